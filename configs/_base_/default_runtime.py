@@ -1,0 +1,5 @@
+# What every config of the suite shares: mmdet's run-time defaults, this package, and a stop at invalid losses.
+_base_ = 'mmdet::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['hiera_mm'], allow_failed_imports=False)
+custom_hooks = [dict(type='StopOnInvalidLossHook')]

@@ -1,0 +1,36 @@
+# Cascade Mask R-CNN around Hiera; the paper has no such result. Heads, losses and proposals as detectron2's
+# ViTDet and MViTv2 cascades (three stages of 4 convolutions with LayerNorm + one fully connected, L1 losses,
+# 1000 proposals); the weights of the stages' losses are mmdet's (ours: detectron2 scales the shared gradient).
+_base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
+
+norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=1024),
+    backbone=dict(_delete_=True, type='Hiera', out_norm=True),
+    neck=dict(norm_cfg=norm_cfg),
+    rpn_head=dict(num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
+    roi_head=dict(
+        bbox_head=[
+            dict(
+                type='Shared4Conv1FCBBoxHead',
+                in_channels=256,
+                conv_out_channels=256,
+                fc_out_channels=1024,
+                norm_cfg=norm_cfg,
+                roi_feat_size=7,
+                num_classes=80,
+                bbox_coder=dict(
+                    type='DeltaXYWHBBoxCoder',
+                    target_means=[0.0, 0.0, 0.0, 0.0],
+                    target_stds=[deviation, deviation, 2 * deviation, 2 * deviation],
+                ),
+                reg_class_agnostic=True,
+                loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+                loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+            )
+            for deviation in (0.1, 0.05, 1 / 30)
+        ],
+        mask_head=dict(norm_cfg=norm_cfg),
+    ),
+    train_cfg=dict(rpn=dict(allowed_border=-1), rpn_proposal=dict(max_per_img=1000)),
+)

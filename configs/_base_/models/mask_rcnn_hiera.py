@@ -1,0 +1,18 @@
+# Mask R-CNN as the paper trains it (appendix A.2: ViTDet's heads, FPN on the four stages), around Hiera.
+# Read in detectron2 (projects/ViTDet, modeling/backbone/fpn.py): LayerNorm over channels in FPN and RoI heads,
+# none in the RPN; 2 hidden convolutions in the RPN, 4 + one fully connected of 1024 in the box head, 4 in the
+# mask head; batches padded with zeros to 1024 x 1024. The rest of mmdet's base agrees with it.
+# Inferred (MViTv2's practice in detectron2): one LayerNorm on each map that Hiera gives to the FPN.
+_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+
+norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=1024),
+    backbone=dict(_delete_=True, type='Hiera', out_norm=True),
+    neck=dict(norm_cfg=norm_cfg),
+    rpn_head=dict(num_convs=2),
+    roi_head=dict(
+        bbox_head=dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=norm_cfg),
+        mask_head=dict(norm_cfg=norm_cfg),
+    ),
+)

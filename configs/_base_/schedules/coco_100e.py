@@ -1,0 +1,27 @@
+# 100 epochs of COCO at batch 64 (paper, table 15: AdamW, betas 0.9 and 0.999, weight decay 0.1, step schedule):
+# 100 x 118,000 / 64 = 184,375 iterations. Inferred from detectron2's ViTDet config, whose recipe the paper follows:
+# the milestones (88.9 and 96.3 epochs), 250 iterations of warm-up from 0.001, no decay of norms and position table.
+# The paper used no layer-wise decay here (appendix A.2) and ViTDet's mixed precision, which is --amp here.
+# For k accumulated batches multiply all iterations by k, as mmengine counts the forward ones.
+_base_ = '../default_runtime.py'
+
+max_iters = 184375
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=5000, dynamic_intervals=[(180001, max_iters)]
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=3.5e-5, betas=(0.9, 0.999), weight_decay=0.1),
+    paramwise_cfg=dict(norm_decay_mult=0.0, custom_keys={'pos_embed': dict(decay_mult=0.0)}),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=250),
+    dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=[163889, 177546], gamma=0.1),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=64)
+
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3))
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,71 @@
+# The quickstart: Mask R-CNN with Hiera-T on the generated shapes, from random weights, on a laptop's CPU.
+# All values are ours. Against mask_rcnn_hiera_t.py only what makes it quick differs: images of 128 pixels without
+# jitter, anchors to match, narrow neck and heads, 8 images a batch and a short schedule at a higher rate.
+_base_ = './mask_rcnn_hiera_t.py'
+
+data_root = 'data/shapes/'
+metainfo = dict(classes=('circle', 'square', 'triangle'))
+num_classes = 3
+width = 64
+image_size = (128, 128)
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=128),
+    backbone=dict(init_cfg=None),
+    neck=dict(out_channels=width),
+    rpn_head=dict(in_channels=width, feat_channels=width, anchor_generator=dict(scales=[4])),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=width, finest_scale=28),
+        bbox_head=dict(
+            in_channels=width, conv_out_channels=width, fc_out_channels=4 * width, num_classes=num_classes
+        ),
+        mask_roi_extractor=dict(out_channels=width, finest_scale=28),
+        mask_head=dict(in_channels=width, conv_out_channels=width, num_classes=num_classes),
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
+)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=image_size, keep_ratio=True),
+    dict(type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=image_size, keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+dataset = dict(data_root=data_root, metainfo=metainfo)
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    dataset=dict(
+        **dataset, ann_file='annotations/instances_train.json', data_prefix=dict(img='train/'), pipeline=train_pipeline
+    ),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        **dataset, ann_file='annotations/instances_val.json', data_prefix=dict(img='val/'), pipeline=test_pipeline
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
+test_evaluator = val_evaluator
+
+max_iters = 400
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters, dynamic_intervals=None)
+optim_wrapper = dict(optimizer=dict(lr=4e-4, weight_decay=0.05), clip_grad=dict(max_norm=5.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=40, end=max_iters, eta_min_ratio=0.01),
+]
+auto_scale_lr = dict(base_batch_size=8)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=max_iters, max_keep_ckpts=1))
+log_processor = dict(window_size=10)

@@ -1,0 +1,16 @@
+"""Hiera for OpenMMLab: importing this package registers everything it adds."""
+
+from pathlib import Path
+
+from hiera_mm import compat, ops
+from hiera_mm.version import __version__  # noqa: F401
+
+ops.install()
+compat.repair()
+
+from hiera_mm import datasets, engine, models  # noqa: E402,F401  (they need what was just repaired)
+
+_installed_configs = Path(__file__).parent / 'configs'
+CONFIGS = str(_installed_configs if _installed_configs.is_dir() else Path(__file__).parents[1] / 'configs')
+"""Folder of the suite's configs, to inherit from any other folder:
+``_base_ = __import__('hiera_mm').CONFIGS + '/mask_rcnn_hiera_b.py'``."""

@@ -1,0 +1,102 @@
+"""What the command-line tools share: configs and options in, faults out as sentences."""
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.fileio import exists
+
+from hiera_mm.errors import UserError, sentence_of
+from hiera_mm.weights.load import read_checkpoint, state_dict_of
+
+
+@contextlib.contextmanager
+def faults_as_sentences() -> Iterator[None]:
+    """End the program with one sentence and exit code 1 for every fault that :func:`explain` knows."""
+    try:
+        yield
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        sys.stdout.flush()
+        print(f'Error: {sentence}', file=sys.stderr)
+        sys.exit(1)
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence that tells a user what to do about an error, or None for one nobody foresaw."""
+    if isinstance(error, UserError):
+        return sentence_of(error)
+    text = str(error)
+    if undecodable := re.search(r'failed to load image: (.*)', text):
+        return (
+            f"The image '{undecodable[1]}' can't be decoded; replace the file or take it out of the annotation file."
+        )
+    if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
+        return (
+            f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
+            f'of the annotation file.'
+        )
+    if unknown := re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text):
+        return (
+            f"The config key '{unknown[2]}' does not exist on {unknown[1]}; correct its spelling or remove it "
+            f'(a key inherited from another type goes away with _delete_=True in the dict that sets the type).'
+        )
+    if isinstance(error, KeyError) and 'is not in the' in text and 'registry' in text:
+        return f'The config names a type that nothing registers: {text.strip(chr(34))}'
+    return None
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and testing share, named as mmdet's."""
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings of the config to override, such as train_dataloader.batch_size=2; lists as key="[a,b]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The config file with the common options applied.
+
+    Raises:
+        UserError: if the file or one it inherits from is missing or no valid config.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
+    if not Path(arguments.config).is_file():
+        raise UserError(f"The config '{arguments.config}' does not exist; see configs/ for those of the suite.")
+    try:
+        config = Config.fromfile(arguments.config)
+        if arguments.cfg_options:
+            config.merge_from_dict(arguments.cfg_options)
+    except (FileNotFoundError, SyntaxError, KeyError, TypeError, NameError, IndexError) as error:
+        raise UserError(f"The config '{arguments.config}' can't be read: {type(error).__name__}: {error}.") from error
+    config.launcher = arguments.launcher
+    if arguments.work_dir:
+        config.work_dir = arguments.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
+    if not torch.cuda.is_available() and config.env_cfg.dist_cfg.backend == 'nccl':
+        config.env_cfg.dist_cfg.backend = 'gloo'
+    return config
+
+
+def check_checkpoint(path: str) -> None:
+    """Refuse a checkpoint that is missing, damaged, or no checkpoint, before anything is built.
+
+    Raises:
+        UserError: saying which and what to do.
+    """
+    state_dict_of(read_checkpoint(path), path)

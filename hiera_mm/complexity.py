@@ -1,0 +1,67 @@
+"""Parameters and multiply-accumulates of models, attention included, without computing anything."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+from mmengine.config import ConfigDict
+from mmengine.registry import MODELS
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+REGIONS = dict(bbox_head=1000, mask_head=100)
+"""Regions of interest that the heads see for one image at test time, as in ViTDet's counts."""
+
+
+def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[int, object]:
+    """Multiply-accumulates of one forward pass, and what the pass gives; tensors may be on ``meta``.
+
+    Counts convolutions, linear layers and scaled dot-product attention, which mmengine's and fvcore's
+    counters miss. The papers of the field call these FLOPs.
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        output = module.eval()(*inputs)
+    return counter.get_total_flops() // 2, output
+
+
+def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of each part of a two-stage detector, for one image.
+
+    Args:
+        model: Config of an mmdet detector with backbone, neck, RPN and RoI heads.
+        height, width: Of the image in pixels, padding included.
+
+    Returns:
+        ``{part: (parameters, MACs)}``; the box heads see 1000 regions, the mask heads 100.
+    """
+    with torch.device('meta'):
+        detector = MODELS.build(model)
+        regions = {
+            part: torch.empty(count, detector.neck.out_channels, *_first(extractor).roi_layers[0].output_size)
+            for (part, count), extractor in zip(
+                REGIONS.items(),
+                (detector.roi_head.bbox_roi_extractor, detector.roi_head.mask_roi_extractor),
+                strict=True,
+            )
+        }
+        backbone_macs, maps = count_macs(detector.backbone, torch.empty(1, 3, height, width))
+    neck_macs, pyramid = count_macs(detector.neck, maps)
+    macs = dict(backbone=backbone_macs, neck=neck_macs, rpn_head=count_macs(detector.rpn_head, pyramid)[0])
+    parts = dict(backbone=detector.backbone, neck=detector.neck, rpn_head=detector.rpn_head)
+    for part, region in regions.items():
+        parts[part] = getattr(detector.roi_head, part)
+        macs[part] = sum(count_macs(head, region)[0] for head in _each(parts[part]))
+    return {part: (count_parameters(module), macs[part]) for part, module in parts.items()}
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _each(module: nn.Module) -> Sequence[nn.Module]:
+    """The heads of a cascade, or the one head."""
+    return module if isinstance(module, nn.ModuleList) else [module]
+
+
+def _first(module: nn.Module) -> nn.Module:
+    return _each(module)[0]

@@ -1,0 +1,123 @@
+"""Says in sentences what is wrong with a config's data before a run starts."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config, ConfigDict
+
+from hiera_mm.errors import UserError
+
+LOADERS = dict(train=('train_dataloader',), test=('test_dataloader',), val=('val_dataloader',))
+
+
+def check_data(config: Config, loaders: Sequence[str]) -> None:
+    """Look at the COCO-format data sets of the named data loaders and at their evaluators' files.
+
+    Args:
+        config: Of the whole run.
+        loaders: Such as ``['train_dataloader', 'val_dataloader']``; absent ones are passed over.
+
+    Raises:
+        UserError: for a folder or annotation file that is missing, an annotation file that isn't one, classes
+            that the file lacks or lists in another order, and heads with another number of classes.
+    """
+    for loader in loaders:
+        if config.get(loader) is None:
+            continue
+        for key, dataset in _coco_datasets(f'{loader}.dataset', config[loader].dataset):
+            categories = _categories(key, dataset)
+            classes = _classes(dataset)
+            _check_classes(key, dataset, classes, categories)
+            _check_heads(config.model, classes)
+        _check_evaluator(config, loader.replace('dataloader', 'evaluator'))
+
+
+def _coco_datasets(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """The data sets in COCO format with their place in the config, also inside wrappers such as RepeatDataset."""
+    if 'dataset' in dataset:
+        yield from _coco_datasets(f'{key}.dataset', dataset.dataset)
+    for number, part in enumerate(dataset.get('datasets', ())):
+        yield from _coco_datasets(f'{key}.datasets.{number}', part)
+    if dataset.get('type') == 'CocoDataset':
+        yield key, dataset
+
+
+def _categories(key: str, dataset: ConfigDict) -> list[str]:
+    root = Path(dataset.get('data_root') or '.')
+    if not root.is_dir():
+        raise UserError(
+            f"The data folder '{root}' of {key} does not exist; put the data there or set the folder with "
+            f'--cfg-options {key}.data_root=FOLDER.'
+        )
+    images = root / dataset.get('data_prefix', {}).get('img', '')
+    if not images.is_dir():
+        raise UserError(
+            f"The image folder '{images}' of {key} does not exist; set it with "
+            f'--cfg-options {key}.data_prefix.img=FOLDER (inside the data folder).'
+        )
+    content = _read_annotations(root / dataset.ann_file, f'{key}.ann_file')
+    return [category['name'] for category in content['categories']]
+
+
+def _read_annotations(path: Path, key: str) -> dict:
+    if not path.is_file():
+        raise UserError(
+            f"The annotation file '{path}' of {key} does not exist; put it there or set it with --cfg-options {key}=FILE."
+        )
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise UserError(f"The annotation file '{path}' of {key} is not valid JSON: {error}.") from error
+    absent = [part for part in ('images', 'annotations', 'categories') if part not in content]
+    if absent:
+        raise UserError(f"The annotation file '{path}' of {key} is not in COCO format: it lacks {', '.join(absent)}.")
+    return content
+
+
+def _classes(dataset: ConfigDict) -> list[str]:
+    chosen = dataset.get('metainfo', {}).get('classes')
+    if chosen is None:
+        chosen = DATASETS.get(dataset.type).METAINFO['classes']
+    return [chosen] if isinstance(chosen, str) else list(chosen)
+
+
+def _check_classes(key: str, dataset: ConfigDict, classes: list[str], categories: list[str]) -> None:
+    path = Path(dataset.get('data_root') or '.', dataset.ann_file)
+    remedy = f"set {key}.metainfo = dict(classes=(...)) to the file's names, in the file's order."
+    absent = [name for name in classes if name not in categories]
+    if absent:
+        raise UserError(
+            f"The classes of {key} don't match '{path}': the config has {_listed(classes)}, the file has "
+            f'{_listed(categories)}; {len(absent)} of the config are not in the file; {remedy}'
+        )
+    in_file_order = [name for name in categories if name in classes]
+    if in_file_order != classes:
+        raise UserError(
+            f'The classes of {key} are in another order than in the annotation file, and mmdet numbers them by the '
+            f"file's order: the config has {_listed(classes)}, '{path}' has {_listed(in_file_order)}; {remedy}"
+        )
+
+
+def _check_heads(model: ConfigDict, classes: list[str]) -> None:
+    for part in ('bbox_head', 'mask_head'):
+        heads = model.get('roi_head', {}).get(part, ())
+        for head in heads if isinstance(heads, list | tuple) else [heads]:
+            if head.get('num_classes', len(classes)) != len(classes):
+                raise UserError(
+                    f'The model predicts {head.num_classes} classes (model.roi_head.{part}.num_classes), but the data '
+                    f'set has {len(classes)} ({_listed(classes)}); set num_classes={len(classes)} there.'
+                )
+
+
+def _check_evaluator(config: Config, key: str) -> None:
+    evaluators = config.get(key) or []
+    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        if evaluator.get('ann_file'):
+            _read_annotations(Path(evaluator.ann_file), f'{key}.ann_file')
+
+
+def _listed(names: list[str]) -> str:
+    shown = ', '.join(f"'{name}'" for name in names[:10])
+    return f'[{shown}{f", ... {len(names)} in all" if len(names) > 10 else ""}]'

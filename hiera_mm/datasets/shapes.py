@@ -1,0 +1,163 @@
+"""A generated COCO-format data set of coloured shapes: the quickstart's data and the tests'."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from hiera_mm.errors import UserError
+
+CLASSES = ('circle', 'square', 'triangle')
+CORNERS = dict(circle=64, square=4, triangle=3)
+
+EMPTY_SHARE = 0.05
+CROWD_SHARE = 0.1
+"""Shares of the images that hold no object, and a crowd of tiny objects under one run-length mask."""
+
+
+def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: int = 0) -> None:
+    """Draw images and write ``{train,val}/*.png`` and ``annotations/instances_{train,val}.json``.
+
+    Images are 96 to 128 pixels a side, with up to four shapes of random colour, size and rotation on a
+    noisy background. Later shapes hide parts of earlier ones, and the polygons (in pixels) follow what is
+    seen. The same arguments always give the same files; a folder that already holds them is left alone.
+
+    Args:
+        folder: Where the set lies afterwards; another set there is replaced as a whole.
+        train, val: Images of the two parts.
+        seed: Of the random generator.
+
+    Raises:
+        UserError: if the folder holds anything but such a set.
+    """
+    folder = Path(folder)
+    recipe = dict(train=train, val=val, seed=seed, version=1)
+    stamp = folder / 'shapes.json'
+    if stamp.is_file() and json.loads(stamp.read_text()) == recipe:
+        return
+    if not stamp.is_file() and folder.exists() and any(folder.iterdir()):
+        raise UserError(f"The folder '{folder}' holds something else than generated shapes; name another one.")
+    unfinished = folder.with_name(folder.name + '.unfinished')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for part, count in dict(train=train, val=val).items():
+        _write_part(unfinished, part, count, np.random.default_rng([seed, len(part)]))
+    (unfinished / stamp.name).write_text(json.dumps(recipe))
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
+    (folder / part).mkdir(parents=True)
+    (folder / 'annotations').mkdir(exist_ok=True)
+    images, annotations = [], []
+    for image_id in range(1, count + 1):
+        picture, objects = _draw_scene(random)
+        name = f'{image_id:06d}.png'
+        cv2.imwrite(str(folder / part / name), picture)
+        images.append(dict(id=image_id, file_name=name, height=picture.shape[0], width=picture.shape[1]))
+        for annotation in objects:
+            annotations.append(dict(annotation, id=len(annotations) + 1, image_id=image_id))
+    categories = [dict(id=number, name=name) for number, name in enumerate(CLASSES, start=1)]
+    content = dict(info={}, licenses=[], images=images, annotations=annotations, categories=categories)
+    (folder / 'annotations' / f'instances_{part}.json').write_text(json.dumps(content))
+
+
+def _draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
+    """One picture ``(H, W, 3)`` in BGR and its annotations, without ids."""
+    height, width = random.integers(96, 129, size=2)
+    picture = _background(random, height, width)
+    if random.random() < EMPTY_SHARE:
+        return picture, []
+    annotations = []
+    if random.random() < CROWD_SHARE:
+        annotations.append(_draw_crowd(random, picture))
+    shapes = []
+    for _ in range(random.integers(1, 5)):
+        _place_shape(random, picture, shapes)
+    for category, visible in shapes:
+        annotations.append(_annotation(category, visible, _polygons(visible)))
+    return picture, annotations
+
+
+def _background(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+    coarse = random.integers(0, 256, size=(3, 3, 3)).astype(np.float32)
+    gradient = cv2.resize(coarse, (int(width), int(height)), interpolation=cv2.INTER_CUBIC)
+    noise = random.normal(0, 12, size=gradient.shape)
+    return np.clip(gradient / 2 + 64 + noise, 0, 255).astype(np.uint8)
+
+
+def _place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
+    """Draw one more shape where it leaves the earlier ones recognisable, if ten tries find such a place."""
+    height, width = picture.shape[:2]
+    for _ in range(10):
+        category = int(random.integers(len(CLASSES)))
+        radius = random.uniform(12, 30)
+        margin = radius / 2
+        centre = random.uniform([margin, margin], [width - margin, height - margin])
+        mask = _shape_mask(random, (height, width), category, centre, radius)
+        left = [(kind, visible & ~mask) for kind, visible in shapes]
+        if all(_recognisable(now, was) for (_, now), (_, was) in zip(left, shapes, strict=True)):
+            picture[mask] = _colour(random, picture, mask)
+            shapes[:] = [*left, (category, mask)]
+            return
+
+
+def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre: np.ndarray, radius: float):
+    corners = CORNERS[CLASSES[category]]
+    angles = random.uniform(0, 2 * np.pi) + np.arange(corners) * 2 * np.pi / corners
+    outline = centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
+    return mask.astype(bool)
+
+
+def _recognisable(visible: np.ndarray, before: np.ndarray) -> bool:
+    """At least two thirds are left, and without a hole, which polygons could not tell."""
+    if visible.sum() < 0.67 * before.sum():
+        return False
+    outlines, nesting = cv2.findContours(visible.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return len(outlines) > 0 and (nesting[0, :, 3] < 0).all()
+
+
+def _colour(random: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A random colour that stands out from what it covers."""
+    below = picture[mask].mean(axis=0)
+    while True:
+        colour = random.integers(0, 256, size=3)
+        if np.abs(colour - below).max() > 80:
+            return np.clip(colour + random.normal(0, 6, size=(int(mask.sum()), 3)), 0, 255).astype(np.uint8)
+
+
+def _polygons(visible: np.ndarray) -> list[list[float]]:
+    outlines, _ = cv2.findContours(visible.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [outline.reshape(-1).astype(float).tolist() for outline in outlines if len(outline) >= 3]
+
+
+def _draw_crowd(random: np.random.Generator, picture: np.ndarray) -> dict:
+    height, width = picture.shape[:2]
+    category = int(random.integers(len(CLASSES)))
+    middle = random.uniform([24, 24], [width - 24, height - 24])
+    region = np.zeros((height, width), bool)
+    for offset in random.uniform(-16, 16, size=(8, 2)):
+        mask = _shape_mask(random, (height, width), category, middle + offset, radius=4)
+        picture[mask] = _colour(random, picture, mask)
+        region |= mask
+    counts = coco_mask.encode(np.asfortranarray(region.astype(np.uint8)))
+    return _annotation(category, region, dict(size=[int(height), int(width)], counts=counts['counts'].decode()))
+
+
+def _annotation(category: int, mask: np.ndarray, segmentation: list | dict) -> dict:
+    """Area and box are those of the segmentation as pycocotools reads it."""
+    height, width = mask.shape
+    crowd = isinstance(segmentation, dict)
+    runs = segmentation if crowd else coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    return dict(
+        category_id=category + 1,
+        segmentation=segmentation,
+        area=float(coco_mask.area(runs)),
+        bbox=coco_mask.toBbox(runs).tolist(),
+        iscrowd=int(crowd),
+    )

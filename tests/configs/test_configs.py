@@ -1,0 +1,140 @@
+"""Every config of the suite: loads, is thin, builds, runs forward and backward, and has the paper's size."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmdet.registry import TRANSFORMS
+
+from hiera_mm.complexity import count_parameters, detector_complexity
+
+FOLDER = Path(__file__).parents[2] / 'configs'
+CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))
+SIZES = ('t', 's', 'b', 'bp', 'l', 'h')
+
+
+def read(name):
+    init_default_scope('mmdet')
+    return Config.fromfile(FOLDER / name)
+
+
+def test_the_configs_of_the_table_are_there():
+    expected = {f'{kind}_hiera_{size}.py' for kind in ('mask_rcnn', 'cascade_mask_rcnn') for size in SIZES}
+    assert expected | {'mask_rcnn_hiera_t_shapes.py'} <= set(CONFIGS)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_it_survives_dumping_and_says_where_its_values_come_from(name, tmp_path):
+    config = read(name)
+    config.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == config.to_dict()
+    lines = (FOLDER / name).read_text().splitlines()
+    assert lines[0].startswith('# ') and any(word in ''.join(lines[:5]) for word in ('table', 'Ours', 'ours'))
+    assert len(lines) <= 40 or name.endswith('_shapes.py')
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_it_runs_forward_and_backward_at_reduced_depth(name):
+    config = read(name)
+    model = config.model
+    full = detector_widths(model)
+    model.backbone.init_cfg = None
+    model.backbone.arch = dict(full, depths=(1, 1, 1, 1))
+    model.data_preprocessor.pad_size_divisor = 32
+    rcnn = model.train_cfg.rcnn
+    for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
+        stage.sampler.num = 8
+    detector = MODELS.build(model)
+    detector.init_weights()
+    batch = detector.data_preprocessor(sample(config.train_pipeline), training=True)
+    loss, _ = detector.parse_losses(detector.loss(**batch))
+    loss.backward()
+    assert torch.isfinite(loss)
+    without = [name for name, p in detector.named_parameters() if p.grad is None and 'out_norms' not in name]
+    assert not without
+    detector.eval()
+    with torch.no_grad():
+        predicted = detector.predict(**detector.data_preprocessor(sample(config.train_pipeline), training=False))
+    assert predicted[0].pred_instances.masks.shape[1:] == (48, 64)
+
+
+def detector_widths(model):
+    from hiera_mm.models.hiera import ARCHITECTURES
+
+    return ARCHITECTURES[model.backbone.arch]
+
+
+def sample(pipeline):
+    """One made-up image with one object, packed by the last step of the config's own pipeline."""
+    import numpy as np
+    from mmdet.structures.bbox import HorizontalBoxes
+    from mmdet.structures.mask import BitmapMasks
+
+    mask = np.zeros((1, 48, 64), np.uint8)
+    mask[:, 10:30, 12:40] = 1
+    results = dict(
+        img=np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8),
+        img_id=1,
+        img_path='made up',
+        img_shape=(48, 64),
+        ori_shape=(48, 64),
+        scale_factor=(1.0, 1.0),
+        gt_bboxes=HorizontalBoxes(torch.tensor([[12.0, 10.0, 40.0, 30.0]])),
+        gt_bboxes_labels=np.array([1]),
+        gt_ignore_flags=np.array([False]),
+        gt_masks=BitmapMasks(mask, 48, 64),
+    )
+    packed = TRANSFORMS.build(pipeline[-1])(results)
+    return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
+
+
+@pytest.mark.parametrize('size, millions', [('b', 73), ('bp', 92), ('l', 236)])
+def test_mask_rcnn_has_the_parameters_of_the_papers_table_10(size, millions):
+    with torch.device('meta'):
+        detector = MODELS.build(read(f'mask_rcnn_hiera_{size}.py').model)
+    assert count_parameters(detector) / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+# Counted independently for the same model: backbone, FPN, RPN, 1000 boxes and 100 masks, in T.
+@pytest.mark.parametrize('size, tera', [('t', 0.523), ('s', 0.604), ('b', 0.729), ('bp', 0.830), ('l', 1.843)])
+def test_mask_rcnn_has_the_expected_macs_at_1024(size, tera):
+    parts = detector_complexity(read(f'mask_rcnn_hiera_{size}.py').model, 1024, 1024)
+    assert sum(macs for _, macs in parts.values()) / 1e12 == pytest.approx(tera, rel=0.01)
+
+
+@pytest.mark.parametrize('size, lr, drop_path', [('b', 3.5e-5, 0.2), ('bp', 3.5e-5, 0.2), ('l', 3e-5, 0.4)])
+def test_the_recipe_is_that_of_the_papers_table_15(size, lr, drop_path):
+    config = read(f'mask_rcnn_hiera_{size}.py')
+    optimizer = config.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', lr, 0.1)
+    assert tuple(optimizer.betas) == (0.9, 0.999)
+    assert config.model.backbone.drop_path_rate == drop_path
+    assert config.train_cfg.max_iters * 64 == pytest.approx(100 * 118_000)
+    assert config.auto_scale_lr.base_batch_size == 64
+    assert 'mae_hiera_' in config.model.backbone.init_cfg.checkpoint
+
+
+def test_norms_and_the_position_table_take_no_weight_decay():
+    from mmengine.optim import build_optim_wrapper
+
+    config = read('mask_rcnn_hiera_b.py')
+    with torch.device('meta'):
+        detector = MODELS.build(config.model)
+    groups = build_optim_wrapper(detector, config.optim_wrapper).param_groups
+    decayed = {name: group['weight_decay'] for group, (name, _) in zip(groups, detector.named_parameters())}
+    assert decayed['backbone.pos_embed'] == 0
+    assert decayed['backbone.blocks.0.norm1.weight'] == decayed['backbone.out_norms.0.bias'] == 0
+    # detectron2 decays biases and the channel LayerNorms of neck and heads.
+    assert decayed['backbone.blocks.0.mlp.fc1.bias'] == decayed['neck.fpn_convs.0.ln.weight'] == 0.1
+
+
+def test_a_config_outside_the_repository_inherits_by_the_packages_name(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = __import__('hiera_mm').CONFIGS + '/mask_rcnn_hiera_b.py'\n"
+        "model = dict(roi_head=dict(bbox_head=dict(num_classes=2), mask_head=dict(num_classes=2)))\n"
+    )
+    config = Config.fromfile(tmp_path / 'mine.py')
+    assert config.model.roi_head.mask_head.num_classes == 2
+    assert config.model.backbone.type == 'Hiera' and config.train_cfg.max_iters == 184375

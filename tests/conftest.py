@@ -1,0 +1,55 @@
+"""What the tests share: a small generated data set, a tiny detector, and the tools run in this process."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import hiera_mm  # noqa: F401  (first: it mends what other imports need)
+from hiera_mm.datasets.shapes import make_coco_shapes
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / 'shared' / 'data'
+TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    """Folder of a generated COCO-format set with 8 training and 4 validation images."""
+    folder = tmp_path_factory.mktemp('data') / 'shapes'
+    make_coco_shapes(folder, train=8, val=4, seed=3)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def coco_photographs():
+    """Folder of three annotated photographs that lie beside the repository, not in it."""
+    folder = SHARED_DATA / 'coco_voc3'
+    if not folder.is_dir():
+        pytest.skip(f'the photographs are not at {folder}')
+    return folder
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capfd):
+    """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""
+
+    def run(tool, *arguments):
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+        except SystemExit as ending:
+            code = ending.code or 0
+        return code, ''.join(capfd.readouterr())
+
+    return run
+
+
+def shapes_options(folder):
+    """The ``--cfg-options`` that point the tiny detector's config at a generated set."""
+    options = ['--cfg-options', f'val_evaluator.ann_file={folder}/annotations/instances_val.json']
+    options.append(f'test_evaluator.ann_file={folder}/annotations/instances_val.json')
+    return [*options, *(f'{part}_dataloader.dataset.data_root={folder}' for part in ('train', 'val', 'test'))]

@@ -1,0 +1,121 @@
+"""Each repair works where its fault is, and only there."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import mmcv
+import mmengine.config.utils
+import pytest
+
+from hiera_mm import compat
+
+
+def run(code, **arguments):
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, **arguments)
+
+
+@pytest.mark.parametrize('order', ['import hiera_mm, mmdet.models, mmdet.apis', 'import mmdet.apis, hiera_mm'])
+def test_everything_imports_in_either_order_and_prints_nothing(order):
+    done = run(
+        f'{order}\n'
+        'import mmdet.models, mmdet.datasets, mmdet.evaluation, mmdet.engine, mmdet.visualization\n'
+        'import mmaction.models, mmaction.datasets, mmaction.evaluation, mmaction.engine, mmaction.apis\n'
+    )
+    assert done.returncode == 0, done.stderr
+    if order.startswith('import hiera_mm'):
+        assert done.stdout == ''
+
+
+def test_repairing_twice_changes_nothing():
+    compat.repair()
+    printing = mmengine.logging.print_log
+    compat.repair()
+    assert mmengine.logging.print_log is printing
+
+
+def test_debug_messages_without_a_logger_are_dropped_and_others_kept(capsys):
+    import logging
+
+    mmengine.logging.print_log('hidden', level=logging.DEBUG)
+    mmengine.logging.print_log('shown')
+    assert capsys.readouterr().out == 'shown\n'
+
+
+def test_mmaction_is_refused_without_the_repair_and_imported_with_it():
+    """The assertion of mmaction 1.2.0 is what the repair is for: it must still be there to be repaired."""
+    if mmcv.__version__ < '2.2':
+        pytest.skip('the installed mmcv is one that mmaction accepts')
+    assert 'AssertionError: MMCV==' in run('import mmaction').stderr
+    done = run('import hiera_mm, mmcv, mmaction; print(mmcv.__version__)')
+    assert done.stdout.strip() == mmcv.__version__, done.stderr
+
+
+def test_an_accepted_mmcv_is_not_disguised(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'mmaction', raising=False)
+    monkeypatch.setattr(mmcv, '__version__', '2.1.0')
+    monkeypatch.setattr(compat.importlib, 'import_module', lambda name: pytest.fail('imported without need'))
+    compat.accept_newer_mmcv_in_mmaction()
+
+
+def test_the_missing_drn_says_what_to_install():
+    import mmaction.models
+
+    drn = mmaction.models.DRN
+    if drn.__module__ != compat.__name__:
+        pytest.skip('the installed mmaction has DRN')
+    with pytest.raises(ImportError, match='pip install otxmmaction2'):
+        drn()
+
+
+def test_a_present_drn_is_left_alone(monkeypatch, tmp_path):
+    folder = tmp_path / 'mmaction' / 'models' / 'localizers' / 'drn'
+    folder.mkdir(parents=True)
+    spec = importlib.util.spec_from_file_location('mmaction', tmp_path / 'mmaction' / '__init__.py')
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda name: spec)
+    for name in ('mmaction.models.localizers.drn', 'mmaction.models.localizers.drn.drn'):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    compat.stand_in_for_missing_drn()
+    assert 'mmaction.models.localizers.drn' not in sys.modules
+
+
+def fake_distributions(monkeypatch, **versions):
+    def version(distribution):
+        if distribution not in versions:
+            raise importlib.metadata.PackageNotFoundError(distribution)
+        return versions[distribution]
+
+    monkeypatch.setattr(compat, 'version', version)
+
+
+def test_mmaction_configs_are_found_where_only_otxmmaction2_is_installed(monkeypatch):
+    monkeypatch.setitem(mmengine.config.utils.MODULE2PACKAGE, 'mmaction', 'mmaction2')
+    fake_distributions(monkeypatch, otxmmaction2='1.2.0')
+    compat.find_mmaction_configs()
+    package = mmengine.config.utils.MODULE2PACKAGE['mmaction']
+    # mmengine must find the module's folder by that name although no distribution is called so.
+    assert mmengine.utils.get_installed_path(package).endswith('mmaction')
+
+
+def test_mmaction_configs_are_looked_up_as_ever_where_mmaction2_is_installed(monkeypatch):
+    monkeypatch.setitem(mmengine.config.utils.MODULE2PACKAGE, 'mmaction', 'mmaction2')
+    fake_distributions(monkeypatch, mmaction2='1.2.0')
+    compat.find_mmaction_configs()
+    assert mmengine.config.utils.MODULE2PACKAGE['mmaction'] == 'mmaction2'
+
+
+@pytest.mark.parametrize('installed, switched_off', [('5.23.0', True), ('4.57.1', False)])
+def test_multimodal_models_are_switched_off_for_transformers_5_only(monkeypatch, installed, switched_off):
+    from mmaction.utils import dependency
+
+    monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', True)
+    fake_distributions(monkeypatch, transformers=installed)
+    compat.switch_off_multimodal_mmaction()
+    assert dependency.WITH_MULTIMODAL is not switched_off
+
+
+def test_mmaction_models_import_beside_transformers_5():
+    """The test environment has transformers 5, with which this import fails upstream."""
+    assert importlib.metadata.version('transformers').startswith('5.')
+    done = run('import hiera_mm, mmaction.models as models; models.MODELS = 1; print(models.VindLUVQA)')
+    assert 'AttributeError' in done.stderr and 'VindLUVQA' in done.stderr, done.stderr

@@ -1,0 +1,127 @@
+"""The stand-in for mmcv's compiled operators, against results recorded with compiled ones."""
+
+import importlib.util
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+import hiera_mm  # noqa: F401  (installs the stand-in)
+from hiera_mm import ops
+
+if getattr(sys.modules['mmcv._ext'], '__file__', None):
+    pytest.skip('mmcv is compiled here, so nothing stands in for it', allow_module_level=True)
+
+from mmcv.ops import RoIAlign, batched_nms, nms, soft_nms
+
+RECORDED = torch.load(Path(__file__).parent / 'data' / 'mmcv_ops.pt', weights_only=True)
+
+
+def same_detections(got, expected):
+    torch.testing.assert_close(got[0], expected[0], rtol=1e-5, atol=1e-5)
+    assert got[1].tolist() == expected[1].tolist()
+
+
+@pytest.mark.parametrize('case', RECORDED['nms'], ids=lambda case: str(case['arguments']))
+def test_nms_keeps_the_boxes_that_compiled_mmcv_keeps(case):
+    same_detections(nms(RECORDED['boxes'], RECORDED['scores'], **case['arguments']), case['result'])
+
+
+@pytest.mark.parametrize('case', RECORDED['soft_nms'], ids=lambda case: str(case['arguments']))
+def test_soft_nms_gives_the_order_and_scores_of_compiled_mmcv(case):
+    same_detections(soft_nms(RECORDED['boxes'], RECORDED['tied_scores'], **case['arguments']), case['result'])
+
+
+@pytest.mark.parametrize('case', RECORDED['batched_nms'], ids=lambda case: str(case['arguments']))
+def test_batched_nms_keeps_the_boxes_that_compiled_mmcv_keeps(case):
+    got = batched_nms(RECORDED['boxes'], RECORDED['scores'], RECORDED['classes'], **case['arguments'])
+    same_detections(got, case['result'])
+
+
+@pytest.mark.parametrize('case', RECORDED['roi_align'], ids=lambda case: str(case['arguments']))
+def test_roi_align_and_its_gradient_equal_compiled_mmcv(case):
+    feature_map = RECORDED['feature_map'].clone().requires_grad_()
+    pooled = RoIAlign(**case['arguments'])(feature_map, RECORDED['rois'])
+    (gradient,) = torch.autograd.grad(pooled, feature_map, case['upstream'])
+    torch.testing.assert_close(pooled, case['result'], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient, case['gradient'], rtol=1e-5, atol=1e-5)
+
+
+def test_equal_scores_are_taken_in_the_order_of_torch_sort():
+    boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0]]).repeat(100, 1)
+    scores = torch.ones(100)
+    assert nms(boxes, scores, 0.5)[1].tolist() == scores.sort(descending=True).indices[:1].tolist()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_reduced_precision_is_accepted_and_kept(dtype):
+    boxes, scores = RECORDED['boxes'].to(dtype), RECORDED['scores'].to(dtype)
+    dets, kept = nms(boxes, scores, 0.5)
+    expected = nms(boxes.float(), scores.float(), 0.5)[1]
+    assert dets.dtype == dtype and kept.tolist() == expected.tolist()
+    assert soft_nms(boxes, scores)[0].dtype == dtype
+
+    feature_map = RECORDED['feature_map'].to(dtype).requires_grad_()
+    pooled = RoIAlign((4, 3), 0.25, 0)(feature_map, RECORDED['rois'].to(dtype))
+    pooled.sum().backward()
+    exact = RoIAlign((4, 3), 0.25, 0)(feature_map.detach().float(), RECORDED['rois'].to(dtype).float())
+    assert pooled.dtype == feature_map.grad.dtype == dtype
+    torch.testing.assert_close(pooled.float(), exact, rtol=1e-2, atol=1e-2)
+
+
+def test_no_boxes_give_no_detections():
+    assert nms(torch.zeros(0, 4), torch.zeros(0), 0.5)[1].tolist() == []
+    assert soft_nms(torch.zeros(0, 4), torch.zeros(0))[1].tolist() == []
+    assert RoIAlign(7, 0.25)(torch.ones(1, 2, 8, 8), torch.zeros(0, 5)).shape == (0, 2, 7, 7)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA GPU')
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
+def test_cuda_gives_what_the_cpu_gives(dtype):
+    boxes, scores = RECORDED['boxes'].to(dtype), RECORDED['scores'].to(dtype)
+    assert nms(boxes.cuda(), scores.cuda(), 0.5)[1].tolist() == nms(boxes, scores, 0.5)[1].tolist()
+    feature_map, rois = RECORDED['feature_map'].to(dtype), RECORDED['rois'].to(dtype)
+    on_gpu = RoIAlign((4, 3), 0.25, 0)(feature_map.cuda(), rois.cuda()).cpu()
+    torch.testing.assert_close(on_gpu, RoIAlign((4, 3), 0.25, 0)(feature_map, rois), rtol=1e-2, atol=1e-2)
+
+
+def test_maximum_pooling_is_refused_with_a_sentence():
+    with pytest.raises(NotImplementedError, match=r"pool_mode='max' needs compiled mmcv"):
+        RoIAlign(7, 0.25, pool_mode='max')(RECORDED['feature_map'], RECORDED['rois'])
+
+
+def test_an_absent_operator_is_named_when_called():
+    from mmcv.ops import DeformConv2d
+
+    with pytest.raises(NotImplementedError, match='deform_conv_forward.*compile mmcv'):
+        DeformConv2d(3, 3, 3)(torch.ones(1, 3, 8, 8), torch.zeros(1, 18, 6, 6))
+
+
+def test_mmcv_can_describe_the_environment():
+    from mmcv.utils import collect_env
+
+    assert collect_env()['MMCV Compiler'] == 'n/a'
+    assert importlib.util.find_spec('mmcv._ext') is not None
+
+
+def test_compiled_operators_are_left_alone(monkeypatch):
+    compiled = types.ModuleType('mmcv._ext')
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', compiled)
+    ops.install()
+    assert sys.modules['mmcv._ext'] is compiled
+
+
+def test_importing_after_mmdet_replaces_its_placeholders():
+    code = (
+        'import mmdet.apis, mmdet.evaluation, mmdet.structures.mask.structures as structures\n'
+        'import hiera_mm, mmdet.models, mmcv.ops, mmdet.apis.inference as inference\n'
+        'assert inference.RoIPool is mmcv.ops.RoIPool, inference.RoIPool\n'
+        'assert structures.roi_align is mmcv.ops.roi_align, structures.roi_align\n'
+        'from mmdet.models.losses.focal_loss import sigmoid_focal_loss\n'
+        'assert sigmoid_focal_loss.__module__.startswith("mmdet")\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,211 @@
+"""tools/train.py and tools/test.py on generated images: whole runs, and every bad input they must explain."""
+
+import json
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, TINY, shapes_options
+
+
+@pytest.fixture(scope='module')
+def trained(shapes, tmp_path_factory):
+    """Work folder of a finished run of two iterations."""
+    folder = tmp_path_factory.mktemp('runs') / 'trained'
+    command = [sys.executable, ROOT / 'tools' / 'train.py', TINY, '--work-dir', folder, *shapes_options(shapes)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def losses_of(folder):
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    return [entry['loss'] for entry in entries if 'loss' in entry]
+
+
+def assert_explained(result, *parts):
+    code, printed = result
+    assert code == 1, printed
+    assert 'Traceback' not in printed
+    sentence = printed[printed.index('Error: ') :]
+    assert len(sentence.strip().splitlines()) == 1, sentence
+    for part in parts:
+        assert part in sentence
+
+
+def test_training_writes_losses_checkpoints_and_coco_metrics(trained):
+    assert len(losses_of(trained)) == 2
+    assert (trained / 'iter_2.pth').exists()
+    logged = next(trained.glob('*/*.log')).read_text()
+    assert 'coco/bbox_mAP_50' in logged and 'coco/segm_mAP_50' in logged
+
+
+def test_testing_evaluates_draws_and_dumps(trained, shapes, tmp_path, run_tool):
+    pictures, predictions = tmp_path / 'pictures', tmp_path / 'predictions.pkl'
+    code, printed = run_tool(
+        *('test.py', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path / 'test'),
+        *('--show-dir', pictures, '--out', predictions, *shapes_options(shapes)),
+    )
+    assert code == 0, printed
+    assert 'coco/segm_mAP_50' in printed
+    assert len(list(pictures.glob('*.png'))) == 4
+    with predictions.open('rb') as file:
+        assert len(pickle.load(file)) == 4
+
+
+def test_resuming_goes_on_where_the_checkpoint_was(trained, shapes, tmp_path, run_tool):
+    shutil.copytree(trained, tmp_path / 'run')
+    for option in ('--resume', f'--resume={tmp_path}/run/iter_1.pth'):
+        code, printed = run_tool(
+            *('train.py', TINY, '--work-dir', tmp_path / 'run', option),
+            *(*shapes_options(shapes), 'train_cfg.max_iters=3', 'train_cfg.val_interval=3'),
+        )
+        assert code == 0, printed
+        assert 'Iter(train) [3/3]' in printed and 'Iter(train) [1/3]' not in printed
+        assert ('Iter(train) [2/3]' in printed) == ('iter_1' in option)
+
+
+def test_automatic_resuming_starts_anew_where_nothing_was_saved(shapes, tmp_path, run_tool):
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, '--resume', *shapes_options(shapes))
+    assert code == 0, printed
+    assert 'Iter(train) [1/2]' in printed
+
+
+def test_auto_scale_lr_scales_by_the_batch(shapes, tmp_path, run_tool):
+    arguments = ('train.py', TINY, '--work-dir', tmp_path, '--auto-scale-lr', *shapes_options(shapes))
+    code, printed = run_tool(*arguments, 'train_cfg.max_iters=1', 'optim_wrapper.optimizer.lr=8e-4', 'val_cfg=None',
+                             'val_dataloader=None', 'val_evaluator=None', 'param_scheduler=[]')
+    assert code == 0, printed
+    assert 'lr: 2.0000e-04' in printed, 'a batch of 2 where the rate is for 8'
+
+
+def test_two_processes_have_the_loss_of_one_with_the_same_global_batch(shapes, tmp_path):
+    """Both see the same two images with the same weights; the mean of the processes' losses is logged."""
+    options = [
+        *shapes_options(shapes),
+        *('train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'),
+        *('train_dataloader.sampler.shuffle=False', 'randomness.seed=1'),
+        # Regions drawn at random differ between the processes: take all, and images of which each counts the same.
+        *('model.train_cfg.rpn.sampler.num=100000', 'model.train_cfg.rcnn.sampler.num=100000'),
+    ]
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    environment = dict(os.environ, PORT=port, OMP_NUM_THREADS='1', PYTHON=sys.executable)
+    single = [sys.executable, 'tools/train.py', TINY, '--work-dir', tmp_path / 'one', *options]
+    double = ['bash', 'tools/dist_train.sh', TINY, '2', '--work-dir', tmp_path / 'two', *options]
+    for command, batch in ((single, 2), (double, 1)):
+        done = subprocess.run(
+            [*command, f'train_dataloader.batch_size={batch}'], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    one, two = (losses_of(tmp_path / name)[0] for name in ('one', 'two'))
+    assert one == pytest.approx(two, rel=0.02)
+
+
+def test_distributed_testing_gives_the_metrics_of_one_process(trained, shapes, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        environment = dict(os.environ, PORT=str(probe.getsockname()[1]), OMP_NUM_THREADS='1', PYTHON=sys.executable)
+    command = ['bash', 'tools/dist_test.sh', TINY, trained / 'iter_2.pth', '2', '--work-dir', tmp_path]
+    done = subprocess.run(
+        [*command, *shapes_options(shapes)], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (metrics,) = tmp_path.glob('*/*.json')
+    assert 'coco/bbox_mAP' in json.loads(metrics.read_text())
+
+
+def test_a_config_that_does_not_exist_is_named(run_tool):
+    assert_explained(run_tool('train.py', 'configs/mask_rcnn_hiera_x.py'), "'configs/mask_rcnn_hiera_x.py' does not exist")
+
+
+def test_missing_data_says_which_folder_and_how_to_set_it(run_tool, tmp_path):
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *shapes_options(tmp_path / 'absent'))
+    assert_explained(result, f"'{tmp_path}/absent'", '--cfg-options train_dataloader.dataset.data_root=FOLDER')
+
+
+def test_classes_that_do_not_match_are_listed(run_tool, shapes, tmp_path):
+    options = [*shapes_options(shapes), "train_dataloader.dataset.metainfo.classes=('cat','dog')"]
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
+    assert_explained(result, "['cat', 'dog']", "['circle', 'square', 'triangle']")
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('content, said', [(None, 'is missing'), (b'no picture', "can't be decoded")])
+def test_a_missing_or_broken_image_is_named(run_tool, shapes, tmp_path, workers, content, said):
+    folder = tmp_path / 'set'
+    shutil.copytree(shapes, folder)
+    for image in (folder / 'train').glob('*.png'):
+        image.unlink()
+        if content:
+            image.write_bytes(content)
+    options = [*shapes_options(folder), f'train_dataloader.num_workers={workers}']
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options)
+    assert_explained(result, f"The image '{folder}/train/0", said)
+
+
+@pytest.mark.parametrize(
+    'content, said', [(None, 'does not exist'), (b'', '(0 bytes) is damaged'), (b'hello', 'not a PyTorch checkpoint')]
+)
+@pytest.mark.parametrize('tool', ['test.py', 'train.py'])
+def test_a_missing_or_broken_checkpoint_is_named(run_tool, shapes, tmp_path, tool, content, said):
+    checkpoint = tmp_path / 'weights.pth'
+    if content is not None:
+        checkpoint.write_bytes(content)
+    arguments = [checkpoint] if tool == 'test.py' else ['--resume', checkpoint]
+    result = run_tool(tool, TINY, *arguments, '--work-dir', tmp_path, *shapes_options(shapes))
+    assert_explained(result, f"'{checkpoint}'", said)
+
+
+def test_a_truncated_checkpoint_is_named(run_tool, trained, shapes, tmp_path):
+    whole = (trained / 'iter_2.pth').read_bytes()
+    (tmp_path / 'cut.pth').write_bytes(whole[: len(whole) // 2])
+    result = run_tool('test.py', TINY, tmp_path / 'cut.pth', '--work-dir', tmp_path, *shapes_options(shapes))
+    assert_explained(result, "cut.pth'", 'damaged, truncated')
+
+
+def test_a_checkpoint_of_another_model_is_refused(run_tool, shapes, tmp_path):
+    torch.save(dict(state_dict={'stem.weight': torch.ones(3)}), tmp_path / 'other.pth')
+    result = run_tool('test.py', TINY, tmp_path / 'other.pth', '--work-dir', tmp_path, *shapes_options(shapes))
+    assert_explained(result, "other.pth'", 'none of the')
+
+
+def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(run_tool, shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    address = 'http://127.0.0.1:9/weights.pth'
+    options = [*shapes_options(shapes), f"model.backbone.init_cfg=dict(type='Pretrained',checkpoint='{address}')"]
+    options[-1] = 'model.backbone.init_cfg.type=Pretrained'
+    options.append(f'model.backbone.init_cfg.checkpoint={address}')
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options)
+    assert_explained(result, address, f"'{tmp_path}/hub/checkpoints/weights.pth'")
+
+
+def test_an_unknown_key_of_the_backbone_is_named(run_tool, shapes, tmp_path):
+    options = [*shapes_options(shapes), 'model.backbone.drop_path=0.1']
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
+    assert_explained(result, "'drop_path'", 'does not exist on Hiera')
+
+
+def test_mixed_precision_without_a_gpu_is_refused(run_tool, shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    result = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path, *shapes_options(shapes))
+    assert_explained(result, '--amp needs a GPU')
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_the_iteration(run_tool, shapes, tmp_path):
+    options = [*shapes_options(shapes), 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=9', 'param_scheduler=[]']
+    options += ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.clip_grad=None']
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
+    assert_explained(result, 'The loss became invalid at iteration 2')
+
+
+def test_predictions_go_into_a_pickle_only(run_tool):
+    assert_explained(run_tool('test.py', TINY, 'any.pth', '--out', 'boxes.json'), "unlike 'boxes.json'")
