@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.fileio import exists
-
 from hiera_mm.errors import UserError, sentence_of
 from hiera_mm.weights.load import read_checkpoint, state_dict_of
+
+import torch
+from mmengine.config import Config, DictAction
+from torch import Tensor
 
 
 @contextlib.contextmanager
@@ -36,9 +36,7 @@ def explain(error: BaseException) -> str | None:
         return sentence_of(error)
     text = str(error)
     if undecodable := re.search(r'failed to load image: (.*)', text):
-        return (
-            f"The image '{undecodable[1]}' can't be decoded; replace the file or take it out of the annotation file."
-        )
+        return f"The image '{undecodable[1]}' can't be decoded; replace the file or take it out of the annotation file."
     if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
         return (
             f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
@@ -93,10 +91,10 @@ def read_config(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def check_checkpoint(path: str) -> None:
-    """Refuse a checkpoint that is missing, damaged, or no checkpoint, before anything is built.
+def check_checkpoint(path: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint, before anything is built.
 
     Raises:
-        UserError: saying which and what to do.
+        UserError: if it is missing, damaged, or no checkpoint.
     """
-    state_dict_of(read_checkpoint(path), path)
+    return state_dict_of(read_checkpoint(path), path)

@@ -29,7 +29,7 @@ def silence_debug_prints() -> None:
     """``mmengine.logging.print_log`` without a logger prints even debug messages; drop those.
 
     It is how every import of mmdet comes to print that OneDL is absent, which no user needs
-    (https://github.com/VBTI-development/onedl-mmdetection, ``mmdet/datasets/__init__.py``).
+    (seen in https://github.com/VBTI-development/onedl-mmdetection/issues/12).
     """
     printing = mmengine.logging.print_log
     if getattr(printing, 'drops_debug', False):
@@ -79,9 +79,9 @@ def stand_in_for_missing_drn() -> None:
 
 
 def find_mmaction_configs() -> None:
-    """mmengine looks for ``mmaction::`` configs in a distribution called mmaction2; the same code also
-    comes as otxmmaction2 (https://github.com/open-mmlab/mmengine, ``mmengine/config/utils.py``): look for
-    the module instead where that distribution is absent.
+    """mmengine looks for ``mmaction::`` configs in a distribution called mmaction2, but the same code also
+    comes as otxmmaction2, for want of https://github.com/open-mmlab/mmaction2/issues/2714: look for the module
+    instead where that distribution is absent.
     """
     if _version_of('mmaction2') is None:
         mmengine.config.utils.MODULE2PACKAGE['mmaction'] = 'mmaction'
@@ -89,7 +89,8 @@ def find_mmaction_configs() -> None:
 
 def switch_off_multimodal_mmaction() -> None:
     """mmaction's multimodal models import names that transformers 5 removed, and ``mmaction.models`` with
-    them (https://github.com/open-mmlab/mmaction2/issues/2714 names the release): register its placeholders.
+    them: register mmaction's own placeholders. Not reported there; the same break in another project is
+    https://github.com/xinyu1205/recognize-anything/issues/219.
     """
     transformers = _version_of('transformers')
     if transformers and digit_version(transformers) >= digit_version('5.0.0'):

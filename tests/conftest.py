@@ -4,10 +4,10 @@ import runpy
 import sys
 from pathlib import Path
 
-import pytest
-
 import hiera_mm  # noqa: F401  (first: it mends what other imports need)
 from hiera_mm.datasets.shapes import make_coco_shapes
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'

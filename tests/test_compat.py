@@ -4,11 +4,11 @@ import importlib.metadata
 import subprocess
 import sys
 
+from hiera_mm import compat
+
 import mmcv
 import mmengine.config.utils
 import pytest
-
-from hiera_mm import compat
 
 
 def run(code, **arguments):

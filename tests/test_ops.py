@@ -6,11 +6,11 @@ import sys
 import types
 from pathlib import Path
 
-import pytest
-import torch
-
 import hiera_mm  # noqa: F401  (installs the stand-in)
 from hiera_mm import ops
+
+import pytest
+import torch
 
 if getattr(sys.modules['mmcv._ext'], '__file__', None):
     pytest.skip('mmcv is compiled here, so nothing stands in for it', allow_module_level=True)

@@ -5,6 +5,7 @@ import argparse
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
 from hiera_mm.complexity import REGIONS, detector_complexity
+
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table

@@ -7,11 +7,11 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use('Agg')
-import matplotlib.pyplot as plt
-
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import faults_as_sentences
 from hiera_mm.errors import UserError
+
+import matplotlib.pyplot as plt
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import add_common_options, check_checkpoint, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
 from hiera_mm.errors import UserError
+from hiera_mm.weights.load import check_fits
+
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -17,7 +19,7 @@ def main() -> None:
     if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out writes a pickle, so its name must end in .pkl, unlike '{arguments.out}'.")
     config = read_config(arguments)
-    check_checkpoint(arguments.checkpoint)
+    weights = check_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
     config.load_from = arguments.checkpoint
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
@@ -25,6 +27,7 @@ def main() -> None:
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     runner = Runner.from_cfg(config)
+    check_fits(runner.model, weights, arguments.checkpoint)
     if arguments.out:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=arguments.out))
     runner.test()

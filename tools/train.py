@@ -2,12 +2,12 @@
 
 import argparse
 
-import torch
-
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import add_common_options, check_checkpoint, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
 from hiera_mm.errors import UserError
+
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 

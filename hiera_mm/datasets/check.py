@@ -4,13 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmdet.registry import DATASETS
-from mmengine.config import Config, ConfigDict
-
 from hiera_mm.errors import UserError
 
-LOADERS = dict(train=('train_dataloader',), test=('test_dataloader',), val=('val_dataloader',))
-
+from mmdet.registry import DATASETS
+from mmengine.config import Config, ConfigDict
 
 def check_data(config: Config, loaders: Sequence[str]) -> None:
     """Look at the COCO-format data sets of the named data loaders and at their evaluators' files.
@@ -64,7 +61,8 @@ def _categories(key: str, dataset: ConfigDict) -> list[str]:
 def _read_annotations(path: Path, key: str) -> dict:
     if not path.is_file():
         raise UserError(
-            f"The annotation file '{path}' of {key} does not exist; put it there or set it with --cfg-options {key}=FILE."
+            f"The annotation file '{path}' of {key} does not exist; put it there or set it with "
+            f'--cfg-options {key}=FILE.'
         )
     try:
         content = json.loads(path.read_text(encoding='utf-8'))

@@ -4,11 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+from hiera_mm.errors import UserError
+
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
-
-from hiera_mm.errors import UserError
 
 CLASSES = ('circle', 'square', 'triangle')
 CORNERS = dict(circle=64, square=4, triangle=3)

@@ -2,11 +2,11 @@
 
 import math
 
+from hiera_mm.errors import UserError
+
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-
-from hiera_mm.errors import UserError
 
 
 @HOOKS.register_module()

@@ -1,10 +1,10 @@
 """Layer-wise learning-rate decay for any backbone that tells the depth of its parameters."""
 
+from hiera_mm.errors import UserError
+
 import torch.nn as nn
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-from hiera_mm.errors import UserError
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

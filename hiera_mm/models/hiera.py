@@ -5,6 +5,11 @@ Parameter names are those of the published checkpoints, so Meta's weights fit wi
 
 from collections.abc import Sequence
 
+from hiera_mm.errors import UserError
+from hiera_mm.models.mask_units import map_to_units, pad_to_units, pool_units, units_to_map
+from hiera_mm.models.position import resize_position_table
+from hiera_mm.weights.load import load_backbone_weights
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -13,11 +18,6 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-
-from hiera_mm.errors import UserError
-from hiera_mm.models.mask_units import map_to_units, pad_to_units, pool_units, units_to_map
-from hiera_mm.models.position import resize_position_table
-from hiera_mm.weights.load import load_backbone_weights
 
 PATCH_STRIDE = 4
 PRETRAINING_SIDE = 224

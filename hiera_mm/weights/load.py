@@ -7,12 +7,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from urllib.error import URLError
 
+from hiera_mm.errors import UserError
+
 import torch
 import torch.nn as nn
 from mmengine.logging import HistoryBuffer, print_log
 from torch import Tensor
-
-from hiera_mm.errors import UserError
 
 WRAPPERS = ('model_state', 'state_dict', 'model')
 """Keys under which Meta's Hiera files, OpenMMLab's and SAM 2's hold the state dict."""
@@ -69,6 +69,27 @@ def load_backbone_weights(backbone: nn.Module, init_cfg: dict) -> None:
         f'left as initialised: {len(own) - len(used)}.',
         logger='current',
     )
+
+
+def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Refuse a whole model's checkpoint that lacks or misfits any of its tensors, before it is evaluated.
+
+    Raises:
+        UserError: naming the first such tensors.
+    """
+    own = model.state_dict()
+    missing = sorted(set(own) - set(state))
+    if missing:
+        raise UserError(
+            f"The checkpoint '{source}' was not made with this config: it holds {len(own) - len(missing)} of the "
+            f"model's {len(own)} tensors, and {_some(missing)} missing; name the config it was trained with."
+        )
+    for key, value in own.items():
+        if value.shape != state[key].shape:
+            raise UserError(
+                f"The checkpoint '{source}' was not made with this config: '{key}' is {tuple(state[key].shape)} in the "
+                f'file and {tuple(value.shape)} in the model; name the config it was trained with.'
+            )
 
 
 def read_checkpoint(source: str | os.PathLike) -> Mapping:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from hiera_mm.complexity import count_parameters, detector_complexity
+
 import pytest
 import torch
+from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from mmdet.registry import TRANSFORMS
-
-from hiera_mm.complexity import count_parameters, detector_complexity
 
 FOLDER = Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))
@@ -123,7 +123,9 @@ def test_norms_and_the_position_table_take_no_weight_decay():
     with torch.device('meta'):
         detector = MODELS.build(config.model)
     groups = build_optim_wrapper(detector, config.optim_wrapper).param_groups
-    decayed = {name: group['weight_decay'] for group, (name, _) in zip(groups, detector.named_parameters())}
+    decayed = {
+        name: group['weight_decay'] for group, (name, _) in zip(groups, detector.named_parameters(), strict=True)
+    }
     assert decayed['backbone.pos_embed'] == 0
     assert decayed['backbone.blocks.0.norm1.weight'] == decayed['backbone.out_norms.0.bias'] == 0
     # detectron2 decays biases and the channel LayerNorms of neck and heads.
@@ -133,7 +135,7 @@ def test_norms_and_the_position_table_take_no_weight_decay():
 def test_a_config_outside_the_repository_inherits_by_the_packages_name(tmp_path):
     (tmp_path / 'mine.py').write_text(
         "_base_ = __import__('hiera_mm').CONFIGS + '/mask_rcnn_hiera_b.py'\n"
-        "model = dict(roi_head=dict(bbox_head=dict(num_classes=2), mask_head=dict(num_classes=2)))\n"
+        'model = dict(roi_head=dict(bbox_head=dict(num_classes=2), mask_head=dict(num_classes=2)))\n'
     )
     config = Config.fromfile(tmp_path / 'mine.py')
     assert config.model.roi_head.mask_head.num_classes == 2

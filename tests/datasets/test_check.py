@@ -3,11 +3,12 @@
 import json
 import shutil
 
+from hiera_mm.datasets.check import check_data
+from hiera_mm.errors import UserError
+
 import pytest
 from mmengine.config import Config
 
-from hiera_mm.datasets.check import check_data
-from hiera_mm.errors import UserError
 from tests.conftest import TINY
 
 LOADERS = ['train_dataloader', 'val_dataloader']

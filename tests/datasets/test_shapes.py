@@ -2,12 +2,12 @@
 
 import json
 
+from hiera_mm.datasets.shapes import CLASSES, make_coco_shapes
+
 import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
-
-from hiera_mm.datasets.shapes import CLASSES, make_coco_shapes
 
 
 @pytest.fixture(scope='module')

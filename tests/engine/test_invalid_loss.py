@@ -2,11 +2,11 @@
 
 from types import SimpleNamespace
 
-import pytest
-import torch
-
 from hiera_mm.engine import StopOnInvalidLossHook
 from hiera_mm.errors import UserError
+
+import pytest
+import torch
 
 
 def test_a_finite_loss_passes():

@@ -1,11 +1,11 @@
 """Groups of the layer-decay constructor against the scales of the recipe."""
 
+from hiera_mm.errors import UserError
+from hiera_mm.models import Hiera
+
 import pytest
 import torch.nn as nn
 from mmengine.optim import build_optim_wrapper
-
-from hiera_mm.errors import UserError
-from hiera_mm.models import Hiera
 
 SMALL = dict(embed_dim=8, num_heads=1, depths=(1, 1, 2, 1))
 
@@ -77,7 +77,7 @@ def test_any_backbone_with_mmpretrains_contract_is_served():
     'backbone, paramwise_cfg, message',
     [
         (nn.Linear(3, 3), dict(layer_decay_rate=0.9), 'finds no backbone in Detector'),
-        (Hiera(SMALL), dict(layer_decay=0.9), r"needs paramwise_cfg = dict\(layer_decay_rate=...\)"),
+        (Hiera(SMALL), dict(layer_decay=0.9), r'needs paramwise_cfg = dict\(layer_decay_rate=...\)'),
         (Hiera(SMALL), dict(layer_decay_rate=1.5), 'must be over 0 and at most 1, but is 1.5'),
     ],
 )

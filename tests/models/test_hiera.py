@@ -2,16 +2,16 @@
 
 import copy
 
-import hiera
-import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from hiera_mm.complexity import count_macs, count_parameters
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
 from hiera_mm.models.hiera import ARCHITECTURES
 from hiera_mm.models.position import resize_position_table
+
+import hiera
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 SMALL = dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2))
 REDUCED = dict(l=dict(ARCHITECTURES['l'], depths=(1, 2, 3, 2)), h=dict(ARCHITECTURES['h'], depths=(1, 1, 2, 1)))

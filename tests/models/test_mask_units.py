@@ -1,9 +1,9 @@
 """The token layout against the formula of the official order."""
 
+from hiera_mm.models.mask_units import map_to_units, pad_to_units, pool_units, units_to_map
+
 import pytest
 import torch
-
-from hiera_mm.models.mask_units import map_to_units, pad_to_units, pool_units, units_to_map
 
 
 def test_tokens_lie_where_the_formula_says():

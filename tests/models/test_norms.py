@@ -1,9 +1,9 @@
 """The channel LayerNorm against torch's own."""
 
+from hiera_mm.models import ChannelLayerNorm
+
 import torch
 import torch.nn as nn
-
-from hiera_mm.models import ChannelLayerNorm
 
 
 def test_each_position_is_normalised_over_its_channels():

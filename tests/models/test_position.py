@@ -1,8 +1,8 @@
 """How the position table follows the input's size."""
 
-import torch
-
 from hiera_mm.models.position import resize_position_table
+
+import torch
 
 
 def test_table_of_its_own_size_is_unchanged():

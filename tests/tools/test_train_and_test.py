@@ -18,9 +18,7 @@ from tests.conftest import ROOT, TINY, shapes_options
 def trained(shapes, tmp_path_factory):
     """Work folder of a finished run of two iterations."""
     folder = tmp_path_factory.mktemp('runs') / 'trained'
-    command = [sys.executable, ROOT / 'tools' / 'train.py', TINY, '--work-dir', folder, *shapes_options(shapes)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run([sys.executable, 'tools/train.py', TINY, '--work-dir', folder, *shapes_options(shapes)])
     return folder
 
 
@@ -80,51 +78,87 @@ def test_automatic_resuming_starts_anew_where_nothing_was_saved(shapes, tmp_path
 
 def test_auto_scale_lr_scales_by_the_batch(shapes, tmp_path, run_tool):
     arguments = ('train.py', TINY, '--work-dir', tmp_path, '--auto-scale-lr', *shapes_options(shapes))
-    code, printed = run_tool(*arguments, 'train_cfg.max_iters=1', 'optim_wrapper.optimizer.lr=8e-4', 'val_cfg=None',
-                             'val_dataloader=None', 'val_evaluator=None', 'param_scheduler=[]')
+    code, printed = run_tool(
+        *arguments,
+        'train_cfg.max_iters=1',
+        'optim_wrapper.optimizer.lr=8e-4',
+        'val_cfg=None',
+        'val_dataloader=None',
+        'val_evaluator=None',
+        'param_scheduler=[]',
+    )
     assert code == 0, printed
     assert 'lr: 2.0000e-04' in printed, 'a batch of 2 where the rate is for 8'
 
 
-def test_two_processes_have_the_loss_of_one_with_the_same_global_batch(shapes, tmp_path):
-    """Both see the same two images with the same weights; the mean of the processes' losses is logged."""
-    options = [
-        *shapes_options(shapes),
-        *('train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'),
-        *('train_dataloader.sampler.shuffle=False', 'randomness.seed=1'),
-        # Regions drawn at random differ between the processes: take all, and images of which each counts the same.
-        *('model.train_cfg.rpn.sampler.num=100000', 'model.train_cfg.rcnn.sampler.num=100000'),
-    ]
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = str(probe.getsockname()[1])
-    environment = dict(os.environ, PORT=port, OMP_NUM_THREADS='1', PYTHON=sys.executable)
-    single = [sys.executable, 'tools/train.py', TINY, '--work-dir', tmp_path / 'one', *options]
-    double = ['bash', 'tools/dist_train.sh', TINY, '2', '--work-dir', tmp_path / 'two', *options]
+SAME_IN_EVERY_PROCESS = """
+_base_ = '{tiny}'
+
+train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'RandomFlip']
+train_dataloader = dict(sampler=dict(shuffle=False), dataset=dict(pipeline=train_pipeline))
+# All regions instead of a random choice, and plain SGD, whose first step shows the size of the gradient.
+model = dict(train_cfg=dict(rpn=dict(sampler=dict(num=100000)), rcnn=dict(sampler=dict(num=100000))))
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01), paramwise_cfg=None, clip_grad=None)
+train_cfg = dict(max_iters=1)
+param_scheduler = []
+val_cfg = val_dataloader = val_evaluator = None
+randomness = dict(seed=1)
+"""
+
+
+def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_batch(shapes, tmp_path):
+    """All images of the set are made the same one, so that the logged loss of the first process is everyone's."""
+    folder = tmp_path / 'set'
+    shutil.copytree(shapes, folder)
+    same_images(folder)
+    config = tmp_path / 'config.py'
+    config.write_text(SAME_IN_EVERY_PROCESS.format(tiny=TINY))
+    options = ['--cfg-options', f'train_dataloader.dataset.data_root={folder}']
+    single = [sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / '1', *options]
+    double = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2', *options]
     for command, batch in ((single, 2), (double, 1)):
-        done = subprocess.run(
-            [*command, f'train_dataloader.batch_size={batch}'], cwd=ROOT, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    one, two = (losses_of(tmp_path / name)[0] for name in ('one', 'two'))
-    assert one == pytest.approx(two, rel=0.02)
+        run([*command, f'train_dataloader.batch_size={batch}'])
+    assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
+    one, two = (torch.load(tmp_path / n / 'iter_1.pth', weights_only=False)['state_dict'] for n in '12')
+    for name, weights in one.items():
+        torch.testing.assert_close(two[name], weights, rtol=1e-3, atol=1e-5)
 
 
-def test_distributed_testing_gives_the_metrics_of_one_process(trained, shapes, tmp_path):
+def same_images(folder):
+    """Give every training image the picture and the objects of the one with most objects."""
+    path = folder / 'annotations' / 'instances_train.json'
+    content = json.loads(path.read_text())
+    model = max(content['images'], key=lambda i: sum(a['image_id'] == i['id'] for a in content['annotations']))
+    objects = [a for a in content['annotations'] if a['image_id'] == model['id'] and not a['iscrowd']]
+    content['annotations'] = []
+    for image in content['images']:
+        image.update(model, id=image['id'])
+        content['annotations'] += [dict(a, image_id=image['id'], id=100 * image['id'] + a['id']) for a in objects]
+    path.write_text(json.dumps(content))
+
+
+def run(command):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         environment = dict(os.environ, PORT=str(probe.getsockname()[1]), OMP_NUM_THREADS='1', PYTHON=sys.executable)
-    command = ['bash', 'tools/dist_test.sh', TINY, trained / 'iter_2.pth', '2', '--work-dir', tmp_path]
-    done = subprocess.run(
-        [*command, *shapes_options(shapes)], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    (metrics,) = tmp_path.glob('*/*.json')
-    assert 'coco/bbox_mAP' in json.loads(metrics.read_text())
+
+
+def test_distributed_testing_gives_the_metrics_of_one_process(trained, shapes, tmp_path):
+    checkpoint = trained / 'iter_2.pth'
+    options = ['--work-dir', tmp_path, *shapes_options(shapes), 'model.test_cfg.rcnn.score_thr=0.0']
+    run(['bash', 'tools/dist_test.sh', TINY, checkpoint, '2', *options])
+    run([sys.executable, 'tools/test.py', TINY, checkpoint, *options])
+    first, second = (json.loads(path.read_text()) for path in tmp_path.glob('*/*.json'))
+    names = [name for name in first if name.startswith('coco/')]
+    assert len(names) == 12 and all(first[name] == pytest.approx(second[name], abs=1e-3) for name in names)
 
 
 def test_a_config_that_does_not_exist_is_named(run_tool):
-    assert_explained(run_tool('train.py', 'configs/mask_rcnn_hiera_x.py'), "'configs/mask_rcnn_hiera_x.py' does not exist")
+    assert_explained(
+        run_tool('train.py', 'configs/mask_rcnn_hiera_x.py'), "'configs/mask_rcnn_hiera_x.py' does not exist"
+    )
 
 
 def test_missing_data_says_which_folder_and_how_to_set_it(run_tool, tmp_path):
@@ -175,14 +209,13 @@ def test_a_truncated_checkpoint_is_named(run_tool, trained, shapes, tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(run_tool, shapes, tmp_path):
     torch.save(dict(state_dict={'stem.weight': torch.ones(3)}), tmp_path / 'other.pth')
     result = run_tool('test.py', TINY, tmp_path / 'other.pth', '--work-dir', tmp_path, *shapes_options(shapes))
-    assert_explained(result, "other.pth'", 'none of the')
+    assert_explained(result, "other.pth'", 'holds 0 of the', 'name the config it was trained with')
 
 
 def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(run_tool, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     address = 'http://127.0.0.1:9/weights.pth'
-    options = [*shapes_options(shapes), f"model.backbone.init_cfg=dict(type='Pretrained',checkpoint='{address}')"]
-    options[-1] = 'model.backbone.init_cfg.type=Pretrained'
+    options = [*shapes_options(shapes), 'model.backbone.init_cfg.type=Pretrained']
     options.append(f'model.backbone.init_cfg.checkpoint={address}')
     result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options)
     assert_explained(result, address, f"'{tmp_path}/hub/checkpoints/weights.pth'")
@@ -201,7 +234,12 @@ def test_mixed_precision_without_a_gpu_is_refused(run_tool, shapes, tmp_path, mo
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_the_iteration(run_tool, shapes, tmp_path):
-    options = [*shapes_options(shapes), 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=9', 'param_scheduler=[]']
+    options = [
+        *shapes_options(shapes),
+        'optim_wrapper.optimizer.lr=1e30',
+        'train_cfg.max_iters=9',
+        'param_scheduler=[]',
+    ]
     options += ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.clip_grad=None']
     result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
     assert_explained(result, 'The loss became invalid at iteration 2')

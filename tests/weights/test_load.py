@@ -1,12 +1,12 @@
 """Checkpoints as Meta publishes them and as this suite writes them, and files that are none."""
 
-import hiera
-import pytest
-import torch
-
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
 from hiera_mm.weights.load import read_checkpoint
+
+import hiera
+import pytest
+import torch
 
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 2, 1))
