@@ -35,8 +35,11 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, UserError):
         return sentence_of(error)
     text = str(error)
-    if undecodable := re.search(r'failed to load image: (.*)', text):
-        return f"The image '{undecodable[1]}' can't be decoded; replace the file or take it out of the annotation file."
+    # The last of them, as a worker's traceback first quotes the source line that holds the same words.
+    if undecodable := re.findall(r'failed to load image: (.*)', text):
+        return (
+            f"The image '{undecodable[-1]}' can't be decoded; replace the file or take it out of the annotation file."
+        )
     if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
         return (
             f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
@@ -80,14 +83,15 @@ def read_config(arguments: argparse.Namespace) -> Config:
         if arguments.cfg_options:
             config.merge_from_dict(arguments.cfg_options)
     except (FileNotFoundError, SyntaxError, KeyError, TypeError, NameError, IndexError) as error:
-        raise UserError(f"The config '{arguments.config}' can't be read: {type(error).__name__}: {error}.") from error
+        reason = f'{type(error).__name__}: {error}'.rstrip('.')
+        raise UserError(f"The config '{arguments.config}' can't be read: {reason}.") from error
     config.launcher = arguments.launcher
     if arguments.work_dir:
         config.work_dir = arguments.work_dir
     elif config.get('work_dir') is None:
         config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
-    if not torch.cuda.is_available() and config.env_cfg.dist_cfg.backend == 'nccl':
-        config.env_cfg.dist_cfg.backend = 'gloo'
+    if arguments.launcher == 'pytorch' and not torch.cuda.is_available():
+        _communicate_between_cpus(config)
     return config
 
 
@@ -98,3 +102,10 @@ def check_checkpoint(path: str) -> dict[str, Tensor]:
         UserError: if it is missing, damaged, or no checkpoint.
     """
     return state_dict_of(read_checkpoint(path), path)
+
+
+def _communicate_between_cpus(config: Config) -> None:
+    """Several processes without a GPU, where mmengine would ask CUDA for a device for each."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group(backend='gloo')
+    config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)

@@ -11,6 +11,7 @@ from hiera_mm.weights.load import check_fits
 
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 
@@ -27,7 +28,8 @@ def main() -> None:
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     runner = Runner.from_cfg(config)
-    check_fits(runner.model, weights, arguments.checkpoint)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    check_fits(model, weights, arguments.checkpoint)
     if arguments.out:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=arguments.out))
     runner.test()

@@ -9,6 +9,7 @@ from hiera_mm.errors import UserError
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
+
 def check_data(config: Config, loaders: Sequence[str]) -> None:
     """Look at the COCO-format data sets of the named data loaders and at their evaluators' files.
 

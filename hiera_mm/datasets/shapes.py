@@ -13,6 +13,9 @@ from pycocotools import mask as coco_mask
 CLASSES = ('circle', 'square', 'triangle')
 CORNERS = dict(circle=64, square=4, triangle=3)
 
+MOST_TILT = np.pi / 12
+"""Shapes stand upright up to this angle."""
+
 EMPTY_SHARE = 0.05
 CROWD_SHARE = 0.1
 """Shares of the images that hold no object, and a crowd of tiny objects under one run-length mask."""
@@ -21,7 +24,7 @@ CROWD_SHARE = 0.1
 def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: int = 0) -> None:
     """Draw images and write ``{train,val}/*.png`` and ``annotations/instances_{train,val}.json``.
 
-    Images are 96 to 128 pixels a side, with up to four shapes of random colour, size and rotation on a
+    Images are 96 to 128 pixels a side, with up to four shapes of random colour, size and tilt on a
     noisy background. Later shapes hide parts of earlier ones, and the polygons (in pixels) follow what is
     seen. The same arguments always give the same files; a folder that already holds them is left alone.
 
@@ -34,7 +37,7 @@ def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
         UserError: if the folder holds anything but such a set.
     """
     folder = Path(folder)
-    recipe = dict(train=train, val=val, seed=seed, version=1)
+    recipe = dict(train=train, val=val, seed=seed, version=2)
     stamp = folder / 'shapes.json'
     if stamp.is_file() and json.loads(stamp.read_text()) == recipe:
         return
@@ -107,7 +110,8 @@ def _place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[
 
 def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre: np.ndarray, radius: float):
     corners = CORNERS[CLASSES[category]]
-    angles = random.uniform(0, 2 * np.pi) + np.arange(corners) * 2 * np.pi / corners
+    upright = np.pi * (0.5 - 1 / corners)
+    angles = upright + random.uniform(-MOST_TILT, MOST_TILT) + np.arange(corners) * 2 * np.pi / corners
     outline = centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)

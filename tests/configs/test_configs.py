@@ -122,7 +122,7 @@ def test_norms_and_the_position_table_take_no_weight_decay():
     config = read('mask_rcnn_hiera_b.py')
     with torch.device('meta'):
         detector = MODELS.build(config.model)
-    groups = build_optim_wrapper(detector, config.optim_wrapper).param_groups
+    groups = build_optim_wrapper(detector, config.optim_wrapper).optimizer.param_groups
     decayed = {
         name: group['weight_decay'] for group, (name, _) in zip(groups, detector.named_parameters(), strict=True)
     }

@@ -29,7 +29,7 @@ def groups_of(model, **paramwise_cfg):
             paramwise_cfg=paramwise_cfg,
         ),
     )
-    return {group['param_name']: group for group in wrapper.param_groups}
+    return {group['param_name']: group for group in wrapper.optimizer.param_groups}
 
 
 def test_rates_fall_by_one_factor_a_layer_from_the_head_down():

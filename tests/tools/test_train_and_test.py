@@ -97,7 +97,10 @@ _base_ = '{tiny}'
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'RandomFlip']
 train_dataloader = dict(sampler=dict(shuffle=False), dataset=dict(pipeline=train_pipeline))
 # All regions instead of a random choice, and plain SGD, whose first step shows the size of the gradient.
-model = dict(train_cfg=dict(rpn=dict(sampler=dict(num=100000)), rcnn=dict(sampler=dict(num=100000))))
+model = dict(
+    backbone=dict(drop_path_rate=0.0),
+    train_cfg=dict(rpn=dict(sampler=dict(num=100000)), rcnn=dict(sampler=dict(num=100000))),
+)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01), paramwise_cfg=None, clip_grad=None)
 train_cfg = dict(max_iters=1)
 param_scheduler = []
@@ -215,9 +218,10 @@ def test_a_checkpoint_of_another_model_is_refused(run_tool, shapes, tmp_path):
 def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(run_tool, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     address = 'http://127.0.0.1:9/weights.pth'
-    options = [*shapes_options(shapes), 'model.backbone.init_cfg.type=Pretrained']
-    options.append(f'model.backbone.init_cfg.checkpoint={address}')
-    result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options)
+    config = tmp_path / 'config.py'
+    init_cfg = dict(_delete_=True, type='Pretrained', checkpoint=address)
+    config.write_text(f"_base_ = '{TINY}'\nmodel = dict(backbone=dict(init_cfg={init_cfg}))\n")
+    result = run_tool('train.py', config, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
     assert_explained(result, address, f"'{tmp_path}/hub/checkpoints/weights.pth'")
 
 
