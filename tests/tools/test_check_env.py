@@ -1,0 +1,109 @@
+"""tools/check_env.py: every fault is found and named with the command that mends it."""
+
+import runpy
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
+
+import pytest
+
+from tests.conftest import ROOT
+
+SOUND = {
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmdetection': '3.5.1',
+    'mmaction2': '1.2.0',
+    'torch': '2.15.0',
+    'torchvision': '0.29.2',
+    'opencv-python': '4.12.0.88',
+    'opencv-python-headless': '4.12.0.88',
+    'pycocotools': '2.0.11',
+    'importlib_metadata': '10.2.0',
+    'av': '18.1.0',
+}
+
+
+@pytest.fixture
+def faults_with(monkeypatch):
+    """Faults ``{part: sentence}`` that the tool finds where these distributions are installed."""
+
+    def look(checks, imports=None, **installed):
+        tool = runpy.run_path(str(ROOT / 'tools' / 'check_env.py'))
+        found = {name.replace('_', '-') if name != 'importlib_metadata' else name: v for name, v in installed.items()}
+        found = SOUND | found
+
+        def version(distribution):
+            if found.get(distribution) is None:
+                raise PackageNotFoundError(distribution)
+            return found[distribution]
+
+        scope = tool['version_of'].__globals__
+        monkeypatch.setitem(scope, 'version', version)
+        if imports is not None:
+            monkeypatch.setitem(scope, 'import_name', imports)
+        return {row.part: row.fault for check in checks for row in tool[check]() if row.fault}
+
+    return look
+
+
+def test_the_installed_environment_is_sound():
+    done = subprocess.run([sys.executable, ROOT / 'tools' / 'check_env.py'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert 'OpenMMLab line' in done.stdout and 'FAULT' not in done.stdout
+
+
+def test_the_described_sound_environment_has_no_fault(faults_with):
+    imports = SimpleNamespace(__version__='4.12.0')
+    assert faults_with(['check_openmmlab', 'check_opencv', 'check_evaluation', 'check_video'], lambda _: imports) == {}
+
+
+def test_two_lines_of_openmmlab_are_told_apart(faults_with):
+    faults = faults_with(['check_openmmlab'], mmcv='2.1.0')
+    assert 'pip uninstall -y mmcv onedl-mmcv' in faults['OpenMMLab line']
+
+
+def test_the_upstream_line_alone_is_no_fault(faults_with):
+    none = dict(onedl_mmengine=None, onedl_mmcv=None, onedl_mmdetection=None)
+    assert faults_with(['check_openmmlab'], **none, mmengine='0.10.7', mmcv='2.1.0', mmdet='3.3.0') == {}
+
+
+@pytest.mark.parametrize('distribution, part', [('onedl_mmcv', 'mmcv'), ('mmaction2', 'mmaction')])
+def test_what_is_missing_is_named_with_its_command(faults_with, distribution, part):
+    faults = faults_with(['check_openmmlab'], **{distribution: None})
+    assert faults == {part: f'{part} is not installed: pip install -r requirements.txt'}
+
+
+@pytest.mark.parametrize('torch, said', [('2.5.1', '2.6 or newer'), ('2.13.0+cpu', "does not fit PyPI's torchvision")])
+def test_an_unfit_torch_is_named(faults_with, torch, said):
+    gpu = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
+    assert said in faults_with(['check_torch'], lambda _: gpu, torch=torch)['torch']
+
+
+def test_colliding_opencv_distributions_are_named(faults_with):
+    faults = faults_with(
+        ['check_opencv'], lambda _: SimpleNamespace(__version__='5.0'), opencv_contrib_python='5.0.0.93'
+    )
+    assert 'pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python' in faults['OpenCV']
+
+
+def test_a_missing_libgl_is_named_with_both_remedies(faults_with):
+    def imports(module):
+        raise ImportError('libGL.so.1: cannot open shared object file')
+
+    fault = faults_with(['check_opencv'], imports)['cv2']
+    assert 'apt-get install -y libgl1' in fault and 'opencv-python-headless==4.12.0.88' in fault
+
+
+def test_a_package_that_does_not_import_is_a_fault(faults_with):
+    def imports(module):
+        raise ImportError(f'no {module} here')
+
+    faults = faults_with(['check_suite'], imports)
+    assert 'no hiera_mm here; run: pip install --no-deps -e .' in faults['hiera_mm']
+    assert set(faults) == {'hiera_mm', 'mmdet.models', 'mmaction.models'}
+
+
+def test_without_a_video_decoder_there_is_a_fault(faults_with):
+    assert faults_with(['check_video'], av=None, decord=None) == {'video decoders': 'no decoder: pip install av'}
