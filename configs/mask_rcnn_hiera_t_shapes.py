@@ -4,7 +4,7 @@
 _base_ = './mask_rcnn_hiera_t.py'
 
 data_root = 'data/shapes/'
-metainfo = dict(classes=('circle', 'square', 'triangle'))
+metainfo = dict(classes=('circle', 'bar', 'triangle'))
 num_classes = 3
 width = 64
 image_size = (128, 128)

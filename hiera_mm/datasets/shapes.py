@@ -10,8 +10,13 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-CLASSES = ('circle', 'square', 'triangle')
-CORNERS = dict(circle=64, square=4, triangle=3)
+CLASSES = ('circle', 'bar', 'triangle')
+OUTLINES = {
+    # Corners around (0, 0), of about unit radius.
+    'circle': [(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 2 * np.pi, 64)],
+    'bar': [(-1, -0.4), (1, -0.4), (1, 0.4), (-1, 0.4)],
+    'triangle': [(0, -1), (0.87, 0.5), (-0.87, 0.5)],
+}
 
 MOST_TILT = np.pi / 12
 """Shapes stand upright up to this angle."""
@@ -37,7 +42,7 @@ def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
         UserError: if the folder holds anything but such a set.
     """
     folder = Path(folder)
-    recipe = dict(train=train, val=val, seed=seed, version=2)
+    recipe = dict(train=train, val=val, seed=seed, version=3)
     stamp = folder / 'shapes.json'
     if stamp.is_file() and json.loads(stamp.read_text()) == recipe:
         return
@@ -89,7 +94,7 @@ def _background(random: np.random.Generator, height: int, width: int) -> np.ndar
     coarse = random.integers(0, 256, size=(3, 3, 3)).astype(np.float32)
     gradient = cv2.resize(coarse, (int(width), int(height)), interpolation=cv2.INTER_CUBIC)
     noise = random.normal(0, 12, size=gradient.shape)
-    return np.clip(gradient / 2 + 64 + noise, 0, 255).astype(np.uint8)
+    return np.clip(gradient / 4 + 96 + noise, 0, 255).astype(np.uint8)
 
 
 def _place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
@@ -109,10 +114,9 @@ def _place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[
 
 
 def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre: np.ndarray, radius: float):
-    corners = CORNERS[CLASSES[category]]
-    upright = np.pi * (0.5 - 1 / corners)
-    angles = upright + random.uniform(-MOST_TILT, MOST_TILT) + np.arange(corners) * 2 * np.pi / corners
-    outline = centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    tilt = random.uniform(-MOST_TILT, MOST_TILT)
+    turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
+    outline = centre + radius * np.array(OUTLINES[CLASSES[category]]) @ turn
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
     return mask.astype(bool)

@@ -75,7 +75,7 @@ def test_a_missing_file_of_the_evaluator_is_named(config):
 
 def test_other_class_names_are_listed_on_both_sides(config):
     config.train_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
-    with pytest.raises(UserError, match=r"\['cat', 'dog'\], the file has \['circle', 'square', 'triangle'\]"):
+    with pytest.raises(UserError, match=r"\['cat', 'dog'\], the file has \['circle', 'bar', 'triangle'\]"):
         check_data(config, LOADERS)
 
 
@@ -87,7 +87,7 @@ def test_the_default_classes_are_cocos(config):
 
 def test_classes_in_another_order_than_the_file_are_refused(config):
     """mmdet numbers labels by the file's order, so every name after the swap would be wrong."""
-    config.train_dataloader.dataset.metainfo = dict(classes=('square', 'circle', 'triangle'))
+    config.train_dataloader.dataset.metainfo = dict(classes=('bar', 'circle', 'triangle'))
     with pytest.raises(UserError, match='in another order'):
         check_data(config, LOADERS)
 
