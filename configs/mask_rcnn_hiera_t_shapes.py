@@ -1,6 +1,6 @@
 # The quickstart: Mask R-CNN with Hiera-T on the generated shapes, from random weights, on a laptop's CPU.
 # All values are ours. Against mask_rcnn_hiera_t.py only what makes it quick differs: images of 128 pixels without
-# jitter, anchors to match, narrow neck and heads, 8 images a batch and a short schedule at a higher rate.
+# jitter, anchors to match, narrow neck and heads, 4 images a batch and a short schedule at a higher rate.
 _base_ = './mask_rcnn_hiera_t.py'
 
 data_root = 'data/shapes/'
@@ -11,7 +11,7 @@ image_size = (128, 128)
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
-    backbone=dict(init_cfg=None),
+    backbone=dict(drop_path_rate=0.0, init_cfg=None),
     neck=dict(out_channels=width),
     rpn_head=dict(in_channels=width, feat_channels=width, anchor_generator=dict(scales=[4])),
     roi_head=dict(
@@ -20,7 +20,7 @@ model = dict(
         mask_roi_extractor=dict(out_channels=width),
         mask_head=dict(in_channels=width, conv_out_channels=width, num_classes=num_classes),
     ),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 )
 
@@ -39,7 +39,7 @@ test_pipeline = [
 ]
 dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     dataset=dict(
         **dataset, ann_file='annotations/instances_train.json', data_prefix=dict(img='train/'), pipeline=train_pipeline
@@ -55,13 +55,18 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
 test_evaluator = val_evaluator
 
-max_iters = 400
+max_iters = 450
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters, dynamic_intervals=None)
-optim_wrapper = dict(optimizer=dict(lr=4e-4, weight_decay=0.05), clip_grad=dict(max_norm=5.0))
+optim_wrapper = dict(optimizer=dict(lr=6e-4, weight_decay=0.05), clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=40, end=max_iters, eta_min_ratio=0.01),
 ]
-auto_scale_lr = dict(base_batch_size=8)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=max_iters, max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=4)
+randomness = dict(seed=0)
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval=150, max_keep_ckpts=1),
+    visualization=dict(score_thr=0.5),
+)
 log_processor = dict(window_size=10)

@@ -49,14 +49,14 @@ def test_it_runs_forward_and_backward_at_reduced_depth(name):
     detector = MODELS.build(model)
     detector.init_weights()
     batch = detector.data_preprocessor(sample(config.train_pipeline), training=True)
-    loss, _ = detector.parse_losses(detector.loss(**batch))
+    loss, _ = detector.parse_losses(detector(**batch, mode='loss'))
     loss.backward()
     assert torch.isfinite(loss)
     without = [name for name, p in detector.named_parameters() if p.grad is None and 'out_norms' not in name]
     assert not without
     detector.eval()
     with torch.no_grad():
-        predicted = detector.predict(**detector.data_preprocessor(sample(config.train_pipeline), training=False))
+        predicted = detector.test_step(sample(config.train_pipeline))
     assert predicted[0].pred_instances.masks.shape[1:] == (48, 64)
 
 

@@ -88,7 +88,7 @@ def test_auto_scale_lr_scales_by_the_batch(shapes, tmp_path, run_tool):
         'param_scheduler=[]',
     )
     assert code == 0, printed
-    assert 'lr: 2.0000e-04' in printed, 'a batch of 2 where the rate is for 8'
+    assert 'lr: 4.0000e-04' in printed, 'a batch of 2 where the rate is for 4'
 
 
 SAME_IN_EVERY_PROCESS = """
