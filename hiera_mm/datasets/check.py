@@ -1,6 +1,7 @@
 """Says in sentences what is wrong with a config's data before a run starts."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,12 +16,15 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
 
     Args:
         config: Of the whole run.
-        loaders: Such as ``['train_dataloader', 'val_dataloader']``; absent ones are passed over.
+        loaders: Such as ``['train_dataloader', 'val_dataloader']``; absent ones are passed over, and so is
+            data in a remote store (``backend_args``). Of several processes only the first looks.
 
     Raises:
         UserError: for a folder or annotation file that is missing, an annotation file that isn't one, classes
             that the file lacks or lists in another order, and heads with another number of classes.
     """
+    if int(os.environ.get('RANK', 0)) > 0:
+        return
     for loader in loaders:
         if config.get(loader) is None:
             continue
@@ -33,12 +37,12 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
 
 
 def _coco_datasets(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The data sets in COCO format with their place in the config, also inside wrappers such as RepeatDataset."""
+    """The local sets in COCO format with their place in the config, also inside wrappers such as RepeatDataset."""
     if 'dataset' in dataset:
         yield from _coco_datasets(f'{key}.dataset', dataset.dataset)
     for number, part in enumerate(dataset.get('datasets', ())):
         yield from _coco_datasets(f'{key}.datasets.{number}', part)
-    if dataset.get('type') == 'CocoDataset':
+    if dataset.get('type') == 'CocoDataset' and not dataset.get('backend_args'):
         yield key, dataset
 
 
@@ -113,7 +117,7 @@ def _check_heads(model: ConfigDict, classes: list[str]) -> None:
 def _check_evaluator(config: Config, key: str) -> None:
     evaluators = config.get(key) or []
     for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
-        if evaluator.get('ann_file'):
+        if evaluator.get('ann_file') and not evaluator.get('backend_args'):
             _read_annotations(Path(evaluator.ann_file), f'{key}.ann_file')
 
 

@@ -45,6 +45,17 @@ def test_a_set_inside_a_wrapper_is_looked_at(config):
         check_data(config, LOADERS)
 
 
+def test_data_in_a_remote_store_and_later_processes_are_passed_over(config, monkeypatch):
+    config.train_dataloader.dataset.data_root = 's3://bucket/coco/'
+    monkeypatch.setenv('RANK', '1')
+    check_data(config, LOADERS)
+    monkeypatch.setenv('RANK', '0')
+    with pytest.raises(UserError):
+        check_data(config, LOADERS)
+    config.train_dataloader.dataset.backend_args = dict(backend='petrel')
+    check_data(config, LOADERS)
+
+
 def test_a_missing_folder_is_named_with_the_option_that_sets_it(config):
     config.train_dataloader.dataset.data_root = 'nowhere'
     with pytest.raises(UserError, match='--cfg-options train_dataloader.dataset.data_root=FOLDER'):

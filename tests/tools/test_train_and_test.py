@@ -231,6 +231,12 @@ def test_an_unknown_key_of_the_backbone_is_named(run_tool, shapes, tmp_path):
     assert_explained(result, "'drop_path'", 'does not exist on Hiera')
 
 
+def test_a_misspelt_type_is_named(run_tool, shapes, tmp_path):
+    options = [*shapes_options(shapes), 'model.backbone.type=Hierra']
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
+    assert_explained(result, 'Hierra is not in the', 'registry')
+
+
 def test_mixed_precision_without_a_gpu_is_refused(run_tool, shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     result = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path, *shapes_options(shapes))
