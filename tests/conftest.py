@@ -8,6 +8,9 @@ import hiera_mm  # noqa: F401  (first: it mends what other imports need)
 from hiera_mm.datasets.shapes import make_coco_shapes
 
 import pytest
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'
@@ -37,6 +40,7 @@ def run_tool(monkeypatch, capfd):
 
     def run(tool, *arguments):
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        forget_earlier_runs()
         capfd.readouterr()
         code = 0
         try:
@@ -46,6 +50,12 @@ def run_tool(monkeypatch, capfd):
         return code, ''.join(capfd.readouterr())
 
     return run
+
+
+def forget_earlier_runs():
+    """mmengine keeps loggers by the second they were made in; a fresh program has none that write to a closed file."""
+    for manager in (MMLogger, MessageHub, Visualizer, DetLocalVisualizer):
+        manager._instance_dict.clear()
 
 
 def shapes_options(folder):
