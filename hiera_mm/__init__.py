@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from hiera_mm import compat, ops
+from hiera_mm.errors import require_packages
 from hiera_mm.version import __version__  # noqa: F401
+
+require_packages('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet')
+
+from hiera_mm import compat, ops  # noqa: E402  (they import those packages)
 
 ops.install()
 compat.repair()

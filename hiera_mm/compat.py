@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.util
 import logging
+import pickle
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,12 +13,17 @@ from types import ModuleType
 import mmcv
 import mmengine.config.utils
 import mmengine.logging
+import mmengine.runner.checkpoint
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
 
 def repair() -> None:
     """Make every repair that this environment needs; running it again changes nothing."""
     silence_debug_prints()
+    let_mmengine_read_its_checkpoints()
     if importlib.util.find_spec('mmaction') is not None:
         accept_newer_mmcv_in_mmaction()
         stand_in_for_missing_drn()
@@ -42,6 +48,29 @@ def silence_debug_prints() -> None:
 
     print_log.drops_debug = True
     mmengine.logging.print_log = print_log
+
+
+def let_mmengine_read_its_checkpoints() -> None:
+    """mmengine 0.10.7 can neither test nor resume from what it saved itself, as torch 2.6 and later load weights
+    only (https://github.com/open-mmlab/mmengine/issues/1655): name its classes to torch. Later releases do so.
+    """
+    if not hasattr(mmengine.runner.checkpoint, 'get_torch_safe_globals'):
+        torch.serialization.add_safe_globals(training_state_classes())
+
+
+def training_state_classes() -> list:
+    """The harmless classes that mmengine writes into its checkpoints beside the weights, for torch's safe loading."""
+    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+    scalars = [type(np.dtype(kind)) for kind in (np.float64, np.int64, np.uint32)]
+    arrays = [np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, *scalars]
+    # The history of the log asks for its own methods by getattr, which must not reach anything else.
+    return [*arrays, HistoryBuffer, (_method_of_history, 'builtins.getattr')]
+
+
+def _method_of_history(owner: object, name: str) -> object:
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise pickle.UnpicklingError(f"it asks for the attribute '{name}' of {owner!r}")
+    return getattr(HistoryBuffer, name)
 
 
 def accept_newer_mmcv_in_mmaction() -> None:

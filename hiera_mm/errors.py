@@ -1,6 +1,8 @@
 """Errors that a user can mend."""
 
+import importlib.util
 import re
+import sys
 
 
 class UserError(Exception):
@@ -12,3 +14,17 @@ def sentence_of(error: BaseException) -> str:
     # torch re-raises a worker's error with the worker's whole traceback as its text.
     passed_on = re.findall(rf'^[\w.]*{UserError.__name__}: (.*)$', str(error), flags=re.MULTILINE)
     return passed_on[-1] if passed_on else str(error)
+
+
+def require_packages(*names: str) -> None:
+    """Name a package that is missing, and the command that brings it, before something imports it.
+
+    Raises:
+        ImportError: in one sentence.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'hiera_mm needs {", ".join(missing)}, not installed in {sys.prefix}; in the repository run: bash '
+            f'tools/setup.sh && source .venv/bin/activate (python tools/check_env.py tells what else is off).'
+        )

@@ -1,14 +1,17 @@
 """Each repair works where its fault is, and only there."""
 
 import importlib.metadata
+import pickle
 import subprocess
 import sys
 
 from hiera_mm import compat
+from hiera_mm.errors import require_packages
 
 import mmcv
 import mmengine.config.utils
 import pytest
+import torch
 
 
 def run(code, **arguments):
@@ -40,6 +43,39 @@ def test_debug_messages_without_a_logger_are_dropped_and_others_kept(capsys):
     mmengine.logging.print_log('hidden', level=logging.DEBUG)
     mmengine.logging.print_log('shown')
     assert capsys.readouterr().out == 'shown\n'
+
+
+def test_mmengines_own_classes_are_named_to_torch_only_where_it_does_not_do_so(monkeypatch):
+    named = []
+    monkeypatch.setattr(torch.serialization, 'add_safe_globals', named.extend)
+    checkpoint = mmengine.runner.checkpoint
+    monkeypatch.setattr(checkpoint, 'get_torch_safe_globals', list, raising=False)
+    compat.let_mmengine_read_its_checkpoints()
+    assert named == []
+    monkeypatch.delattr(checkpoint, 'get_torch_safe_globals')
+    compat.let_mmengine_read_its_checkpoints()
+    assert mmengine.logging.HistoryBuffer in named
+
+
+def test_the_log_in_a_checkpoint_loads_safely_and_nothing_else_by_its_ways(tmp_path):
+    """What mmengine saves beside the weights: a history, whose pickle fetches its methods by getattr."""
+    history = mmengine.logging.HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(dict(loss=history), tmp_path / 'log.pth')
+    torch.save(dict(loss=Reaching()), tmp_path / 'reaching.pth')
+    with torch.serialization.safe_globals(compat.training_state_classes()):
+        assert torch.load(tmp_path / 'log.pth', weights_only=True)['loss'].mean() == 1.5
+        with pytest.raises(pickle.UnpicklingError, match="asks for the attribute '__init__'"):
+            torch.load(tmp_path / 'reaching.pth', weights_only=True)
+
+
+class Reaching:
+    def __reduce__(self):
+        return getattr, (mmengine.logging.HistoryBuffer, '__init__')
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it():
+    with pytest.raises(ImportError, match='needs nothing_of_the_kind, not installed.*bash tools/setup.sh'):
+        require_packages('torch', 'nothing_of_the_kind')
 
 
 def test_mmaction_is_refused_without_the_repair_and_imported_with_it():

@@ -13,6 +13,7 @@ from typing import NamedTuple
 INSTALL = 'pip install -r requirements.txt'
 MAINTAINED = dict(mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmdetection')
 UPSTREAM = dict(mmengine='mmengine', mmcv='mmcv', mmdet='mmdet')
+LITE = 'mmcv-lite'  # upstream's mmcv without compiled operators
 OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless')
 
 
@@ -41,9 +42,9 @@ def check_python() -> Iterator[Row]:
 
 def check_openmmlab() -> Iterator[Row]:
     """Which distributions own the import names mmengine, mmcv and mmdet."""
-    lines = {name: [d for d in (MAINTAINED[name], UPSTREAM[name]) if version_of(d)] for name in MAINTAINED}
+    lines = {name: [d for d in owners_of(name) if version_of(d)] for name in MAINTAINED}
     owners = {owner for found in lines.values() for owner in found}
-    mixed = owners & set(MAINTAINED.values()) and owners & set(UPSTREAM.values())
+    mixed = owners & set(MAINTAINED.values()) and owners - set(MAINTAINED.values())
     kind = 'none' if not owners else 'mixed' if mixed else 'onedl' if owners & set(MAINTAINED.values()) else 'upstream'
     fault = ''
     if mixed:
@@ -76,7 +77,7 @@ def check_torch() -> Iterator[Row]:
 
 def check_operators() -> Iterator[Row]:
     """Compiled mmcv operators, or torchvision's in their place."""
-    if not (version_of('torchvision') and (version_of('onedl-mmcv') or version_of('mmcv'))):
+    if not (version_of('torchvision') and any(map(version_of, owners_of('mmcv')))):
         return
     yield attempt('torchvision operators', run_nms, f'pip install --force-reinstall -r {INSTALL.split()[-1]}')
     yield attempt('mmcv operators', describe_operators, f'pip install --force-reinstall -r {INSTALL.split()[-1]}')
@@ -140,6 +141,11 @@ CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
     check_video,
     check_suite,
 )
+
+
+def owners_of(module: str) -> list[str]:
+    """The distributions that may bring a module of OpenMMLab."""
+    return [MAINTAINED[module], UPSTREAM[module], *([LITE] if module == 'mmcv' else [])]
 
 
 def version_of(distribution: str) -> str | None:

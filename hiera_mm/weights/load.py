@@ -2,16 +2,18 @@
 
 import os
 import pickle
-from collections.abc import Mapping
-from contextlib import nullcontext
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
+from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError
 
 import torch
 import torch.nn as nn
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import print_log
 from torch import Tensor
 
 WRAPPERS = ('model_state', 'state_dict', 'model')
@@ -104,10 +106,11 @@ def read_checkpoint(source: str | os.PathLike) -> Mapping:
     if not path.is_file():
         raise UserError(f"The checkpoint '{path}' does not exist; correct the path.")
     try:
-        with _training_state_allowed():
+        with _safe_globals(training_state_classes()):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split('\n')[0]
+        asked_for = re.search(r'WeightsUnpickler error: (.*?)(?: was not|\n|$)', str(error))
+        reason = asked_for[1] if asked_for else str(error).split('\n')[0]
         raise UserError(
             f"The checkpoint '{path}' was refused: it is not a PyTorch checkpoint, or it holds more than weights "
             f'and could run code when loaded ({reason}); take the file from its publisher.'
@@ -161,21 +164,15 @@ def _downloaded(address: str) -> Path:
     return path
 
 
-def _training_state_allowed():
-    """Let pass the harmless classes that mmengine writes into its own checkpoints beside the weights."""
+@contextmanager
+def _safe_globals(classes: list) -> Iterator[None]:
+    """As torch's, which on leaving also forgets classes that somebody had named before."""
+    before = torch.serialization.get_safe_globals()
     try:
-        from mmengine.runner.checkpoint import get_torch_safe_globals
-    except ImportError:  # upstream mmengine 0.10.7
-        return nullcontext()
-    # Its list has the whole of getattr in it; the log's history, which needs it, gets a narrower one.
-    harmless = [entry for entry in get_torch_safe_globals() if entry is not getattr]
-    return torch.serialization.safe_globals([*harmless, (_method_of_history, 'builtins.getattr')])
-
-
-def _method_of_history(owner: object, name: str) -> object:
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise pickle.UnpicklingError(f"it asks for the attribute '{name}' of {owner!r}")
-    return getattr(HistoryBuffer, name)
+        with torch.serialization.safe_globals(classes):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(before)
 
 
 def _some(keys: list[str]) -> str:

@@ -64,9 +64,10 @@ def test_two_lines_of_openmmlab_are_told_apart(faults_with):
     assert 'pip uninstall -y mmcv onedl-mmcv' in faults['OpenMMLab line']
 
 
-def test_the_upstream_line_alone_is_no_fault(faults_with):
+@pytest.mark.parametrize('mmcv', ['mmcv', 'mmcv_lite'])
+def test_the_upstream_line_alone_is_no_fault(faults_with, mmcv):
     none = dict(onedl_mmengine=None, onedl_mmcv=None, onedl_mmdetection=None)
-    assert faults_with(['check_openmmlab'], **none, mmengine='0.10.7', mmcv='2.1.0', mmdet='3.3.0') == {}
+    assert faults_with(['check_openmmlab'], **none, mmengine='0.10.7', **{mmcv: '2.1.0'}, mmdet='3.3.0') == {}
 
 
 @pytest.mark.parametrize('distribution, part', [('onedl_mmcv', 'mmcv'), ('mmaction2', 'mmaction')])

@@ -7,6 +7,7 @@ from hiera_mm.weights.load import read_checkpoint
 import hiera
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 2, 1))
@@ -68,9 +69,17 @@ class Payload:
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(dict(model_state=Payload()), 'hostile.pth')
-    with pytest.raises(UserError, match="'hostile.pth' was refused"):
+    with pytest.raises(UserError, match=r"'hostile.pth' was refused: .*\(Unsupported global: GLOBAL posix.system\)"):
         read_checkpoint('hostile.pth')
     assert not (tmp_path / 'payload_ran').exists()
+
+
+def test_reading_leaves_torchs_list_of_safe_classes_as_it_was(tmp_path):
+    torch.save(Hiera(SETTINGS).state_dict(), tmp_path / 'weights.pth')
+    torch.serialization.add_safe_globals([HistoryBuffer])
+    before = torch.serialization.get_safe_globals()
+    read_checkpoint(tmp_path / 'weights.pth')
+    assert set(map(str, torch.serialization.get_safe_globals())) == set(map(str, before))
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut off', bytes(100)])
