@@ -109,11 +109,12 @@ def read_checkpoint(source: str | os.PathLike) -> Mapping:
         with _safe_globals(training_state_classes()):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        asked_for = re.search(r'WeightsUnpickler error: (.*?)(?: was not|\n|$)', str(error))
-        reason = asked_for[1] if asked_for else str(error).split('\n')[0]
+        # Only what the file asked for: the rest of torch's message advises to load it all the same.
+        asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
+        reason = f': {asked_for[1] or asked_for[2]}' if asked_for else ''
         raise UserError(
             f"The checkpoint '{path}' was refused: it is not a PyTorch checkpoint, or it holds more than weights "
-            f'and could run code when loaded ({reason}); take the file from its publisher.'
+            f'and could run code when loaded{reason}; take the file from its publisher.'
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise UserError(
