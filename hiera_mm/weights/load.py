@@ -53,15 +53,13 @@ def load_backbone_weights(backbone: nn.Module, init_cfg: dict) -> None:
     missing = sorted(key for key in set(own) - set(state) if not key.startswith('out_norms.'))
     if unknown or missing:
         raise UserError(
-            f"The checkpoint '{source}' does not fit this Hiera: {_some(unknown)} unknown to the model and "
-            f'{_some(missing)} missing from the file; take the checkpoint of the same arch.'
+            f"The checkpoint '{source}' does not fit this Hiera: it holds {_some(unknown)} unknown to the model and "
+            f'lacks {_some(missing)} of it; take the checkpoint of the same arch.'
         )
-    for key in own.keys() & state.keys():
-        if own[key].shape != state[key].shape:
-            raise UserError(
-                f"The checkpoint '{source}' does not fit this Hiera: '{key}' is {tuple(state[key].shape)} in the "
-                f'file and {tuple(own[key].shape)} in the model; take the checkpoint of the same arch.'
-            )
+    if misfit := _misfit(own, state):
+        raise UserError(
+            f"The checkpoint '{source}' does not fit this Hiera: {misfit}; take the checkpoint of the same arch."
+        )
     used = {key: value for key, value in state.items() if key in own}
     backbone.load_state_dict(used, strict=False)
     parts = {part: sum(1 for other in dropped.values() if other == part) for part in sorted(set(dropped.values()))}
@@ -83,15 +81,13 @@ def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
     missing = sorted(set(own) - set(state))
     if missing:
         raise UserError(
-            f"The checkpoint '{source}' was not made with this config: it holds {len(own) - len(missing)} of the "
-            f"model's {len(own)} tensors, and {_some(missing)} missing; name the config it was trained with."
+            f"The checkpoint '{source}' was not made with this config: it lacks {_some(missing)} of the model's "
+            f'{len(own)}; name the config it was trained with.'
         )
-    for key, value in own.items():
-        if value.shape != state[key].shape:
-            raise UserError(
-                f"The checkpoint '{source}' was not made with this config: '{key}' is {tuple(state[key].shape)} in the "
-                f'file and {tuple(value.shape)} in the model; name the config it was trained with.'
-            )
+    if misfit := _misfit(own, state):
+        raise UserError(
+            f"The checkpoint '{source}' was not made with this config: {misfit}; name the config it was trained with."
+        )
 
 
 def read_checkpoint(source: str | os.PathLike) -> Mapping:
@@ -176,8 +172,16 @@ def _safe_globals(classes: list) -> Iterator[None]:
         torch.serialization.add_safe_globals(before)
 
 
+def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    """The first key, if any, whose shape in the checkpoint is not the model's, with both shapes."""
+    for key in sorted(own.keys() & state.keys()):
+        if own[key].shape != state[key].shape:
+            return f"'{key}' is {tuple(state[key].shape)} in the file and {tuple(own[key].shape)} in the model"
+    return None
+
+
 def _some(keys: list[str]) -> str:
     if not keys:
-        return 'no keys are'
+        return 'no keys'
     shown = ', '.join(f"'{key}'" for key in keys[:3]) + (', ...' if len(keys) > 3 else '')
-    return f'{len(keys)} key{"s are" if len(keys) > 1 else " is"} ({shown})'
+    return f'{len(keys)} key{"s" if len(keys) > 1 else ""} ({shown})'

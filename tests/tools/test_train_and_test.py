@@ -212,7 +212,13 @@ def test_a_truncated_checkpoint_is_named(run_tool, trained, shapes, tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(run_tool, shapes, tmp_path):
     torch.save(dict(state_dict={'stem.weight': torch.ones(3)}), tmp_path / 'other.pth')
     result = run_tool('test.py', TINY, tmp_path / 'other.pth', '--work-dir', tmp_path, *shapes_options(shapes))
-    assert_explained(result, "other.pth'", 'holds 0 of the', 'name the config it was trained with')
+    assert_explained(result, "other.pth'", "of the model's 131; name the config it was trained with")
+
+
+def test_a_checkpoint_of_another_width_is_refused(run_tool, trained, shapes, tmp_path):
+    options = [*shapes_options(shapes), 'model.roi_head.mask_head.conv_out_channels=32']
+    result = run_tool('test.py', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path, *options)
+    assert_explained(result, "'roi_head.mask_head.", 'in the file and', 'in the model')
 
 
 def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(run_tool, shapes, tmp_path, monkeypatch):
