@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 INSTALL = 'pip install -r requirements.txt'
+REINSTALL = 'pip install --force-reinstall -r requirements.txt'
 MAINTAINED = dict(mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmdetection')
 UPSTREAM = dict(mmengine='mmengine', mmcv='mmcv', mmdet='mmdet')
 LITE = 'mmcv-lite'  # upstream's mmcv without compiled operators
@@ -79,8 +80,8 @@ def check_operators() -> Iterator[Row]:
     """Compiled mmcv operators, or torchvision's in their place."""
     if not (version_of('torchvision') and any(map(version_of, owners_of('mmcv')))):
         return
-    yield attempt('torchvision operators', run_nms, f'pip install --force-reinstall -r {INSTALL.split()[-1]}')
-    yield attempt('mmcv operators', describe_operators, f'pip install --force-reinstall -r {INSTALL.split()[-1]}')
+    yield attempt('torchvision operators', run_nms, REINSTALL)
+    yield attempt('mmcv operators', describe_operators, REINSTALL)
 
 
 def check_opencv() -> Iterator[Row]:

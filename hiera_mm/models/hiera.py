@@ -4,9 +4,10 @@ Parameter names are those of the published checkpoints, so Meta's weights fit wi
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from hiera_mm.errors import UserError
-from hiera_mm.models.mask_units import map_to_units, pad_to_units, pool_units, units_to_map
+from hiera_mm.models.mask_units import UNIT_SIDE, map_to_units, pad_to_units, pool_units, units_to_map
 from hiera_mm.models.position import resize_position_table
 from hiera_mm.weights.load import load_backbone_weights
 
@@ -20,6 +21,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 PATCH_STRIDE = 4
+UNIT_PIXELS = PATCH_STRIDE * UNIT_SIDE
+"""Side of a mask unit in pixels, 32, and so the stride of the last stage."""
+
 PRETRAINING_SIDE = 224
 """Side in pixels of the images that the published position tables were trained on."""
 
@@ -99,29 +103,28 @@ class Hiera(BaseModule):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """``(B, in_channels, H, W)`` to a tuple of ``(B, C_i, ceil(H / s_i), ceil(W / s_i))``."""
         height, width = image.shape[-2:]
-        if min(height, width) < 32:
+        if min(height, width) < UNIT_PIXELS:
             raise UserError(
-                f'Hiera needs images of at least 32 x 32 pixels (one mask unit), but this batch is '
-                f'{height} x {width}; enlarge them in the pipeline (Resize or Pad).'
+                f'Hiera needs images of at least {UNIT_PIXELS} x {UNIT_PIXELS} pixels (one mask unit), but this batch '
+                f'is {height} x {width}; enlarge them in the pipeline (Resize or Pad).'
             )
-        tokens = self.patch_embed(pad_to_units(image, multiple=32))
-        rows, columns = tokens.shape[-2] // 8, tokens.shape[-1] // 8
+        tokens = self.patch_embed(pad_to_units(image, multiple=UNIT_PIXELS))
+        rows, columns = tokens.shape[-2] // UNIT_SIDE, tokens.shape[-1] // UNIT_SIDE
         tokens = tokens + resize_position_table(self.pos_embed, *tokens.shape[-2:])
         units = map_to_units(tokens)
 
         maps = {}
-        stage_ends = _stage_ends(self.depths)
+        stage_ending_at = {end - 1: stage for stage, end in enumerate(accumulate(self.depths))}
         for index, block in enumerate(self.blocks):
             if self.with_cp and self.training and torch.is_grad_enabled():
                 units = checkpoint(block, units, use_reentrant=False)
             else:
                 units = block(units)
-            if index in stage_ends:
-                stage = stage_ends.index(index)
-                if stage in self.out_indices:
-                    stride = PATCH_STRIDE * 2**stage
-                    stage_map = units_to_map(self._normalised(units, stage), rows, columns)
-                    maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
+            stage = stage_ending_at.get(index)
+            if stage in self.out_indices:
+                stride = PATCH_STRIDE * 2**stage
+                stage_map = units_to_map(self._normalised(units, stage), rows, columns)
+                maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
         return tuple(maps[stage].contiguous() for stage in self.out_indices)
 
     def init_weights(self) -> None:
@@ -289,10 +292,6 @@ def _make_blocks(embed_dim: int, num_heads: int, depths: Sequence[int], drop_pat
                 )
             )
     return blocks
-
-
-def _stage_ends(depths: Sequence[int]) -> list[int]:
-    return [sum(depths[: stage + 1]) - 1 for stage in range(len(depths))]
 
 
 def _check_range(key: str, values: Sequence[int], lowest: int, highest: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,8 +63,8 @@ def load_backbone_weights(backbone: nn.Module, init_cfg: dict) -> None:
         )
     used = {key: value for key, value in state.items() if key in own}
     backbone.load_state_dict(used, strict=False)
-    parts = {part: sum(1 for other in dropped.values() if other == part) for part in sorted(set(dropped.values()))}
-    left_out = ', '.join(f'{count} of the {part}' for part, count in parts.items()) or 'none'
+    parts = sorted(Counter(dropped.values()).items())
+    left_out = ', '.join(f'{count} of the {part}' for part, count in parts) or 'none'
     print_log(
         f'Hiera: {len(used)} tensors loaded from {source}; dropped: {left_out}; '
         f'left as initialised: {len(own) - len(used)}.',
