@@ -1,6 +1,8 @@
 # Cascade Mask R-CNN with Hiera-B on COCO, 100 epochs at batch 64, from MAE pre-training on ImageNet-1K.
 # Learning rate and drop path: as the paper's Mask R-CNN (table 15), since ViTDet trains both heads with one
 # schedule (inferred). The paper has no Cascade result.
+# Windows and global blocks: ours, those of the size of equal depth in SAM 2 (arXiv 2408.00714); the paper names none.
+# Position: absolute-win, as a resized table falls out of step with windows (arXiv 2311.05613); MAE's is split (ours).
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/cascade_mask_rcnn_hiera.py',
@@ -8,8 +10,13 @@ _base_ = [
     './_base_/schedules/coco_100e.py',
 ]
 
-checkpoint = 'https://dl.fbaipublicfiles.com/hiera/mae_hiera_base_224.pth'
 model = dict(
-    backbone=dict(arch='b', drop_path_rate=0.2, init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
+    backbone=dict(
+        arch='b',
+        window_sizes=(8, 4, 14, 7),
+        global_blocks=(12, 16, 20),
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint='hiera_b.mae_in1k'),
+    ),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -1,6 +1,8 @@
 # Cascade Mask R-CNN with Hiera-L on COCO, 100 epochs at batch 64, from MAE pre-training on ImageNet-1K.
 # Learning rate and drop path: as the paper's Mask R-CNN (table 15), since ViTDet trains both heads with one
 # schedule (inferred). The paper has no Cascade result.
+# Windows and global blocks: SAM 2's for this size (arXiv 2408.00714); the paper names none.
+# Position: absolute-win, as a resized table falls out of step with windows (arXiv 2311.05613); MAE's is split (ours).
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/cascade_mask_rcnn_hiera.py',
@@ -8,9 +10,14 @@ _base_ = [
     './_base_/schedules/coco_100e.py',
 ]
 
-checkpoint = 'https://dl.fbaipublicfiles.com/hiera/mae_hiera_large_224.pth'
 model = dict(
-    backbone=dict(arch='l', drop_path_rate=0.4, init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
+    backbone=dict(
+        arch='l',
+        window_sizes=(8, 4, 16, 8),
+        global_blocks=(23, 33, 43),
+        drop_path_rate=0.4,
+        init_cfg=dict(type='Pretrained', checkpoint='hiera_l.mae_in1k'),
+    ),
     neck=dict(in_channels=[144, 288, 576, 1152]),
 )
 optim_wrapper = dict(optimizer=dict(lr=3e-5))

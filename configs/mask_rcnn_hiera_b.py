@@ -1,6 +1,8 @@
 # Mask R-CNN with Hiera-B on COCO, 100 epochs at batch 64, from MAE pre-training on ImageNet-1K.
 # Learning rate and drop path: paper, table 15. Reported in the paper (table 10): box AP 52.2,
 # mask AP 46.3, 73M parameters. Not reproduced here: nobody has published trained weights.
+# Windows and global blocks: ours, those of the size of equal depth in SAM 2 (arXiv 2408.00714); the paper names none.
+# Position: absolute-win, as a resized table falls out of step with windows (arXiv 2311.05613); MAE's is split (ours).
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/mask_rcnn_hiera.py',
@@ -8,8 +10,13 @@ _base_ = [
     './_base_/schedules/coco_100e.py',
 ]
 
-checkpoint = 'https://dl.fbaipublicfiles.com/hiera/mae_hiera_base_224.pth'
 model = dict(
-    backbone=dict(arch='b', drop_path_rate=0.2, init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
+    backbone=dict(
+        arch='b',
+        window_sizes=(8, 4, 14, 7),
+        global_blocks=(12, 16, 20),
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint='hiera_b.mae_in1k'),
+    ),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -1,5 +1,7 @@
 # Mask R-CNN with Hiera-S on COCO, 100 epochs at batch 64, from MAE pre-training on ImageNet-1K.
 # The paper has no Hiera-S on COCO. Ours: the rate of Hiera-B (5e-5 to 1e-4 may be better) and drop path 0.1.
+# Windows and global blocks: SAM 2's for this size (arXiv 2408.00714); the paper names none.
+# Position: absolute-win, as a resized table falls out of step with windows (arXiv 2311.05613); MAE's is split (ours).
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/mask_rcnn_hiera.py',
@@ -7,8 +9,13 @@ _base_ = [
     './_base_/schedules/coco_100e.py',
 ]
 
-checkpoint = 'https://dl.fbaipublicfiles.com/hiera/mae_hiera_small_224.pth'
 model = dict(
-    backbone=dict(arch='s', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
+    backbone=dict(
+        arch='s',
+        window_sizes=(8, 4, 14, 7),
+        global_blocks=(7, 10, 13),
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint='hiera_s.mae_in1k'),
+    ),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -14,6 +14,8 @@ compat.repair()
 
 from hiera_mm import datasets, engine, models  # noqa: E402,F401  (they need what was just repaired)
 
+engine.read_nothing_but_data()
+
 _installed_configs = Path(__file__).parent / 'configs'
 CONFIGS = str(_installed_configs if _installed_configs.is_dir() else Path(__file__).parents[1] / 'configs')
 """Folder of the suite's configs, to inherit from any other folder:

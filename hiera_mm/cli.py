@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hiera_mm.errors import UserError, sentence_of
-from hiera_mm.weights.load import read_checkpoint, state_dict_of
 
 import torch
 from mmengine.config import Config, DictAction
-from torch import Tensor
 
 
 @contextlib.contextmanager
@@ -93,15 +91,6 @@ def read_config(arguments: argparse.Namespace) -> Config:
     if arguments.launcher == 'pytorch' and not torch.cuda.is_available():
         _communicate_between_cpus(config)
     return config
-
-
-def check_checkpoint(path: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint, before anything is built.
-
-    Raises:
-        UserError: if it is missing, damaged, or no checkpoint.
-    """
-    return state_dict_of(read_checkpoint(path), path)
 
 
 def _communicate_between_cpus(config: Config) -> None:

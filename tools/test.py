@@ -4,14 +4,13 @@ import argparse
 import os
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.cli import add_common_options, check_checkpoint, faults_as_sentences, read_config
+from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
 from hiera_mm.errors import UserError
-from hiera_mm.weights.load import check_fits
+from hiera_mm.weights.files import locate_checkpoint
 
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 
@@ -20,16 +19,15 @@ def main() -> None:
     if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out writes a pickle, so its name must end in .pkl, unlike '{arguments.out}'.")
     config = read_config(arguments)
-    weights = check_checkpoint(arguments.checkpoint)
+    locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
-    config.load_from = arguments.checkpoint
+    config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     runner = Runner.from_cfg(config)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    check_fits(model, weights, arguments.checkpoint)
+    runner.load_checkpoint(arguments.checkpoint)
     if arguments.out:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=arguments.out))
     runner.test()

@@ -3,9 +3,10 @@
 import argparse
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.cli import add_common_options, check_checkpoint, faults_as_sentences, read_config
+from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
 from hiera_mm.errors import UserError
+from hiera_mm.weights.files import locate_checkpoint
 
 import torch
 from mmengine.config import Config
@@ -22,7 +23,7 @@ def main() -> None:
     if arguments.resume:
         resume(config, arguments.resume)
     elif config.get('load_from'):
-        check_checkpoint(config.load_from)
+        locate_checkpoint(config.load_from)
     check_data(config, ['train_dataloader', 'val_dataloader'])
     Runner.from_cfg(config).train()
 
@@ -68,7 +69,9 @@ def resume(config: Config, checkpoint: str) -> None:
     config.load_from = None if checkpoint == 'auto' else checkpoint
     found = find_latest_checkpoint(config.work_dir) if checkpoint == 'auto' else checkpoint
     if found is not None:
-        check_checkpoint(found)
+        locate_checkpoint(found)
+        # The checkpoint holds the backbone too, so nothing has to be fetched first.
+        config.model.backbone.init_cfg = None
 
 
 if __name__ == '__main__':

@@ -3,18 +3,30 @@
 Parameter names are those of the published checkpoints, so Meta's weights fit without renaming.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.errors import UserError
-from hiera_mm.models.mask_units import UNIT_SIDE, map_to_units, pad_to_units, pool_units, units_to_map
-from hiera_mm.models.position import resize_position_table
+from hiera_mm.models.mask_units import (
+    UNIT_SIDE,
+    Region,
+    average_units,
+    cut_into_windows,
+    map_to_units,
+    pad_to_units,
+    pool_units,
+    units_to_map,
+)
+from hiera_mm.models.pieces import in_pieces
+from hiera_mm.models.position import absolute_win, fit_position_tables, resize_position_table
 from hiera_mm.weights.load import load_backbone_weights
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
+from mmcv.cnn.bricks.scale import LayerScale
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -24,19 +36,10 @@ PATCH_STRIDE = 4
 UNIT_PIXELS = PATCH_STRIDE * UNIT_SIDE
 """Side of a mask unit in pixels, 32, and so the stride of the last stage."""
 
-PRETRAINING_SIDE = 224
-"""Side in pixels of the images that the published position tables were trained on."""
+PRETRAINING_GRID = 56
+"""Side in tokens of the published position tables, trained on 224 x 224 pixels."""
 
-ARCHITECTURES = {
-    # Table 2 of the paper.
-    't': dict(embed_dim=96, num_heads=1, depths=(1, 2, 7, 2)),
-    's': dict(embed_dim=96, num_heads=1, depths=(1, 2, 11, 2)),
-    'b': dict(embed_dim=96, num_heads=1, depths=(2, 3, 16, 3)),
-    'bp': dict(embed_dim=112, num_heads=2, depths=(2, 3, 16, 3)),
-    'l': dict(embed_dim=144, num_heads=2, depths=(2, 6, 36, 4)),
-    'h': dict(embed_dim=256, num_heads=4, depths=(2, 6, 36, 4)),
-}
-LONG_NAMES = dict(tiny='t', small='s', base='b', base_plus='bp', large='l', huge='h')
+POSITIONS = ('resized', 'absolute_win')
 
 
 @MODELS.register_module()
@@ -46,25 +49,40 @@ class Hiera(BaseModule):
     Stage ``i`` gives ``(B, embed_dim * 2 ** i, ceil(H / s), ceil(W / s))`` with ``s`` = 4, 8, 16, 32: the
     output of its last block, without a norm unless ``out_norm``. Any ``H`` and ``W`` from 32 pixels up work;
     a side that is no multiple of 32 is filled with zeros at the bottom or right and the maps are cropped.
-    Stages 1 and 2 attend inside mask units, stages 3 and 4 globally (section 3.2); the first block of a
-    stage still attends as the stage before it, and pools its queries.
+    Stages 1 and 2 attend inside mask units, stages 3 and 4 globally (section 3.2) or inside ``window_sizes``;
+    the first block of a stage still attends as the stage before it, and pools its queries.
 
     Args:
         arch: Size by its letter (``t s b bp l h``), by its long name (``tiny small base base_plus large
-            huge``), or a dict with ``embed_dim``, ``num_heads`` (both of stage 1; they double at each
-            later stage) and ``depths`` (blocks of the four stages).
+            huge``), ``s_abswin`` or ``b_abswin`` (timm's models with LayerScale), or a dict with
+            ``embed_dim``, ``num_heads`` (both of stage 1; they double at each later stage), ``depths``
+            (blocks of the four stages) and, if wanted, ``layer_scale=True`` (a learned factor on each
+            branch) and ``pooled_shortcut=True`` (where the width doubles, the shortcut is the maximum and
+            the mean of the pooled tokens, instead of a linear layer).
         in_channels: Channels of the image.
         out_indices: Stages (0 to 3) whose maps are returned, in this order.
+        window_sizes: Sides in tokens of the attention windows of the four stages, such as ``(8, 4, 14, 7)``
+            or ``(8, 4, 16, 8)`` (SAM 2's ``window_spec``, arXiv 2408.00714); None for global attention in
+            stages 3 and 4. Windows that leave the image are filled with zeros after the norm, as in
+            ViTDet and SAM 2.
+        global_blocks: Numbers of blocks, counted from 0 over all stages, that attend globally all the same.
+        pos_embed: How the position embedding follows the image's size: ``'resized'`` resizes one table;
+            ``'absolute_win'`` repeats an 8 x 8 window part and resizes a global part (arXiv 2311.05613).
+            Plain checkpoints are split into the two parts, which at 224 x 224 changes nothing.
+        pos_embed_size: Side in tokens of the (global) table: 56 in Meta's weights, 7 or 14 in SAM 2's.
+        pos_embed_antialias: Resize the global part as timm's ``abswin`` models do.
         drop_path_rate: Stochastic depth of the last block; the rates rise linearly from 0.
         frozen_stages: -1 trains everything; 0 freezes the patch embedding and the position table; ``n``
             also freezes the first ``n`` stages.
         with_cp: Recompute each block's activations in the backward pass to save memory.
         out_norm: Put a LayerNorm on each returned map. Published checkpoints hold no such norms.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint, by path,
+            address or name (:mod:`hiera_mm.weights.zoo`).
 
     Raises:
-        UserError: for an unknown ``arch``, an ``out_indices`` or ``frozen_stages`` out of range, and in
-            ``forward`` for an image smaller than 32 pixels.
+        UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill,
+            ``out_indices``, ``global_blocks`` or ``frozen_stages`` out of range, and in ``forward`` for an
+            image smaller than 32 pixels.
     """
 
     def __init__(
@@ -72,6 +90,11 @@ class Hiera(BaseModule):
         arch: str | dict = 'b',
         in_channels: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        window_sizes: Sequence[int] | None = None,
+        global_blocks: Sequence[int] = (),
+        pos_embed: str = 'resized',
+        pos_embed_size: int = PRETRAINING_GRID,
+        pos_embed_antialias: bool = False,
         drop_path_rate: float = 0.0,
         frozen_stages: int = -1,
         with_cp: bool = False,
@@ -79,17 +102,27 @@ class Hiera(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        embed_dim, num_heads, self.depths = _architecture(arch)
+        settings = _architecture(arch)
+        embed_dim, self.depths = settings['embed_dim'], settings['depths']
         self.out_indices = tuple(out_indices)
+        self.window_side = None if window_sizes is None else _window_side(window_sizes)
+        self.pos_embed_antialias = pos_embed_antialias
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         _check_range('out_indices', self.out_indices, 0, 3)
+        _check_range('global_blocks', tuple(global_blocks), 0, sum(self.depths) - 1)
         _check_range('frozen_stages', (frozen_stages,), -1, 4)
+        if pos_embed not in POSITIONS:
+            raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POSITIONS)}, but is '{pos_embed}'.")
 
-        table_side = PRETRAINING_SIDE // PATCH_STRIDE
         self.patch_embed = PatchEmbedding(in_channels, embed_dim)
-        self.pos_embed = nn.Parameter(torch.zeros(1, table_side**2, embed_dim))
-        self.blocks = _make_blocks(embed_dim, num_heads, self.depths, drop_path_rate)
+        if pos_embed == 'absolute_win':
+            self.pos_embed = nn.Parameter(torch.zeros(1, embed_dim, pos_embed_size, pos_embed_size))
+            self.pos_embed_window = nn.Parameter(torch.zeros(1, embed_dim, UNIT_SIDE, UNIT_SIDE))
+        else:
+            self.pos_embed = nn.Parameter(torch.zeros(1, pos_embed_size**2, embed_dim))
+            self.pos_embed_window = None
+        self.blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate)
         if out_norm:
             widths = {str(i): embed_dim * 2**i for i in self.out_indices}
             self.out_norms = nn.ModuleDict({i: nn.LayerNorm(c, eps=1e-6) for i, c in widths.items()})
@@ -97,7 +130,9 @@ class Hiera(BaseModule):
             self.out_norms = None
 
         self.apply(_init_as_published)
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        for name, parameter in self.named_parameters():
+            if name.startswith('pos_embed'):
+                nn.init.trunc_normal_(parameter, std=0.02)
         self._freeze()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -109,21 +144,22 @@ class Hiera(BaseModule):
                 f'is {height} x {width}; enlarge them in the pipeline (Resize or Pad).'
             )
         tokens = self.patch_embed(pad_to_units(image, multiple=UNIT_PIXELS))
+        tokens = tokens + self._position_embedding(*tokens.shape[-2:])
         rows, columns = tokens.shape[-2] // UNIT_SIDE, tokens.shape[-1] // UNIT_SIDE
-        tokens = tokens + resize_position_table(self.pos_embed, *tokens.shape[-2:])
-        units = map_to_units(tokens)
+        regions = cut_into_windows(rows, columns, self.window_side or max(rows, columns))
+        units = map_to_units(tokens, regions)
 
         maps = {}
         stage_ending_at = {end - 1: stage for stage, end in enumerate(accumulate(self.depths))}
         for index, block in enumerate(self.blocks):
             if self.with_cp and self.training and torch.is_grad_enabled():
-                units = checkpoint(block, units, use_reentrant=False)
+                units = checkpoint(block, units, regions, use_reentrant=False)
             else:
-                units = block(units)
+                units = block(units, regions)
             stage = stage_ending_at.get(index)
             if stage in self.out_indices:
                 stride = PATCH_STRIDE * 2**stage
-                stage_map = units_to_map(self._normalised(units, stage), rows, columns)
+                stage_map = units_to_map(self._normalised(units, stage), regions)
                 maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
         return tuple(maps[stage].contiguous() for stage in self.out_indices)
 
@@ -160,16 +196,28 @@ class Hiera(BaseModule):
                 return int(own_name.split('.')[1]) + 1, layers
         return layers - 1, layers
 
+    def fit_position_tables(self, given: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+        """The position tables of a checkpoint as this model needs them, and what was done, in words."""
+        return fit_position_tables(given, dict(self.named_parameters()), source)
+
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that take no weight decay whatever their shape (as timm's contract)."""
         return {name for name, _ in self.named_parameters() if name.startswith('pos_embed')}
+
+    def _position_embedding(self, height: int, width: int) -> Tensor:
+        """``(1, C, height, width)`` for a grid of as many tokens."""
+        if self.pos_embed_window is None:
+            return resize_position_table(self.pos_embed, height, width)
+        return absolute_win(self.pos_embed, self.pos_embed_window, height, width, self.pos_embed_antialias)
 
     def _normalised(self, units: Tensor, stage: int) -> Tensor:
         return units if self.out_norms is None else self.out_norms[str(stage)](units)
 
     def _freeze(self) -> None:
         if self.frozen_stages >= 0:
-            self.pos_embed.requires_grad_(False)
+            for name, parameter in self.named_parameters():
+                if name.startswith('pos_embed'):
+                    parameter.requires_grad_(False)
         for module in self._frozen_modules():
             module.requires_grad_(False)
             module.eval()
@@ -196,46 +244,113 @@ class Block(nn.Module):
 
     The first block of stages 2 to 4 doubles the width and pools 2 x 2 tokens; its shortcut is the pooled
     projection of the *normalised* input.
+
+    Args:
+        dim, dim_out: Channels before and after.
+        heads: Of the attention.
+        window_side: See :class:`Attention`.
+        drop_path: Stochastic depth of both branches.
+        layer_scale: A learned factor for each channel of both branches.
+        pooled_shortcut: Where the width doubles, the shortcut is the maximum and the mean of the 2 x 2 tokens
+            of the input as it is, side by side.
     """
 
-    def __init__(self, dim: int, dim_out: int, heads: int, inside_units: bool, drop_path: float) -> None:
+    def __init__(
+        self,
+        dim: int,
+        dim_out: int,
+        heads: int,
+        window_side: int | None,
+        drop_path: float,
+        layer_scale: bool,
+        pooled_shortcut: bool,
+    ) -> None:
         super().__init__()
+        self.pools = dim != dim_out
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, dim_out, heads, inside_units)
+        self.attn = Attention(dim, dim_out, heads, window_side)
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
         self.mlp = MLP(dim_out)
         self.drop_path = DropPath(drop_path)
-        self.proj = nn.Linear(dim, dim_out) if dim != dim_out else None
+        self.proj = nn.Linear(dim, dim_out) if self.pools and not pooled_shortcut else None
+        self.ls1 = LayerScale(dim_out) if layer_scale else nn.Identity()
+        self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
-    def forward(self, units: Tensor) -> Tensor:
+    def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
+        if self.attn.window_side == 1:
+            return in_pieces(lambda piece: self._add_mlp(self._add_attention(piece, regions)), units)
+        return in_pieces(self._add_mlp, self._add_attention(units, regions))
+
+    def _add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         normalised = self.norm1(units)
-        shortcut = units if self.proj is None else pool_units(self.proj(normalised))
-        units = shortcut + self.drop_path(self.attn(normalised))
-        return units + self.drop_path(self.mlp(self.norm2(units)))
+        return self._shortcut(units, normalised) + self.drop_path(self.ls1(self.attn(normalised, regions)))
+
+    def _add_mlp(self, units: Tensor) -> Tensor:
+        return units + self.drop_path(self.ls2(self.mlp(self.norm2(units))))
+
+    def _shortcut(self, units: Tensor, normalised: Tensor) -> Tensor:
+        if not self.pools:
+            return units
+        if self.proj is None:
+            return torch.cat([pool_units(units), average_units(units)], dim=-1)
+        return pool_units(self.proj(normalised))
 
 
 class Attention(nn.Module):
-    """Self-attention inside each mask unit or over all of them; pools the queries where width grows."""
+    """Self-attention inside each mask unit, inside windows of units, or over all of them.
 
-    def __init__(self, dim: int, dim_out: int, heads: int, inside_units: bool) -> None:
+    Pools the queries where the width doubles.
+
+    Args:
+        dim, dim_out: Channels before and after.
+        heads: Their number; ``dim_out / heads`` channels each.
+        window_side: Mask units on a window's side: 1 for attention inside mask units, None for global.
+    """
+
+    def __init__(self, dim: int, dim_out: int, heads: int, window_side: int | None) -> None:
         super().__init__()
         self.heads = heads
-        self.inside_units = inside_units
+        self.window_side = window_side
         self.pools = dim != dim_out
         self.qkv = nn.Linear(dim, 3 * dim_out)
         self.proj = nn.Linear(dim_out, dim_out)
 
-    def forward(self, units: Tensor) -> Tensor:
-        batch, count = units.shape[:2]
+    def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         q, k, v = self.qkv(units).chunk(3, dim=-1)
         if self.pools:
             q = pool_units(q)
-        tokens = q.shape[2]
-        groups = batch * count if self.inside_units else batch
+        if self.window_side is None:
+            mixed = self._attend(q, k, v, windows=1)
+        elif self.window_side == 1:
+            mixed = self._attend(q, k, v, windows=q.shape[1])
+        else:
+            mixed = self._attend_inside_windows(q, k, v, regions)
+        return self.proj(mixed)
+
+    def _attend_inside_windows(self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region]) -> Tensor:
+        sizes = [region.units for region in regions]
+        parts = zip(regions, *(x.split(sizes, dim=1) for x in (q, k, v)), strict=True)
+        mixed = []
+        for region, *qkv in parts:
+            absent = self.window_side**2 - region.units // region.windows
+            mixed.append(self._attend(*qkv, region.windows, padding=absent * k.shape[2]))
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, windows: int, padding: int = 0) -> Tensor:
+        """Attention inside each of ``windows`` equal parts of the rows, each with ``padding`` more keys."""
+        shape, groups = q.shape, q.shape[0] * windows
         # 4-D tensors (groups, heads, tokens, head width): with 5-D ones the fused kernels don't serve.
         q, k, v = (x.reshape(groups, -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2) for x in (q, k, v))
+        if padding:
+            k, v = self._with_padding(k, v, padding)
         mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, count, tokens, -1))
+        return mixed.transpose(1, 2).reshape(shape)
+
+    def _with_padding(self, k: Tensor, v: Tensor, padding: int) -> tuple[Tensor, Tensor]:
+        """Keys and values with those of tokens that are zero after the norm: there the linear layer gives its bias."""
+        _, k_bias, v_bias = self.qkv.bias.to(k.dtype).reshape(3, 1, self.heads, 1, -1)
+        of_padding = (k.shape[0], self.heads, padding, k.shape[-1])
+        return tuple(torch.cat([x, bias.expand(of_padding)], dim=2) for x, bias in ((k, k_bias), (v, v_bias)))
 
 
 class MLP(nn.Module):
@@ -251,44 +366,61 @@ class MLP(nn.Module):
         return self.fc2(self.act(self.fc1(x)))
 
 
-def _architecture(arch: str | dict) -> tuple[int, int, tuple[int, ...]]:
+def _architecture(arch: str | dict) -> dict:
     if isinstance(arch, str):
         known = ARCHITECTURES.get(LONG_NAMES.get(arch, arch))
         if known is None:
             names = ', '.join([*ARCHITECTURES, *LONG_NAMES])
             raise UserError(f"Hiera has no arch '{arch}'; take one of {names}, or a dict.")
         arch = known
-    if set(arch) != {'embed_dim', 'num_heads', 'depths'}:
+    required, optional = {'embed_dim', 'num_heads', 'depths'}, {'layer_scale', 'pooled_shortcut'}
+    if not required <= set(arch) <= required | optional:
         raise UserError(
-            f"An arch dict of Hiera needs exactly the keys 'embed_dim', 'num_heads' and 'depths', "
-            f'but this one has {sorted(arch)}.'
+            f"An arch dict of Hiera needs the keys 'embed_dim', 'num_heads' and 'depths' and may have 'layer_scale' "
+            f"and 'pooled_shortcut', but this one has {sorted(arch)}."
         )
-    depths = tuple(arch['depths'])
-    if len(depths) != 4 or min(depths) < 1:
-        raise UserError(f"Hiera has four stages of at least one block, but arch says 'depths' = {depths}.")
-    if arch['embed_dim'] % arch['num_heads']:
+    settings = dict(layer_scale=False, pooled_shortcut=False) | dict(arch, depths=tuple(arch['depths']))
+    if len(settings['depths']) != 4 or min(settings['depths']) < 1:
+        raise UserError(f"Hiera has four stages of at least one block, but arch says 'depths' = {settings['depths']}.")
+    if settings['embed_dim'] % settings['num_heads']:
         raise UserError(
-            f"Hiera's 'embed_dim' {arch['embed_dim']} can't be divided among {arch['num_heads']} heads; "
+            f"Hiera's 'embed_dim' {settings['embed_dim']} can't be divided among {settings['num_heads']} heads; "
             f"choose 'num_heads' so that it divides 'embed_dim'."
         )
-    return arch['embed_dim'], arch['num_heads'], depths
+    return settings
 
 
-def _make_blocks(embed_dim: int, num_heads: int, depths: Sequence[int], drop_path_rate: float) -> nn.ModuleList:
-    total = sum(depths)
+def _window_side(window_sizes: Sequence[int]) -> int:
+    """Mask units on the side of the windows of stages 3 and 4."""
+    side = window_sizes[-1]
+    if tuple(window_sizes) != (UNIT_SIDE, UNIT_SIDE // 2, 2 * side, side) or side < 1:
+        raise UserError(
+            f"Hiera's 'window_sizes' must be those of mask units in stages 1 and 2 and twice as large in stage 3 as in "
+            f'stage 4, such as (8, 4, 14, 7) or (8, 4, 16, 8), but are {tuple(window_sizes)}.'
+        )
+    return side
+
+
+def _make_blocks(
+    settings: dict, window_side: int | None, global_blocks: frozenset[int], drop_path_rate: float
+) -> nn.ModuleList:
+    depths = settings['depths']
     blocks = nn.ModuleList()
     for stage, depth in enumerate(depths):
         for position in range(depth):
             first = position == 0
             attention_stage = stage - 1 if first and stage else stage
-            width = embed_dim * 2**stage
+            attention_side = 1 if attention_stage < 2 else window_side
+            width = settings['embed_dim'] * 2**stage
             blocks.append(
                 Block(
                     dim=width // 2 if first and stage else width,
                     dim_out=width,
-                    heads=num_heads * 2**stage,
-                    inside_units=attention_stage < 2,
-                    drop_path=drop_path_rate * len(blocks) / max(total - 1, 1),
+                    heads=settings['num_heads'] * 2**stage,
+                    window_side=None if len(blocks) in global_blocks else attention_side,
+                    drop_path=drop_path_rate * len(blocks) / max(sum(depths) - 1, 1),
+                    layer_scale=settings['layer_scale'],
+                    pooled_shortcut=settings['pooled_shortcut'],
                 )
             )
     return blocks

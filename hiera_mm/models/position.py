@@ -1,6 +1,10 @@
 """Position embeddings, and how they follow the input's size."""
 
 import math
+from collections.abc import Mapping
+
+from hiera_mm.errors import UserError
+from hiera_mm.models.mask_units import UNIT_SIDE
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,9 +16,99 @@ def resize_position_table(table: Tensor, height: int, width: int) -> Tensor:
     A grid of the table's own size gets the table unchanged; any other gets it resized bicubically over
     its whole extent, as ViTDet (arXiv 2203.16527) does with the tables of plain transformers.
     """
+    return resize_map(table_to_map(table), height, width)
+
+
+def absolute_win(global_part: Tensor, window_part: Tensor, height: int, width: int, antialias: bool = False) -> Tensor:
+    """The absolute-win embedding of *Window Attention is Bugged* (arXiv 2311.05613), ``(1, C, height, width)``.
+
+    The window part ``(1, C, 8, 8)`` is repeated over the token grid, so that it stays in step with the mask
+    units; only the global part ``(1, C, h, w)`` is resized. Both sides of the grid are multiples of 8.
+    """
+    tiled = window_part.tile(1, 1, height // UNIT_SIDE, width // UNIT_SIDE)
+    return resize_map(global_part, height, width, antialias) + tiled
+
+
+def split_position_table(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Split a plain table ``(1, N, C)`` into the global part ``(1, C, side, side)`` and the window part of
+    :func:`absolute_win`, which at the table's own size adds them up to the table again.
+
+    The window part is the mean of the table's 8 x 8 tiles; the rest, kept at full size, is the global part
+    (ours: nobody has published weights of Hiera on ImageNet or Kinetics trained with both parts).
+    """
+    whole = table_to_map(table)
+    channels, side = whole.shape[1:3]
+    tiles = side // UNIT_SIDE
+    window_part = whole.reshape(1, channels, tiles, UNIT_SIDE, tiles, UNIT_SIDE).mean(dim=(2, 4))
+    return whole - window_part.tile(1, 1, tiles, tiles), window_part
+
+
+def table_to_map(table: Tensor) -> Tensor:
+    """A square table ``(1, N, C)`` as ``(1, C, side, side)``."""
     side = math.isqrt(table.shape[1])
-    grid = table.reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    if (height, width) == (side, side):
+    return table.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+
+
+def resize_map(grid: Tensor, height: int, width: int, antialias: bool = False) -> Tensor:
+    """``(1, C, h, w)`` to ``(1, C, height, width)``, bicubically and in float32; unchanged if it fits."""
+    if grid.shape[-2:] == (height, width):
         return grid
-    resized = F.interpolate(grid.float(), size=(height, width), mode='bicubic', align_corners=False)
-    return resized.to(table.dtype)
+    resized = F.interpolate(
+        grid.float(), size=(height, width), mode='bicubic', align_corners=False, antialias=antialias
+    )
+    return resized.to(grid.dtype)
+
+
+def fit_position_tables(
+    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str
+) -> tuple[dict[str, Tensor], str]:
+    """The position tables of a checkpoint as a model needs them, and what was done, in words.
+
+    Args:
+        given: The checkpoint's ``pos_embed`` and, if it has one, ``pos_embed_window``.
+        wanted: The model's.
+        source: The checkpoint, for messages.
+
+    Raises:
+        UserError: for two tables where the model has one, or a plain table that can't be fitted.
+    """
+    table, window_part = given.get('pos_embed'), given.get('pos_embed_window')
+    if table is None:
+        return {}, 'none in the file'
+    if window_part is None:
+        return _fit_plain_table(table, wanted, source)
+    side = table.shape[-1]
+    if 'pos_embed_window' not in wanted:
+        raise UserError(
+            f"The checkpoint '{source}' holds the two tables of the absolute-win embedding and the model has one; set "
+            f"pos_embed='absolute_win' and pos_embed_size={side} on the backbone."
+        )
+    wanted_side = wanted['pos_embed'].shape[-1]
+    fitted = dict(pos_embed=resize_map(table, wanted_side, wanted_side), pos_embed_window=window_part)
+    return fitted, 'as in the file' if side == wanted_side else _resized('global table', side, wanted_side)
+
+
+def _fit_plain_table(table: Tensor, wanted: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+    side = math.isqrt(table.shape[1])
+    if table.ndim != 3 or side**2 != table.shape[1] or side % UNIT_SIDE:
+        raise UserError(
+            f"The position table 'pos_embed' in the checkpoint '{source}' is {tuple(table.shape)}; it must hold "
+            f'(1, side x side, channels) with a side that is a multiple of {UNIT_SIDE}; take a checkpoint that was '
+            f'trained on square images.'
+        )
+    if 'pos_embed_window' in wanted:
+        global_part, window_part = split_position_table(table)
+        wanted_side = wanted['pos_embed'].shape[-1]
+        fitted = dict(pos_embed=resize_map(global_part, wanted_side, wanted_side), pos_embed_window=window_part)
+        split = f'table of {side} x {side} split into a window part of {UNIT_SIDE} x {UNIT_SIDE} and a global part'
+        return fitted, split if side == wanted_side else f'{split}; {_resized("that", side, wanted_side)}'
+    wanted_side = math.isqrt(wanted['pos_embed'].shape[1])
+    resized = resize_position_table(table, wanted_side, wanted_side).flatten(2).transpose(1, 2)
+    return dict(pos_embed=resized), 'as in the file' if side == wanted_side else _resized('table', side, wanted_side)
+
+
+def _resized(what: str, side: int, wanted_side: int) -> str:
+    return (
+        f'{what} resized from {side} x {side} to {wanted_side} x {wanted_side} (pos_embed_size={side} would leave it '
+        f'as it is)'
+    )

@@ -61,7 +61,7 @@ def test_it_runs_forward_and_backward_at_reduced_depth(name):
 
 
 def detector_widths(model):
-    from hiera_mm.models.hiera import ARCHITECTURES
+    from hiera_mm.architectures import ARCHITECTURES
 
     return ARCHITECTURES[model.backbone.arch]
 

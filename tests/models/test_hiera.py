@@ -2,10 +2,10 @@
 
 import copy
 
+from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.complexity import count_macs, count_parameters
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
-from hiera_mm.models.hiera import ARCHITECTURES
 from hiera_mm.models.position import resize_position_table
 
 import hiera
@@ -141,7 +141,7 @@ def test_with_cp_keeps_fewer_activations():
     assert saved_bytes(Hiera(SMALL, with_cp=True)) < 0.3 * saved_bytes(Hiera(SMALL))
 
 
-@pytest.mark.parametrize('arch', ARCHITECTURES)
+@pytest.mark.parametrize('arch', ['t', 's', 'b', 'bp', 'l', 'h'])
 def test_parameters_and_macs_equal_the_papers_table_2(arch):
     paper = dict(t=(28, 5), s=(35, 6), b=(52, 9), bp=(70, 13), l=(214, 40), h=(673, 125))
     # Decimals that the official model has with its classifier of 1000 classes, counted independently.
@@ -233,7 +233,7 @@ def test_long_names_mean_the_same_sizes(long, short):
     'arguments, message',
     [
         (dict(arch='xl'), "no arch 'xl'; take one of t, s, b, bp, l, h"),
-        (dict(arch=dict(embed_dim=8)), "needs exactly the keys 'embed_dim', 'num_heads' and 'depths'"),
+        (dict(arch=dict(embed_dim=8)), "needs the keys 'embed_dim', 'num_heads' and 'depths' and may have"),
         (dict(arch=dict(SMALL, depths=(1, 2))), 'four stages'),
         (dict(arch=dict(SMALL, num_heads=3)), "can't be divided among 3 heads"),
         (dict(out_indices=(0, 4)), "'out_indices' must lie between 0 and 3"),

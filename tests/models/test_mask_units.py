@@ -1,6 +1,6 @@
 """The token layout against the formula of the official order."""
 
-from hiera_mm.models.mask_units import map_to_units, pad_to_units, pool_units, units_to_map
+from hiera_mm.models.mask_units import cut_into_windows, map_to_units, pad_to_units, pool_units, units_to_map
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ import torch
 def test_tokens_lie_where_the_formula_says():
     height, width = 16, 24
     numbered = torch.arange(height * width).reshape(1, 1, height, width)
-    units = map_to_units(numbered)
+    units = map_to_units(numbered, cut_into_windows(rows=2, columns=3, side=3))
     assert units.shape == (1, 6, 64, 1)
     for y in range(height):
         for x in range(width):
@@ -18,14 +18,39 @@ def test_tokens_lie_where_the_formula_says():
             assert units[0, unit, (q1 * 4 + q2) * 4 + q3, 0] == numbered[0, 0, y, x]
 
 
+def test_units_of_a_window_are_consecutive_and_cut_off_windows_come_last():
+    """Worked out by hand: a grid of 3 x 5 units in windows of 2 x 2."""
+    numbers = torch.arange(15).reshape(1, 1, 3, 5)
+    each_token = numbers.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+    units = map_to_units(each_token, cut_into_windows(rows=3, columns=5, side=2))
+    whole = [0, 1, 5, 6, 2, 3, 7, 8]
+    right, bottom, corner = [4, 9], [10, 11, 12, 13], [14]
+    assert units[0, :, 0, 0].tolist() == whole + right + bottom + corner
+    assert (units == units[:, :, :1]).all()
+
+
+@pytest.mark.parametrize('grid', [(4, 6), (5, 7), (1, 2), (2, 9)])
+def test_regions_cover_the_grid_once_with_windows_of_one_size_each(grid):
+    regions = cut_into_windows(*grid, side=2)
+    covered = torch.zeros(grid)
+    for region in regions:
+        covered[region.top : region.top + region.rows, region.left : region.left + region.columns] += 1
+        assert region.rows % region.window_rows == 0 and region.columns % region.window_columns == 0
+        assert region.windows * region.window_rows * region.window_columns == region.units
+    assert covered.eq(1).all()
+    assert sum(region.windows for region in regions) == -(-grid[0] // 2) * -(-grid[1] // 2)
+
+
+@pytest.mark.parametrize('side', [1, 2, 3])
 @pytest.mark.parametrize('pools', [0, 1, 2, 3])
-def test_pooling_rows_is_max_pooling_of_the_map(pools):
+def test_pooling_rows_is_max_pooling_of_the_map(pools, side):
     feature_map = torch.randn(2, 5, 16, 24)
-    units = map_to_units(feature_map)
+    regions = cut_into_windows(rows=2, columns=3, side=side)
+    units = map_to_units(feature_map, regions)
     for _ in range(pools):
         units = pool_units(units)
         feature_map = torch.nn.functional.max_pool2d(feature_map, 2)
-    assert torch.equal(units_to_map(units, rows=2, columns=3), feature_map)
+    assert torch.equal(units_to_map(units, regions), feature_map)
 
 
 def test_padding_fills_bottom_and_right_with_zeros():

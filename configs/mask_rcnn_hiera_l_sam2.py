@@ -1,0 +1,9 @@
+# Mask R-CNN with Hiera-L on COCO, 100 epochs at batch 64, from the trunk of SAM 2.1, which was trained further on
+# SA-1B and SA-V with windows and two position tables of its own; both are kept as they are there.
+# The recipe is mask_rcnn_hiera_l.py's (paper, table 15); training it from SAM 2 is ours, and no result is known.
+# Weights: Meta's, Apache-2.0 (commercial use allowed).
+_base_ = './mask_rcnn_hiera_l.py'
+
+model = dict(
+    backbone=dict(pos_embed_size=7, init_cfg=dict(checkpoint='sam2.1_hiera_l')),
+)

@@ -1,0 +1,65 @@
+"""``load_from`` of mmengine's runner: read without executing anything, and fitted to the model in every format."""
+
+from collections.abc import Mapping
+
+from hiera_mm.errors import UserError
+from hiera_mm.weights.files import Checkpoint, read_checkpoint, read_torch_file
+from hiera_mm.weights.load import check_fits, fit_to_model, state_dict_of
+
+import mmengine.runner.checkpoint
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+
+
+@HOOKS.register_module()
+class FitCheckpointHook(Hook):
+    """Makes what the runner read fit the model, and says in the log what was used, dropped and missing.
+
+    Args:
+        complete: The checkpoint must hold the whole model, as for testing; a resumed one always must.
+
+    Raises:
+        UserError: where the backbone, or with ``complete`` any tensor, is missing or has another shape.
+    """
+
+    def __init__(self, complete: bool = False) -> None:
+        self.complete = complete
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Checkpoint) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        source = checkpoint.source
+        if self.complete or runner._resume:
+            checkpoint['state_dict'] = state_dict_of(checkpoint, source)
+            check_fits(model, checkpoint['state_dict'], source)
+        elif hasattr(getattr(model, 'backbone', None), 'fit_position_tables'):
+            checkpoint['state_dict'], report = fit_to_model(model, checkpoint, source)
+            runner.logger.info(report)
+
+
+def load_from_file(filename: str, map_location: object = None) -> Checkpoint:
+    """mmengine's loader of paths, for names of the zoo as well."""
+    return read_checkpoint(filename, map_location or 'cpu')
+
+
+def load_from_http(filename: str, map_location: object = None, **_: object) -> Checkpoint:
+    """mmengine's loader of addresses, which others of its loaders call with more arguments."""
+    return read_checkpoint(filename, map_location or 'cpu')
+
+
+def read_nothing_but_data() -> None:
+    """Make every loader of mmengine refuse what could run code: onedl-mmengine's run it after a warning."""
+    CheckpointLoader.register_scheme('', load_from_file, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+    mmengine.runner.checkpoint.load_from_http = load_from_http
+    if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):
+        mmengine.runner.checkpoint._safe_torch_load = _read_only_data
+
+
+def _read_only_data(file: object, map_location: object = None, weights_only: bool | None = None) -> Mapping:
+    try:
+        return read_torch_file(file, map_location)
+    except Exception as error:
+        raise UserError(f'A checkpoint was refused: {str(error).splitlines()[0]}') from error

@@ -1,0 +1,25 @@
+"""Rows a few at a time, where that is faster."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+NUMBERS_IN_A_PIECE = 2**18
+"""Numbers of a piece's input: 1 MiB in float32, and four times as much inside the MLP, fits a core's cache."""
+
+
+def in_pieces(function: Callable[[Tensor], Tensor], units: Tensor) -> Tensor:
+    """``function(units)`` for a function that treats each row of ``(B, units, T, C)`` by itself.
+
+    On a CPU without gradients it gets a few rows at a time, so that what it computes in between stays in the
+    processor's cache instead of filling fresh memory.
+    """
+    if units.device.type != 'cpu' or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return function(units)
+    batch, count, tokens, channels = units.shape
+    pieces = units.reshape(1, batch * count, tokens, channels).split(
+        max(1, NUMBERS_IN_A_PIECE // (tokens * channels)), dim=1
+    )
+    done = torch.cat([function(piece) for piece in pieces], dim=1)
+    return done.reshape(batch, count, *done.shape[2:])

@@ -1,0 +1,187 @@
+"""Checkpoint files: found, downloaded, read without executing anything in them, and written whole."""
+
+import difflib
+import os
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+
+from hiera_mm.compat import training_state_classes
+from hiera_mm.errors import UserError
+from hiera_mm.weights.zoo import ZOO
+
+import safetensors
+import safetensors.torch
+import torch
+from mmengine.dist import barrier, get_dist_info
+
+WRITTEN_AS = ('.pth', '.pt', '.safetensors')
+
+
+class Checkpoint(dict):
+    """What a checkpoint file holds, by name."""
+
+    def __init__(self, content: Mapping, source: str) -> None:
+        super().__init__(content)
+        self.source = source
+        """The path, address or name it was asked for by."""
+
+
+def read_checkpoint(source: str | os.PathLike, map_location: object = 'cpu') -> Checkpoint:
+    """Read a checkpoint, in torch's or the safetensors format, without executing anything it contains.
+
+    Args:
+        source: Path, address (``http://`` or ``https://``), or name of the zoo.
+        map_location: As for :func:`torch.load`.
+
+    Raises:
+        UserError: if it is missing, truncated, no checkpoint, holds anything but data, or cannot be
+            downloaded.
+    """
+    source = os.fspath(source)
+    path = locate_checkpoint(source)
+    if _address(source) is None:
+        return _read(path, source, map_location)
+    try:
+        return _read(path, source, map_location)
+    except DamagedFile:
+        # What lies in the cache may be the rest of a broken download: start clean, once.
+        path.unlink(missing_ok=True)
+        return _read(locate_checkpoint(source), source, map_location)
+
+
+def locate_checkpoint(source: str) -> Path:
+    """The file of a path, an address or a name of the zoo, downloaded to torch's hub cache if need be.
+
+    Raises:
+        UserError: if there is no such file, or it cannot be downloaded.
+    """
+    address = _address(source)
+    if address is not None:
+        return _downloaded(address)
+    path = Path(source).expanduser()
+    if not path.is_file():
+        near = difflib.get_close_matches(source, ZOO, n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ''
+        raise UserError(
+            f"The checkpoint '{source}' does not exist; correct the path, or take a name that 'python "
+            f"tools/convert_weights.py list' shows{hint}."
+        )
+    return path
+
+
+def read_torch_file(file: object, map_location: object = 'cpu') -> object:
+    """What a file of torch's format holds, nothing but data; ``pickle.UnpicklingError`` for anything else."""
+    with _safe_globals(training_state_classes()):
+        return torch.load(file, map_location=map_location, weights_only=True)
+
+
+def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:
+    """Write a checkpoint so that ``path`` either holds all of it or is not touched.
+
+    A name in ``.safetensors`` takes tensors only; ``.pth`` and ``.pt`` are torch's format.
+
+    Raises:
+        UserError: for another ending, or where the file can't be written.
+    """
+    path = Path(path)
+    if path.suffix not in WRITTEN_AS:
+        raise UserError(f"A checkpoint's name must end in {', '.join(WRITTEN_AS)}, unlike '{path}'.")
+    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
+    try:
+        if path.suffix == '.safetensors':
+            safetensors.torch.save_file({key: value.contiguous() for key, value in content.items()}, unfinished)
+        else:
+            torch.save(dict(content), unfinished)
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise UserError(f"The checkpoint '{path}' can't be written ({error}); choose another place.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class DamagedFile(UserError):
+    """A file that is no checkpoint, or not all of one."""
+
+
+def _read(path: Path, source: str, map_location: object) -> Checkpoint:
+    try:
+        content = safetensors.torch.load_file(path) if _is_safetensors(path) else read_torch_file(path, map_location)
+    except pickle.UnpicklingError as error:
+        # Only what the file asked for: the rest of torch's message advises to load it all the same.
+        asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
+        if asked_for is None:
+            raise DamagedFile(f"The file '{path}' is not a PyTorch checkpoint; take one from its publisher.") from error
+        raise UserError(
+            f"The checkpoint '{path}' was refused: it holds more than weights and could run code when loaded: "
+            f'{asked_for[1] or asked_for[2]}; take the file from its publisher.'
+        ) from error
+    except (
+        *(RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError, AttributeError),
+        safetensors.SafetensorError,
+    ) as error:
+        raise DamagedFile(
+            f"The checkpoint '{path}' ({path.stat().st_size} bytes) is damaged, truncated or not a PyTorch "
+            f'or safetensors checkpoint; copy or download it again.'
+        ) from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"The file '{path}' holds a {type(content).__name__}, not a checkpoint with named weights.")
+    return Checkpoint(content, source)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its beginning: eight bytes of length, then a JSON object."""
+    with path.open('rb') as file:
+        return file.read(9)[8:] == b'{'
+
+
+@contextmanager
+def _safe_globals(classes: list) -> Iterator[None]:
+    """As torch's, which on leaving also forgets classes that somebody had named before."""
+    before = torch.serialization.get_safe_globals()
+    try:
+        with torch.serialization.safe_globals(classes):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(before)
+
+
+def _address(source: str) -> str | None:
+    if source in ZOO and not Path(source).is_file():
+        return ZOO[source].address
+    return source if source.startswith(('http://', 'https://')) else None
+
+
+def _downloaded(address: str) -> Path:
+    path = Path(torch.hub.get_dir(), 'checkpoints', _file_name(address))
+    # One process of each machine fetches the file for the others.
+    first = int(os.environ.get('LOCAL_RANK', 0)) == 0 or get_dist_info()[1] == 1
+    try:
+        if first and not path.exists():
+            _download(address, path)
+    finally:
+        barrier()
+    if not path.exists():
+        _download(address, path)
+    return path
+
+
+def _download(address: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # Writes to a temporary file and renames it, so that an interruption leaves nothing behind.
+        torch.hub.download_url_to_file(address, str(path))
+    except (URLError, OSError) as error:
+        raise UserError(
+            f"The checkpoint {address} can't be downloaded ({error}); download it elsewhere and put it at "
+            f"'{path}', or start from random weights with --cfg-options model.backbone.init_cfg=None."
+        ) from error
+
+
+def _file_name(address: str) -> str:
+    """The address's last part; for Hugging Face, where that is the same for every model, with the model's name."""
+    hub = re.match(r'https://huggingface\.co/([^/]+)/([^/]+)/resolve/[^/]+/(.+)', address)
+    return '--'.join(hub.groups()).replace('/', '--') if hub else address.rsplit('/', 1)[-1]

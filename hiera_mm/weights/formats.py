@@ -1,0 +1,309 @@
+"""The names that published checkpoints give to Hiera's tensors, to ours and back.
+
+Ours are Meta's, with SAM 2's second position table (``pos_embed_window``) and, for timm's models that have it,
+LayerScale (``blocks.i.ls1.weight``).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from hiera_mm.architectures import ARCHITECTURES
+from hiera_mm.errors import UserError
+
+from torch import Tensor
+
+HEAD, DECODER = 'classification head', 'masked autoencoder'
+NOT_THE_BACKBONE = {
+    'norm.': HEAD,
+    'head.': HEAD,
+    'encoder_norm.': DECODER,
+    'multi_scale_fusion_heads.': DECODER,
+    'mask_token': DECODER,
+    'decoder_': DECODER,
+    'hidden_states_norms.': "norms of transformers' backbone",
+}
+"""What checkpoints hold beside the backbone, by the beginning of our names."""
+
+TARGETS = ('meta', 'timm', 'transformers', 'sam2', 'hiera_mm')
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a publisher's files differ from our names."""
+
+    mark: str
+    """Name of the first block's first MLP weight; what precedes it in a file is the backbone's prefix."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Their part of a name and ours: a beginning if it ends with a dot, a part in the middle if it starts with a dot,
+    and else the whole name."""
+    prefix: str = ''
+    """Put before the names when writing."""
+    wrapper: str | None = None
+    """Key of torch's files under which the tensors lie."""
+
+
+_MARK = 'blocks.0.mlp.fc1.weight'
+FORMATS = {
+    'meta': Format(_MARK, wrapper='model_state'),
+    'timm': Format(
+        _MARK,
+        pairs=(
+            ('head.norm.', 'norm.'),
+            ('head.fc.', 'head.projection.'),
+            ('pos_embed_win', 'pos_embed_window'),
+            ('.ls1.gamma', '.ls1.weight'),
+            ('.ls2.gamma', '.ls2.weight'),
+        ),
+    ),
+    'transformers': Format(
+        'encoder.stages.0.layers.0.mlp.fc1.weight',
+        pairs=(
+            ('embeddings.position_embeddings', 'pos_embed'),
+            ('embeddings.patch_embeddings.projection.', 'patch_embed.proj.'),
+            ('.layernorm_before.', '.norm1.'),
+            ('.layernorm_after.', '.norm2.'),
+            ('pooler.layernorm.', 'norm.'),
+            ('classifier.', 'head.projection.'),
+            ('multiscale_fusion.multi_scale_fusion_heads.', 'multi_scale_fusion_heads.'),
+            ('decoder.mask_token', 'mask_token'),
+            ('decoder.decoder_position_embeddings', 'decoder_pos_embed'),
+            ('decoder.decoder_embeddings.', 'decoder_embed.'),
+            ('decoder.decoder_block.layers.', 'decoder_blocks.'),
+            ('decoder.decoder_norm.', 'decoder_norm.'),
+            ('decoder.decoder_pred.', 'decoder_pred.'),
+        ),
+        prefix='hiera.',
+    ),
+    'sam2': Format(
+        'blocks.0.mlp.layers.0.weight',
+        pairs=(('.mlp.layers.0.', '.mlp.fc1.'), ('.mlp.layers.1.', '.mlp.fc2.')),
+        prefix='image_encoder.trunk.',
+        wrapper='model',
+    ),
+    'sam2 in transformers': Format(
+        'blocks.0.mlp.proj_in.weight',
+        pairs=(
+            ('patch_embed.projection.', 'patch_embed.proj.'),
+            ('.layer_norm1.', '.norm1.'),
+            ('.layer_norm2.', '.norm2.'),
+            ('.mlp.proj_in.', '.mlp.fc1.'),
+            ('.mlp.proj_out.', '.mlp.fc2.'),
+        ),
+        prefix='vision_encoder.backbone.',
+    ),
+    'hiera_mm': Format(_MARK, wrapper='state_dict'),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint's tensors by our names."""
+
+    format: str
+    tensors: dict[str, Tensor]
+    others: dict[str, Tensor]
+    """What lies outside the backbone's prefix, the rest of a detector or of SAM 2, by the file's names."""
+
+
+def to_our_names(checkpoint: Mapping, source: str) -> Weights:
+    """Recognise a checkpoint's format from its content and rename its tensors.
+
+    Raises:
+        UserError: if it holds no tensors, or no Hiera, or several.
+    """
+    state, wrapper = unwrap(checkpoint, source)
+    name, prefix = _recognised(state, source)
+    if name == 'transformers':
+        # Head and decoder lie beside the encoder's prefix there.
+        inside, others = {key.removeprefix(prefix): value for key, value in state.items()}, {}
+    else:
+        inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        others = {key: value for key, value in state.items() if not key.startswith(prefix)}
+    if FORMATS[name].mark == _MARK:
+        name = _publisher_of(inside, wrapper, prefix)
+    numbers = _block_numbers(inside)
+    renamed = {_replaced(_renumbered(key, numbers), _pairs(name, inside)): value for key, value in inside.items()}
+    return Weights(name, renamed, others)
+
+
+def to_their_names(tensors: Mapping[str, Tensor], target: str) -> tuple[dict, list[str]]:
+    """The content of a file of the format ``target``, and our names of the tensors that it has no place for.
+
+    Args:
+        tensors: By our names.
+        target: One of :data:`TARGETS`.
+
+    Raises:
+        UserError: if the format has no place for this kind of backbone.
+    """
+    if target == 'transformers' and 'pos_embed_window' in tensors:
+        target = 'sam2 in transformers'
+    _refuse_unrepresentable(tensors, target)
+    kept = {key: value for key, value in tensors.items() if _has_place(target, key)}
+    numbers = {ours: theirs for theirs, ours in _stage_numbers(tensors).items()} if target == 'transformers' else {}
+    swapped = [(ours, theirs) for theirs, ours in _pairs(target, tensors)]
+    content = {}
+    for key, value in kept.items():
+        name = _replaced(_renumbered(key, numbers), swapped)
+        beside = target == 'transformers' and not name.startswith(('embeddings.', 'encoder.', 'pooler.'))
+        content[name if beside else FORMATS[target].prefix + name] = value
+    return content, sorted(set(tensors) - set(kept))
+
+
+def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | None]:
+    """The named tensors of a checkpoint and the key, if any, that they are wrapped in.
+
+    Raises:
+        UserError: if there are none.
+    """
+    wrappers = (kind.wrapper for kind in FORMATS.values() if kind.wrapper)
+    wrapper = next((key for key in wrappers if isinstance(checkpoint.get(key), Mapping)), None)
+    content = checkpoint if wrapper is None else checkpoint[wrapper]
+    state = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if not state:
+        raise UserError(
+            f"The file '{source}' holds no weights: none of its keys {sorted(map(str, content))[:5]} names a tensor."
+        )
+    # Left by torch's wrappers for training on several devices.
+    return {key.removeprefix('module.'): value for key, value in state.items()}, wrapper
+
+
+def part_of(key: str) -> str | None:
+    """The part of a model beside the backbone that one of our names belongs to, or None for the backbone."""
+    return next((part for start, part in NOT_THE_BACKBONE.items() if key.startswith(start)), None)
+
+
+def describe(tensors: Mapping[str, Tensor]) -> str | None:
+    """What backbone the tensors make, by our names: "Hiera-L for images, 144 channels, 2-6-36-4 blocks".
+
+    None if they are too incomplete to tell.
+    """
+    patch_weight, blocks = tensors.get('patch_embed.proj.weight'), _blocks(tensors)
+    if patch_weight is None or not blocks:
+        return None
+    depths = tuple(len(list(group)) for _, group in groupby(width for _, width in blocks.values()))
+    found = dict(embed_dim=patch_weight.shape[0], depths=depths)
+    if 'blocks.0.ls1.weight' in tensors:
+        found['layer_scale'] = True
+    widening = [number for number, (width_in, width_out) in blocks.items() if width_in != width_out]
+    if widening and not any(f'blocks.{number}.proj.weight' in tensors for number in widening):
+        found['pooled_shortcut'] = True
+    known = (
+        arch
+        for arch, settings in ARCHITECTURES.items()
+        if settings | {'num_heads': None} == found | {'num_heads': None}
+    )
+    arch = next(known, None)
+    name = f"Hiera (arch='{arch}')" if arch else 'Hiera of no published size'
+    extras = [key.replace('_', ' ') for key in ('layer_scale', 'pooled_shortcut') if key in found]
+    kind = 'clips' if patch_weight.ndim == 5 else 'images'
+    return ', '.join(
+        [f'{name} for {kind}', f'{found["embed_dim"]} channels', f'{"-".join(map(str, depths))} blocks', *extras]
+    )
+
+
+def _recognised(state: Mapping[str, Tensor], source: str) -> tuple[str, str]:
+    """Format and prefix."""
+    for name, kind in FORMATS.items():
+        prefixes = {key.removesuffix(kind.mark) for key in state if f'.{key}'.endswith(f'.{kind.mark}')}
+        if len(prefixes) > 1:
+            raise UserError(
+                f"The checkpoint '{source}' holds more than one Hiera, under {', '.join(sorted(map(repr, prefixes)))}; "
+                f'save the wanted one in a file of its own.'
+            )
+        if prefixes:
+            return name, prefixes.pop()
+    raise UserError(
+        f"The checkpoint '{source}' holds no Hiera: its {len(state)} tensors, such as '{next(iter(state))}', are named "
+        f'as in none of the formats of {", ".join(TARGETS)}; take a checkpoint of Hiera.'
+    )
+
+
+def _publisher_of(inside: Mapping[str, Tensor], wrapper: str | None, prefix: str) -> str:
+    if any(_replaced(key, FORMATS['timm'].pairs) != key for key in inside):
+        return 'timm'
+    if prefix or wrapper == 'state_dict' or not any(map(part_of, inside)):
+        return 'hiera_mm'
+    return 'meta'
+
+
+def _pairs(name: str, keys: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    pairs = FORMATS[name].pairs
+    if name != 'timm':
+        return pairs
+    keys = set(keys)
+    # timm keeps the norm of a masked autoencoder's encoder where it keeps a classifier's.
+    autoencoder = 'encoder_norm.weight' in keys or not keys & {'norm.weight', 'head.fc.weight', 'pos_embed_window'}
+    # Its models of SAM 2 have no LayerScale and call the table as SAM 2 does; the names of its others differ.
+    own_table = keys & {'pos_embed_win', 'blocks.0.ls1.weight'}
+    if autoencoder:
+        pairs = (('head.norm.', 'encoder_norm.'), *pairs[1:])
+    return pairs if own_table else tuple(pair for pair in pairs if pair[0] != 'pos_embed_win')
+
+
+def _replaced(name: str, pairs: Iterable[tuple[str, str]]) -> str:
+    for old, new in pairs:
+        if old.startswith('.'):
+            name = name.replace(old, new)
+        elif name == old or (old.endswith('.') and name.startswith(old)):
+            name = new + name.removeprefix(old)
+    return name
+
+
+def _renumbered(name: str, numbers: Mapping[str, str]) -> str:
+    """The beginning that numbers a block, such as ``blocks.3.``, exchanged."""
+    start = re.match(r'(?:blocks\.\d+|encoder\.stages\.\d+\.layers\.\d+)\.', name)
+    return numbers.get(start[0], start[0]) + name[start.end() :] if start else name
+
+
+def _block_numbers(names: Iterable[str]) -> dict[str, str]:
+    """``encoder.stages.s.layers.n.`` to ``blocks.i.``, for the stages that occur."""
+    found = (re.match(r'encoder\.stages\.(\d+)\.layers\.(\d+)\.', name) for name in names)
+    layers = sorted({tuple(map(int, match.groups())) for match in found if match})
+    return {f'encoder.stages.{s}.layers.{n}.': f'blocks.{i}.' for i, (s, n) in enumerate(layers)}
+
+
+def _stage_numbers(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """The same for tensors of our names, by the width of their blocks."""
+    widths = [width for _, width in _blocks(tensors).values()]
+    layers = [(s, n) for s, (_, group) in enumerate(groupby(widths)) for n, _ in enumerate(group)]
+    return {f'encoder.stages.{s}.layers.{n}.': f'blocks.{i}.' for i, (s, n) in enumerate(layers)}
+
+
+def _blocks(tensors: Mapping[str, Tensor]) -> dict[int, tuple[int, int]]:
+    """Widths before and after of each block."""
+    numbers = sorted({int(match[1]) for key in tensors if (match := re.match(r'blocks\.(\d+)\.', key))})
+    keys = {number: (f'blocks.{number}.norm1.weight', f'blocks.{number}.norm2.weight') for number in numbers}
+    return {n: (tensors[a].shape[0], tensors[b].shape[0]) for n, (a, b) in keys.items() if {a, b} <= tensors.keys()}
+
+
+def _has_place(target: str, key: str) -> bool:
+    part = part_of(key)
+    if part is None or target == 'hiera_mm':
+        return True
+    if target == 'timm':
+        return part == HEAD or key.startswith('encoder_norm.')
+    return part in (HEAD, DECODER) and target in ('meta', 'transformers')
+
+
+def _refuse_unrepresentable(tensors: Mapping[str, Tensor], target: str) -> None:
+    has = {
+        'two position tables': 'pos_embed_window' in tensors,
+        'one position table': 'pos_embed_window' not in tensors,
+        'LayerScale': 'blocks.0.ls1.weight' in tensors,
+        'clips': 'pos_embed_spatial' in tensors,
+    }
+    no_place_for = {
+        'meta': ('two position tables', 'LayerScale'),
+        'transformers': ('LayerScale', 'clips'),
+        'sam2 in transformers': ('LayerScale', 'clips'),
+        'sam2': ('one position table', 'LayerScale', 'clips'),
+    }
+    for what in no_place_for.get(target, ()):
+        if has[what]:
+            raise UserError(
+                f'The format {target} has no place for a Hiera with {what}, which this checkpoint holds; convert it '
+                f'to timm or hiera_mm.'
+            )

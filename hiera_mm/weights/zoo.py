@@ -1,0 +1,66 @@
+"""Every published checkpoint of Hiera and of SAM 2, whose image encoder is a Hiera.
+
+Nothing here is shipped with this package; the addresses are the publishers' own.
+"""
+
+from dataclasses import dataclass
+
+NON_COMMERCIAL = 'CC BY-NC 4.0'
+FREE = 'Apache-2.0'
+
+LONG = dict(t='tiny', s='small', b='base', bp='base_plus', l='large', h='huge')
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published file: where it is, what it holds, what its licence allows."""
+
+    name: str
+    address: str
+    arch: str
+    contents: str
+    licence: str
+    figure: str
+
+
+def _hiera(arch: str, tag: str, contents: str, figure: str) -> Published:
+    kind = 'mae_' if contents.startswith('masked') else ''
+    suffix, video = ('16x224', '_16x224') if 'k400' in tag else ('224', '')
+    address = f'https://dl.fbaipublicfiles.com/hiera/{kind}hiera_{LONG[arch]}_{suffix}.pth'
+    return Published(f'hiera_{arch}{video}.{tag}', address, arch, contents, NON_COMMERCIAL, figure)
+
+
+def _sam2(arch: str, version: str, folder: str, figure: str) -> Published:
+    address = f'https://dl.fbaipublicfiles.com/segment_anything_2/{folder}/sam{version}_hiera_{LONG[arch]}.pt'
+    contents = f'SAM {version} with its Hiera trunk, images of 1024 pixels'
+    return Published(f'sam{version}_hiera_{arch}', address, arch, contents, FREE, f'{figure} J&F on SA-V test')
+
+
+def _abswin(tag: str, contents: str) -> Published:
+    address = f'https://huggingface.co/timm/hiera_small_abswin_256.{tag}/resolve/main/model.safetensors'
+    return Published(f'hiera_s_abswin_256.{tag}', address, 's_abswin', contents, FREE, '')
+
+
+_PUBLISHED = [
+    # Top-1 on ImageNet-1K: table 8 of the paper. The masked autoencoders' length is the paper's default (table 3).
+    *(_hiera(arch, 'mae_in1k', 'masked autoencoder, ImageNet-1K, 1600 epochs', '') for arch in LONG),
+    *(
+        _hiera(arch, 'mae_in1k_ft_in1k', 'classifier, ImageNet-1K', f'{top1} top-1 on ImageNet-1K')
+        for arch, top1 in zip(LONG, (82.8, 83.8, 84.5, 85.2, 86.1, 86.9), strict=True)
+    ),
+    # Top-1 on Kinetics-400 with 3 crops of 5 clips: table 4.
+    *(_hiera(arch, 'mae_k400', 'masked autoencoder, Kinetics-400, 3200 epochs', '') for arch in ('b', 'bp', 'l', 'h')),
+    *(
+        _hiera(arch, 'mae_k400_ft_k400', 'classifier, Kinetics-400', f'{top1} top-1 on Kinetics-400')
+        for arch, top1 in dict(b=84.0, bp=85.0, l=87.3, h=87.8).items()
+    ),
+    # J&F: the table in the README of facebookresearch/sam2.
+    *(_sam2(arch, '2', '072824', figure) for arch, figure in dict(t=75.0, s=74.9, bp=74.7, l=76.0).items()),
+    *(_sam2(arch, '2.1', '092824', figure) for arch, figure in dict(t=76.5, s=76.6, bp=78.2, l=79.5).items()),
+    # Trained by timm with absolute-win tables; not a model of the paper.
+    _abswin('sbb2_e200_in12k_ft_in1k', 'classifier, ImageNet-12k, then ImageNet-1K'),
+    _abswin('sbb2_pd_e200_in12k_ft_in1k', 'classifier, ImageNet-12k with patch dropout, then ImageNet-1K'),
+    _abswin('sbb2_e200_in12k', 'classifier, ImageNet-12k'),
+    _abswin('sbb2_pd_e200_in12k', 'classifier, ImageNet-12k with patch dropout'),
+]
+ZOO = {published.name: published for published in _PUBLISHED}
