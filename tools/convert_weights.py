@@ -70,7 +70,7 @@ def convert(source: str, destination: str, target: str) -> None:
         write_checkpoint({wrapper: content} | meta, destination)
     print(f"{destination}: {len(content)} tensors, from '{source}' (format {weights.format}) to {target}.")
     if left_out:
-        parts = Counter(part_of(key) for key in left_out)
+        parts = Counter(part_of(key) or 'norms of the output maps' for key in left_out)
         print(f'No place there for {", ".join(f"{count} of the {part}" for part, count in parts.items())}: left out.')
     if weights.others:
         print(f'Left out: {len(weights.others)} of the rest of its model.')

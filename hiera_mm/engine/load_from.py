@@ -1,9 +1,8 @@
 """``load_from`` of mmengine's runner: read without executing anything, and fitted to the model in every format."""
 
-from collections.abc import Mapping
+from io import BytesIO
 
-from hiera_mm.errors import UserError
-from hiera_mm.weights.files import Checkpoint, read_checkpoint, read_torch_file
+from hiera_mm.weights.files import Checkpoint, faults_explained, read_checkpoint, read_torch_file
 from hiera_mm.weights.load import check_fits, fit_to_model, state_dict_of
 
 import mmengine.runner.checkpoint
@@ -58,8 +57,9 @@ def read_nothing_but_data() -> None:
         mmengine.runner.checkpoint._safe_torch_load = _read_only_data
 
 
-def _read_only_data(file: object, map_location: object = None, weights_only: bool | None = None) -> Mapping:
-    try:
+def _read_only_data(file: str | BytesIO, map_location: object = None, weights_only: bool | None = None) -> object:
+    """For loaders of object stores, which hand over what they fetched."""
+    if not isinstance(file, BytesIO):
+        return read_checkpoint(file, map_location or 'cpu')
+    with faults_explained('of the object store', file.getbuffer().nbytes):
         return read_torch_file(file, map_location)
-    except Exception as error:
-        raise UserError(f'A checkpoint was refused: {str(error).splitlines()[0]}') from error

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from urllib.error import URLError
 
 from hiera_mm.compat import training_state_classes
@@ -46,11 +47,10 @@ def read_checkpoint(source: str | os.PathLike, map_location: object = 'cpu') -> 
     if _address(source) is None:
         return _read(path, source, map_location)
     try:
-        return _read(path, source, map_location)
+        return _read_or_remove(path, source, map_location)
     except DamagedFile:
-        # What lies in the cache may be the rest of a broken download: start clean, once.
-        path.unlink(missing_ok=True)
-        return _read(locate_checkpoint(source), source, map_location)
+        # What lay in the cache may have been the rest of a broken download: start clean, once.
+        return _read_or_remove(locate_checkpoint(source), source, map_location)
 
 
 def locate_checkpoint(source: str) -> Path:
@@ -77,6 +77,30 @@ def read_torch_file(file: object, map_location: object = 'cpu') -> object:
     """What a file of torch's format holds, nothing but data; ``pickle.UnpicklingError`` for anything else."""
     with _safe_globals(training_state_classes()):
         return torch.load(file, map_location=map_location, weights_only=True)
+
+
+@contextmanager
+def faults_explained(name: str, size: int) -> Iterator[None]:
+    """Say in a sentence what is wrong with the file ``name`` of ``size`` bytes that is being read."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        # Only what the file asked for: the rest of torch's message advises to load it all the same.
+        asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
+        if asked_for is None:
+            raise DamagedFile(f'The file {name} is not a PyTorch checkpoint; take one from its publisher.') from error
+        raise UserError(
+            f'The checkpoint {name} was refused: it holds more than weights and could run code when loaded: '
+            f'{asked_for[1] or asked_for[2]}; take the file from its publisher.'
+        ) from error
+    except (
+        *(RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError, AttributeError),
+        safetensors.SafetensorError,
+    ) as error:
+        raise DamagedFile(
+            f'The checkpoint {name} ({size} bytes) is damaged, truncated or not a PyTorch or safetensors '
+            f'checkpoint; copy or download it again.'
+        ) from error
 
 
 def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:
@@ -107,35 +131,28 @@ class DamagedFile(UserError):
     """A file that is no checkpoint, or not all of one."""
 
 
-def _read(path: Path, source: str, map_location: object) -> Checkpoint:
+def _read_or_remove(path: Path, source: str, map_location: object) -> Checkpoint:
     try:
-        content = safetensors.torch.load_file(path) if _is_safetensors(path) else read_torch_file(path, map_location)
-    except pickle.UnpicklingError as error:
-        # Only what the file asked for: the rest of torch's message advises to load it all the same.
-        asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
-        if asked_for is None:
-            raise DamagedFile(f"The file '{path}' is not a PyTorch checkpoint; take one from its publisher.") from error
-        raise UserError(
-            f"The checkpoint '{path}' was refused: it holds more than weights and could run code when loaded: "
-            f'{asked_for[1] or asked_for[2]}; take the file from its publisher.'
-        ) from error
-    except (
-        *(RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError, AttributeError),
-        safetensors.SafetensorError,
-    ) as error:
-        raise DamagedFile(
-            f"The checkpoint '{path}' ({path.stat().st_size} bytes) is damaged, truncated or not a PyTorch "
-            f'or safetensors checkpoint; copy or download it again.'
-        ) from error
+        return _read(path, source, map_location)
+    except DamagedFile:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, source: str, map_location: object) -> Checkpoint:
+    with faults_explained(f"'{path}'", path.stat().st_size), path.open('rb') as file:
+        # An open file, as torch takes a path's ending for its content.
+        content = safetensors.torch.load_file(path) if _is_safetensors(file) else read_torch_file(file, map_location)
     if not isinstance(content, Mapping):
         raise UserError(f"The file '{path}' holds a {type(content).__name__}, not a checkpoint with named weights.")
     return Checkpoint(content, source)
 
 
-def _is_safetensors(path: Path) -> bool:
+def _is_safetensors(file: BinaryIO) -> bool:
     """By its beginning: eight bytes of length, then a JSON object."""
-    with path.open('rb') as file:
-        return file.read(9)[8:] == b'{'
+    beginning = file.read(9)
+    file.seek(0)
+    return beginning[8:] == b'{'
 
 
 @contextmanager

@@ -176,7 +176,8 @@ def part_of(key: str) -> str | None:
 
 
 def describe(tensors: Mapping[str, Tensor]) -> str | None:
-    """What backbone the tensors make, by our names: "Hiera-L for images, 144 channels, 2-6-36-4 blocks".
+    """What backbone the tensors make, by our names: "Hiera of arch='l' (images, 144 channels,
+    2-6-36-4 blocks)".
 
     None if they are too incomplete to tell.
     """
@@ -196,12 +197,11 @@ def describe(tensors: Mapping[str, Tensor]) -> str | None:
         if settings | {'num_heads': None} == found | {'num_heads': None}
     )
     arch = next(known, None)
-    name = f"Hiera (arch='{arch}')" if arch else 'Hiera of no published size'
-    extras = [key.replace('_', ' ') for key in ('layer_scale', 'pooled_shortcut') if key in found]
+    name = f"Hiera of arch='{arch}'" if arch else 'Hiera of no published size'
     kind = 'clips' if patch_weight.ndim == 5 else 'images'
-    return ', '.join(
-        [f'{name} for {kind}', f'{found["embed_dim"]} channels', f'{"-".join(map(str, depths))} blocks', *extras]
-    )
+    extras = [key.replace('_', ' ') for key in ('layer_scale', 'pooled_shortcut') if key in found]
+    details = [kind, f'{found["embed_dim"]} channels', f'{"-".join(map(str, depths))} blocks', *extras]
+    return f'{name} ({", ".join(details)})'
 
 
 def _recognised(state: Mapping[str, Tensor], source: str) -> tuple[str, str]:
@@ -281,8 +281,10 @@ def _blocks(tensors: Mapping[str, Tensor]) -> dict[int, tuple[int, int]]:
 
 def _has_place(target: str, key: str) -> bool:
     part = part_of(key)
-    if part is None or target == 'hiera_mm':
+    if target == 'hiera_mm':
         return True
+    if part is None:
+        return not key.startswith('out_norms.')
     if target == 'timm':
         return part == HEAD or key.startswith('encoder_norm.')
     return part in (HEAD, DECODER) and target in ('meta', 'transformers')

@@ -1,130 +1,131 @@
-"""Checkpoints as Meta publishes them and as this suite writes them, and files that are none."""
+"""Putting checkpoints into the backbone and into whole models: the report, and what is refused."""
 
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
-from hiera_mm.weights.load import read_checkpoint
+from hiera_mm.weights.load import fit_to_model
 
 import hiera
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
+import torch.nn as nn
 
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 2, 1))
 
 
-def load(path, **arguments):
-    model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(path)), **arguments)
+def load(path, arch=SETTINGS, **arguments):
+    model = Hiera(arch, init_cfg=dict(type='Pretrained', checkpoint=str(path)), **arguments)
     model.init_weights()
     return model.eval()
 
 
-def test_a_fine_tuned_checkpoint_of_meta_gives_the_official_maps(tmp_path):
-    oracle = hiera.Hiera(**OFFICIAL).eval()
-    torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'hiera.pth')
-    image = torch.randn(1, 3, 224, 224)
-    with torch.no_grad():
-        expected = oracle(image, return_intermediates=True)[1]
-        for got, want in zip(load(tmp_path / 'hiera.pth')(image), expected, strict=True):
-            torch.testing.assert_close(got, want.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-5)
+def autoencoder():
+    decoder = dict(decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
+    return hiera.MaskedAutoencoderHiera(**OFFICIAL, q_pool=2, **decoder)
 
 
-def test_a_masked_autoencoder_of_meta_loads_without_its_decoder(tmp_path, caplog):
-    oracle = hiera.MaskedAutoencoderHiera(**OFFICIAL, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
+def test_the_report_tells_what_was_used_dropped_missing_and_resized(tmp_path, capfd):
+    torch.save(dict(model_state=autoencoder().state_dict()), tmp_path / 'mae.pth')
+    load(tmp_path / 'mae.pth', pos_embed='absolute_win', pos_embed_size=28, out_norm=True)
+    printed = capfd.readouterr().out
+    assert f'Hiera weights from {tmp_path}/mae.pth (format meta, Hiera of no published size (images, 16 cha' in printed
+    used, dropped = 2 + 5 * 12 + 3 * 2 + 2, 2 + 2 * 2 + 1 + 1 + 2 + 12 + 2 + 2
+    assert f': {used} tensors used; dropped, as the backbone has no place for them: {dropped} of the mas' in printed
+    assert 'split into a window part of 8 x 8 and a global part; that resized from 56 x 56 to 28 x 28' in printed
+    assert "left as initialised, as the file does not hold them: 8 keys ('out_norms.0.bias', " in printed
+
+
+def test_every_tensor_of_the_backbone_is_that_of_the_file(tmp_path):
+    oracle = autoencoder()
     torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'mae.pth')
-    model = load(tmp_path / 'mae.pth', out_norm=True)
-    for name, value in model.state_dict().items():
-        if not name.startswith('out_norms'):
-            assert torch.equal(value, oracle.state_dict()[name]), name
+    for name, value in load(tmp_path / 'mae.pth').state_dict().items():
+        assert torch.equal(value, oracle.state_dict()[name]), name
 
 
-def test_the_backbone_is_found_inside_a_detectors_checkpoint(tmp_path):
-    source = Hiera(SETTINGS)
-    state = {f'backbone.{name}': value for name, value in source.state_dict().items()} | {'neck.w': torch.ones(1)}
-    torch.save(dict(state_dict=state, meta={}), tmp_path / 'detector.pth')
-    assert torch.equal(load(tmp_path / 'detector.pth').pos_embed, source.pos_embed)
+@pytest.mark.parametrize('half', [torch.float16, torch.bfloat16])
+def test_a_checkpoint_in_half_precision_loads(tmp_path, half):
+    state = {key: value.to(half) for key, value in Hiera(SETTINGS).state_dict().items()}
+    torch.save(state, tmp_path / 'half.pth')
+    model = load(tmp_path / 'half.pth', pos_embed='absolute_win')
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert torch.equal(model.blocks[0].mlp.fc1.weight, state['blocks.0.mlp.fc1.weight'].float())
 
 
-def test_another_size_is_refused_with_both_shapes(tmp_path):
-    torch.save(Hiera(dict(SETTINGS, embed_dim=8)).state_dict(), tmp_path / 'narrow.pth')
-    with pytest.raises(UserError, match=r'\(.*\) in the file and \(.*\) in the model; take the checkpoint of the same'):
-        load(tmp_path / 'narrow.pth')
+@pytest.mark.parametrize('theirs, ours', [('l', 'b'), ('b', 's'), ('h', 'l')])
+def test_a_checkpoint_of_another_size_says_so(tmp_path, theirs, ours):
+    with torch.device('meta'):
+        state = Hiera(theirs).state_dict()
+    # Shapes alone decide, so the file need not hold hundreds of megabytes.
+    torch.save({key: torch.zeros(()).expand(value.shape) for key, value in state.items()}, tmp_path / 'size.pth')
+    message = (
+        rf"size.pth' holds a Hiera of arch='{theirs}' .* the model's backbone is a Hiera of arch='{ours}' .*'arch'"
+    )
+    with pytest.raises(UserError, match=message):
+        load(tmp_path / 'size.pth', ours)
+
+
+def test_a_checkpoint_for_clips_says_so(tmp_path):
+    video = hiera.Hiera(
+        **OFFICIAL,
+        input_size=(4, 224, 224),
+        q_stride=(1, 2, 2),
+        mask_unit_size=(1, 8, 8),
+        patch_kernel=(3, 7, 7),
+        patch_stride=(2, 4, 4),
+        patch_padding=(1, 3, 3),
+        sep_pos_embed=True,
+    )
+    torch.save(dict(model_state=video.state_dict()), tmp_path / 'video.pth')
+    with pytest.raises(UserError, match=r"holds a Hiera .*\(clips, .*, but the model's backbone is a .*\(images, "):
+        load(tmp_path / 'video.pth')
 
 
 def test_unknown_and_missing_keys_are_refused_by_name(tmp_path):
     state = Hiera(SETTINGS).state_dict()
-    state['blocks.9.norm1.weight'] = state.pop('blocks.0.norm1.weight')
+    state['blocks.1.norm3.weight'] = state.pop('blocks.1.norm1.bias')
     torch.save(state, tmp_path / 'odd.pth')
     with pytest.raises(
-        UserError, match=r"1 key \('blocks.9.norm1.weight'\) unknown.*lacks 1 key \('blocks.0.norm1.weight'\)"
+        UserError, match=r"1 key \('blocks.1.norm3.weight'\) unknown.*lacks 1 key \('blocks.1.norm1.bias'\)"
     ):
         load(tmp_path / 'odd.pth')
 
 
-class Payload:
-    def __reduce__(self):
-        import os
-
-        return os.system, ('touch payload_ran',)
-
-
-def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    torch.save(dict(model_state=Payload()), 'hostile.pth')
-    with pytest.raises(UserError, match=r"'hostile.pth' was refused: .* when loaded: posix.system; take the file"):
-        read_checkpoint('hostile.pth')
-    assert not (tmp_path / 'payload_ran').exists()
+def test_another_shape_is_refused_with_both(tmp_path):
+    torch.save(Hiera(SETTINGS, in_channels=1).state_dict(), tmp_path / 'grey.pth')
+    with pytest.raises(
+        UserError, match=r"'patch_embed.proj.weight' is \(16, 1, 7, 7\) in the file and \(16, 3, 7, 7\) in the model"
+    ):
+        load(tmp_path / 'grey.pth')
 
 
-def test_reading_leaves_torchs_list_of_safe_classes_as_it_was(tmp_path):
-    torch.save(Hiera(SETTINGS).state_dict(), tmp_path / 'weights.pth')
-    torch.serialization.add_safe_globals([HistoryBuffer])
-    before = torch.serialization.get_safe_globals()
-    read_checkpoint(tmp_path / 'weights.pth')
-    assert set(map(str, torch.serialization.get_safe_globals())) == set(map(str, before))
-
-
-@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut off', bytes(100)])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
-    (tmp_path / 'file.pth').write_bytes(content)
-    with pytest.raises(UserError, match='(damaged, truncated or not a PyTorch|not a PyTorch checkpoint)'):
-        read_checkpoint(tmp_path / 'file.pth')
-
-
-def test_a_truncated_checkpoint_is_refused(tmp_path):
-    torch.save(Hiera(SETTINGS).state_dict(), tmp_path / 'whole.pth')
-    whole = (tmp_path / 'whole.pth').read_bytes()
-    (tmp_path / 'cut.pth').write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"cut.pth' \(\d+ bytes\) is damaged"):
-        read_checkpoint(tmp_path / 'cut.pth')
-
-
-def test_a_checkpoint_without_weights_is_refused(tmp_path):
-    torch.save(dict(epoch=3), tmp_path / 'empty.pth')
-    with pytest.raises(UserError, match=r"holds no weights: none of its keys \['epoch'\]"):
-        load(tmp_path / 'empty.pth')
-
-
-def test_a_missing_checkpoint_is_named():
-    with pytest.raises(UserError, match="'nowhere.pth' does not exist"):
-        read_checkpoint('nowhere.pth')
-
-
-def test_an_address_that_cannot_be_reached_says_where_to_put_the_file(tmp_path, monkeypatch):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    with pytest.raises(UserError, match=f"put it at '{tmp_path}/hub/checkpoints/weights.pth'"):
-        read_checkpoint('http://127.0.0.1:9/weights.pth')
-    assert not list((tmp_path / 'hub' / 'checkpoints').iterdir())
-
-
-def test_a_downloaded_file_is_taken_from_torchs_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    cache = tmp_path / 'hub' / 'checkpoints'
-    cache.mkdir(parents=True)
-    torch.save(Hiera(SETTINGS).state_dict(), cache / 'weights.pth')
-    assert load('http://127.0.0.1:9/weights.pth').pos_embed.shape == (1, 3136, 16)
-
-
-def test_init_cfg_of_another_kind_is_refused():
+@pytest.mark.parametrize('init_cfg', [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='x', prefix='y')])
+def test_init_cfg_of_another_kind_is_refused(init_cfg):
     with pytest.raises(UserError, match="must be dict\\(type='Pretrained'"):
-        Hiera(SETTINGS, init_cfg=dict(type='Kaiming')).init_weights()
+        Hiera(SETTINGS, init_cfg=init_cfg).init_weights()
+
+
+class Detector(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.backbone = Hiera(SETTINGS)
+        self.head = nn.Linear(128, classes)
+        self.extra = nn.Linear(2, 2) if classes == 2 else None
+
+
+def test_a_whole_models_checkpoint_gives_the_rest_too_and_names_what_does_not_fit():
+    old, new = Detector(5), Detector(2)
+    state = dict(state_dict=old.state_dict() | {'gone.weight': torch.ones(1)})
+    fitted, report = fit_to_model(new, state, 'old.pth')
+    assert torch.equal(fitted['backbone.pos_embed'], old.backbone.pos_embed)
+    assert set(new.state_dict()) - set(fitted) == {'head.weight', 'head.bias', 'extra.weight', 'extra.bias'}
+    assert "'head.weight' ((5, 128) in the file, (2, 128) in the model)" in report
+    assert "without a place: 1 key ('gone.weight')" in report
+    assert "not in the file, so left as initialised: 2 keys ('extra.bias', 'extra.weight')" in report
+    same, _ = fit_to_model(Detector(5), state, 'old.pth')
+    assert torch.equal(same['head.weight'], old.head.weight)
+
+
+def test_a_published_checkpoint_gives_a_whole_model_its_backbone_only():
+    model, oracle = Detector(5), hiera.Hiera(**OFFICIAL)
+    fitted, _ = fit_to_model(model, dict(model_state=oracle.state_dict()), 'meta.pth')
+    assert set(fitted) == {f'backbone.{name}' for name in model.backbone.state_dict()}
