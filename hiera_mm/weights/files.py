@@ -21,6 +21,12 @@ from mmengine.dist import barrier, get_dist_info
 
 WRITTEN_AS = ('.pth', '.pt', '.safetensors')
 
+READING_FAULTS = (
+    *(pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, EOFError),
+    *(ValueError, KeyError, IndexError, AttributeError, TypeError),
+)
+"""What torch and safetensors raise for files that are not theirs."""
+
 
 class Checkpoint(dict):
     """What a checkpoint file holds, by name."""
@@ -84,23 +90,20 @@ def faults_explained(name: str, size: int) -> Iterator[None]:
     """Say in a sentence what is wrong with the file ``name`` of ``size`` bytes that is being read."""
     try:
         yield
-    except pickle.UnpicklingError as error:
+    except READING_FAULTS as error:
         # Only what the file asked for: the rest of torch's message advises to load it all the same.
         asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
-        if asked_for is None:
-            raise DamagedFile(f'The file {name} is not a PyTorch checkpoint; take one from its publisher.') from error
-        raise UserError(
-            f'The checkpoint {name} was refused: it holds more than weights and could run code when loaded: '
-            f'{asked_for[1] or asked_for[2]}; take the file from its publisher.'
-        ) from error
-    except (
-        *(RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError, AttributeError),
-        safetensors.SafetensorError,
-    ) as error:
+        if isinstance(error, pickle.UnpicklingError) and asked_for:
+            raise UserError(
+                f'The checkpoint {name} was refused: it holds more than weights and could run code when loaded: '
+                f'{asked_for[1] or asked_for[2]}; take the file from its publisher.'
+            ) from error
         raise DamagedFile(
             f'The checkpoint {name} ({size} bytes) is damaged, truncated or not a PyTorch or safetensors '
             f'checkpoint; copy or download it again.'
         ) from error
+    except OSError as error:
+        raise UserError(f"The checkpoint {name} can't be read ({error}); mend that, or take another.") from error
 
 
 def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:

@@ -47,7 +47,7 @@ BROKEN = [b'', b'not a checkpoint', b'PK\x03\x04 cut off', bytes(100), b'1234567
 @pytest.mark.parametrize('name', ['file.pth', 'file.safetensors'])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=f"{name}' .*(is damaged, truncated or|is not a PyTorch checkpoint|holds a N)"):
+    with pytest.raises(UserError, match=f"{name}' .*(is damaged, truncated or|holds a N)"):
         read_checkpoint(tmp_path / name)
 
 
@@ -57,7 +57,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, name, share):
     write_checkpoint(WEIGHTS, tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / f'cut{name}').write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(UserError, match=rf"cut{name}' .*(is damaged|not a PyTorch)"):
+    with pytest.raises(UserError, match=rf"cut{name}' .*is damaged"):
         read_checkpoint(tmp_path / f'cut{name}')
 
 
