@@ -5,7 +5,7 @@ from pathlib import Path
 from hiera_mm.errors import require_packages
 from hiera_mm.version import __version__  # noqa: F401
 
-require_packages('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet')
+require_packages('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'safetensors')
 
 from hiera_mm import compat, ops  # noqa: E402  (they import those packages)
 

@@ -115,10 +115,10 @@ def check_cv2() -> Row:
         return Row('cv2', 'cannot be imported', remedy)
 
 
-def check_evaluation() -> Iterator[Row]:
-    for module, distribution in dict(pycocotools='pycocotools', importlib_metadata='importlib_metadata').items():
-        found = version_of(distribution)
-        yield Row(module, found or 'missing', '' if found else f'{module} is not installed: pip install {distribution}')
+def check_small_libraries() -> Iterator[Row]:
+    for name in ('pycocotools', 'importlib_metadata', 'safetensors'):
+        found = version_of(name)
+        yield Row(name, found or 'missing', '' if found else f'{name} is not installed: pip install {name}')
 
 
 def check_video() -> Iterator[Row]:
@@ -138,7 +138,7 @@ CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
     check_torch,
     check_operators,
     check_opencv,
-    check_evaluation,
+    check_small_libraries,
     check_video,
     check_suite,
 )

@@ -27,9 +27,10 @@ class FitCheckpointHook(Hook):
     def __init__(self, complete: bool = False) -> None:
         self.complete = complete
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Checkpoint) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        source = checkpoint.source
+        # mmengine's loaders of object stores give plain dicts.
+        source = getattr(checkpoint, 'source', str(runner._load_from))
         if self.complete or runner._resume:
             checkpoint['state_dict'] = state_dict_of(checkpoint, source)
             check_fits(model, checkpoint['state_dict'], source)

@@ -191,7 +191,8 @@ def test_out_norm_normalises_each_map_over_its_channels():
 
 @pytest.mark.parametrize('frozen_stages', [-1, 0, 2, 4])
 def test_frozen_stages_get_no_gradient_and_no_drop_path(frozen_stages):
-    model = Hiera(SMALL, frozen_stages=frozen_stages, drop_path_rate=0.5).train()
+    model = Hiera(SMALL, pos_embed='absolute_win', frozen_stages=frozen_stages, drop_path_rate=0.5).train()
+    assert model.pos_embed_window.requires_grad == (frozen_stages < 0)
     frozen_blocks = sum(SMALL['depths'][: max(frozen_stages, 0)])
     assert model.pos_embed.requires_grad == (frozen_stages < 0)
     assert model.patch_embed.proj.weight.requires_grad == (frozen_stages < 0)
@@ -214,13 +215,13 @@ def test_drop_path_changes_training_but_not_evaluation():
 
 
 def test_layer_depths_cover_every_parameter():
-    model = Hiera(SMALL, out_norm=True)
+    model = Hiera(SMALL, pos_embed='absolute_win', out_norm=True)
     depths = {name: model.get_layer_depth(f'backbone.{name}', 'backbone.') for name, _ in model.named_parameters()}
     assert {layers for _, layers in depths.values()} == {10}
-    assert depths['pos_embed'][0] == depths['patch_embed.proj.weight'][0] == 0
+    assert depths['pos_embed'][0] == depths['pos_embed_window'][0] == depths['patch_embed.proj.weight'][0] == 0
     assert [depths[f'blocks.{i}.norm1.weight'][0] for i in range(8)] == list(range(1, 9))
     assert depths['out_norms.3.weight'][0] == model.get_layer_depth('neck.conv.weight', 'backbone.')[0] == 9
-    assert model.no_weight_decay() == {'pos_embed'}
+    assert model.no_weight_decay() == {'pos_embed', 'pos_embed_window'}
 
 
 @pytest.mark.parametrize('long, short', [('tiny', 't'), ('base_plus', 'bp'), ('huge', 'h')])

@@ -114,17 +114,26 @@ def test_sizes_that_are_no_multiple_of_32_equal_zeros_added_outside(size):
     assert_same_maps(maps, expected)
 
 
-@pytest.mark.parametrize('name', ['hiera_tiny_224', 'hiera_base_plus_224'])
-def test_maps_equal_timms_hiera(name):
-    oracle = perturbed(timm.create_model(name)).eval()
-    model = with_weights_of(oracle, Hiera('t' if 'tiny' in name else 'bp', pos_embed='absolute_win'))
-    image = torch.randn(1, 3, 224, 224)
+@pytest.mark.parametrize('name, arch, side', [('tiny', 't', 224), ('base_plus', 'bp', 224), ('tiny', 't', 512)])
+def test_maps_equal_timms_hiera(name, arch, side):
+    oracle = perturbed(timm.create_model(f'hiera_{name}_224', img_size=side)).eval()
+    image = torch.randn(1, 3, side, side)
     with torch.no_grad():
-        assert_same_maps(model(image), oracle.forward_intermediates(image, intermediates_only=True))
+        expected = oracle.forward_intermediates(image, intermediates_only=True)
+        for pos_embed in ('resized', 'absolute_win'):
+            model = with_weights_of(oracle, Hiera(arch, pos_embed=pos_embed, pos_embed_size=side // 4))
+            assert_same_maps(model(image), expected)
 
 
-@pytest.mark.parametrize('size', [(256, 256), (320, 192)])
-@pytest.mark.parametrize('arch, name, side', [('s_abswin', 'small', 16), ('b_abswin', 'base', 14)])
+@pytest.mark.parametrize(
+    'arch, name, side, size',
+    [
+        ('s_abswin', 'small', 16, (256, 256)),
+        ('s_abswin', 'small', 16, (800, 1344)),
+        ('b_abswin', 'base', 14, (320, 192)),
+        ('b_abswin', 'base', 14, (512, 512)),
+    ],
+)
 def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
     oracle = perturbed(timm.create_model(f'hiera_{name}_abswin_256', img_size=size)).eval()
     settings = dict(pos_embed='absolute_win', pos_embed_size=side, pos_embed_antialias=True)
@@ -134,13 +143,20 @@ def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
         assert_same_maps(model(image), oracle.forward_intermediates(image, intermediates_only=True))
 
 
-@pytest.mark.parametrize('name, arch', [('tiny', 't'), ('small', 's'), ('base_plus', 'bp')])
-def test_maps_equal_timms_trunks_of_sam2(name, arch):
+@pytest.mark.parametrize(
+    'name, arch, size',
+    [
+        ('tiny', 't', (1024, 1024)),
+        ('small', 's', (512, 384)),
+        ('base_plus', 'bp', (800, 1344)),
+    ],
+)
+def test_maps_equal_timms_trunks_of_sam2(name, arch, size):
     oracle = perturbed(timm.create_model(f'sam2_hiera_{name}')).eval()
     side, windows, global_blocks = SAM2[arch]
     settings = dict(window_sizes=windows, global_blocks=global_blocks, pos_embed='absolute_win', pos_embed_size=side)
     model = with_weights_of(oracle, Hiera(arch, **settings))
-    image = torch.randn(1, 3, 512, 384)
+    image = torch.randn(1, 3, *size)
     with torch.no_grad():
         assert_same_maps(model(image), oracle.forward_intermediates(image, intermediates_only=True))
 
@@ -172,6 +188,14 @@ def test_with_cp_changes_nothing_in_windows():
     assert_same_maps(model(image), trunk(image))
     model(image)[-1].sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_windows_run_in_mixed_precision():
+    """The keys of what fills windows up are cast as the others are."""
+    trunk, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,))
+    image = torch.randn(1, 3, 256, 320)
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
+        assert_same_maps(model(image), trunk(image), tolerance=0.05)
 
 
 def test_windows_compile_and_export():

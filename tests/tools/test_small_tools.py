@@ -1,4 +1,4 @@
-"""tools/make_shapes.py, get_flops.py and plot_log.py."""
+"""tools/make_shapes.py, get_flops.py, plot_log.py and benchmark.py."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_get_flops_prints_the_parts_and_their_sum(run_tool):
     assert code == 0, printed
     rows = [line.split('│')[1:4] for line in printed.splitlines() if line.startswith('│')]
     table = {part.split()[0]: (float(parameters), float(macs)) for part, parameters, macs in rows}
-    assert table['backbone'] == (50.76, 389.1)
+    assert table['backbone'] == (50.76, 232.7)
     sums = [sum(row[column] for part, row in table.items() if part != 'total') for column in (0, 1)]
     assert table['total'] == pytest.approx(sums, abs=0.3)
 
@@ -46,3 +46,25 @@ def test_plot_log_draws_the_curve_and_tells_the_ap(run_tool, tmp_path):
 def test_plot_log_of_an_empty_folder_is_refused(run_tool, tmp_path):
     code, printed = run_tool('plot_log.py', tmp_path)
     assert code == 1 and 'holds no training log' in printed and 'Traceback' not in printed
+
+
+def test_benchmark_times_contestants_in_turns_and_leaves_out_what_is_missing(run_tool, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'hiera', None)
+    contestants = ('sam2:t:8/4/14/7', 'hiera_mm:t:8/4/14/7', 'hiera_mm:t', 'hiera-transformer:t')
+    code, printed = run_tool('benchmark.py', *contestants, '--size', '64', '--repeats', '2', '--backward')
+    assert code == 0, printed
+    lines = printed.splitlines()
+    assert lines[0].startswith('hiera-transformer:t: left out, as it is not installed')
+    assert lines[1].startswith('forward and backward, 1 x 3 x 64 x 64')
+    rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
+    assert list(rows) == list(contestants[:3])
+    assert rows['sam2:t:8/4/14/7'][2] == '1.00' and rows['hiera_mm:t'][3] == '27.1'
+    assert all(float(low) <= float(row[0]) <= float(high) for row in rows.values() for low, high in [row[1].split('-')])
+
+
+@pytest.mark.parametrize('name', ['hiera_mm:xl', 'swin:b', 'sam2:b', 'hiera-transformer:b:8/4/14/7'])
+def test_benchmark_explains_a_contestant_that_does_not_exist(run_tool, name):
+    code, printed = run_tool('benchmark.py', name, '--size', '64')
+    assert code == 1 and printed.startswith('Error: ') and 'Traceback' not in printed

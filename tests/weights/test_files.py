@@ -2,6 +2,8 @@
 
 import http.server
 import os
+import subprocess
+import sys
 import threading
 
 from hiera_mm.errors import UserError
@@ -11,6 +13,8 @@ import pytest
 import safetensors.torch
 import torch
 from mmengine.logging import HistoryBuffer
+
+from tests.conftest import ROOT
 
 WEIGHTS = dict(a=torch.arange(6.0).reshape(2, 3), b=torch.ones(1000))
 
@@ -178,3 +182,26 @@ def test_a_file_of_ones_own_comes_before_a_name_of_the_zoo(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     torch.save(WEIGHTS, 'hiera_b.mae_in1k')
     assert torch.equal(read_checkpoint('hiera_b.mae_in1k')['a'], WEIGHTS['a'])
+
+
+ONE_OF_TWO = """
+import sys
+import hiera_mm
+from hiera_mm.weights.files import read_checkpoint
+import torch.distributed as dist
+
+address, rank, store = sys.argv[1:]
+dist.init_process_group('gloo', init_method=f'file://{store}', rank=int(rank), world_size=2)
+assert read_checkpoint(address)['a'].numel() == 6
+"""
+
+
+def test_two_processes_of_a_machine_download_once(serve, tmp_path):
+    server = serve()
+    processes = []
+    for rank in '01':
+        environment = dict(os.environ, LOCAL_RANK=rank, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+        arguments = [sys.executable, '-c', ONE_OF_TWO, server.address, rank, str(tmp_path / 'store')]
+        processes.append(subprocess.Popen(arguments, env=environment))
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert server.requests == 1
