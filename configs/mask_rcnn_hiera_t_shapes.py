@@ -1,7 +1,7 @@
 # The quickstart: Mask R-CNN with Hiera-T on the generated shapes, from random weights, on a laptop's CPU.
 # All values are ours. Against mask_rcnn_hiera_t.py only what makes it quick differs: images of 128 pixels without
-# jitter, which need no windows, anchors to match, narrow neck and heads, 4 images a batch and a short schedule at a
-# higher rate.
+# jitter, which need no windows and one position table, anchors to match, narrow neck and heads, 4 images a batch and a
+# short schedule at a higher rate.
 _base_ = './mask_rcnn_hiera_t.py'
 
 data_root = 'data/shapes/'
@@ -12,7 +12,7 @@ image_size = (128, 128)
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
-    backbone=dict(window_sizes=None, global_blocks=(), drop_path_rate=0.0, init_cfg=None),
+    backbone=dict(window_sizes=None, global_blocks=(), pos_embed='resized', drop_path_rate=0.0, init_cfg=None),
     neck=dict(out_channels=width),
     rpn_head=dict(in_channels=width, feat_channels=width, anchor_generator=dict(scales=[4])),
     roi_head=dict(

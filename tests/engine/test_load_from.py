@@ -33,7 +33,7 @@ def test_load_from_takes_a_published_file_into_a_detectors_backbone(run_tool, sh
         torch.save(dict(model_state=oracle.state_dict()), path)
     else:
         save_file(oracle.state_dict(), path)
-    code, printed = train(run_tool, tmp_path / 'run', shapes, path, *STILL)
+    code, printed = train(run_tool, tmp_path / 'run', shapes, path, *STILL, 'model.backbone.pos_embed=absolute_win')
     assert code == 0, printed
     assert f'Hiera weights from {path} (format meta' in printed
     assert '4 of the classification head; position embedding: table of 56 x 56 split' in printed
