@@ -1,0 +1,6 @@
+"""Data sets and transforms that register in mmengine's root registries."""
+
+import importlib.util
+
+if importlib.util.find_spec('mmaction') is not None:
+    from hiera_mm.datasets import transforms, video  # noqa: F401

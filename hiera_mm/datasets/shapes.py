@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from hiera_mm.errors import UserError
@@ -41,8 +42,15 @@ def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
     Raises:
         UserError: if the folder holds anything but such a set.
     """
-    folder = Path(folder)
-    recipe = dict(train=train, val=val, seed=seed, version=3)
+    write_once(Path(folder), dict(train=train, val=val, seed=seed, version=3), _write_part)
+
+
+def write_once(folder: Path, recipe: dict, write_part: Callable[[Path, str, int, np.random.Generator], None]) -> None:
+    """Have the parts ``train`` and ``val`` written, unless ``folder`` holds what the same recipe gave before.
+
+    Raises:
+        UserError: if the folder holds anything but a generated set.
+    """
     stamp = folder / 'shapes.json'
     if stamp.is_file() and json.loads(stamp.read_text()) == recipe:
         return
@@ -50,8 +58,8 @@ def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
         raise UserError(f"The folder '{folder}' holds something else than generated shapes; name another one.")
     unfinished = folder.with_name(folder.name + '.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
-    for part, count in dict(train=train, val=val).items():
-        _write_part(unfinished, part, count, np.random.default_rng([seed, len(part)]))
+    for part in ('train', 'val'):
+        write_part(unfinished, part, recipe[part], np.random.default_rng([recipe['seed'], len(part)]))
     (unfinished / stamp.name).write_text(json.dumps(recipe))
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)

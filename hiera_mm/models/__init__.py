@@ -1,6 +1,13 @@
 """Models that register in mmengine's root registry."""
 
+import importlib.util
+
 from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.norms import ChannelLayerNorm
 
 __all__ = ['ChannelLayerNorm', 'Hiera']
+
+if importlib.util.find_spec('mmaction') is not None:
+    from hiera_mm.models.heads import HieraHead  # noqa: F401
+
+    __all__ += ['HieraHead']

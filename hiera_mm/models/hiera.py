@@ -1,4 +1,4 @@
-"""The Hiera backbone (Ryali et al., ICML 2023, arXiv 2306.00989) for images.
+"""The Hiera backbone (Ryali et al., ICML 2023, arXiv 2306.00989) for images and clips.
 
 Parameter names are those of the published checkpoints, so Meta's weights fit without renaming.
 """
@@ -19,7 +19,12 @@ from hiera_mm.models.mask_units import (
     units_to_map,
 )
 from hiera_mm.models.pieces import in_pieces
-from hiera_mm.models.position import absolute_win, fit_position_tables, resize_position_table
+from hiera_mm.models.position import (
+    absolute_win,
+    fit_position_tables,
+    resize_position_table,
+    resize_temporal_table,
+)
 from hiera_mm.weights.load import load_backbone_weights
 
 import torch
@@ -36,6 +41,9 @@ PATCH_STRIDE = 4
 UNIT_PIXELS = PATCH_STRIDE * UNIT_SIDE
 """Side of a mask unit in pixels, 32, and so the stride of the last stage."""
 
+FRAME_STRIDE = 2
+"""Frames that one token spans in a clip."""
+
 PRETRAINING_GRID = 56
 """Side in tokens of the published position tables, trained on 224 x 224 pixels."""
 
@@ -44,11 +52,13 @@ POSITIONS = ('resized', 'absolute_win')
 
 @MODELS.register_module()
 class Hiera(BaseModule):
-    """Hiera for images: ``(B, in_channels, H, W)`` to one map for each of ``out_indices``.
+    """Hiera for images, ``(B, in_channels, H, W)``, or with ``num_frames`` for clips, ``(B, in_channels, T, H, W)``,
+    to one map for each of ``out_indices``.
 
-    Stage ``i`` gives ``(B, embed_dim * 2 ** i, ceil(H / s), ceil(W / s))`` with ``s`` = 4, 8, 16, 32: the
-    output of its last block, without a norm unless ``out_norm``. Any ``H`` and ``W`` from 32 pixels up work;
-    a side that is no multiple of 32 is filled with zeros at the bottom or right and the maps are cropped.
+    Stage ``i`` gives ``(B, embed_dim * 2 ** i, ceil(H / s), ceil(W / s))`` with ``s`` = 4, 8, 16, 32, or
+    ``(B, embed_dim * 2 ** i, T / 2, ceil(H / s), ceil(W / s))``: the output of its last block, without a norm
+    unless ``out_norm``. Any ``H`` and ``W`` from 32 pixels up work; a side that is no multiple of 32 is filled
+    with zeros at the bottom or right and the maps are cropped. Any even ``T`` works.
     Stages 1 and 2 attend inside mask units, stages 3 and 4 globally (section 3.2) or inside ``window_sizes``;
     the first block of a stage still attends as the stage before it, and pools its queries.
 
@@ -59,7 +69,9 @@ class Hiera(BaseModule):
             (blocks of the four stages) and, if wanted, ``layer_scale=True`` (a learned factor on each
             branch) and ``pooled_shortcut=True`` (where the width doubles, the shortcut is the maximum and
             the mean of the pooled tokens, instead of a linear layer).
-        in_channels: Channels of the image.
+        num_frames: None for images; for clips the even number of frames of ``num_frames / 2`` entries in the
+            temporal position table, 16 in Meta's weights. Clips of another length get it resized linearly.
+        in_channels: Channels of the image or clip.
         out_indices: Stages (0 to 3) whose maps are returned, in this order.
         window_sizes: Sides in tokens of the attention windows of the four stages, such as ``(8, 4, 14, 7)``
             or ``(8, 4, 16, 8)`` (SAM 2's ``window_spec``, arXiv 2408.00714); None for global attention in
@@ -77,17 +89,19 @@ class Hiera(BaseModule):
         with_cp: Recompute each block's activations in the backward pass to save memory.
         out_norm: Put a LayerNorm on each returned map. Published checkpoints hold no such norms.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint, by path,
-            address or name (:mod:`hiera_mm.weights.zoo`).
+            address or name (:mod:`hiera_mm.weights.zoo`); with ``inflate=True`` one for images starts a model
+            for clips.
 
     Raises:
-        UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill,
-            ``out_indices``, ``global_blocks`` or ``frozen_stages`` out of range, and in ``forward`` for an
-            image smaller than 32 pixels.
+        UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill, windows for
+            clips, ``out_indices``, ``global_blocks`` or ``frozen_stages`` out of range, an odd ``num_frames``,
+            and in ``forward`` for an image smaller than 32 pixels or a clip of an odd number of frames.
     """
 
     def __init__(
         self,
         arch: str | dict = 'b',
+        num_frames: int | None = None,
         in_channels: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         window_sizes: Sequence[int] | None = None,
@@ -106,6 +120,7 @@ class Hiera(BaseModule):
         embed_dim, self.depths = settings['embed_dim'], settings['depths']
         self.out_indices = tuple(out_indices)
         self.window_side = None if window_sizes is None else _window_side(window_sizes)
+        self.num_frames = num_frames
         self.pos_embed_antialias = pos_embed_antialias
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
@@ -115,13 +130,12 @@ class Hiera(BaseModule):
         if pos_embed not in POSITIONS:
             raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POSITIONS)}, but is '{pos_embed}'.")
 
-        self.patch_embed = PatchEmbedding(in_channels, embed_dim)
-        if pos_embed == 'absolute_win':
-            self.pos_embed = nn.Parameter(torch.zeros(1, embed_dim, pos_embed_size, pos_embed_size))
-            self.pos_embed_window = nn.Parameter(torch.zeros(1, embed_dim, UNIT_SIDE, UNIT_SIDE))
-        else:
-            self.pos_embed = nn.Parameter(torch.zeros(1, pos_embed_size**2, embed_dim))
-            self.pos_embed_window = None
+        if num_frames is not None:
+            _check_clips(num_frames, window_sizes)
+
+        self.patch_embed = PatchEmbedding(in_channels, embed_dim, clips=num_frames is not None)
+        for name, shape in _position_tables(embed_dim, num_frames, pos_embed, pos_embed_size).items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
         self.blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate)
         if out_norm:
             widths = {str(i): embed_dim * 2**i for i in self.out_indices}
@@ -130,24 +144,19 @@ class Hiera(BaseModule):
             self.out_norms = None
 
         self.apply(_init_as_published)
-        for name, parameter in self.named_parameters():
-            if name.startswith('pos_embed'):
-                nn.init.trunc_normal_(parameter, std=0.02)
+        for name in self.no_weight_decay():
+            nn.init.trunc_normal_(self.get_parameter(name), std=0.02)
         self._freeze()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """``(B, in_channels, H, W)`` to a tuple of ``(B, C_i, ceil(H / s_i), ceil(W / s_i))``."""
-        height, width = image.shape[-2:]
-        if min(height, width) < UNIT_PIXELS:
-            raise UserError(
-                f'Hiera needs images of at least {UNIT_PIXELS} x {UNIT_PIXELS} pixels (one mask unit), but this batch '
-                f'is {height} x {width}; enlarge them in the pipeline (Resize or Pad).'
-            )
-        tokens = self.patch_embed(pad_to_units(image, multiple=UNIT_PIXELS))
-        tokens = tokens + self._position_embedding(*tokens.shape[-2:])
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """An image or a clip to a tuple of maps; see the class for their shapes."""
+        self._check_input(pixels)
+        height, width = pixels.shape[-2:]
+        tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
+        tokens = tokens + self._position_embedding(tokens.shape[2:])
         rows, columns = tokens.shape[-2] // UNIT_SIDE, tokens.shape[-1] // UNIT_SIDE
         regions = cut_into_windows(rows, columns, self.window_side or max(rows, columns))
-        units = map_to_units(tokens, regions)
+        units = self._units(tokens, regions)
 
         maps = {}
         stage_ending_at = {end - 1: stage for stage, end in enumerate(accumulate(self.depths))}
@@ -159,7 +168,7 @@ class Hiera(BaseModule):
             stage = stage_ending_at.get(index)
             if stage in self.out_indices:
                 stride = PATCH_STRIDE * 2**stage
-                stage_map = units_to_map(self._normalised(units, stage), regions)
+                stage_map = self._map(self._normalised(units, stage), regions)
                 maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
         return tuple(maps[stage].contiguous() for stage in self.out_indices)
 
@@ -201,23 +210,61 @@ class Hiera(BaseModule):
         return fit_position_tables(given, dict(self.named_parameters()), source)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that take no weight decay whatever their shape (as timm's contract)."""
+        """Names of the parameters that take no weight decay whatever their shape (as timm's contract): the tables."""
         return {name for name, _ in self.named_parameters() if name.startswith('pos_embed')}
 
-    def _position_embedding(self, height: int, width: int) -> Tensor:
-        """``(1, C, height, width)`` for a grid of as many tokens."""
-        if self.pos_embed_window is None:
-            return resize_position_table(self.pos_embed, height, width)
-        return absolute_win(self.pos_embed, self.pos_embed_window, height, width, self.pos_embed_antialias)
+    def _check_input(self, pixels: Tensor) -> None:
+        height, width = pixels.shape[-2:]
+        if pixels.ndim != (4 if self.num_frames is None else 5):
+            wanted = '(B, channels, H, W)' if self.num_frames is None else '(B, channels, T, H, W)'
+            raise UserError(
+                f"This Hiera takes {wanted}, but got {tuple(pixels.shape)}; set the backbone's 'num_frames' for clips "
+                f'and leave it out for images.'
+            )
+        if min(height, width) < UNIT_PIXELS:
+            raise UserError(
+                f'Hiera needs images of at least {UNIT_PIXELS} x {UNIT_PIXELS} pixels (one mask unit), but this batch '
+                f'is {height} x {width}; enlarge them in the pipeline (Resize or Pad).'
+            )
+        if self.num_frames is not None and pixels.shape[2] % FRAME_STRIDE:
+            raise UserError(
+                f'Hiera needs clips with an even number of frames, but these have {pixels.shape[2]}; set an even '
+                f"'clip_len' where the pipeline samples frames."
+            )
+
+    def _position_embedding(self, grid: Sequence[int]) -> Tensor:
+        """``(1, C, H, W)`` or ``(1, C, T, H, W)`` for a grid of as many tokens."""
+        height, width = grid[-2:]
+        table = self.pos_embed if self.num_frames is None else self.pos_embed_spatial
+        if hasattr(self, 'pos_embed_window'):
+            spatial = absolute_win(table, self.pos_embed_window, height, width, self.pos_embed_antialias)
+        else:
+            spatial = resize_position_table(table, height, width)
+        if self.num_frames is None:
+            return spatial
+        temporal = resize_temporal_table(self.pos_embed_temporal, grid[0])
+        return spatial[:, :, None] + temporal.transpose(1, 2)[..., None, None]
+
+    def _units(self, tokens: Tensor, regions: Sequence[Region]) -> Tensor:
+        """Rows of mask units, which are one token deep in time: those of the first two frames come first."""
+        if self.num_frames is None:
+            return map_to_units(tokens, regions)
+        each_time = map_to_units(tokens.transpose(1, 2).flatten(0, 1), regions)
+        return each_time.reshape(tokens.shape[0], -1, *each_time.shape[2:])
+
+    def _map(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
+        if self.num_frames is None:
+            return units_to_map(units, regions)
+        each_time = units.reshape(-1, sum(region.units for region in regions), *units.shape[2:])
+        return units_to_map(each_time, regions).unflatten(0, (units.shape[0], -1)).transpose(1, 2)
 
     def _normalised(self, units: Tensor, stage: int) -> Tensor:
         return units if self.out_norms is None else self.out_norms[str(stage)](units)
 
     def _freeze(self) -> None:
         if self.frozen_stages >= 0:
-            for name, parameter in self.named_parameters():
-                if name.startswith('pos_embed'):
-                    parameter.requires_grad_(False)
+            for name in self.no_weight_decay():
+                self.get_parameter(name).requires_grad_(False)
         for module in self._frozen_modules():
             module.requires_grad_(False)
             module.eval()
@@ -229,14 +276,22 @@ class Hiera(BaseModule):
 
 
 class PatchEmbedding(nn.Module):
-    """7 x 7 convolution of stride 4: ``(B, in_channels, H, W)`` to ``(B, channels, H / 4, W / 4)``."""
+    """Convolution of 7 x 7 pixels, for clips 3 x 7 x 7, with a stride of 4 pixels and 2 frames.
 
-    def __init__(self, in_channels: int, channels: int) -> None:
+    ``(B, in_channels, H, W)`` to ``(B, channels, H / 4, W / 4)``, or ``(B, in_channels, T, H, W)`` to
+    ``(B, channels, T / 2, H / 4, W / 4)``.
+    """
+
+    def __init__(self, in_channels: int, channels: int, clips: bool) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, channels, kernel_size=7, stride=PATCH_STRIDE, padding=3)
+        if clips:
+            geometry = dict(kernel_size=(3, 7, 7), stride=(FRAME_STRIDE, PATCH_STRIDE, PATCH_STRIDE), padding=(1, 3, 3))
+            self.proj = nn.Conv3d(in_channels, channels, **geometry)
+        else:
+            self.proj = nn.Conv2d(in_channels, channels, kernel_size=7, stride=PATCH_STRIDE, padding=3)
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.proj(image)
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.proj(pixels)
 
 
 class Block(nn.Module):
@@ -390,6 +445,26 @@ def _architecture(arch: str | dict) -> dict:
     return settings
 
 
+def _position_tables(embed_dim: int, num_frames: int | None, mode: str, side: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the position tables, as published."""
+    table = 'pos_embed' if num_frames is None else 'pos_embed_spatial'
+    tables = {table: (1, side**2, embed_dim)}
+    if mode == 'absolute_win':
+        tables = {table: (1, embed_dim, side, side), 'pos_embed_window': (1, embed_dim, UNIT_SIDE, UNIT_SIDE)}
+    if num_frames is not None:
+        tables['pos_embed_temporal'] = (1, num_frames // FRAME_STRIDE, embed_dim)
+    return tables
+
+
+def _check_clips(num_frames: int, window_sizes: Sequence[int] | None) -> None:
+    if num_frames < FRAME_STRIDE or num_frames % FRAME_STRIDE:
+        raise UserError(f"Hiera's 'num_frames' must be even, or None for images, but is {num_frames}.")
+    if window_sizes is not None:
+        raise UserError(
+            "Hiera's 'window_sizes' are for images; leave them out for clips, whose stages 3 and 4 are global."
+        )
+
+
 def _window_side(window_sizes: Sequence[int]) -> int:
     """Mask units on the side of the windows of stages 3 and 4."""
     side = window_sizes[-1]
@@ -433,7 +508,7 @@ def _check_range(key: str, values: Sequence[int], lowest: int, highest: int) -> 
 
 def _init_as_published(module: nn.Module) -> None:
     """The official code's start: truncated normal weights, and biases of 0.02 instead of 0."""
-    if isinstance(module, nn.Linear | nn.Conv2d):
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
         nn.init.trunc_normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear | nn.LayerNorm):
         nn.init.constant_(module.bias, 0.02)

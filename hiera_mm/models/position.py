@@ -43,6 +43,14 @@ def split_position_table(table: Tensor) -> tuple[Tensor, Tensor]:
     return whole - window_part.tile(1, 1, tiles, tiles), window_part
 
 
+def resize_temporal_table(table: Tensor, length: int) -> Tensor:
+    """``(1, T, C)`` to ``(1, length, C)``, linearly over its whole extent; unchanged if it fits."""
+    if table.shape[1] == length:
+        return table
+    resized = F.interpolate(table.float().transpose(1, 2), size=length, mode='linear', align_corners=False)
+    return resized.transpose(1, 2).to(table.dtype)
+
+
 def table_to_map(table: Tensor) -> Tensor:
     """A square table ``(1, N, C)`` as ``(1, C, side, side)``."""
     side = math.isqrt(table.shape[1])
@@ -65,46 +73,61 @@ def fit_position_tables(
     """The position tables of a checkpoint as a model needs them, and what was done, in words.
 
     Args:
-        given: The checkpoint's ``pos_embed`` and, if it has one, ``pos_embed_window``.
+        given: The checkpoint's ``pos_embed`` (``pos_embed_spatial`` and ``pos_embed_temporal`` for clips) and, if it
+            has one, ``pos_embed_window``.
         wanted: The model's.
         source: The checkpoint, for messages.
 
     Raises:
         UserError: for two tables where the model has one, or a plain table that can't be fitted.
     """
-    table, window_part = given.get('pos_embed'), given.get('pos_embed_window')
-    if table is None:
+    name = 'pos_embed_spatial' if 'pos_embed_spatial' in wanted else 'pos_embed'
+    if name not in given:
         return {}, 'none in the file'
-    if window_part is None:
-        return _fit_plain_table(table, wanted, source)
-    side = table.shape[-1]
+    fit = _fit_two_tables if 'pos_embed_window' in given else _fit_plain_table
+    fitted, words = fit(given, wanted, name, source)
+    if 'pos_embed_temporal' in given and 'pos_embed_temporal' in wanted:
+        held, length = given['pos_embed_temporal'].shape[1], wanted['pos_embed_temporal'].shape[1]
+        fitted['pos_embed_temporal'] = resize_temporal_table(given['pos_embed_temporal'], length)
+        if held != length:
+            words += f'; temporal table resized linearly from {held} to {length} (num_frames={2 * held} would leave it)'
+    return fitted, words
+
+
+def _fit_two_tables(
+    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str, source: str
+) -> tuple[dict[str, Tensor], str]:
+    side = given[name].shape[-1]
     if 'pos_embed_window' not in wanted:
         raise UserError(
             f"The checkpoint '{source}' holds the two tables of the absolute-win embedding and the model has one; set "
             f"pos_embed='absolute_win' and pos_embed_size={side} on the backbone."
         )
-    wanted_side = wanted['pos_embed'].shape[-1]
-    fitted = dict(pos_embed=resize_map(table, wanted_side, wanted_side), pos_embed_window=window_part)
+    wanted_side = wanted[name].shape[-1]
+    fitted = {name: resize_map(given[name], wanted_side, wanted_side), 'pos_embed_window': given['pos_embed_window']}
     return fitted, 'as in the file' if side == wanted_side else _resized('global table', side, wanted_side)
 
 
-def _fit_plain_table(table: Tensor, wanted: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+def _fit_plain_table(
+    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str, source: str
+) -> tuple[dict[str, Tensor], str]:
+    table = given[name]
     side = math.isqrt(table.shape[1])
     if table.ndim != 3 or side**2 != table.shape[1] or side % UNIT_SIDE:
         raise UserError(
-            f"The position table 'pos_embed' in the checkpoint '{source}' is {tuple(table.shape)}; it must hold "
+            f"The position table '{name}' in the checkpoint '{source}' is {tuple(table.shape)}; it must hold "
             f'(1, side x side, channels) with a side that is a multiple of {UNIT_SIDE}; take a checkpoint that was '
             f'trained on square images.'
         )
     if 'pos_embed_window' in wanted:
         global_part, window_part = split_position_table(table)
-        wanted_side = wanted['pos_embed'].shape[-1]
-        fitted = dict(pos_embed=resize_map(global_part, wanted_side, wanted_side), pos_embed_window=window_part)
+        wanted_side = wanted[name].shape[-1]
+        fitted = {name: resize_map(global_part, wanted_side, wanted_side), 'pos_embed_window': window_part}
         split = f'table of {side} x {side} split into a window part of {UNIT_SIDE} x {UNIT_SIDE} and a global part'
         return fitted, split if side == wanted_side else f'{split}; {_resized("that", side, wanted_side)}'
-    wanted_side = math.isqrt(wanted['pos_embed'].shape[1])
+    wanted_side = math.isqrt(wanted[name].shape[1])
     resized = resize_position_table(table, wanted_side, wanted_side).flatten(2).transpose(1, 2)
-    return dict(pos_embed=resized), 'as in the file' if side == wanted_side else _resized('table', side, wanted_side)
+    return {name: resized}, 'as in the file' if side == wanted_side else _resized('table', side, wanted_side)
 
 
 def _resized(what: str, side: int, wanted_side: int) -> str:

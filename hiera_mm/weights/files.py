@@ -22,7 +22,7 @@ from mmengine.dist import barrier, get_dist_info
 WRITTEN_AS = ('.pth', '.pt', '.safetensors')
 
 READING_FAULTS = (
-    *(pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, EOFError),
+    *(pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, EOFError, OSError),
     *(ValueError, KeyError, IndexError, AttributeError, TypeError),
 )
 """What torch and safetensors raise for files that are not theirs."""
@@ -90,6 +90,8 @@ def faults_explained(name: str, size: int) -> Iterator[None]:
     """Say in a sentence what is wrong with the file ``name`` of ``size`` bytes that is being read."""
     try:
         yield
+    except PermissionError as error:
+        raise UserError(f'You may not read the checkpoint {name}; change its permissions.') from error
     except READING_FAULTS as error:
         # Only what the file asked for: the rest of torch's message advises to load it all the same.
         asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
@@ -102,8 +104,6 @@ def faults_explained(name: str, size: int) -> Iterator[None]:
             f'The checkpoint {name} ({size} bytes) is damaged, truncated or not a PyTorch or safetensors '
             f'checkpoint; copy or download it again.'
         ) from error
-    except OSError as error:
-        raise UserError(f"The checkpoint {name} can't be read ({error}); mend that, or take another.") from error
 
 
 def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:

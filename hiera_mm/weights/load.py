@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import Weights, describe, part_of, to_our_names, unwrap
 
+import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 from torch import Tensor
@@ -15,21 +17,50 @@ from torch import Tensor
 def load_backbone_weights(backbone: nn.Module, init_cfg: dict) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
-    Takes every format of :mod:`hiera_mm.weights.formats` by path, address or name of the zoo.
+    Takes every format of :mod:`hiera_mm.weights.formats` by path, address or name of the zoo. With ``inflate=True``
+    a checkpoint for images starts a backbone for clips.
 
     Raises:
         UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file cannot be
             read, or a key or a shape does not fit.
     """
-    if init_cfg.get('type') != 'Pretrained' or set(init_cfg) != {'type', 'checkpoint'}:
+    if init_cfg.get('type') != 'Pretrained' or not {'checkpoint'} <= set(init_cfg) - {'type'} <= {
+        'checkpoint',
+        'inflate',
+    }:
         raise UserError(
-            f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME) or None, but is "
-            f'{init_cfg}.'
+            f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
+            f'to start clips from images, or None, but is {init_cfg}.'
         )
     source = init_cfg['checkpoint']
-    fitted, report = fit_to_backbone(backbone, to_our_names(read_checkpoint(source), source), source)
+    weights = to_our_names(read_checkpoint(source), source)
+    if init_cfg.get('inflate'):
+        weights = inflate(weights, backbone.state_dict(), source)
+    fitted, report = fit_to_backbone(backbone, weights, source)
     backbone.load_state_dict(fitted, strict=False)
     print_log(report, logger='current')
+
+
+def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights:
+    """Weights for clips from weights for images: a still clip gives the image's features at every time.
+
+    The patch embedding's weights go to the middle of its three frames (ViViT's central frame initialisation,
+    arXiv 2103.15691, section 3.4), the position table becomes the spatial one, and the temporal table starts at zero.
+
+    Raises:
+        UserError: if the checkpoint is not for images or the model not for clips.
+    """
+    patch = weights.tensors.get('patch_embed.proj.weight')
+    if patch is None or patch.ndim != 4 or 'pos_embed_temporal' not in own:
+        raise UserError(
+            f"inflate=True is for starting a Hiera with 'num_frames' from a checkpoint for images, which '{source}' or "
+            f'this model is not; take it out of init_cfg.'
+        )
+    tensors = dict(weights.tensors)
+    tensors['patch_embed.proj.weight'] = torch.stack([torch.zeros_like(patch), patch, torch.zeros_like(patch)], dim=2)
+    tensors['pos_embed_spatial'] = tensors.pop('pos_embed')
+    tensors['pos_embed_temporal'] = torch.zeros_like(own['pos_embed_temporal'])
+    return replace(weights, tensors=tensors)
 
 
 def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple[dict[str, Tensor], str]:
@@ -46,10 +77,13 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
     held, wanted = describe(given), describe(own)
     if held and held != wanted:
-        raise UserError(
-            f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; set its 'arch' to "
-            f'match, or take a checkpoint of its size.'
+        inflating = held.replace('(images', '(clips') == wanted
+        remedy = (
+            'add inflate=True to init_cfg to start clips from images'
+            if inflating
+            else ("set its 'arch' (and 'num_frames' for clips) to match, or take a checkpoint of its size")
         )
+        raise UserError(f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; {remedy}.")
     tables, resizing = backbone.fit_position_tables(given, source)
     given = {key: value for key, value in given.items() if not key.startswith('pos_embed')} | tables
 
@@ -76,8 +110,9 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
 def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a whole model with a Hiera as ``backbone`` takes, and a report in words.
 
-    A file of another format gives the backbone. One that this suite wrote gives the rest too: there, tensors of
-    another shape (heads for other classes) or without a place are left out and named.
+    A file of another format gives the backbone and, to a recogniser with a ``HieraHead``, the head. One that this
+    suite wrote gives all of the rest. Tensors of another shape (heads for other classes) or without a place are
+    left out and named.
 
     Raises:
         UserError: if the backbone does not fit.
@@ -86,7 +121,7 @@ def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[di
     fitted, report = fit_to_backbone(model.backbone, weights, source)
     fitted = {f'backbone.{key}': value for key, value in fitted.items()}
     own = model.state_dict()
-    others = weights.others if weights.format == 'hiera_mm' else {}
+    others = weights.others if weights.format == 'hiera_mm' else _head_of_recogniser(weights.tensors, own)
     used = {key: value for key, value in others.items() if key in own and own[key].shape == value.shape}
     odd = [
         f"'{key}' ({tuple(others[key].shape)} in the file, {tuple(own[key].shape)} in the model)"
@@ -127,6 +162,16 @@ def state_dict_of(checkpoint: Mapping, source: str) -> dict[str, Tensor]:
         UserError: if there are none.
     """
     return unwrap(checkpoint, source)[0]
+
+
+def _head_of_recogniser(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published classifier's norm and linear layer by the names that mmaction2's recognisers have for them."""
+    names = {
+        f'{part}.{kind}': f'cls_head.{part.removeprefix("head.")}.{kind}'
+        for part in ('norm', 'head.projection')
+        for kind in ('weight', 'bias')
+    }
+    return {name: tensors[key] for key, name in names.items() if key in tensors and name in own}
 
 
 def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:

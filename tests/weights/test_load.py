@@ -9,6 +9,8 @@ import pytest
 import torch
 import torch.nn as nn
 
+from tests.conftest import forget_earlier_runs
+
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 2, 1))
 
@@ -25,6 +27,7 @@ def autoencoder():
 
 
 def test_the_report_tells_what_was_used_dropped_missing_and_resized(tmp_path, capfd):
+    forget_earlier_runs()
     torch.save(dict(model_state=autoencoder().state_dict()), tmp_path / 'mae.pth')
     load(tmp_path / 'mae.pth', pos_embed='absolute_win', pos_embed_size=28, out_norm=True)
     printed = capfd.readouterr().out

@@ -1,0 +1,13 @@
+# Kinetics-700, as Kinetics-400.
+_base_ = './kinetics400.py'
+
+data_root = 'data/kinetics700/'
+train_files = dict(
+    ann_file=data_root + 'kinetics700_train_list_videos.txt', data_prefix=dict(video=data_root + 'videos_train')
+)
+val_files = dict(
+    ann_file=data_root + 'kinetics700_val_list_videos.txt', data_prefix=dict(video=data_root + 'videos_val')
+)
+train_dataloader = dict(dataset=train_files)
+val_dataloader = dict(dataset=val_files)
+test_dataloader = dict(dataset=val_files)

@@ -1,0 +1,88 @@
+"""Generated videos of moving shapes, whose class is the motion and cannot be told from a single frame."""
+
+from pathlib import Path
+
+from hiera_mm.datasets.shapes import OUTLINES, write_once
+
+import av
+import cv2
+import numpy as np
+
+MOTIONS = ('left', 'right', 'up', 'down', 'turning', 'growing')
+STEPS = dict(left=(-1, 0), right=(1, 0), up=(0, -1), down=(0, 1))
+
+SIDE = 64
+FRAMES = 20
+RATE = 10
+"""Pixels, frames and frames a second of a video."""
+
+
+def make_motion_shapes(folder: str | Path, train: int = 1200, val: int = 180, seed: int = 0) -> None:
+    """Write ``{train,val}/*.mp4`` and the lists ``{train,val}.txt`` in mmaction2's format, ``path label`` a line.
+
+    A bar or triangle of random colour moves left, right, up or down, turns, or grows; what leaves at one edge comes
+    in at the other, and what has grown starts again, so that place, angle and size are spread alike over the
+    classes at every moment. The same arguments always give the same videos; a folder that already holds them is
+    left alone.
+
+    Args:
+        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
+        train, val: Videos of the two parts.
+        seed: Of the random generator.
+
+    Raises:
+        UserError: if the folder holds anything but a generated set.
+    """
+    write_once(Path(folder), dict(kind='motion', train=train, val=val, seed=seed, version=1), _write_part)
+
+
+def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
+    (folder / part).mkdir(parents=True)
+    lines = []
+    for number in range(count):
+        label = number % len(MOTIONS)
+        name = f'{part}/{number:05d}.mp4'
+        _encode(folder / name, _draw_frames(random, MOTIONS[label]))
+        lines.append(f'{name} {label}')
+    (folder / f'{part}.txt').write_text('\n'.join(lines) + '\n')
+
+
+def _draw_frames(random: np.random.Generator, motion: str) -> list[np.ndarray]:
+    """RGB frames ``(SIDE, SIDE, 3)``."""
+    outline = np.array(OUTLINES[random.choice(['bar', 'triangle'])])
+    place, angle, growth = random.uniform(0, SIDE, size=2), random.uniform(0, 2 * np.pi), random.uniform()
+    speed, turn, pace = (
+        random.uniform(2, 4),
+        random.choice([-1, 1]) * random.uniform(0.15, 0.3),
+        random.uniform(0.05, 0.1),
+    )
+    background = cv2.resize(random.integers(60, 196, (3, 3, 3)).astype(np.float32), (SIDE, SIDE))
+    colour = random.choice([0, 255], size=3)
+    frames = []
+    for time in range(FRAMES):
+        now = place + time * speed * np.array(STEPS.get(motion, (0, 0)))
+        tilt = angle + (time * turn if motion == 'turning' else 0)
+        size = 8 + 10 * ((growth + (time * pace if motion == 'growing' else 0)) % 1)
+        noisy = background + random.normal(0, 6, background.shape)
+        frames.append(_with_shape(noisy, outline, now % SIDE, tilt, size, colour))
+    return frames
+
+
+def _with_shape(background, outline, place, angle, size, colour) -> np.ndarray:
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    corners = place + size * outline @ rotation
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    # Drawn nine times, so that what sticks out at an edge is seen at the opposite one.
+    for shift in np.ndindex(3, 3):
+        cv2.fillPoly(mask, [(corners + SIDE * (np.array(shift) - 1)).round().astype(np.int32)], 1)
+    return np.where(mask[..., None], colour, background).clip(0, 255).astype(np.uint8)
+
+
+def _encode(path: Path, frames: list[np.ndarray]) -> None:
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=RATE, options=dict(crf='18', threads='1'))
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = 'yuv420p'
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
+        container.mux(stream.encode())

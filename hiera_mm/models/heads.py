@@ -1,0 +1,60 @@
+"""The classification head, for mmaction2's recognisers."""
+
+import torch.nn as nn
+from mmaction.models.heads import BaseHead
+from mmengine.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class HieraHead(BaseHead):
+    """Mean over all tokens of the last map, then LayerNorm, dropout and a linear layer to logits.
+
+    The official model's order (its code; paper, section 3): the norm comes after the mean. Unlike the official
+    head it gives logits in evaluation too; ``average_clips='prob'`` makes probabilities of them, once.
+
+    Args:
+        num_classes: Classes.
+        in_channels: Channels of the last map.
+        dropout_ratio: Dropout before the linear layer (paper, tables 11 to 14).
+        init_scale: Factor on the initial weights and biases of the linear layer.
+        loss_cls, label_smooth_eps, topk, average_clips, init_cfg: As for mmaction2's heads.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        dropout_ratio: float = 0.0,
+        init_scale: float = 0.001,
+        loss_cls: dict | None = None,
+        label_smooth_eps: float = 0.0,
+        topk: int | tuple[int, ...] = (1, 5),
+        average_clips: str | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            num_classes=num_classes,
+            in_channels=in_channels,
+            loss_cls=loss_cls or dict(type='mmaction.CrossEntropyLoss', loss_weight=1.0),
+            label_smooth_eps=label_smooth_eps,
+            topk=topk,
+            average_clips=average_clips,
+            init_cfg=init_cfg,
+        )
+        self.norm = nn.LayerNorm(in_channels, eps=1e-6)
+        self.dropout = nn.Dropout(dropout_ratio)
+        self.projection = nn.Linear(in_channels, num_classes)
+        nn.init.constant_(self.norm.bias, 0.02)
+        nn.init.trunc_normal_(self.projection.weight, std=0.02)
+        nn.init.constant_(self.projection.bias, 0.02)
+        for parameter in self.projection.parameters():
+            parameter.data.mul_(init_scale)
+
+    def forward(self, maps: tuple[Tensor, ...], **_: object) -> Tensor:
+        """Maps ``(B, C, ...)``, of which the last is used, to logits ``(B, num_classes)``.
+
+        Recognisers hand further arguments to every head, which this one does not need.
+        """
+        mean = maps[-1].flatten(2).mean(dim=2)
+        return self.projection(self.dropout(self.norm(mean)))
