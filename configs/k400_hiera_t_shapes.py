@@ -7,7 +7,10 @@ data_root = 'data/motion/'
 num_classes = 6
 model = dict(
     backbone=dict(
-        arch=dict(embed_dim=48, num_heads=1, depths=(1, 2, 3, 1)), drop_path_rate=0.0, pos_embed_size=16, init_cfg=None
+        arch=dict(_delete_=True, embed_dim=48, num_heads=1, depths=(1, 2, 3, 1)),
+        drop_path_rate=0.0,
+        pos_embed_size=16,
+        init_cfg=None,
     ),
     cls_head=dict(num_classes=num_classes, in_channels=384, dropout_ratio=0.0, init_scale=1.0, topk=(1,)),
     data_preprocessor=dict(blending=None),

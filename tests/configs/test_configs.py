@@ -1,4 +1,4 @@
-"""Every config of the suite: loads, is thin, builds, runs forward and backward, and has the paper's size."""
+"""Every config loads and is thin; those of detectors build, run forward and backward, and have the paper's size."""
 
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
 FOLDER = Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))
+DETECTORS = [name for name in CONFIGS if 'mask_rcnn' in name]
 SIZES = ('t', 's', 'b', 'bp', 'l', 'h')
 SAM2_FILES = dict(t='t', s='s', bp='b+', l='l')
 
@@ -41,7 +42,7 @@ def test_it_survives_dumping_and_says_where_its_values_come_from(name, tmp_path)
     assert len(lines) <= 40 or name.endswith('_shapes.py')
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_it_runs_forward_and_backward_at_reduced_depth(name):
     config = read(name)
     model = config.model
