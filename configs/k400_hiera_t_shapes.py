@@ -7,12 +7,12 @@ data_root = 'data/motion/'
 num_classes = 6
 model = dict(
     backbone=dict(
-        arch=dict(_delete_=True, embed_dim=48, num_heads=1, depths=(1, 2, 3, 1)),
+        arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
         drop_path_rate=0.0,
         pos_embed_size=16,
         init_cfg=None,
     ),
-    cls_head=dict(num_classes=num_classes, in_channels=384, dropout_ratio=0.0, init_scale=1.0, topk=(1,)),
+    cls_head=dict(num_classes=num_classes, in_channels=256, dropout_ratio=0.0, init_scale=1.0, topk=(1,)),
     data_preprocessor=dict(blending=None),
     test_cfg=None,
 )
@@ -32,7 +32,7 @@ test_pipeline = [
     dict(type='PackActionInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=1,
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
@@ -40,11 +40,12 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=16,
     num_workers=1,
     dataset=dict(ann_file=data_root + 'val.txt', data_prefix=dict(video=data_root), pipeline=test_pipeline),
 )
 test_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=1,
     dataset=dict(ann_file=data_root + 'val.txt', data_prefix=dict(video=data_root), pipeline=test_pipeline),
 )
@@ -66,6 +67,6 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=16)
 randomness = dict(seed=0)
 default_hooks = dict(logger=dict(interval=10))

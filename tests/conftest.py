@@ -34,6 +34,15 @@ def coco_photographs():
     return folder
 
 
+@pytest.fixture(scope='session')
+def real_videos():
+    """Folder of two real videos that lie beside the repository, not in it."""
+    folder = SHARED_DATA / 'video'
+    if not folder.is_dir():
+        pytest.skip(f'the videos are not at {folder}')
+    return folder
+
+
 @pytest.fixture
 def run_tool(monkeypatch, capfd):
     """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""

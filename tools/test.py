@@ -11,6 +11,7 @@ from hiera_mm.weights.files import locate_checkpoint
 
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
+from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 
@@ -24,12 +25,15 @@ def main() -> None:
     config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
+    if arguments.show_dir and config.default_scope != 'mmdet':
+        raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     runner = Runner.from_cfg(config)
     runner.load_checkpoint(arguments.checkpoint)
     if arguments.out:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=arguments.out))
+        dump = DumpDetResults if config.default_scope == 'mmdet' else DumpResults
+        runner.test_evaluator.metrics.append(dump(out_file_path=arguments.out))
     runner.test()
 
 

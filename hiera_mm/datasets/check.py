@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 
 
 def check_data(config: Config, loaders: Sequence[str]) -> None:
-    """Look at the COCO-format data sets of the named data loaders and at their evaluators' files.
+    """Look at the COCO-format sets and the video lists of the named data loaders, and at their evaluators' files.
 
     Args:
         config: Of the whole run.
@@ -20,15 +20,17 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
             data in a remote store (``backend_args``). Of several processes only the first looks.
 
     Raises:
-        UserError: for a folder or annotation file that is missing, an annotation file that isn't one, classes
-            that the file lacks or lists in another order, and heads with another number of classes.
+        UserError: for a folder, annotation file or list that is missing, one that isn't one, classes that the file
+            lacks or lists in another order, and heads with another number of classes.
     """
     if int(os.environ.get('RANK', 0)) > 0:
         return
     for loader in loaders:
         if config.get(loader) is None:
             continue
-        for key, dataset in _coco_datasets(f'{loader}.dataset', config[loader].dataset):
+        if config[loader].dataset.get('type') == 'ClipDataset':
+            check_video_list(f'{loader}.dataset', config[loader].dataset, config.model)
+        for key, dataset in coco_datasets(f'{loader}.dataset', config[loader].dataset):
             categories = _categories(key, dataset)
             classes = _classes(dataset)
             _check_classes(key, dataset, classes, categories)
@@ -36,12 +38,37 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
         _check_evaluator(config, loader.replace('dataloader', 'evaluator'))
 
 
-def _coco_datasets(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+def check_video_list(key: str, dataset: ConfigDict, model: ConfigDict) -> list[tuple[str, int]]:
+    """The names and labels of a ``ClipDataset``'s list.
+
+    Raises:
+        UserError: for a list or folder that is missing, a line that is none, or labels that the head does not have.
+    """
+    from hiera_mm.datasets.video import read_video_list
+
+    entries = read_video_list(dataset.ann_file)
+    folder = Path(dataset.get('data_prefix', {}).get('video', ''))
+    if not folder.is_dir():
+        raise UserError(
+            f"The video folder '{folder}' of {key} does not exist; put the videos there or set the folder with "
+            f'--cfg-options {key}.data_prefix.video=FOLDER.'
+        )
+    classes = model.get('cls_head', {}).get('num_classes')
+    beyond = [f'{name} ({label})' for name, label in entries if classes is not None and label >= classes]
+    if beyond:
+        raise UserError(
+            f"{len(beyond)} videos in '{dataset.ann_file}' of {key} have labels outside 0 to {classes - 1}, such as "
+            f'{", ".join(beyond[:3])}; correct the list or set model.cls_head.num_classes.'
+        )
+    return entries
+
+
+def coco_datasets(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The local sets in COCO format with their place in the config, also inside wrappers such as RepeatDataset."""
     if 'dataset' in dataset:
-        yield from _coco_datasets(f'{key}.dataset', dataset.dataset)
+        yield from coco_datasets(f'{key}.dataset', dataset.dataset)
     for number, part in enumerate(dataset.get('datasets', ())):
-        yield from _coco_datasets(f'{key}.datasets.{number}', part)
+        yield from coco_datasets(f'{key}.datasets.{number}', part)
     if dataset.get('type') == 'CocoDataset' and not dataset.get('backend_args'):
         yield key, dataset
 

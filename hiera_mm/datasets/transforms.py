@@ -63,8 +63,9 @@ OPERATIONS = {
     'Invert': Operation(lambda frame, _: ImageOps.invert(frame), _none),
     'Rotate': Operation(_rotate, _share(30)),
     'Posterize': Operation(
-        lambda frame, bits: ImageOps.posterize(frame, int(bits)) if bits < 8 else frame,
-        lambda magnitude, _: 4 - int(4 * magnitude / MAX_MAGNITUDE),
+        lambda frame, bits: ImageOps.posterize(frame, int(bits)),
+        # Pillow keeps one bit at least.
+        lambda magnitude, _: max(1, 4 - int(4 * magnitude / MAX_MAGNITUDE)),
     ),
     'Solarize': Operation(
         lambda frame, threshold: ImageOps.solarize(frame, int(threshold)),

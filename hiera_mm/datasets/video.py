@@ -208,8 +208,11 @@ class AvReader:
                 stream = container.streams.video[0]
                 self.rate = float(stream.average_rate or 0)
                 self.times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+                declared = stream.frames
         except (av.FFmpegError, IndexError) as error:
             raise _broken(path, error) from error
+        if len(self.times) < max(declared, 1):
+            raise _broken(path, f'only {len(self.times)} of {declared} frames are there')
 
     def __len__(self) -> int:
         return len(self.times)

@@ -18,7 +18,8 @@ class FitCheckpointHook(Hook):
     """Makes what the runner read fit the model, and says in the log what was used, dropped and missing.
 
     Args:
-        complete: The checkpoint must hold the whole model, as for testing; a resumed one always must.
+        complete: The checkpoint must hold the whole model, as for testing (a published classifier does hold a
+            recogniser); a resumed one always must.
 
     Raises:
         UserError: where the backbone, or with ``complete`` any tensor, is missing or has another shape.
@@ -31,12 +32,16 @@ class FitCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # mmengine's loaders of object stores give plain dicts.
         source = getattr(checkpoint, 'source', str(runner._load_from))
-        if self.complete or runner._resume:
-            checkpoint['state_dict'] = state_dict_of(checkpoint, source)
-            check_fits(model, checkpoint['state_dict'], source)
-        elif hasattr(getattr(model, 'backbone', None), 'fit_position_tables'):
-            checkpoint['state_dict'], report = fit_to_model(model, checkpoint, source)
+        state = state_dict_of(checkpoint, source)
+        whole = any(key.startswith('backbone.') for key in state)
+        has_hiera = hasattr(getattr(model, 'backbone', None), 'fit_position_tables')
+        resuming = runner._resume
+        if has_hiera and not resuming and not (self.complete and whole):
+            state, report = fit_to_model(model, checkpoint, source)
             runner.logger.info(report)
+        if self.complete or resuming:
+            check_fits(model, state, source)
+        checkpoint['state_dict'] = state
 
 
 def load_from_file(filename: str, map_location: object = None) -> Checkpoint:

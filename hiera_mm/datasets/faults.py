@@ -1,0 +1,121 @@
+"""Every fault of a config's data sets in a sentence, for ``tools/check_dataset.py``."""
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from hiera_mm.datasets.check import check_data, check_video_list, coco_datasets
+from hiera_mm.errors import UserError
+
+from mmengine.config import Config, ConfigDict
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def inspect_data(config: Config, videos: int | None) -> Iterator[str]:
+    """Look at all that the config's lists and annotation files name.
+
+    Args:
+        config: Of the whole run.
+        videos: How many videos of each list to decode, chosen at random; None for all.
+
+    Yields:
+        One sentence a fault.
+    """
+    seen = set()
+    for loader in LOADERS:
+        if config.get(loader) is None:
+            continue
+        dataset = config[loader].dataset
+        if dataset.get('type') == 'ClipDataset':
+            place = (dataset.ann_file, str(dataset.get('data_prefix')))
+            if place not in seen:
+                yield from _video_faults(f'{loader}.dataset', dataset, config.model, videos)
+            seen.add(place)
+            continue
+        try:
+            check_data(config, [loader])
+        except UserError as error:
+            yield str(error)
+            continue
+        for key, part in coco_datasets(f'{loader}.dataset', dataset):
+            place = (part.get('data_root'), part.ann_file)
+            if place not in seen:
+                yield from _coco_faults(key, part)
+            seen.add(place)
+
+
+def _video_faults(key: str, dataset: ConfigDict, model: ConfigDict, count: int | None) -> Iterator[str]:
+    from hiera_mm.datasets.video import BrokenVideoError, open_video
+
+    try:
+        entries = check_video_list(key, dataset, model)
+    except UserError as error:
+        yield str(error)
+        return
+    folder = Path(dataset.get('data_prefix', {}).get('video', ''))
+    missing = [name for name, _ in entries if not (folder / name).is_file()]
+    if missing:
+        names = _examples(missing)
+        yield f"{key}: {names} of '{dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list."
+    present = sorted({name for name, _ in entries} - set(missing))
+    chosen = present if count is None or count >= len(present) else random.Random(0).sample(present, count)
+    frames_needed = dataset.pipeline[0].get('min_frames', 1)
+    for name in chosen:
+        try:
+            reader = open_video(folder / name)
+            if len(reader) < frames_needed:
+                yield f"{key}: '{folder / name}' has {len(reader)} frames, fewer than the {frames_needed} of a clip."
+            else:
+                reader.frames([0, len(reader) // 2, len(reader) - 1])
+        except BrokenVideoError as error:
+            yield f'{key}: {error}'
+
+
+def _coco_faults(key: str, dataset: ConfigDict) -> Iterator[str]:
+    root = Path(dataset.get('data_root') or '.')
+    path = root / dataset.ann_file
+    content = json.loads(path.read_text(encoding='utf-8'))
+    images = {image['id']: image for image in content['images']}
+    folder = root / dataset.get('data_prefix', {}).get('img', '')
+    yield from _group(
+        (image['file_name'] for image in images.values() if not (folder / image['file_name']).is_file()),
+        lambda names: f"{key}: {names} named in '{path}' are not in '{folder}'; put them there or take them out.",
+    )
+    orphans = [annotation['id'] for annotation in content['annotations'] if annotation['image_id'] not in images]
+    yield from _group(
+        map(str, orphans), lambda ids: f"{key}: the annotations {ids} in '{path}' belong to no image of the file."
+    )
+    categories = {category['id'] for category in content['categories']}
+    yield from _group(
+        (str(a['id']) for a in content['annotations'] if a['category_id'] not in categories),
+        lambda ids: f"{key}: the annotations {ids} in '{path}' have a category that the file does not list.",
+    )
+    yield from _group(
+        (
+            str(a['id'])
+            for a in content['annotations']
+            if a['image_id'] in images and _outside(a, images[a['image_id']])
+        ),
+        lambda ids: f"{key}: the boxes of the annotations {ids} in '{path}' are empty or leave their image.",
+    )
+    if not content['annotations']:
+        yield f"{key}: '{path}' has {len(images)} images and no annotation."
+
+
+def _outside(annotation: dict, image: dict) -> bool:
+    x, y, width, height = annotation['bbox']
+    # A pixel of tolerance, as real sets round.
+    beyond = x < -1 or y < -1 or x + width > image['width'] + 1 or y + height > image['height'] + 1
+    return beyond or width <= 0 or height <= 0
+
+
+def _group(found: Iterable[str], sentence: Callable[[str], str]) -> Iterator[str]:
+    found = list(found)
+    if found:
+        yield sentence(_examples(found))
+
+
+def _examples(names: list[str]) -> str:
+    return f'{len(names)} ({", ".join(names[:3])}{", ..." if len(names) > 3 else ""})'

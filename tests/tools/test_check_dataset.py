@@ -1,0 +1,180 @@
+"""tools/check_dataset.py on every fault of COCO files and video lists, and tools/make_video_list.py."""
+
+import json
+import shutil
+
+from hiera_mm.datasets.moving_shapes import make_motion_shapes
+from hiera_mm.datasets.video import read_video_list
+
+import pytest
+
+from tests.conftest import ROOT, TINY, shapes_options
+
+MOTION = ROOT / 'configs' / 'k400_hiera_t_shapes.py'
+
+
+def motion_options(folder):
+    lists = dict(train='train', val='val', test='val')
+    options = [f'{part}_dataloader.dataset.ann_file={folder}/{name}.txt' for part, name in lists.items()]
+    return ['--cfg-options', *options, *(f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in lists)]
+
+
+@pytest.fixture(scope='module')
+def motion(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data') / 'motion'
+    make_motion_shapes(folder, train=12, val=6)
+    return folder
+
+
+@pytest.fixture
+def faulty(motion, tmp_path):
+    """A copy of the set, to spoil."""
+    shutil.copytree(motion, tmp_path / 'set')
+    return tmp_path / 'set'
+
+
+def test_sound_sets_have_no_fault(run_tool, motion, shapes):
+    for config, options in ((MOTION, motion_options(motion)), (TINY, shapes_options(shapes))):
+        code, printed = run_tool('check_dataset.py', config, *options)
+        assert code == 0 and printed.strip().endswith('No fault found.'), printed
+
+
+def test_missing_videos_are_counted_with_examples(run_tool, faulty):
+    for number in range(4):
+        (faulty / f'train/{number:05d}.mp4').unlink()
+    code, printed = run_tool('check_dataset.py', MOTION, *motion_options(faulty))
+    assert code == 1
+    assert f"4 (train/00000.mp4, train/00001.mp4, train/00002.mp4, ...) of '{faulty}/train.txt' are not in" in printed
+
+
+def test_labels_beyond_the_classes_are_named(run_tool, faulty):
+    with (faulty / 'train.txt').open('a') as file:
+        file.write('train/00000.mp4 6\n')
+    code, printed = run_tool('check_dataset.py', MOTION, *motion_options(faulty))
+    assert code == 1 and "1 videos in '" in printed
+    assert 'have labels outside 0 to 5, such as train/00000.mp4 (6); correct the list or set model.cls_hea' in printed
+    code, printed = run_tool('train.py', MOTION, '--work-dir', faulty / 'run', *motion_options(faulty))
+    assert code == 1 and 'Traceback' not in printed and 'have labels outside 0 to 5' in printed
+
+
+@pytest.mark.parametrize('sampled', ['all', '3'])
+def test_broken_videos_are_named_among_those_that_are_decoded(run_tool, faulty, sampled):
+    for number in range(12):
+        (faulty / f'train/{number:05d}.mp4').write_bytes(b'no video')
+    code, printed = run_tool('check_dataset.py', MOTION, '--videos', sampled, *motion_options(faulty))
+    assert code == 1
+    assert printed.count('is damaged, cut off or no video') == (12 if sampled == 'all' else 3)
+
+
+@pytest.mark.parametrize(
+    'content, said', [('a.mp4\n', "Line 1 of the video list '"), ('', 'is empty; make one'), (None, 'does not exist')]
+)
+def test_a_list_that_is_none_is_named(run_tool, faulty, content, said):
+    (faulty / 'train.txt').unlink() if content is None else (faulty / 'train.txt').write_text(content)
+    code, printed = run_tool('check_dataset.py', MOTION, *motion_options(faulty))
+    assert code == 1 and f"{faulty}/train.txt'" in printed and said in printed
+
+
+def test_a_missing_video_folder_is_named(run_tool, motion, tmp_path):
+    options = motion_options(motion)
+    options[-3:] = [option.replace(str(motion), str(tmp_path / 'absent')) for option in options[-3:]]
+    code, printed = run_tool('check_dataset.py', MOTION, *options)
+    assert code == 1 and f"The video folder '{tmp_path}/absent' of train_dataloader.dataset does not exist" in printed
+
+
+def spoil(content, images):
+    """Every fault of a COCO file that does not hinder reading it."""
+    annotations = content['annotations']
+    annotations[0]['bbox'] = [0, 0, 5000, 5]
+    annotations[1]['bbox'] = [3, 3, 0, 5]
+    annotations[2]['image_id'] = 99999
+    annotations[3]['category_id'] = 77
+    (images / content['images'][0]['file_name']).unlink()
+    return {
+        "1 (000001.png) named in '": 'are not in',
+        f'the boxes of the annotations 2 ({annotations[0]["id"]}, {annotations[1]["id"]})': 'empty or leave their',
+        f'the annotations 1 ({annotations[2]["id"]})': 'belong to no image',
+        f'the annotations 1 ({annotations[3]["id"]}) ': 'have a category that the file does not list',
+    }
+
+
+def test_every_fault_of_a_coco_file_is_named(run_tool, shapes, tmp_path):
+    shutil.copytree(shapes, tmp_path / 'set')
+    path = tmp_path / 'set/annotations/instances_train.json'
+    content = json.loads(path.read_text())
+    expected = spoil(content, tmp_path / 'set/train')
+    path.write_text(json.dumps(content))
+    code, printed = run_tool('check_dataset.py', TINY, *shapes_options(tmp_path / 'set'))
+    assert code == 1 and f'{len(expected)} faults found.' in printed, printed
+    for start, end in expected.items():
+        assert any(start in line and end in line for line in printed.splitlines()), (start, printed)
+
+
+def test_an_empty_coco_file_and_other_class_names_are_named(run_tool, shapes, tmp_path):
+    shutil.copytree(shapes, tmp_path / 'set')
+    path = tmp_path / 'set/annotations/instances_train.json'
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | dict(annotations=[])))
+    code, printed = run_tool('check_dataset.py', TINY, *shapes_options(tmp_path / 'set'))
+    assert code == 1 and 'has 8 images and no annotation.' in printed
+    options = [*shapes_options(shapes), "train_dataloader.dataset.metainfo.classes=('cat','dog')"]
+    code, printed = run_tool('check_dataset.py', TINY, *options)
+    assert code == 1 and "['cat', 'dog']" in printed
+
+
+def test_a_list_is_made_from_folders_of_classes(run_tool, motion, tmp_path):
+    for name, number in (('walking dog', 0), ('arching', 1), ('walking dog', 2)):
+        (tmp_path / 'videos' / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(motion / f'train/0000{number}.mp4', tmp_path / 'videos' / name)
+    code, printed = run_tool('make_video_list.py', 'folders', tmp_path / 'videos', tmp_path / 'list.txt')
+    assert code == 0 and '3 videos of 2 classes' in printed
+    assert read_video_list(tmp_path / 'list.txt') == [
+        ('arching/00001.mp4', 0),
+        ('walking dog/00000.mp4', 1),
+        ('walking dog/00002.mp4', 1),
+    ]
+    assert (tmp_path / 'list.txt.classes').read_text() == 'arching\nwalking dog\n'
+
+
+def test_a_list_is_made_from_kinetics_csv(run_tool, tmp_path):
+    (tmp_path / 'train.csv').write_text(
+        'label,youtube_id,time_start,time_end,split\nzumba,aaaaaaaaaaa,10,20,train\n'
+        '"playing, guitar",bbb,3.0,13.0,train\nzumba,ccc,1,11,train\n'
+    )
+    (tmp_path / 'videos/zumba').mkdir(parents=True)
+    for name in ('zumba/aaaaaaaaaaa_000010_000020.mp4', 'bbb_000003_000013.webm'):
+        (tmp_path / 'videos' / name).touch()
+    arguments = ('kinetics', tmp_path / 'train.csv', tmp_path / 'videos', tmp_path / 'list.txt')
+    code, printed = run_tool('make_video_list.py', *arguments)
+    assert code == 0 and '2 videos of 2 classes' in printed
+    assert f"1 listed videos are not in '{tmp_path}/videos', such as ccc_000001_000011: left out." in printed
+    assert read_video_list(tmp_path / 'list.txt') == [
+        ('bbb_000003_000013.webm', 0),
+        ('zumba/aaaaaaaaaaa_000010_000020.mp4', 1),
+    ]
+
+
+def test_a_list_is_made_from_something_something_json(run_tool, tmp_path):
+    (tmp_path / 'labels.json').write_text(json.dumps({'Pushing something': '1', 'Holding something': '0'}))
+    rows = [dict(id='7', template='Pushing [something]'), dict(id='3', template='Holding [something]')]
+    (tmp_path / 'train.json').write_text(json.dumps(rows))
+    (tmp_path / 'videos').mkdir()
+    for name in ('7.webm', '3.webm'):
+        (tmp_path / 'videos' / name).touch()
+    arguments = ('ssv2', tmp_path / 'train.json', tmp_path / 'labels.json', tmp_path / 'videos', tmp_path / 'list.txt')
+    assert run_tool('make_video_list.py', *arguments)[0] == 0
+    assert read_video_list(tmp_path / 'list.txt') == [('3.webm', 0), ('7.webm', 1)]
+    rows[0]['template'] = 'Eating [something]'
+    (tmp_path / 'train.json').write_text(json.dumps(rows))
+    code, printed = run_tool('make_video_list.py', *arguments)
+    assert code == 1 and "'Eating something' of video 7 is not in" in printed and 'Traceback' not in printed
+
+
+@pytest.mark.parametrize(
+    'content, said', [('a,b\n1,2\n', 'no Kinetics list: it needs the columns label'), (None, 'does not')]
+)
+def test_a_csv_that_is_none_is_refused(run_tool, tmp_path, content, said):
+    if content is not None:
+        (tmp_path / 'train.csv').write_text(content)
+    code, printed = run_tool('make_video_list.py', 'kinetics', tmp_path / 'train.csv', tmp_path, tmp_path / 'list.txt')
+    assert code == 1 and said in printed and 'Traceback' not in printed and not (tmp_path / 'list.txt').exists()

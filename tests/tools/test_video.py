@@ -1,0 +1,109 @@
+"""tools/train.py and tools/test.py on real videos: training, resuming, testing with 15 views, and faults."""
+
+import pickle
+
+from hiera_mm.models import Hiera
+
+import hiera
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.tools.test_train_and_test import assert_explained
+
+TINY_VIDEO = ROOT / 'tests' / 'data' / 'tiny_k400.py'
+
+
+@pytest.fixture(scope='module')
+def lists(real_videos, tmp_path_factory):
+    """Options that point the tiny recogniser at the two real videos."""
+    path = tmp_path_factory.mktemp('lists') / 'list.txt'
+    path.write_text('demo.mp4 0\ndemo_spatiotemporal_det.mp4 1\n')
+    return options_for(path, real_videos)
+
+
+def options_for(path, folder):
+    parts = ('train', 'val', 'test')
+    options = [f'{part}_dataloader.dataset.ann_file={path}' for part in parts]
+    return ['--cfg-options', *options, *(f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in parts)]
+
+
+@pytest.fixture(scope='module')
+def checkpoint(lists, tmp_path_factory):
+    """Of two epochs on the real videos, the second after resuming."""
+    from tests.tools.test_train_and_test import run
+
+    folder = tmp_path_factory.mktemp('runs')
+    command = ['python', 'tools/train.py', TINY_VIDEO, '--work-dir', folder, *lists]
+    import sys
+
+    command[0] = sys.executable
+    run([*command, 'train_cfg.max_epochs=1'])
+    assert (folder / 'epoch_1.pth').exists()
+    run([*command[:5], '--resume', *command[5:], 'train_cfg.max_epochs=2'])
+    log = max(folder.glob('*/*.log')).read_text()
+    assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'acc/top1' in log
+    return folder / 'epoch_2.pth'
+
+
+def test_a_recogniser_trains_on_real_videos_resumes_and_is_tested_with_bounded_views(
+    checkpoint, lists, tmp_path, run_tool, monkeypatch
+):
+    batches, forward = [], Hiera.forward
+    monkeypatch.setattr(Hiera, 'forward', lambda self, clip: batches.append(clip.shape) or forward(self, clip))
+    out = tmp_path / 'predictions.pkl'
+    code, printed = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--out', out, *lists)
+    assert code == 0, printed
+    assert 'acc/top1' in printed
+    assert batches == [(5, 3, 16, 224, 224)] * 6, 'two videos of 15 views, five at once'
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 2
+    for sample in predictions:
+        assert sample['pred_score'].shape == (2,)
+        assert sample['pred_score'].sum().item() == pytest.approx(1, abs=1e-4), 'probabilities, softmax once'
+
+
+def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilities(
+    lists, real_videos, tmp_path, run_tool
+):
+    torch.manual_seed(0)
+    oracle = hiera.Hiera(
+        **dict(embed_dim=16, num_heads=1, stages=(1, 1, 1, 1), num_classes=2, input_size=(16, 224, 224)),
+        **dict(q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8), sep_pos_embed=True, head_init_scale=30.0),
+        **dict(patch_kernel=(3, 7, 7), patch_stride=(2, 4, 4), patch_padding=(1, 3, 3)),
+    ).eval()
+    torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'hiera_16x224.pth')
+    out = tmp_path / 'predictions.pkl'
+    arguments = ('test.py', TINY_VIDEO, tmp_path / 'hiera_16x224.pth', '--work-dir', tmp_path, '--out', out)
+    code, printed = run_tool(*arguments, *lists)
+    assert code == 0, printed
+    from hiera_mm.datasets.video import open_video
+
+    from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
+
+    for name, sample in zip(('demo.mp4', 'demo_spatiotemporal_det.mp4'), pickle.loads(out.read_bytes()), strict=True):
+        video = open_video(real_videos / name)
+        results = dict(total_frames=len(video), start_index=0, modality='RGB')
+        results = SampleFrames(clip_len=16, frame_interval=4, num_clips=5, test_mode=True)(results)
+        frames = video.frames(results['frame_inds'])
+        results.update(imgs=frames, img_shape=frames[0].shape[:2], original_shape=frames[0].shape[:2])
+        for step in (Resize(scale=(-1, 224)), ThreeCrop(crop_size=224), FormatShape(input_format='NCTHW')):
+            results = step(results)
+        clips = (torch.from_numpy(results['imgs']).float() / 255 - 0.45) / 0.225
+        assert len(clips) == 15
+        with torch.no_grad():
+            expected = torch.cat([oracle(clip[None]) for clip in clips]).mean(dim=0)
+        torch.testing.assert_close(sample['pred_score'], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp_path, run_tool):
+    (tmp_path / 'broken.mp4').write_bytes((real_videos / 'demo.mp4').read_bytes()[:9999])
+    (tmp_path / 'list.txt').write_text('broken.mp4 0\n')
+    options = options_for(tmp_path / 'list.txt', tmp_path)
+    result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path / 'run', *options)
+    assert_explained(result, "broken.mp4' is damaged, cut off or no video")
+
+
+def test_pictures_of_predictions_are_for_detectors(checkpoint, lists, tmp_path, run_tool):
+    result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--show-dir', tmp_path, *lists)
+    assert_explained(result, '--show-dir draws boxes and masks')
