@@ -54,6 +54,16 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str,
     return {part: (count_parameters(module), macs[part]) for part, module in parts.items()}
 
 
+def recogniser_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of backbone and head of a recogniser, for one view of ``backbone.num_frames`` frames."""
+    with torch.device('meta'):
+        backbone, head = MODELS.build(model.backbone), MODELS.build(model.cls_head)
+        frames = () if model.backbone.get('num_frames') is None else (model.backbone.num_frames,)
+        backbone_macs, maps = count_macs(backbone, torch.empty(1, 3, *frames, height, width))
+    head_macs, _ = count_macs(head, maps)
+    return dict(backbone=(count_parameters(backbone), backbone_macs), cls_head=(count_parameters(head), head_macs))
+
+
 def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 

@@ -1,10 +1,10 @@
-"""Parameters and multiply-accumulates of a detector: ``python tools/get_flops.py configs/mask_rcnn_hiera_b.py``."""
+"""Parameters and multiply-accumulates of a model: ``python tools/get_flops.py configs/mask_rcnn_hiera_b.py``."""
 
 import argparse
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
-from hiera_mm.complexity import REGIONS, detector_complexity
+from hiera_mm.complexity import REGIONS, detector_complexity, recogniser_complexity
 
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -14,15 +14,23 @@ from rich.table import Table
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--shape', nargs=2, type=int, default=[1024, 1024], metavar=('H', 'W'), help='image in pixels')
+    parser.add_argument(
+        '--shape',
+        nargs=2,
+        type=int,
+        metavar=('H', 'W'),
+        help='image or frame in pixels (default: 1024 1024, clips 224 224)',
+    )
     add_common_options(parser)
     arguments = parser.parse_args()
     config = read_config(arguments)
     init_default_scope(config.default_scope)
 
-    parts = detector_complexity(config.model, *arguments.shape)
+    count, side = (detector_complexity, 1024) if 'roi_head' in config.model else (recogniser_complexity, 224)
+    height, width = arguments.shape or (side, side)
+    parts = count(config.model, height, width)
     parts['total'] = tuple(sum(column) for column in zip(*parts.values(), strict=True))
-    table = Table(title=f'{arguments.config}, one image of {arguments.shape[0]} x {arguments.shape[1]}')
+    table = Table(title=f'{arguments.config}, one input of {height} x {width} pixels')
     for heading in ('part', 'parameters (M)', 'multiply-accumulates (G)'):
         table.add_column(heading, justify='left' if heading == 'part' else 'right')
     for part, (parameters, macs) in parts.items():

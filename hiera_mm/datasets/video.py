@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError
 
-import av
 import numpy as np
 from mmaction.datasets import VideoDataset
 from mmcv.transforms import BaseTransform
@@ -167,11 +166,14 @@ def open_video(path: str | Path) -> 'DecordReader | AvReader':
 
     Raises:
         BrokenVideoError: if there is no video at ``path``.
+        UserError: if neither decord nor PyAV is installed.
     """
     if not Path(path).is_file():
         raise BrokenVideoError(f"The video '{path}' does not exist; correct data_prefix or the list.")
-    kind = AvReader if importlib.util.find_spec('decord') is None else DecordReader
-    return kind(str(path))
+    for package, reader in dict(decord=DecordReader, av=AvReader).items():
+        if importlib.util.find_spec(package) is not None:
+            return reader(str(path))
+    raise UserError('No video decoder is installed; run: pip install av')
 
 
 class DecordReader:
@@ -202,14 +204,17 @@ class AvReader:
     """PyAV's reader: frames are numbered by the order of their time stamps."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        import av
+
+        self.path, self.open = path, av.open
+        self.faults = (av.FFmpegError, IndexError)
         try:
-            with av.open(path) as container:
+            with self.open(path) as container:
                 stream = container.streams.video[0]
                 self.rate = float(stream.average_rate or 0)
                 self.times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
                 declared = stream.frames
-        except (av.FFmpegError, IndexError) as error:
+        except self.faults as error:
             raise _broken(path, error) from error
         if len(self.times) < max(declared, 1):
             raise _broken(path, f'only {len(self.times)} of {declared} frames are there')
@@ -218,22 +223,21 @@ class AvReader:
         return len(self.times)
 
     def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        wanted = sorted({self.times[int(index)] for index in indices})
+        wanted = {self.times[int(index)] for index in indices}
         found = {}
         try:
-            with av.open(self.path) as container:
+            with self.open(self.path) as container:
                 stream = container.streams.video[0]
-                stream.thread_type = 'NONE'
-                container.seek(wanted[0], stream=stream)
+                container.seek(min(wanted), stream=stream)
                 for frame in container.decode(stream):
                     if frame.pts in wanted:
                         found[frame.pts] = frame.to_ndarray(format='rgb24')
-                    if frame.pts is not None and frame.pts >= wanted[-1]:
+                    if len(found) == len(wanted):
                         break
-        except (av.FFmpegError, IndexError) as error:
+        except self.faults as error:
             raise _broken(self.path, error) from error
         if len(found) < len(wanted):
-            raise _broken(self.path, f'only {len(found)} of {len(wanted)} frames could be decoded')
+            raise _broken(self.path, f'only {len(found)} of {len(wanted)} frames can be decoded')
         return [found[self.times[int(index)]] for index in indices]
 
 

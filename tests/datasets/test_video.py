@@ -107,8 +107,12 @@ def test_a_video_cut_off_after_its_index_is_named_when_its_frames_are_read(tmp_p
 def test_pyav_serves_where_decord_is_missing(videos, monkeypatch):
     path = videos / 'train/00000.mp4'
     assert isinstance(open_video(path), DecordReader)
-    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    installed = {'av'}
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: name if name in installed else None)
     assert isinstance(open_video(path), AvReader)
+    installed.clear()
+    with pytest.raises(UserError, match='No video decoder is installed; run: pip install av'):
+        open_video(path)
 
 
 def clips(list_file, folder, **arguments):

@@ -16,12 +16,21 @@ def test_make_shapes_writes_the_counts_it_is_told(run_tool, tmp_path):
     assert code == 1 and printed.startswith('Error: ') and 'holds something else' in printed
 
 
-def test_get_flops_prints_the_parts_and_their_sum(run_tool):
-    code, printed = run_tool('get_flops.py', ROOT / 'configs' / 'mask_rcnn_hiera_b.py')
+def test_make_shapes_writes_videos_too(run_tool, tmp_path):
+    code, printed = run_tool('make_shapes.py', tmp_path / 'set', '--kind', 'motion', '--train', '6', '--val', '6')
+    assert code == 0 and '6 training and 6 validation videos' in printed
+    assert len(list((tmp_path / 'set' / 'train').glob('*.mp4'))) == 6
+
+
+@pytest.mark.parametrize(
+    'config, backbone', [('mask_rcnn_hiera_b.py', (50.76, 232.7)), ('k400_hiera_b.py', (50.78, 101.7))]
+)
+def test_get_flops_prints_the_parts_and_their_sum(run_tool, config, backbone):
+    code, printed = run_tool('get_flops.py', ROOT / 'configs' / config)
     assert code == 0, printed
     rows = [line.split('│')[1:4] for line in printed.splitlines() if line.startswith('│')]
     table = {part.split()[0]: (float(parameters), float(macs)) for part, parameters, macs in rows}
-    assert table['backbone'] == (50.76, 232.7)
+    assert table['backbone'] == backbone
     sums = [sum(row[column] for part, row in table.items() if part != 'total') for column in (0, 1)]
     assert table['total'] == pytest.approx(sums, abs=0.3)
 

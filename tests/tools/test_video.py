@@ -1,15 +1,18 @@
 """tools/train.py and tools/test.py on real videos: training, resuming, testing with 15 views, and faults."""
 
 import pickle
+import sys
 
+from hiera_mm.datasets.video import open_video
 from hiera_mm.models import Hiera
 
 import hiera
 import pytest
 import torch
+from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
 
 from tests.conftest import ROOT
-from tests.tools.test_train_and_test import assert_explained
+from tests.tools.test_train_and_test import assert_explained, run
 
 TINY_VIDEO = ROOT / 'tests' / 'data' / 'tiny_k400.py'
 
@@ -31,16 +34,11 @@ def options_for(path, folder):
 @pytest.fixture(scope='module')
 def checkpoint(lists, tmp_path_factory):
     """Of two epochs on the real videos, the second after resuming."""
-    from tests.tools.test_train_and_test import run
-
     folder = tmp_path_factory.mktemp('runs')
-    command = ['python', 'tools/train.py', TINY_VIDEO, '--work-dir', folder, *lists]
-    import sys
-
-    command[0] = sys.executable
-    run([*command, 'train_cfg.max_epochs=1'])
+    command = [sys.executable, 'tools/train.py', TINY_VIDEO, '--work-dir', folder]
+    run([*command, *lists, 'train_cfg.max_epochs=1'])
     assert (folder / 'epoch_1.pth').exists()
-    run([*command[:5], '--resume', *command[5:], 'train_cfg.max_epochs=2'])
+    run([*command, '--resume', *lists, 'train_cfg.max_epochs=2'])
     log = max(folder.glob('*/*.log')).read_text()
     assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'acc/top1' in log
     return folder / 'epoch_2.pth'
@@ -77,9 +75,6 @@ def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilitie
     arguments = ('test.py', TINY_VIDEO, tmp_path / 'hiera_16x224.pth', '--work-dir', tmp_path, '--out', out)
     code, printed = run_tool(*arguments, *lists)
     assert code == 0, printed
-    from hiera_mm.datasets.video import open_video
-
-    from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
 
     for name, sample in zip(('demo.mp4', 'demo_spatiotemporal_det.mp4'), pickle.loads(out.read_bytes()), strict=True):
         video = open_video(real_videos / name)
@@ -96,10 +91,11 @@ def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilitie
         torch.testing.assert_close(sample['pred_score'], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp_path, run_tool):
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp_path, run_tool, workers):
     (tmp_path / 'broken.mp4').write_bytes((real_videos / 'demo.mp4').read_bytes()[:9999])
     (tmp_path / 'list.txt').write_text('broken.mp4 0\n')
-    options = options_for(tmp_path / 'list.txt', tmp_path)
+    options = [*options_for(tmp_path / 'list.txt', tmp_path), f'test_dataloader.num_workers={workers}']
     result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path / 'run', *options)
     assert_explained(result, "broken.mp4' is damaged, cut off or no video")
 
@@ -107,3 +103,18 @@ def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp
 def test_pictures_of_predictions_are_for_detectors(checkpoint, lists, tmp_path, run_tool):
     result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--show-dir', tmp_path, *lists)
     assert_explained(result, '--show-dir draws boxes and masks')
+
+
+def test_training_on_broken_videos_names_them_and_stops(real_videos, tmp_path, run_tool):
+    for number in range(30):
+        (tmp_path / f'{number}.mp4').write_bytes(b'no video')
+    (tmp_path / 'train.txt').write_text(''.join(f'{number}.mp4 0\n' for number in range(30)))
+    (tmp_path / 'val.txt').write_text('demo.mp4 0\n')
+    options = options_for(tmp_path / 'val.txt', real_videos)
+    options += [
+        f'train_dataloader.dataset.ann_file={tmp_path}/train.txt',
+        f'train_dataloader.dataset.data_prefix.video={tmp_path}',
+    ]
+    result = run_tool('train.py', TINY_VIDEO, '--work-dir', tmp_path / 'run', *options)
+    assert result[1].count('Skipped, ') == 20
+    assert_explained(result, "20 of the 20 videos tried from '", "can't be read, more than max_broken=0.05 allows")
