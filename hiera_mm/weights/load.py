@@ -24,10 +24,8 @@ def load_backbone_weights(backbone: nn.Module, init_cfg: dict) -> None:
         UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file cannot be
             read, or a key or a shape does not fit.
     """
-    if init_cfg.get('type') != 'Pretrained' or not {'checkpoint'} <= set(init_cfg) - {'type'} <= {
-        'checkpoint',
-        'inflate',
-    }:
+    needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate'}
+    if not needed <= set(init_cfg) <= known or init_cfg['type'] != 'Pretrained':
         raise UserError(
             f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
             f'to start clips from images, or None, but is {init_cfg}.'
@@ -77,12 +75,9 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
     held, wanted = describe(given), describe(own)
     if held and held != wanted:
-        inflating = held.replace('(images', '(clips') == wanted
-        remedy = (
-            'add inflate=True to init_cfg to start clips from images'
-            if inflating
-            else ("set its 'arch' (and 'num_frames' for clips) to match, or take a checkpoint of its size")
-        )
+        remedy = "set its 'arch' (and 'num_frames' for clips) to match, or take a checkpoint of its size"
+        if held.replace('(images', '(clips') == wanted:
+            remedy = 'add inflate=True to init_cfg to start clips from images'
         raise UserError(f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; {remedy}.")
     tables, resizing = backbone.fit_position_tables(given, source)
     given = {key: value for key, value in given.items() if not key.startswith('pos_embed')} | tables
@@ -121,7 +116,7 @@ def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[di
     fitted, report = fit_to_backbone(model.backbone, weights, source)
     fitted = {f'backbone.{key}': value for key, value in fitted.items()}
     own = model.state_dict()
-    others = weights.others if weights.format == 'hiera_mm' else _head_of_recogniser(weights.tensors, own)
+    others = _head_of_recogniser(weights.tensors, own) | (weights.others if weights.format == 'hiera_mm' else {})
     used = {key: value for key, value in others.items() if key in own and own[key].shape == value.shape}
     odd = [
         f"'{key}' ({tuple(others[key].shape)} in the file, {tuple(own[key].shape)} in the model)"

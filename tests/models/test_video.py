@@ -83,6 +83,18 @@ def test_maps_and_logits_equal_the_official_ones(size):
         torch.testing.assert_close(got.softmax(-1), oracle(clip), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize('wrapper', ['model_state', 'state_dict'])
+def test_a_classifiers_head_goes_into_a_recogniser_unless_its_classes_differ(wrapper):
+    oracle = perturbed(official(SMALL, 16, 224, classes=5))
+    checkpoint = {wrapper: oracle.state_dict()}
+    fitted, _ = fit_to_model(recogniser(SMALL, 128, classes=5), checkpoint, 'file')
+    assert torch.equal(fitted['cls_head.projection.weight'], oracle.head.projection.weight)
+    assert torch.equal(fitted['cls_head.norm.bias'], oracle.norm.bias)
+    fitted, report = fit_to_model(recogniser(SMALL, 128, classes=3), checkpoint, 'file')
+    assert "'cls_head.projection.weight' ((5, 128) in the file, (3, 128) in the model)" in report
+    assert 'cls_head.projection.weight' not in fitted and 'cls_head.norm.bias' in fitted
+
+
 @pytest.mark.parametrize('frames, side', [(8, 96), (4, 64), (16, 128)])
 @pytest.mark.parametrize('mode', ['train', 'eval'])
 def test_other_lengths_and_sizes_in_batches(frames, side, mode):
