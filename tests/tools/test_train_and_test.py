@@ -210,10 +210,14 @@ def test_a_truncated_checkpoint_is_named(run_tool, trained, shapes, tmp_path):
     assert_explained(result, "cut.pth'", 'damaged, truncated')
 
 
-def test_a_checkpoint_of_another_model_is_refused(run_tool, shapes, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused(run_tool, trained, shapes, tmp_path):
     torch.save(dict(state_dict={'stem.weight': torch.ones(3)}), tmp_path / 'other.pth')
     result = run_tool('test.py', TINY, tmp_path / 'other.pth', '--work-dir', tmp_path, *shapes_options(shapes))
-    assert_explained(result, "other.pth'", 'name the config it was trained with')
+    assert_explained(result, "other.pth' holds no Hiera: its 1 tensors, such as 'stem.weight'")
+    state = torch.load(trained / 'iter_2.pth', weights_only=False)['state_dict']
+    torch.save({key: value for key, value in state.items() if 'mask_head' not in key}, tmp_path / 'part.pth')
+    result = run_tool('test.py', TINY, tmp_path / 'part.pth', '--work-dir', tmp_path, *shapes_options(shapes))
+    assert_explained(result, "part.pth'", "'roi_head.mask_head.", 'name the config it was trained with')
 
 
 def test_a_checkpoint_of_another_width_is_refused(run_tool, trained, shapes, tmp_path):
