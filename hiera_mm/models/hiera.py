@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.errors import UserError
+from hiera_mm.models.linear import Linear
 from hiera_mm.models.mask_units import (
     UNIT_SIDE,
     Region,
@@ -47,6 +48,10 @@ FRAME_STRIDE = 2
 PRETRAINING_GRID = 56
 """Side in tokens of the published position tables, trained on 224 x 224 pixels."""
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""Order of memory in which the channels of a token lie together, by the number of axes: no step then moves single
+numbers, and convolutions are faster, too."""
+
 POSITIONS = ('resized', 'absolute_win')
 
 
@@ -58,7 +63,8 @@ class Hiera(BaseModule):
     Stage ``i`` gives ``(B, embed_dim * 2 ** i, ceil(H / s), ceil(W / s))`` with ``s`` = 4, 8, 16, 32, or
     ``(B, embed_dim * 2 ** i, T / 2, ceil(H / s), ceil(W / s))``: the output of its last block, without a norm
     unless ``out_norm``. Any ``H`` and ``W`` from 32 pixels up work; a side that is no multiple of 32 is filled
-    with zeros at the bottom or right and the maps are cropped. Any even ``T`` works.
+    with zeros at the bottom or right and the maps are cropped. Any even ``T`` works. Maps lie in memory with
+    their channels last.
     Stages 1 and 2 attend inside mask units, stages 3 and 4 globally (section 3.2) or inside ``window_sizes``;
     the first block of a stage still attends as the stage before it, and pools its queries.
 
@@ -170,7 +176,7 @@ class Hiera(BaseModule):
                 stride = PATCH_STRIDE * 2**stage
                 stage_map = self._map(self._normalised(units, stage), regions)
                 maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
-        return tuple(maps[stage].contiguous() for stage in self.out_indices)
+        return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
 
     def init_weights(self) -> None:
         """Load what ``init_cfg`` names; the constructor has already drawn random weights."""
@@ -291,7 +297,7 @@ class PatchEmbedding(nn.Module):
             self.proj = nn.Conv2d(in_channels, channels, kernel_size=7, stride=PATCH_STRIDE, padding=3)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.proj(pixels)
+        return self.proj(pixels.contiguous(memory_format=CHANNELS_LAST[pixels.ndim]))
 
 
 class Block(nn.Module):
@@ -327,7 +333,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
         self.mlp = MLP(dim_out)
         self.drop_path = DropPath(drop_path)
-        self.proj = nn.Linear(dim, dim_out) if self.pools and not pooled_shortcut else None
+        self.proj = Linear(dim, dim_out) if self.pools and not pooled_shortcut else None
         self.ls1 = LayerScale(dim_out) if layer_scale else nn.Identity()
         self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
@@ -338,10 +344,11 @@ class Block(nn.Module):
 
     def _add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         normalised = self.norm1(units)
-        return self._shortcut(units, normalised) + self.drop_path(self.ls1(self.attn(normalised, regions)))
+        branch = self.drop_path(self.ls1(self.attn(normalised, regions)))
+        return _added(self._shortcut(units, normalised), branch)
 
     def _add_mlp(self, units: Tensor) -> Tensor:
-        return units + self.drop_path(self.ls2(self.mlp(self.norm2(units))))
+        return _added(units, self.drop_path(self.ls2(self.mlp(self.norm2(units)))))
 
     def _shortcut(self, units: Tensor, normalised: Tensor) -> Tensor:
         if not self.pools:
@@ -367,8 +374,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.window_side = window_side
         self.pools = dim != dim_out
-        self.qkv = nn.Linear(dim, 3 * dim_out)
-        self.proj = nn.Linear(dim_out, dim_out)
+        self.qkv = Linear(dim, 3 * dim_out)
+        self.proj = Linear(dim_out, dim_out)
 
     def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         q, k, v = self.qkv(units).chunk(3, dim=-1)
@@ -413,12 +420,17 @@ class MLP(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc1 = Linear(dim, 4 * dim)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(4 * dim, dim)
+        self.fc2 = Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
+
+
+def _added(units: Tensor, branch: Tensor) -> Tensor:
+    """Their sum; without gradients in the place of ``branch``, which nothing else holds."""
+    return units + branch if torch.is_grad_enabled() else branch.add_(units)
 
 
 def _architecture(arch: str | dict) -> dict:

@@ -75,7 +75,8 @@ def map_to_units(feature_map: Tensor, regions: Sequence[Region]) -> Tensor:
 def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
     """Rows ``(B, units, 4 ** k, C)`` to the map ``(B, C, rows * 2 ** k, columns * 2 ** k)`` of the unit grid.
 
-    The inverse of :func:`map_to_units` for ``k = 3``; for a smaller ``k``, of what pooling left of it.
+    The inverse of :func:`map_to_units` for ``k = 3``; for a smaller ``k``, of what pooling left of it. The map lies
+    in memory with its channels last, as the rows do.
     """
     parts = units.split([region.units for region in regions], dim=1)
     bands: dict[int, list[Tensor]] = {}
@@ -132,5 +133,6 @@ def _units_to_rectangle(units: Tensor, region: Region) -> Tensor:
     # Axes: 1, 2 window row and column, 3, 4 unit row and column, then (y, x) bit pairs fine to coarse, last channels.
     y_bits = [5 + 2 * level for level in reversed(range(levels))]
     x_bits = [6 + 2 * level for level in reversed(range(levels))]
-    ordered = split.permute(0, 5 + 2 * levels, 1, 3, *y_bits, 2, 4, *x_bits)
-    return ordered.reshape(batch, channels, region.rows * 2**levels, region.columns * 2**levels)
+    ordered = split.permute(0, 1, 3, *y_bits, 2, 4, *x_bits, 5 + 2 * levels)
+    rectangle = ordered.reshape(batch, region.rows * 2**levels, region.columns * 2**levels, channels)
+    return rectangle.permute(0, 3, 1, 2)

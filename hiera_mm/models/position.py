@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from hiera_mm.errors import UserError
 from hiera_mm.models.mask_units import UNIT_SIDE
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,8 +26,11 @@ def absolute_win(global_part: Tensor, window_part: Tensor, height: int, width: i
     The window part ``(1, C, 8, 8)`` is repeated over the token grid, so that it stays in step with the mask
     units; only the global part ``(1, C, h, w)`` is resized. Both sides of the grid are multiples of 8.
     """
-    tiled = window_part.tile(1, 1, height // UNIT_SIDE, width // UNIT_SIDE)
-    return resize_map(global_part, height, width, antialias) + tiled
+    resized = resize_map(global_part, height, width, antialias).permute(0, 2, 3, 1)
+    tiles = resized.unflatten(2, (-1, UNIT_SIDE)).unflatten(1, (-1, UNIT_SIDE))
+    # Axes: 1 row of tiles, 2 y in the tile, 3 column of tiles, 4 x in the tile.
+    repeated = window_part.permute(0, 2, 3, 1)[:, None, :, None]
+    return (tiles + repeated).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
 
 
 def split_position_table(table: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,8 +65,9 @@ def resize_map(grid: Tensor, height: int, width: int, antialias: bool = False) -
     """``(1, C, h, w)`` to ``(1, C, height, width)``, bicubically and in float32; unchanged if it fits."""
     if grid.shape[-2:] == (height, width):
         return grid
+    channels_last = grid.float().contiguous(memory_format=torch.channels_last)
     resized = F.interpolate(
-        grid.float(), size=(height, width), mode='bicubic', align_corners=False, antialias=antialias
+        channels_last, size=(height, width), mode='bicubic', align_corners=False, antialias=antialias
     )
     return resized.to(grid.dtype)
 

@@ -45,7 +45,7 @@ def assert_maps_equal(maps, expected, tolerance=1e-4):
     assert len(maps) == len(expected)
     for got, want in zip(maps, expected, strict=True):
         want = want.permute(0, 3, 1, 2)
-        assert got.shape == want.shape and got.is_contiguous()
+        assert got.shape == want.shape and got.is_contiguous(memory_format=torch.channels_last)
         assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 

@@ -53,6 +53,12 @@ def test_pooling_rows_is_max_pooling_of_the_map(pools, side):
     assert torch.equal(units_to_map(units, regions), feature_map)
 
 
+def test_maps_keep_the_channels_of_a_token_together_in_memory():
+    regions = cut_into_windows(rows=3, columns=5, side=2)
+    units = map_to_units(torch.randn(2, 7, 24, 40), regions)
+    assert units_to_map(units, regions).is_contiguous(memory_format=torch.channels_last)
+
+
 def test_padding_fills_bottom_and_right_with_zeros():
     padded = pad_to_units(torch.ones(1, 3, 33, 64), multiple=32)
     assert padded.shape == (1, 3, 64, 64)

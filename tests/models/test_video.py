@@ -47,7 +47,7 @@ def assert_same_maps(maps, expected):
     assert len(maps) == len(expected)
     for got, want in zip(maps, expected, strict=True):
         want = want.permute(0, 4, 1, 2, 3)
-        assert got.shape == want.shape and got.is_contiguous()
+        assert got.shape == want.shape and got.is_contiguous(memory_format=torch.channels_last_3d)
         assert (got - want).abs().max() <= 1e-4 * want.abs().max()
 
 
