@@ -7,7 +7,16 @@ import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import faults_as_sentences
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import read_checkpoint, write_checkpoint
-from hiera_mm.weights.formats import FORMATS, TARGETS, Weights, describe, part_of, to_our_names, to_their_names
+from hiera_mm.weights.formats import (
+    FORMATS,
+    TARGETS,
+    Weights,
+    count_beside,
+    describe,
+    part_of,
+    to_our_names,
+    to_their_names,
+)
 from hiera_mm.weights.zoo import ZOO
 
 
@@ -49,7 +58,7 @@ def show(weights: Weights, source: str) -> None:
         print(f'position:  {key} {tuple(tensors[key].shape)}')
     backbone = [value for key, value in tensors.items() if part_of(key) is None]
     print(f'tensors:   {len(backbone)} of the backbone, {sum(value.numel() for value in backbone) / 1e6:.3f}M numbers')
-    for part, count in sorted(Counter(part for key in tensors if (part := part_of(key)) is not None).items()):
+    for part, count in sorted(count_beside(tensors).items()):
         print(f'           {count} of the {part}')
     if weights.others:
         print(f'           {len(weights.others)} of the rest of its model')

@@ -3,7 +3,8 @@
 from io import BytesIO
 
 from hiera_mm.weights.files import Checkpoint, faults_explained, read_checkpoint, read_torch_file
-from hiera_mm.weights.load import check_fits, fit_to_model, state_dict_of
+from hiera_mm.weights.formats import unwrap
+from hiera_mm.weights.load import check_fits, fit_to_model
 
 import mmengine.runner.checkpoint
 from mmengine.hooks import Hook
@@ -32,7 +33,7 @@ class FitCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # mmengine's loaders of object stores give plain dicts.
         source = getattr(checkpoint, 'source', str(runner._load_from))
-        state = state_dict_of(checkpoint, source)
+        state, _ = unwrap(checkpoint, source)
         whole = any(key.startswith('backbone.') for key in state)
         has_hiera = hasattr(getattr(model, 'backbone', None), 'fit_position_tables')
         resuming = runner._resume
@@ -44,21 +45,15 @@ class FitCheckpointHook(Hook):
         checkpoint['state_dict'] = state
 
 
-def load_from_file(filename: str, map_location: object = None) -> Checkpoint:
-    """mmengine's loader of paths, for names of the zoo as well."""
-    return read_checkpoint(filename, map_location or 'cpu')
-
-
-def load_from_http(filename: str, map_location: object = None, **_: object) -> Checkpoint:
-    """mmengine's loader of addresses, which others of its loaders call with more arguments."""
+def load_from_anywhere(filename: str, map_location: object = None, **_: object) -> Checkpoint:
+    """mmengine's loader of paths and addresses, for names of the zoo as well; some callers hand it more arguments."""
     return read_checkpoint(filename, map_location or 'cpu')
 
 
 def read_nothing_but_data() -> None:
     """Make every loader of mmengine refuse what could run code: onedl-mmengine's run it after a warning."""
-    CheckpointLoader.register_scheme('', load_from_file, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
-    mmengine.runner.checkpoint.load_from_http = load_from_http
+    CheckpointLoader.register_scheme(('', 'http://', 'https://'), load_from_anywhere, force=True)
+    mmengine.runner.checkpoint.load_from_http = load_from_anywhere
     if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):
         mmengine.runner.checkpoint._safe_torch_load = _read_only_data
 
@@ -66,6 +61,6 @@ def read_nothing_but_data() -> None:
 def _read_only_data(file: str | BytesIO, map_location: object = None, weights_only: bool | None = None) -> object:
     """For loaders of object stores, which hand over what they fetched."""
     if not isinstance(file, BytesIO):
-        return read_checkpoint(file, map_location or 'cpu')
+        return load_from_anywhere(file, map_location)
     with faults_explained('of the object store', file.getbuffer().nbytes):
         return read_torch_file(file, map_location)

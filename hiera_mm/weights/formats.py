@@ -5,6 +5,7 @@ LayerScale (``blocks.i.ls1.weight``).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -123,8 +124,8 @@ def to_our_names(checkpoint: Mapping, source: str) -> Weights:
         others = {key: value for key, value in state.items() if not key.startswith(prefix)}
     if FORMATS[name].mark == _MARK:
         name = _publisher_of(inside, wrapper, prefix)
-    numbers = _block_numbers(inside)
-    renamed = {_replaced(_renumbered(key, numbers), _pairs(name, inside)): value for key, value in inside.items()}
+    numbers, pairs = _block_numbers(inside), _pairs(name, inside)
+    renamed = {_replaced(_renumbered(key, numbers), pairs): value for key, value in inside.items()}
     return Weights(name, renamed, others)
 
 
@@ -173,6 +174,11 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
 def part_of(key: str) -> str | None:
     """The part of a model beside the backbone that one of our names belongs to, or None for the backbone."""
     return next((part for start, part in NOT_THE_BACKBONE.items() if key.startswith(start)), None)
+
+
+def count_beside(keys: Iterable[str]) -> Counter[str]:
+    """How many of our names belong to each part of a model beside the backbone."""
+    return Counter(part for key in keys if (part := part_of(key)) is not None)
 
 
 def describe(tensors: Mapping[str, Tensor]) -> str | None:

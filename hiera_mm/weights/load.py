@@ -1,12 +1,11 @@
 """Putting checkpoints into models: what fits is used, what is left out is said, what does not fit is refused."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import read_checkpoint
-from hiera_mm.weights.formats import Weights, describe, part_of, to_our_names, unwrap
+from hiera_mm.weights.formats import Weights, count_beside, describe, part_of, to_our_names
 
 import torch
 import torch.nn as nn
@@ -71,7 +70,7 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
         UserError: naming the size, the keys or the shapes that differ.
     """
     own = backbone.state_dict()
-    dropped = Counter(part for key in weights.tensors if (part := part_of(key)) is not None)
+    dropped = count_beside(weights.tensors)
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
     held, wanted = describe(given), describe(own)
     if held and held != wanted:
@@ -148,15 +147,6 @@ def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
         raise UserError(
             f"The checkpoint '{source}' was not made with this config: {misfit}; name the config it was trained with."
         )
-
-
-def state_dict_of(checkpoint: Mapping, source: str) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint, whatever key they are wrapped in.
-
-    Raises:
-        UserError: if there are none.
-    """
-    return unwrap(checkpoint, source)[0]
 
 
 def _head_of_recogniser(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
