@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hiera_mm.config import read_config_file
 from hiera_mm.errors import UserError, sentence_of
 
 import torch
@@ -74,15 +75,12 @@ def read_config(arguments: argparse.Namespace) -> Config:
         UserError: if the file or one it inherits from is missing or no valid config.
     """
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
-    if not Path(arguments.config).is_file():
-        raise UserError(f"The config '{arguments.config}' does not exist; see configs/ for those of the suite.")
+    config = read_config_file(arguments.config)
     try:
-        config = Config.fromfile(arguments.config)
-        if arguments.cfg_options:
-            config.merge_from_dict(arguments.cfg_options)
-    except (FileNotFoundError, SyntaxError, KeyError, TypeError, NameError, IndexError) as error:
+        config.merge_from_dict(arguments.cfg_options or {})
+    except (KeyError, TypeError, IndexError) as error:
         reason = f'{type(error).__name__}: {error}'.rstrip('.')
-        raise UserError(f"The config '{arguments.config}' can't be read: {reason}.") from error
+        raise UserError(f"--cfg-options don't fit the config '{arguments.config}': {reason}.") from error
     config.launcher = arguments.launcher
     if arguments.work_dir:
         config.work_dir = arguments.work_dir

@@ -64,6 +64,19 @@ def recogniser_complexity(model: ConfigDict, height: int, width: int) -> dict[st
     return dict(backbone=(count_parameters(backbone), backbone_macs), cls_head=(count_parameters(head), head_macs))
 
 
+def action_detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of backbone and head of an action detector, for one clip with one person."""
+    with torch.device('meta'):
+        detector = MODELS.build(model)
+        clip = torch.empty(1, 3, model.backbone.num_frames, height, width)
+        backbone_macs, maps = count_macs(detector.backbone, clip)
+        extractor, head = detector.roi_head.bbox_roi_extractor, detector.roi_head.bbox_head
+        head_macs, _ = count_macs(head, torch.empty(1, maps[-1].shape[1], 1, *[extractor.output_size] * 2))
+    return dict(
+        backbone=(count_parameters(detector.backbone), backbone_macs), roi_head=(count_parameters(head), head_macs)
+    )
+
+
 def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -14,6 +15,11 @@ def sentence_of(error: BaseException) -> str:
     # torch re-raises a worker's error with the worker's whole traceback as its text.
     passed_on = re.findall(rf'^[\w.]*{type(error).__name__}: (.*)$', str(error), flags=re.MULTILINE)
     return passed_on[-1] if passed_on else str(error)
+
+
+def examples(found: Sequence[object]) -> str:
+    """How many were found and the first three: ``'4 (a, b, c, ...)'``."""
+    return f'{len(found)} ({", ".join(map(str, found[:3]))}{", ..." if len(found) > 3 else ""})'
 
 
 def require_packages(*names: str) -> None:

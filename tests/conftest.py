@@ -43,6 +43,15 @@ def real_videos():
     return folder
 
 
+@pytest.fixture(scope='session')
+def ava_sample():
+    """Folder of a few lines of AVA's own files, which lie beside the repository, not in it."""
+    folder = SHARED_DATA / 'ava_sample'
+    if not folder.is_dir():
+        pytest.skip(f'the sample of AVA is not at {folder}')
+    return folder
+
+
 @pytest.fixture
 def run_tool(monkeypatch, capfd):
     """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""

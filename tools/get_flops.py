@@ -4,7 +4,7 @@ import argparse
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
-from hiera_mm.complexity import REGIONS, detector_complexity, recogniser_complexity
+from hiera_mm.complexity import REGIONS, action_detector_complexity, detector_complexity, recogniser_complexity
 
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -26,7 +26,10 @@ def main() -> None:
     config = read_config(arguments)
     init_default_scope(config.default_scope)
 
-    count, side = (detector_complexity, 1024) if 'roi_head' in config.model else (recogniser_complexity, 224)
+    if 'neck' in config.model:
+        count, side = detector_complexity, 1024
+    else:
+        count, side = (action_detector_complexity if 'roi_head' in config.model else recogniser_complexity), 224
     height, width = arguments.shape or (side, side)
     parts = count(config.model, height, width)
     parts['total'] = tuple(sum(column) for column in zip(*parts.values(), strict=True))

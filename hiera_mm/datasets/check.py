@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hiera_mm.datasets.check_ava import METRICS, TYPES, check_ava, check_ava_metric
 from hiera_mm.errors import UserError
 
 from mmdet.registry import DATASETS
@@ -12,7 +13,8 @@ from mmengine.config import Config, ConfigDict
 
 
 def check_data(config: Config, loaders: Sequence[str]) -> None:
-    """Look at the COCO-format sets and the video lists of the named data loaders, and at their evaluators' files.
+    """Look at the COCO-format and AVA-format sets and the video lists of the named data loaders, and at their
+    evaluators' files.
 
     Args:
         config: Of the whole run.
@@ -21,21 +23,23 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
 
     Raises:
         UserError: for a folder, annotation file or list that is missing, one that isn't one, classes that the file
-            lacks or lists in another order, and heads with another number of classes.
+            lacks or lists in another order, heads with another number of classes, and what :func:`check_ava` refuses.
     """
     if int(os.environ.get('RANK', 0)) > 0:
         return
     for loader in loaders:
         if config.get(loader) is None:
             continue
+        if config[loader].dataset.get('type') in TYPES:
+            check_ava(f'{loader}.dataset', config[loader], config.model)
         if config[loader].dataset.get('type') == 'ClipDataset':
             check_video_list(f'{loader}.dataset', config[loader].dataset, config.model)
         for key, dataset in coco_datasets(f'{loader}.dataset', config[loader].dataset):
             categories = _categories(key, dataset)
-            classes = _classes(dataset)
+            classes = classes_of(dataset)
             _check_classes(key, dataset, classes, categories)
             _check_heads(config.model, classes)
-        _check_evaluator(config, loader.replace('dataloader', 'evaluator'))
+        _check_evaluators(config, loader.replace('dataloader', 'evaluator'))
 
 
 def check_video_list(key: str, dataset: ConfigDict, model: ConfigDict) -> list[tuple[str, int]]:
@@ -106,7 +110,8 @@ def _read_annotations(path: Path, key: str) -> dict:
     return content
 
 
-def _classes(dataset: ConfigDict) -> list[str]:
+def classes_of(dataset: ConfigDict) -> list[str]:
+    """Names of the classes of a data set's config, those of its type if it names none."""
     chosen = dataset.get('metainfo', {}).get('classes')
     if chosen is None:
         chosen = DATASETS.get(dataset.type).METAINFO['classes']
@@ -141,10 +146,12 @@ def _check_heads(model: ConfigDict, classes: list[str]) -> None:
                 )
 
 
-def _check_evaluator(config: Config, key: str) -> None:
+def _check_evaluators(config: Config, key: str) -> None:
     evaluators = config.get(key) or []
     for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
-        if evaluator.get('ann_file') and not evaluator.get('backend_args'):
+        if evaluator.type in METRICS:
+            check_ava_metric(key, evaluator, config.model)
+        elif evaluator.get('ann_file') and not evaluator.get('backend_args'):
             _read_annotations(Path(evaluator.ann_file), f'{key}.ann_file')
 
 

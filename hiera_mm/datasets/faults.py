@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hiera_mm.datasets.check import check_data, check_video_list, coco_datasets
-from hiera_mm.errors import UserError
+from hiera_mm.datasets.check_ava import TYPES, inspect_ava
+from hiera_mm.errors import UserError, examples
 
 from mmengine.config import Config, ConfigDict
 
@@ -21,17 +22,18 @@ def inspect_data(config: Config, videos: int | None) -> Iterator[str]:
         videos: How many videos of each list to decode, chosen at random; None for all.
 
     Yields:
-        One sentence a fault.
+        One sentence a fault, and after ``Note:`` what is allowed but worth knowing.
     """
     seen = set()
     for loader in LOADERS:
         if config.get(loader) is None:
             continue
         dataset = config[loader].dataset
-        if dataset.get('type') == 'ClipDataset':
+        inspect = {'ClipDataset': _video_faults} | dict.fromkeys(TYPES, inspect_ava)
+        if dataset.get('type') in inspect:
             place = (dataset.ann_file, str(dataset.get('data_prefix')))
             if place not in seen:
-                yield from _video_faults(f'{loader}.dataset', dataset, config.model, videos)
+                yield from inspect[dataset.type](f'{loader}.dataset', config[loader], config.model, videos)
             seen.add(place)
             continue
         try:
@@ -46,9 +48,10 @@ def inspect_data(config: Config, videos: int | None) -> Iterator[str]:
             seen.add(place)
 
 
-def _video_faults(key: str, dataset: ConfigDict, model: ConfigDict, count: int | None) -> Iterator[str]:
-    from hiera_mm.datasets.video import BrokenVideoError, open_video
+def _video_faults(key: str, loader: ConfigDict, model: ConfigDict, count: int | None) -> Iterator[str]:
+    from hiera_mm.datasets.video_files import BrokenVideoError, open_video
 
+    dataset = loader.dataset
     try:
         entries = check_video_list(key, dataset, model)
     except UserError as error:
@@ -57,7 +60,7 @@ def _video_faults(key: str, dataset: ConfigDict, model: ConfigDict, count: int |
     folder = Path(dataset.get('data_prefix', {}).get('video', ''))
     missing = [name for name, _ in entries if not (folder / name).is_file()]
     if missing:
-        names = _examples(missing)
+        names = examples(missing)
         yield f"{key}: {names} of '{dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list."
     present = sorted({name for name, _ in entries} - set(missing))
     chosen = present if count is None or count >= len(present) else random.Random(0).sample(present, count)
@@ -114,8 +117,4 @@ def _outside(annotation: dict, image: dict) -> bool:
 def _group(found: Iterable[str], sentence: Callable[[str], str]) -> Iterator[str]:
     found = list(found)
     if found:
-        yield sentence(_examples(found))
-
-
-def _examples(names: list[str]) -> str:
-    return f'{len(names)} ({", ".join(names[:3])}{", ..." if len(names) > 3 else ""})'
+        yield sentence(examples(found))

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from hiera_mm.datasets.shapes import OUTLINES, write_once
+from hiera_mm.datasets.video_files import write_video
 
-import av
 import cv2
 import numpy as np
 
@@ -42,7 +42,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     for number in range(count):
         label = number % len(MOTIONS)
         name = f'{part}/{number:05d}.mp4'
-        _encode(folder / name, _draw_frames(random, MOTIONS[label]))
+        write_video(folder / name, _draw_frames(random, MOTIONS[label]), RATE)
         lines.append(f'{name} {label}')
     (folder / f'{part}.txt').write_text('\n'.join(lines) + '\n')
 
@@ -73,14 +73,3 @@ def _with_shape(background, outline, place, angle, size, colour) -> np.ndarray:
     for shift in np.ndindex(3, 3):
         cv2.fillPoly(mask, [(corners + SIDE * (np.array(shift) - 1)).round().astype(np.int32)], 1)
     return np.where(mask[..., None], colour, background).clip(0, 255).astype(np.uint8)
-
-
-def _encode(path: Path, frames: list[np.ndarray]) -> None:
-    # The fastest preset, as slower ones of x264 don't give the same bytes each time.
-    with av.open(str(path), 'w') as container:
-        stream = container.add_stream('libx264', rate=RATE, options=dict(crf='18', preset='ultrafast'))
-        stream.width = stream.height = SIDE
-        stream.pix_fmt = 'yuv420p'
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
-        container.mux(stream.encode())

@@ -1,10 +1,10 @@
-"""Videos as mmaction2 reads them, by decord where it is installed and by PyAV otherwise, and broken ones named."""
+"""Lists of videos as mmaction2 reads them, with broken ones named."""
 
-import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+from hiera_mm.datasets.video_files import BrokenVideoError, open_video
 from hiera_mm.errors import UserError
 
 import numpy as np
@@ -17,61 +17,25 @@ TRIED_BEFORE_STOPPING = 20
 """Videos that a process tries before it may say that too many are broken."""
 
 
-class BrokenVideoError(UserError):
-    """A file that is no video, or from which the wanted frames can't be read."""
-
-
-@DATASETS.register_module()
-class ClipDataset(VideoDataset):
-    """Videos with one label each, from lines ``path label`` (the path may hold spaces).
-
-    In training, a video that can't be read is skipped: named and counted in the log, and another one taken in
-    its place. In testing it is an error.
+class SkipBrokenVideos:
+    """For data sets of videos: in training, one that can't be read is named and counted in the log, and another one
+    taken in its place; in testing it is an error.
 
     Args:
-        ann_file: The list, in mmaction2's format.
-        pipeline: Begins with :class:`OpenVideo`.
-        data_prefix: ``dict(video=FOLDER)``.
-        num_repeats: Clips taken of each video (repeated augmentation, arXiv 1901.09335); with more than 1 the data
-            loader needs ``collate_fn=dict(type='repeat_pseudo_collate')``.
         max_broken: Share of the videos tried that may be broken before training stops.
-        test_mode: As for mmaction2's data sets.
 
     Raises:
-        UserError: for a line without a label, and while training for too many broken videos.
+        UserError: while training, for too many broken videos.
         BrokenVideoError: in test mode, for the first broken video.
     """
 
-    def __init__(
-        self,
-        ann_file: str,
-        pipeline: list[dict | Callable],
-        data_prefix: dict | None = None,
-        num_repeats: int = 1,
-        max_broken: float = 0.05,
-        test_mode: bool = False,
-        lazy_init: bool = False,
-    ) -> None:
-        self.num_repeats = num_repeats
+    def __init__(self, *args, max_broken: float, **kwargs) -> None:
         self.max_broken = max_broken
         self.tried, self.broken = 0, 0
-        super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            data_prefix=data_prefix or dict(video=''),
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
-
-    def load_data_list(self) -> list[dict]:
-        """``[dict(filename=..., label=...)]`` in the list's order."""
-        return [
-            dict(filename=str(Path(self.data_prefix['video'], name)), label=label)
-            for name, label in read_video_list(self.ann_file)
-        ]
+        super().__init__(*args, **kwargs)
 
     def prepare_data(self, index: int) -> dict | list[dict] | None:
-        """One sample, or with ``num_repeats`` a list of as many; None to have another video taken."""
+        """One sample, or with repeats a list of as many; None to have another video taken."""
         self.tried += 1
         try:
             return self._samples(index)
@@ -86,6 +50,54 @@ class ClipDataset(VideoDataset):
                     f'max_broken={self.max_broken} allows (tools/check_dataset.py names them all); the last: {error}'
                 ) from error
             return None
+
+    def _samples(self, index: int) -> dict | list[dict]:
+        return super().prepare_data(index)
+
+
+@DATASETS.register_module()
+class ClipDataset(SkipBrokenVideos, VideoDataset):
+    """Videos with one label each, from lines ``path label`` (the path may hold spaces).
+
+    Args:
+        ann_file: The list, in mmaction2's format.
+        pipeline: Begins with :class:`OpenVideo`.
+        data_prefix: ``dict(video=FOLDER)``.
+        num_repeats: Clips taken of each video (repeated augmentation, arXiv 1901.09335); with more than 1 the data
+            loader needs ``collate_fn=dict(type='repeat_pseudo_collate')``.
+        max_broken: See :class:`SkipBrokenVideos`.
+        test_mode: As for mmaction2's data sets.
+
+    Raises:
+        UserError: for a line without a label, and as :class:`SkipBrokenVideos`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        pipeline: list[dict | Callable],
+        data_prefix: dict | None = None,
+        num_repeats: int = 1,
+        max_broken: float = 0.05,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        self.num_repeats = num_repeats
+        super().__init__(
+            ann_file,
+            pipeline=pipeline,
+            data_prefix=data_prefix or dict(video=''),
+            max_broken=max_broken,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """``[dict(filename=..., label=...)]`` in the list's order."""
+        return [
+            dict(filename=str(Path(self.data_prefix['video'], name)), label=label)
+            for name, label in read_video_list(self.ann_file)
+        ]
 
     def _samples(self, index: int) -> dict | list[dict]:
         open_video, *others = self.pipeline.transforms
@@ -159,90 +171,3 @@ class ReadFrames(BaseTransform):
         results = {key: value for key, value in results.items() if key != 'video_reader'}
         shape = frames[0].shape[:2]
         return dict(results, frame_inds=indices, imgs=frames, original_shape=shape, img_shape=shape)
-
-
-def open_video(path: str | Path) -> 'DecordReader | AvReader':
-    """A reader with a length, a ``rate`` in frames a second, and ``frames(indices)`` as RGB ``(H, W, 3)`` arrays.
-
-    Raises:
-        BrokenVideoError: if there is no video at ``path``.
-        UserError: if neither decord nor PyAV is installed.
-    """
-    if not Path(path).is_file():
-        raise BrokenVideoError(f"The video '{path}' does not exist; correct data_prefix or the list.")
-    for package, reader in dict(decord=DecordReader, av=AvReader).items():
-        if importlib.util.find_spec(package) is not None:
-            return reader(str(path))
-    raise UserError('No video decoder is installed; run: pip install av')
-
-
-class DecordReader:
-    """decord's reader: fast at random access."""
-
-    def __init__(self, path: str) -> None:
-        import decord
-
-        self.path = path
-        self.faults = (decord.DECORDError, RuntimeError, IndexError)
-        try:
-            self.reader = decord.VideoReader(path, num_threads=1)
-            self.rate = float(self.reader.get_avg_fps())
-        except self.faults as error:
-            raise _broken(path, error) from error
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        try:
-            return list(self.reader.get_batch(list(map(int, indices))).asnumpy())
-        except self.faults as error:
-            raise _broken(self.path, error) from error
-
-
-class AvReader:
-    """PyAV's reader: frames are numbered by the order of their time stamps."""
-
-    def __init__(self, path: str) -> None:
-        import av
-
-        self.path, self.open = path, av.open
-        self.faults = (av.FFmpegError, IndexError)
-        try:
-            with self.open(path) as container:
-                stream = container.streams.video[0]
-                self.rate = float(stream.average_rate or 0)
-                self.times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-                declared = stream.frames
-        except self.faults as error:
-            raise _broken(path, error) from error
-        if len(self.times) < max(declared, 1):
-            raise _broken(path, f'only {len(self.times)} of {declared} frames are there')
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        wanted = {self.times[int(index)] for index in indices}
-        found = {}
-        try:
-            with self.open(self.path) as container:
-                stream = container.streams.video[0]
-                container.seek(min(wanted), stream=stream)
-                for frame in container.decode(stream):
-                    if frame.pts in wanted:
-                        found[frame.pts] = frame.to_ndarray(format='rgb24')
-                    if len(found) == len(wanted):
-                        break
-        except self.faults as error:
-            raise _broken(self.path, error) from error
-        if len(found) < len(wanted):
-            raise _broken(self.path, f'only {len(found)} of {len(wanted)} frames can be decoded')
-        return [found[self.times[int(index)]] for index in indices]
-
-
-def _broken(path: str, reason: object) -> BrokenVideoError:
-    first_line = (str(reason).strip() or type(reason).__name__).splitlines()[-1]
-    return BrokenVideoError(
-        f"The video '{path}' is damaged, cut off or no video ({first_line}); take it out or mend it."
-    )

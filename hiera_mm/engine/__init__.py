@@ -1,7 +1,14 @@
-"""Optimiser construction and hooks that register in mmengine's root registries."""
+"""Optimiser construction, hooks and metrics that register in mmengine's root registries."""
+
+import importlib.util
 
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
 from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
 from hiera_mm.engine.load_from import FitCheckpointHook, read_nothing_but_data
 
 __all__ = ['DepthLayerDecayConstructor', 'FitCheckpointHook', 'StopOnInvalidLossHook', 'read_nothing_but_data']
+
+if importlib.util.find_spec('mmaction') is not None:
+    from hiera_mm.engine.constant_metric import ConstantAVAMetric  # noqa: F401
+
+    __all__ += ['ConstantAVAMetric']

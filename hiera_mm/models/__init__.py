@@ -8,6 +8,7 @@ from hiera_mm.models.norms import ChannelLayerNorm
 __all__ = ['ChannelLayerNorm', 'Hiera']
 
 if importlib.util.find_spec('mmaction') is not None:
+    from hiera_mm.models.action_head import WholeFrameBBoxHeadAVA  # noqa: F401
     from hiera_mm.models.heads import HieraHead  # noqa: F401
 
-    __all__ += ['HieraHead']
+    __all__ += ['HieraHead', 'WholeFrameBBoxHeadAVA']

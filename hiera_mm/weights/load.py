@@ -63,14 +63,16 @@ def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights
 def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a :class:`~hiera_mm.models.Hiera` takes, and a report in words.
 
-    The position tables are made to fit; norms of the output maps (``out_norms``), which no published file holds,
-    may be missing; nothing else may differ.
+    The position tables are made to fit. A classifier's norm becomes that of the last stage's map, if the model has one,
+    as in PySlowFast's action detectors; norms of the maps (``out_norms``) may otherwise be missing. Nothing else may
+    differ.
 
     Raises:
         UserError: naming the size, the keys or the shapes that differ.
     """
     own = backbone.state_dict()
-    dropped = count_beside(weights.tensors)
+    final_norm = _final_norm(weights, own)
+    dropped = count_beside(weights.tensors.keys() - final_norm.keys())
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
     held, wanted = describe(given), describe(own)
     if held and held != wanted:
@@ -80,6 +82,7 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
         raise UserError(f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; {remedy}.")
     tables, resizing = backbone.fit_position_tables(given, source)
     given = {key: value for key, value in given.items() if not key.startswith('pos_embed')} | tables
+    given |= {f'out_norms.3.{key.split(".")[-1]}': value for key, value in final_norm.items()}
 
     unknown = sorted(set(given) - set(own))
     absent = sorted(set(own) - set(given))
@@ -91,12 +94,13 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
         )
     if misfit := _misfit(own, given):
         raise UserError(f"The checkpoint '{source}' does not fit this Hiera: {misfit}; take one of the same kind.")
-    if weights.others:
-        dropped['rest of its model'] = len(weights.others)
+    if rest := weights.others.keys() - final_norm.keys():
+        dropped['rest of its model'] = len(rest)
     left_out = ', '.join(f'{count} of the {part}' for part, count in sorted(dropped.items())) or 'none'
     return given, (
         f'Hiera weights from {source} (format {weights.format}, {held}): {len(given)} tensors used; dropped, as the '
-        f'backbone has no place for them: {left_out}; position embedding: {resizing}; left as initialised, as '
+        f'backbone has no place for them: {left_out}; position embedding: {resizing}; '
+        f'{"norm of the last map: that of the classifier; " if final_norm else ""}left as initialised, as '
         f'the file does not hold them: {_some(absent)}.'
     )
 
@@ -147,6 +151,16 @@ def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
         raise UserError(
             f"The checkpoint '{source}' was not made with this config: {misfit}; name the config it was trained with."
         )
+
+
+def _final_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weight and bias of a classifier's norm, where the model has a norm on its last stage's map and the file none."""
+    if 'out_norms.3.weight' not in own or 'out_norms.3.weight' in weights.tensors:
+        return {}
+    for tensors, norm in ((weights.tensors, 'norm'), (weights.others, 'cls_head.norm')):
+        if f'{norm}.weight' in tensors:
+            return {f'{norm}.{kind}': tensors[f'{norm}.{kind}'] for kind in ('weight', 'bias')}
+    return {}
 
 
 def _head_of_recogniser(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 import shutil
 
 from hiera_mm.datasets.moving_shapes import MOTIONS, make_motion_shapes
-from hiera_mm.datasets.video import AvReader, BrokenVideoError, ClipDataset, DecordReader, open_video, read_video_list
+from hiera_mm.datasets.video import ClipDataset, read_video_list
+from hiera_mm.datasets.video_files import AvReader, BrokenVideoError, DecordReader, open_video
 from hiera_mm.errors import UserError
 
 import av

@@ -3,7 +3,7 @@
 import pickle
 import sys
 
-from hiera_mm.datasets.video import open_video
+from hiera_mm.datasets.video_files import open_video
 from hiera_mm.models import Hiera
 
 import hiera

@@ -1,0 +1,13 @@
+# Hiera-L on AVA-Kinetics, evaluated on AVA 2.2, from fine-tuning on Kinetics-400.
+# Ours: the paper trained on AVA alone; the rest is ava_hiera_l.py.
+# Weights: Meta's classifier of Kinetics-400, CC BY-NC 4.0 (no commercial use).
+_base_ = [
+    './_base_/models/ava_hiera.py',
+    './_base_/datasets/ava_kinetics.py',
+    './_base_/schedules/ava_30e.py',
+]
+
+model = dict(
+    backbone=dict(arch='l', init_cfg=dict(type='Pretrained', checkpoint='hiera_l_16x224.mae_k400_ft_k400')),
+    roi_head=dict(bbox_head=dict(in_channels=1152)),
+)

@@ -1,0 +1,5 @@
+"""Inferencers: a file in, predictions and pictures out."""
+
+from hiera_mm.apis.action_detector import ActionDetector
+
+__all__ = ['ActionDetector']

@@ -1,0 +1,36 @@
+"""Trained models, ready to predict."""
+
+from collections.abc import Mapping
+
+from hiera_mm.config import read_config_file
+from hiera_mm.weights.files import read_checkpoint
+from hiera_mm.weights.formats import unwrap
+from hiera_mm.weights.load import check_fits
+
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+
+def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[nn.Module, Config, Mapping]:
+    """A model in evaluation mode, its config, and its checkpoint.
+
+    Raises:
+        UserError: if config or checkpoint can't be read, or the checkpoint lacks anything of the model.
+    """
+    config = read_config_file(config_file)
+    if config.model.get('backbone'):
+        config.model.backbone.init_cfg = None
+    config.model.init_cfg = None
+    checkpoint = read_checkpoint(checkpoint_file)
+    state, _ = unwrap(checkpoint, checkpoint_file)
+    with in_scope(config):
+        model = MODELS.build(config.model)
+    check_fits(model, state, checkpoint_file)
+    model.load_state_dict(state, strict=False)
+    return model.to(device).eval(), config, checkpoint
+
+
+def in_scope(config: Config) -> object:
+    """A context in which types without a prefix are looked for where the config's runner would."""
+    return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))

@@ -1,0 +1,229 @@
+"""AVA: persons and their actions at one second of a film, from extracted frames or straight from videos."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from hiera_mm.datasets.ava_files import frame_key, read_exclusions, read_proposals, read_rows
+from hiera_mm.datasets.frame_folder import FrameFolder
+from hiera_mm.datasets.video import SkipBrokenVideos
+from hiera_mm.datasets.video_files import BrokenVideoError, open_video
+from hiera_mm.errors import UserError
+
+import numpy as np
+from mmaction.datasets import AVADataset
+from mmcv.transforms import BaseTransform
+from mmengine.registry import DATASETS, TRANSFORMS
+
+ENDINGS = ('.mp4', '.mkv', '.webm', '.avi', '.mov')
+"""Of video files, which AVA's annotations name without."""
+
+
+@DATASETS.register_module()
+class AVAClipDataset(SkipBrokenVideos, AVADataset):
+    """Annotated seconds of films in AVA's format, as mmaction2's ``AVADataset``, also straight from videos.
+
+    Args:
+        ann_file: CSV with a line for each action of a person; see :func:`hiera_mm.datasets.ava_files.read_rows`.
+        pipeline: Begins with :class:`OpenFramesOrVideo`.
+        data_prefix: ``dict(img=FOLDER)`` of folders of frames, one a video (mmaction2's layout), or
+            ``dict(video=FOLDER)`` of videos.
+        label_file: Action list; its numbers are those that are scored.
+        exclude_file: Timestamps to leave out.
+        proposal_file: Boxes of persons from a detector, without which only annotated ones are used.
+        person_det_score_thr: Least score of a box; where none has it, the best one is taken.
+        num_classes: Actions and one for the background: AVA's 80 and 1.
+        filename_tmpl, start_index: Names of the frames, and the number of the first.
+        timestamp_start: Second of the film at which frames and videos begin: 900 where AVA's 15 minutes were cut
+            out, 0 for whole films.
+        fps: Frames a second that a clip is counted in, and that frames were extracted at.
+        max_broken: See :class:`~hiera_mm.datasets.video.SkipBrokenVideos`.
+        test_mode: As for mmaction2's data sets.
+
+    Raises:
+        UserError: for files that are not in AVA's formats, and as :class:`SkipBrokenVideos`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        pipeline: list[dict | Callable],
+        data_prefix: dict,
+        label_file: str | None = None,
+        exclude_file: str | None = None,
+        proposal_file: str | None = None,
+        person_det_score_thr: float = 0.9,
+        num_classes: int = 81,
+        filename_tmpl: str = 'img_{:05}.jpg',
+        start_index: int = 1,
+        timestamp_start: int = 900,
+        fps: int = 30,
+        max_broken: float = 0.05,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        if set(data_prefix) not in ({'img'}, {'video'}):
+            raise UserError(
+                f'AVA data need data_prefix = dict(img=FOLDER) for extracted frames or dict(video=FOLDER) for videos, '
+                f'but have {dict(data_prefix)} (a key inherited from a base goes away with _delete_=True).'
+            )
+        super().__init__(
+            ann_file,
+            pipeline,
+            exclude_file=exclude_file,
+            label_file=label_file,
+            filename_tmpl=filename_tmpl,
+            start_index=start_index,
+            person_det_score_thr=person_det_score_thr,
+            num_classes=num_classes,
+            data_prefix=data_prefix,
+            timestamp_start=timestamp_start,
+            fps=fps,
+            max_broken=max_broken,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+        # Not by the parent, which would execute what the file holds.
+        self.proposals = None if proposal_file is None else read_proposals(proposal_file)
+
+    def load_data_list(self) -> list[dict]:
+        """One entry for each annotated second, in the file's order."""
+        place_of = locate_videos(self.data_prefix)
+        rows_of = defaultdict(list)
+        for row in read_rows(self.ann_file):
+            record = dict(entity_box=np.array(row.box), label=row.action, entity_id=row.person)
+            rows_of[row.video_id, row.timestamp].append(record)
+        entries = []
+        for (video_id, timestamp), records in rows_of.items():
+            boxes, labels, persons = self.parse_img_record(records)
+            entry = dict(video_id=video_id, timestamp=timestamp, img_key=frame_key(self.film_of(video_id), timestamp))
+            entry.update(fps=self._FPS, ann=dict(gt_bboxes=boxes, gt_labels=labels, entity_ids=persons))
+            entries.append(entry | place_of(video_id))
+        return entries
+
+    def filter_data(self) -> list[dict]:
+        """The entries without those that ``exclude_file`` names."""
+        excluded = read_exclusions(self.exclude_file) if self.exclude_file else set()
+        return [entry for entry in self.data_list if frame_key(entry['video_id'], entry['timestamp']) not in excluded]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Boxes in parts of the frame's sides, labels ``(N, num_classes)``, and where the frames are."""
+        info = super().get_data_info(idx)
+        return dict(info, timestamp_start=self.starts_at(info['video_id'], self.timestamp_start))
+
+    @classmethod
+    def film_of(cls, video_id: str) -> str:
+        """Name in the proposal file."""
+        return video_id
+
+    @classmethod
+    def starts_at(cls, video_id: str, timestamp_start: int) -> int:
+        """Second of the film at which the video begins."""
+        return timestamp_start
+
+
+@DATASETS.register_module()
+class AVAKineticsClipDataset(AVAClipDataset):
+    """AVA-Kinetics (arXiv 2005.00214): :class:`AVAClipDataset` with 10-second clips of Kinetics among the films.
+
+    As in mmaction2's layout, those are called ``ID_START_END``, begin at the second ``START``, and stand as ``ID`` in
+    proposal files.
+    """
+
+    NAME_OF_CLIP = re.compile(r'(.{11})_(\d+)_(\d+)')
+
+    @classmethod
+    def film_of(cls, video_id: str) -> str:
+        found = cls.NAME_OF_CLIP.fullmatch(video_id)
+        return found[1] if found else video_id
+
+    @classmethod
+    def starts_at(cls, video_id: str, timestamp_start: int) -> int:
+        found = cls.NAME_OF_CLIP.fullmatch(video_id)
+        return int(found[2]) if found else timestamp_start
+
+
+def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
+    """From a video's name to ``dict(frame_dir=...)``, or ``dict(filename=...)`` with the ending it has there."""
+    if 'img' in data_prefix:
+        return lambda video_id: dict(frame_dir=str(Path(data_prefix['img'], video_id)))
+    folder = Path(data_prefix['video'])
+    files = {path.stem: path for path in sorted(folder.glob('*')) if path.suffix.lower() in ENDINGS}
+    return lambda video_id: dict(filename=str(files.get(video_id, folder / f'{video_id}.mp4')))
+
+
+@TRANSFORMS.register_module()
+class OpenFramesOrVideo(BaseTransform):
+    """Open ``frame_dir`` or ``filename``; adds ``video_reader``, ``total_frames`` and ``avg_fps``.
+
+    Raises:
+        BrokenVideoError: for a missing folder or file, or one without frames.
+    """
+
+    def transform(self, results: dict) -> dict:
+        if 'frame_dir' in results:
+            naming = (results['filename_tmpl'], results['start_index'])
+            reader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
+        else:
+            reader = open_video(results['filename'])
+        return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)
+
+
+@TRANSFORMS.register_module()
+class SampleAroundKeyFrame(BaseTransform):
+    """A clip with the frame of ``timestamp`` in its middle, as PySlowFast takes it; adds ``frame_inds``.
+
+    Frames are counted at ``fps`` whatever the video's own rate is: of a video at another rate those are taken that
+    ``ffmpeg -r`` would have extracted. What lies before the first or after the last frame is that frame repeated.
+    mmaction2's ``SampleAVAFrames`` takes a clip one frame later, and in training moves each frame at random.
+
+    Args:
+        clip_len: Frames.
+        frame_interval: Steps between them at ``fps``.
+
+    Raises:
+        BrokenVideoError: if the video does not reach the timestamp.
+    """
+
+    def __init__(self, clip_len: int, frame_interval: int) -> None:
+        self.clip_len, self.frame_interval = clip_len, frame_interval
+
+    def transform(self, results: dict) -> dict:
+        seconds = results['timestamp'] - results['timestamp_start']
+        rate, count = results['avg_fps'], results['total_frames']
+        if not 0 <= seconds <= count / rate:
+            place, start = results.get('frame_dir', results.get('filename')), results['timestamp_start']
+            raise BrokenVideoError(
+                f"The second {results['timestamp']} is not in '{place}', whose {count} frames at {rate:g} a second "
+                f'begin at {start} (timestamp_start) and end at {start + count / rate:.1f}.'
+            )
+        middle = round(seconds * results['fps'])
+        wanted = middle + self.frame_interval * (np.arange(self.clip_len) - self.clip_len // 2)
+        # ffmpeg puts each frame at the nearest step, and of several the last.
+        frames = np.ceil((wanted + 0.5) * rate / results['fps']) - 1
+        return dict(
+            results,
+            frame_inds=np.clip(frames, 0, count - 1).astype(np.int64),
+            clip_len=self.clip_len,
+            frame_interval=self.frame_interval,
+            num_clips=1,
+        )
+
+
+@TRANSFORMS.register_module()
+class BoxesToPixels(BaseTransform):
+    """Scale ``gt_bboxes`` and ``proposals`` from parts of the frame's sides to pixels of ``img_shape``.
+
+    Adds ``boxes_in_frame``, the proposals as they were: what a crop leaves of them shows the model where to look, but
+    they are what is scored (:class:`hiera_mm.models.WholeFrameBBoxHeadAVA`).
+    """
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img_shape']
+        sides = np.array([width, height, width, height], np.float32)
+        results = dict(results, gt_bboxes=results['gt_bboxes'].astype(np.float32) * sides)
+        if 'proposals' in results:
+            boxes = results['proposals'].astype(np.float32)
+            results.update(proposals=boxes * sides, boxes_in_frame=boxes)
+        return results

@@ -1,0 +1,159 @@
+"""The files of AVA (Gu et al., CVPR 2018): persons and actions, action list, excluded timestamps, proposals."""
+
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from hiera_mm.errors import UserError
+
+import numpy as np
+
+
+class Row(NamedTuple):
+    """One action of one person at one second; the box in parts of the frame's sides, x1, y1, x2, y2."""
+
+    line: int
+    video_id: str
+    timestamp: int
+    box: tuple[float, float, float, float]
+    action: int
+    person: int
+
+    @property
+    def key(self) -> str:
+        """Name of its frame in proposal files."""
+        return frame_key(self.video_id, self.timestamp)
+
+
+def frame_key(video_id: str, timestamp: int) -> str:
+    """``'video,0902'``."""
+    return f'{video_id},{timestamp:04d}'
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Annotations as ``ava_train_v2.2.csv`` has them: video, second, x1, y1, x2, y2, action, person.
+
+    Raises:
+        UserError: for a missing or empty file, or a line that is none.
+    """
+    rows = []
+    for number, line in _lines(path, 'annotation file', 'ann_file'):
+        values = line.split(',')
+        try:
+            video_id, timestamp, *box, action, person = values
+            rows.append(Row(number, video_id, int(timestamp), tuple(map(float, box)), int(action), int(person)))
+            if len(box) != 4 or not video_id:
+                raise ValueError
+        except ValueError as error:
+            raise UserError(
+                f"Line {number} of the annotation file '{path}' is '{line}'; AVA's lines are video, second, x1, y1, "
+                f'x2, y2, action, person, separated by commas, with a whole number as second, action and person.'
+            ) from error
+    if not rows:
+        raise UserError(f"The annotation file '{path}' is empty; set ann_file to one in AVA's format.")
+    return rows
+
+
+def read_action_list(path: str | Path) -> dict[int, str]:
+    """Names of actions by number, from a ``.pbtxt`` file of items with ``name: "..."`` and ``id: N``.
+
+    Raises:
+        UserError: if it is missing, or mmaction2, which evaluates with it, would not read all of its items.
+    """
+    text = '\n'.join(line for _, line in _lines(path, 'action list', 'label_file', strip=False))
+    names = re.findall(r'name:\s*"([^"]*)"', text)
+    numbers = [int(number) for number in re.findall(r'\b(?:label_)?id:\s*(\d+)', text)]
+    # mmaction2's reader looks for these very beginnings and passes over all else.
+    seen = re.findall(r'^  name: *"', text, re.MULTILINE), re.findall(r'^  (?:label_)?id: \d+ *$', text, re.MULTILINE)
+    if not names or len({len(names), len(numbers), *map(len, seen)}) != 1:
+        raise UserError(
+            f"The action list '{path}' has {len(names)} names and {len(numbers)} numbers that can be read; write each "
+            f'action as four lines: item {{, two blanks and name: "stand", two blanks and id: 12, }}.'
+        )
+    return dict(zip(numbers, names, strict=True))
+
+
+def read_exclusions(path: str | Path) -> set[str]:
+    """Keys of the frames that are left out, from a file with lines ``video,0902``.
+
+    Raises:
+        UserError: for a missing file, or a line that is none.
+    """
+    keys = set()
+    for number, line in _lines(path, 'list of excluded timestamps', 'exclude_file'):
+        found = re.fullmatch(r'([^,]+),(\d+)', line)
+        if not found:
+            raise UserError(
+                f"Line {number} of the excluded timestamps '{path}' is '{line}'; each must be a video, a comma and a "
+                f'whole second.'
+            )
+        keys.add(frame_key(found[1], int(found[2])))
+    return keys
+
+
+def read_proposals(path: str | Path) -> dict[str, np.ndarray]:
+    """Boxes of persons by frame, ``(N, 4)`` or with scores ``(N, 5)``, from a pickle that is not let run anything.
+
+    Raises:
+        UserError: if it is missing, no pickle, holds anything but such arrays, or would run code.
+    """
+    path = Path(path)
+    _must_exist(path, 'proposal file', 'proposal_file')
+    try:
+        with path.open('rb') as file:
+            content = _ArraysOnly(file, encoding='latin1').load()
+    except _CodeInside as error:
+        raise UserError(
+            f"The proposal file '{path}' was refused: it holds more than boxes and could run code when loaded: "
+            f'{error}; make it a dict of arrays.'
+        ) from error
+    except Exception as error:  # A damaged pickle can raise anything.
+        raise UserError(f"The proposal file '{path}' is damaged or no pickle; copy or make it again.") from error
+    shape = "AVA's are a dict of arrays (N, 5), such as {'video,0902': [[x1, y1, x2, y2, score]]}"
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"The proposal file '{path}' holds a {type(content).__name__}; {shape}.")
+    for key, boxes in content.items():
+        if not isinstance(key, str) or not isinstance(boxes, np.ndarray) or boxes.dtype.kind != 'f':
+            raise UserError(f"The proposal file '{path}' has a {type(boxes).__name__} under {key!r}; {shape}.")
+        if boxes.ndim != 2 or boxes.shape[1] not in (4, 5) or len(boxes) == 0:
+            raise UserError(
+                f"The proposal file '{path}' has an array of shape {boxes.shape} under '{key}'; {shape} (leave frames "
+                f'without persons out).'
+            )
+    return content
+
+
+class _CodeInside(Exception):
+    pass
+
+
+class _ArraysOnly(pickle.Unpickler):
+    ALLOWED = re.compile(
+        r'numpy\.(ndarray|dtype)|numpy\._?core\.(multiarray\.(_reconstruct|scalar)|numeric\._frombuffer)|'
+        r'_codecs\.encode'
+    )
+
+    def find_class(self, module: str, name: str) -> object:
+        if not self.ALLOWED.fullmatch(f'{module}.{name}'):
+            raise _CodeInside(f'{module}.{name}')
+        return super().find_class(module, name)
+
+
+def _lines(path: str | Path, what: str, option: str, strip: bool = True) -> Iterator[tuple[int, str]]:
+    """Numbered lines that are not blank."""
+    path = Path(path)
+    _must_exist(path, what, option)
+    try:
+        text = path.read_text(encoding='utf-8')
+    except UnicodeDecodeError as error:
+        raise UserError(f"The {what} '{path}' is no text file; correct {option}.") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield number, line.strip() if strip else line.rstrip()
+
+
+def _must_exist(path: Path, what: str, option: str) -> None:
+    if not path.is_file():
+        raise UserError(f"The {what} '{path}' does not exist; put it there or correct {option}.")
