@@ -27,6 +27,9 @@ def faults_as_sentences() -> Iterator[None]:
         sys.stdout.flush()
         print(f'Error: {sentence}', file=sys.stderr)
         sys.exit(1)
+    # Left to the interpreter's end, gloo's threads now and then abort the process.
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def explain(error: BaseException) -> str | None:

@@ -113,7 +113,8 @@ class ActionDetector:
         if step <= 0:
             raise UserError(f"The time between two looks for persons, 'step', must be over 0 seconds, but is {step}.")
         duration = len(reader) / reader.rate
-        seconds = np.arange(min(step, duration) / 2, duration, step)
+        starts = np.arange(0, duration, step)
+        seconds = (starts + np.minimum(starts + step, duration)) / 2
         found = {}
         for second in track(seconds, 'Looking for persons'):
             frame = reader.frames([min(round(second * reader.rate), len(reader) - 1)])[0]

@@ -31,7 +31,8 @@ class AVAClipDataset(SkipBrokenVideos, AVADataset):
             ``dict(video=FOLDER)`` of videos.
         label_file: Action list; its numbers are those that are scored.
         exclude_file: Timestamps to leave out.
-        proposal_file: Boxes of persons from a detector, without which only annotated ones are used.
+        proposal_file: Boxes of persons from a detector. Without it the annotated ones are taken, also in testing, where
+            a mAP with them says nothing of finding persons.
         person_det_score_thr: Least score of a box; where none has it, the best one is taken.
         num_classes: Actions and one for the background: AVA's 80 and 1.
         filename_tmpl, start_index: Names of the frames, and the number of the first.
@@ -110,6 +111,7 @@ class AVAClipDataset(SkipBrokenVideos, AVADataset):
     def get_data_info(self, idx: int) -> dict:
         """Boxes in parts of the frame's sides, labels ``(N, num_classes)``, and where the frames are."""
         info = super().get_data_info(idx)
+        info.setdefault('proposals', info['gt_bboxes'])
         return dict(info, timestamp_start=self.starts_at(info['video_id'], self.timestamp_start))
 
     @classmethod

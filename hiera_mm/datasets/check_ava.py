@@ -79,6 +79,7 @@ def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterato
     """Raises for a file that can't be read, yields for what is in it."""
     dataset = loader.dataset
     yield from _differing_classes(key, dataset, model)
+    yield from _uncountable_ranks(model)
     if dataset.get('test_mode') and loader.get('batch_size', 1) > 1:
         yield (
             f'{key}: the action head predicts one clip at a time, but batch_size is {loader.batch_size}; set '
@@ -120,6 +121,17 @@ def _differing_classes(key: str, part: ConfigDict, model: ConfigDict) -> Iterato
         yield (
             f'The model predicts {predicted} classes (model.roi_head.bbox_head.num_classes, the background counted), '
             f'but {key}.num_classes is {classes}; make them the same.'
+        )
+
+
+def _uncountable_ranks(model: ConfigDict) -> Iterator[str]:
+    # mmaction2 stops at this without a word.
+    head = model.roi_head.bbox_head
+    beyond = [k for k in np.atleast_1d(head.get('topk') or (3, 5)) if k >= head.num_classes]
+    if beyond:
+        yield (
+            f'The head counts recall among the best {beyond[-1]} of {head.num_classes - 1} actions; set '
+            f'model.roi_head.bbox_head.topk to fewer, such as (1,).'
         )
 
 

@@ -28,7 +28,7 @@ class FrameFolder:
         self.path, self.filename_tmpl, self.start_index, self.rate = Path(path), filename_tmpl, start_index, rate
         if not self.path.is_dir():
             raise BrokenVideoError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
-        self.length = _count(str(path), os.path.splitext(filename_tmpl)[1])
+        self.length = _count(str(path), os.path.splitext(filename_tmpl)[1], self.path.stat().st_mtime_ns)
         if self.length == 0:
             raise BrokenVideoError(
                 f"The folder '{path}' holds no frames named as filename_tmpl='{filename_tmpl}'; extract them or "
@@ -61,6 +61,6 @@ class FrameFolder:
 
 
 @functools.cache
-def _count(folder: str, ending: str) -> int:
-    # Once a process: a folder of 15 minutes holds 27,000 entries.
+def _count(folder: str, ending: str, changed: int) -> int:
+    # Again only when it has changed: a folder of 15 minutes holds 27,000 entries.
     return sum(entry.name.endswith(ending) for entry in os.scandir(folder))

@@ -46,7 +46,10 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
             scale = self.paramwise_cfg['layer_decay_rate'] ** (layers - 1 - depth)
             exempt = name in undecayed or parameter.ndim <= 1
             group = dict(params=[parameter], param_name=name, lr=self.base_lr * scale)
-            group['weight_decay'] = 0.0 if exempt else self.base_wd
+            if exempt:
+                group['weight_decay'] = 0.0
+            elif self.base_wd is not None:
+                group['weight_decay'] = self.base_wd
             params.append(group)
 
 

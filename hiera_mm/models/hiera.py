@@ -150,7 +150,7 @@ class Hiera(BaseModule):
             self.out_norms = None
 
         self.apply(_init_as_published)
-        for name in self.no_weight_decay():
+        for name in sorted(self.no_weight_decay()):
             nn.init.trunc_normal_(self.get_parameter(name), std=0.02)
         self._freeze()
 

@@ -63,9 +63,9 @@ def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights
 def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a :class:`~hiera_mm.models.Hiera` takes, and a report in words.
 
-    The position tables are made to fit. A classifier's norm becomes that of the last stage's map, if the model has one,
-    as in PySlowFast's action detectors; norms of the maps (``out_norms``) may otherwise be missing. Nothing else may
-    differ.
+    The position tables are made to fit. A classifier's norm becomes that of the last stage's map, if this is the one
+    map and has a norm, as in PySlowFast's action detectors; norms of the maps (``out_norms``) may otherwise be missing.
+    Nothing else may differ.
 
     Raises:
         UserError: naming the size, the keys or the shapes that differ.
@@ -154,8 +154,9 @@ def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
 
 
 def _final_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weight and bias of a classifier's norm, where the model has a norm on its last stage's map and the file none."""
-    if 'out_norms.3.weight' not in own or 'out_norms.3.weight' in weights.tensors:
+    """Weight and bias of a classifier's norm, where the model has one on the last map alone and the file has not."""
+    norms = {key for key in own if key.startswith('out_norms.')}
+    if norms != {'out_norms.3.weight', 'out_norms.3.bias'} or norms & weights.tensors.keys():
         return {}
     for tensors, norm in ((weights.tensors, 'norm'), (weights.others, 'cls_head.norm')):
         if f'{norm}.weight' in tensors:

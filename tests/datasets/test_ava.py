@@ -165,6 +165,11 @@ def test_the_real_sample_gives_avas_persons_labels_and_proposals(ava_sample):
     assert last['proposals'].shape == (2, 4) and last['timestamp_start'] == 900
 
 
+def test_without_proposals_the_annotated_persons_are_taken(ava_sample):
+    data = AVAClipDataset(str(ava_sample / 'ava_sample.csv'), [], dict(img='frames'))
+    np.testing.assert_array_equal(data[0]['proposals'], [[0.031, 0.162, 0.670, 0.995]])
+
+
 def test_excluded_seconds_are_left_out(ava_sample):
     excluded = str(ava_sample / 'ava_excluded_timestamps_sample.csv')
     data = AVAClipDataset(str(ava_sample / 'ava_sample.csv'), [], dict(img='frames'), exclude_file=excluded)

@@ -84,3 +84,14 @@ def test_any_backbone_with_mmpretrains_contract_is_served():
 def test_what_it_cannot_serve_is_refused_with_a_sentence(backbone, paramwise_cfg, message):
     with pytest.raises(UserError, match=message):
         groups_of(Detector(backbone), **paramwise_cfg)
+
+
+def test_an_optimizer_that_names_no_weight_decay_keeps_its_own():
+    model = Detector(Hiera(SMALL))
+    settings = dict(constructor='DepthLayerDecayConstructor', paramwise_cfg=dict(layer_decay_rate=0.5))
+    for kind, own in (('SGD', 0), ('AdamW', 0.01)):
+        optimizer = build_optim_wrapper(model, dict(optimizer=dict(type=kind, lr=1.0), **settings)).optimizer
+        decays = {group['param_name']: group['weight_decay'] for group in optimizer.param_groups}
+        assert decays['head.weight'] == own and decays['head.bias'] == decays['backbone.pos_embed'] == 0
+        model.head(model.neck.weight.new_zeros(1, 8)).sum().backward()
+        optimizer.step()

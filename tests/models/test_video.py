@@ -1,5 +1,9 @@
 """Hiera on clips against the official video models, and the classification head."""
 
+import os
+import subprocess
+import sys
+
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
@@ -14,6 +18,7 @@ import torch
 import torch.nn as nn
 from mmengine.registry import MODELS, init_default_scope
 
+from tests.conftest import ROOT
 from tests.models.test_hiera import perturbed
 
 SMALL = dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2))
@@ -232,3 +237,22 @@ def test_the_video_model_compiles():
     with torch.no_grad():
         for got, want in zip(torch.compile(model, fullgraph=True, dynamic=False)(clip), model(clip), strict=True):
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_seed_gives_the_same_weights_in_every_process():
+    """Also of the two position tables, whatever order the process keeps names in."""
+    program = (
+        'import torch; from hiera_mm.models import Hiera; torch.manual_seed(0); '
+        'model = Hiera(dict(embed_dim=8, num_heads=1, depths=(1, 1, 1, 1)), num_frames=4, pos_embed_size=4); '
+        'print(sum(p.double().abs().sum() * (i + 1) for i, p in enumerate(model.parameters())).item())'
+    )
+    seen = set()
+    # With these two, CPython keeps a set of the tables' names in different orders.
+    for seed in '01':
+        environment = dict(os.environ, PYTHONHASHSEED=seed, OMP_NUM_THREADS='1')
+        done = subprocess.run(
+            [sys.executable, '-c', program], env=environment, cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        seen.add(done.stdout.splitlines()[-1])
+    assert len(seen) == 1

@@ -45,6 +45,27 @@ def test_every_tensor_of_the_backbone_is_that_of_the_file(tmp_path):
         assert torch.equal(value, oracle.state_dict()[name]), name
 
 
+def test_a_classifiers_norm_goes_to_the_last_map_where_it_is_the_only_one(tmp_path, capfd):
+    oracle = hiera.Hiera(**OFFICIAL, num_classes=3)
+    nn.init.normal_(oracle.norm.weight)
+    torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'metas.pth')
+    ours = {f'backbone.{key}': value for key, value in Hiera(SETTINGS).state_dict().items()}
+    ours |= {f'cls_head.norm.{kind}': getattr(oracle.norm, kind).data for kind in ('weight', 'bias')}
+    torch.save(dict(state_dict=ours), tmp_path / 'ours.pth')
+    for name in ('metas', 'ours'):
+        forget_earlier_runs()
+        norms = load(tmp_path / f'{name}.pth', out_norm=True, out_indices=(3,)).out_norms
+        assert torch.equal(norms['3'].weight, oracle.norm.weight)
+        printed = capfd.readouterr().out
+        assert 'norm of the last map: that of the classifier; left as initialised, as the file' in printed
+        assert ('2 of the classification head; pos' in printed) == (name == 'metas'), 'its linear layer'
+        for norm in load(tmp_path / f'{name}.pth', out_norm=True).out_norms.values():
+            assert torch.equal(norm.weight, torch.ones_like(norm.weight)), 'a detector has norms of its own'
+    torch.save(dict(model_state=autoencoder().state_dict()), tmp_path / 'mae.pth')
+    norms = load(tmp_path / 'mae.pth', out_norm=True, out_indices=(3,)).out_norms
+    assert torch.equal(norms['3'].weight, torch.ones(128)), 'an autoencoder has no such norm'
+
+
 @pytest.mark.parametrize('half', [torch.float16, torch.bfloat16])
 def test_a_checkpoint_in_half_precision_loads(tmp_path, half):
     state = {key: value.to(half) for key, value in Hiera(SETTINGS).state_dict().items()}

@@ -1,0 +1,159 @@
+"""tools/train.py, test.py and get_flops.py on AVA's own annotations and on generated ones, frames and videos."""
+
+import pickle
+import shutil
+import sys
+
+from hiera_mm.datasets.acting_shapes import make_acting_shapes
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.datasets.test_ava import extract_as_ffmpeg
+from tests.tools.test_train_and_test import assert_explained, losses_of, run
+
+FILMS = {'0f39OWEqJ24': 'demo', '_-Z6wFjXtGQ': 'demo_spatiotemporal_det'}
+"""Of AVA's films only the annotations are at hand; two other videos stand for them."""
+
+OWN = """
+_base_ = '{base}'
+files = dict(
+    ann_file='{sample}/ava_sample.csv',
+    label_file='{sample}/action_list.txt',
+    proposal_file='{sample}/ava_proposals_sample.pkl',
+    data_prefix=dict(_delete_=True, {prefix}),
+    filename_tmpl='img_{{:05}}.png',
+)
+train_dataloader = dict(dataset=dict(**files, exclude_file=None))
+val_dataloader = dict(dataset=dict(**files, exclude_file='{sample}/ava_excluded_timestamps_sample.csv'))
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    ann_file=files['ann_file'], label_file=files['label_file'], exclude_file=val_dataloader['dataset']['exclude_file']
+)
+test_evaluator = val_evaluator
+"""
+
+
+@pytest.fixture(scope='module')
+def configs(ava_sample, real_videos, tmp_path_factory):
+    """Of the tiny detector on the sample: from extracted frames, and from the videos as they are."""
+    folder = tmp_path_factory.mktemp('ava')
+    (folder / 'videos').mkdir()
+    for film, name in FILMS.items():
+        shutil.copy(real_videos / f'{name}.mp4', folder / 'videos' / f'{film}.mp4')
+        extract_as_ffmpeg(real_videos / f'{name}.mp4', folder / 'rawframes' / film, 30)
+    base = ROOT / 'tests' / 'data' / 'tiny_ava.py'
+    for kind, prefix in (('frames', f"img='{folder}/rawframes'"), ('videos', f"video='{folder}/videos'")):
+        (folder / f'{kind}.py').write_text(OWN.format(base=base, sample=ava_sample, prefix=prefix))
+    return {kind: folder / f'{kind}.py' for kind in ('frames', 'videos')}
+
+
+@pytest.fixture(scope='module')
+def checkpoint(configs, tmp_path_factory):
+    """Of two epochs on AVA's sample: one from frames, and after resuming one from videos."""
+    folder = tmp_path_factory.mktemp('runs')
+    run([sys.executable, 'tools/train.py', configs['frames'], '--work-dir', folder])
+    command = [sys.executable, 'tools/train.py', configs['videos'], '--work-dir', folder, '--resume']
+    run([*command, '--cfg-options', 'train_cfg.max_epochs=2'])
+    log = max(folder.glob('*/*.log')).read_text()
+    assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'mAP/overall' in log
+    return folder / 'epoch_2.pth'
+
+
+def test_a_detector_trained_on_avas_sample_is_tested_alike_from_frames_and_from_videos(
+    checkpoint, configs, tmp_path, run_tool, monkeypatch
+):
+    found = []
+    monkeypatch.chdir(tmp_path)
+    for kind in ('frames', 'videos'):
+        out = tmp_path / f'{kind}.pkl'
+        code, printed = run_tool('test.py', configs[kind], checkpoint, '--work-dir', tmp_path / kind, '--out', out)
+        assert code == 0, printed
+        assert 'mAP/overall' in printed
+        (sample,) = pickle.loads(out.read_bytes())
+        found.append(sample['pred_instances'])
+    frames, videos = found
+    np.testing.assert_allclose(frames['bboxes'], [[0.011, 0.157, 0.655, 0.983]], rtol=1e-6)
+    assert frames['scores'].shape == (1, 81)
+    torch.testing.assert_close(frames['scores'], videos['scores'])
+    torch.testing.assert_close(frames['bboxes'], videos['bboxes'])
+
+
+def test_no_action_is_learned_from_nothing_but_all_are_scored(checkpoint, configs, tmp_path, run_tool, monkeypatch):
+    """The metric is the one mmaction2 computes from the dumped predictions."""
+    from mmaction.evaluation import AVAMetric
+    from mmengine.config import Config
+
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / 'out.pkl'
+    code, printed = run_tool('test.py', configs['videos'], checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
+    assert code == 0, printed
+    settings = Config.fromfile(configs['videos']).test_evaluator
+    metric = AVAMetric(settings.ann_file, settings.exclude_file, settings.label_file)
+    metric.process(None, pickle.loads(out.read_bytes()))
+    expected = metric.evaluate(1)['mAP/overall']
+    assert f'mAP/overall: {expected:.4f}' in printed
+
+
+@pytest.fixture(scope='module')
+def actions(tmp_path_factory):
+    """Folder of a generated set of three films and one for validation."""
+    folder = tmp_path_factory.mktemp('data') / 'actions'
+    make_acting_shapes(folder, train=3, val=1)
+    return folder
+
+
+TWICE_THE_SAME = """
+_base_ = '{base}'
+films = dict(
+    ann_file='{data}/same.csv',
+    proposal_file=None,
+    data_prefix=dict(video='{data}/same'),
+    label_file='{data}/actions.pbtxt',
+)
+train_pipeline = _base_.train_pipeline
+train_pipeline[4] = dict(type='CenterCrop', crop_size=128)
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(**films, pipeline=train_pipeline))
+val_dataloader = val_cfg = val_evaluator = None
+train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.1))
+param_scheduler = None
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(save_best=None))
+"""
+
+
+def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_batch(actions, tmp_path):
+    """The set is one film under two names, so that the logged loss of the first process is everyone's."""
+    data = tmp_path / 'data'
+    shutil.copytree(actions, data)
+    (data / 'same').mkdir()
+    lines = [line for line in (data / 'train.csv').read_text().splitlines() if line.startswith('train00000,0901')]
+    both = []
+    for name in ('first', 'second'):
+        shutil.copy(data / 'train' / 'train00000.mp4', data / 'same' / f'{name}.mp4')
+        both += [line.replace('train00000', name) for line in lines]
+    (data / 'same.csv').write_text('\n'.join(both))
+    config = tmp_path / 'config.py'
+    config.write_text(TWICE_THE_SAME.format(base=ROOT / 'configs' / 'ava_hiera_t_shapes.py', data=data))
+    single = [sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / '1']
+    double = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2']
+    for command, batch in ((single, 2), (double, 1)):
+        run([*command, '--cfg-options', f'train_dataloader.batch_size={batch}'])
+    assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
+    one, two = (torch.load(tmp_path / n / 'epoch_1.pth', weights_only=False)['state_dict'] for n in '12')
+    for name, weights in one.items():
+        torch.testing.assert_close(two[name], weights, rtol=1e-3, atol=1e-5)
+
+
+def test_parameters_and_operations_of_an_action_detector_are_counted(run_tool):
+    code, printed = run_tool('get_flops.py', ROOT / 'configs' / 'ava_hiera_l.py')
+    assert code == 0, printed
+    assert 'roi_head' in printed and '212.7' in printed and '412.1' in printed
+
+
+def test_a_test_batch_of_several_clips_is_refused(configs, checkpoint, tmp_path, run_tool):
+    options = ['--cfg-options', 'test_dataloader.batch_size=4']
+    result = run_tool('test.py', configs['videos'], checkpoint, '--work-dir', tmp_path, *options)
+    assert_explained(result, 'predicts one clip at a time, but batch_size is 4; set test_dataloader.batch_size=1.')
