@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import os
 import re
 import sys
@@ -27,8 +28,10 @@ def faults_as_sentences() -> Iterator[None]:
         sys.stdout.flush()
         print(f'Error: {sentence}', file=sys.stderr)
         sys.exit(1)
-    # Left to the interpreter's end, gloo's threads now and then abort the process.
     if torch.distributed.is_initialized():
+        # Threads of gloo that outlive the interpreter abort the process; they end with the last holder of the group,
+        # and the model is one.
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

@@ -8,6 +8,7 @@ from hiera_mm.apis.film import Label, write_annotated
 from hiera_mm.apis.models import in_scope, load_model
 from hiera_mm.datasets.ava_files import read_action_list
 from hiera_mm.datasets.check import classes_of
+from hiera_mm.datasets.check_ava import TYPES
 from hiera_mm.datasets.video_files import open_video
 from hiera_mm.errors import UserError
 
@@ -56,10 +57,13 @@ class ActionDetector:
             raise UserError('A person detector needs both det_config and det_checkpoint.')
         self.model, self.config, _ = load_model(config, checkpoint, device)
         dataset = self.config.test_dataloader.dataset
-        if dataset.type not in ('AVAClipDataset', 'AVAKineticsClipDataset'):
+        if dataset.type not in TYPES:
             raise UserError(f"The config '{config}' is none of action detection; take one such as ava_hiera_l.py.")
         self.fps = dataset.get('fps', 30)
-        self.names = read_action_list(label_file or dataset.label_file)
+        label_file = label_file or dataset.get('label_file')
+        if label_file is None:
+            raise UserError(f"The test set of '{config}' names no action list; give one as label_file.")
+        self.names = read_action_list(label_file)
         self.action_score_thr = action_score_thr
         # The video is open already, and a crop would hide the persons at the edges.
         steps = [step for step in dataset.pipeline if step.type not in ('OpenFramesOrVideo', 'CenterCrop')]
@@ -114,11 +118,10 @@ class ActionDetector:
             raise UserError(f"The time between two looks for persons, 'step', must be over 0 seconds, but is {step}.")
         duration = len(reader) / reader.rate
         starts = np.arange(0, duration, step)
-        seconds = (starts + np.minimum(starts + step, duration)) / 2
+        middles = ((starts + np.minimum(starts + step, duration)) / 2 * reader.rate).astype(int)
         found = {}
-        for second in track(seconds, 'Looking for persons'):
-            frame = reader.frames([min(round(second * reader.rate), len(reader) - 1)])[0]
-            found[float(second)] = self.persons(frame)
+        for frame in track(np.unique(middles).tolist(), 'Looking for persons'):
+            found[frame / reader.rate] = self.persons(reader.frames([frame])[0])
         if not any(len(scores) for _, scores in found.values()):
             print_log(
                 f"No person was found in any of the {len(found)} frames looked at in '{video}'; lower det_score_thr "

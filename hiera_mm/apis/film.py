@@ -51,12 +51,15 @@ def draw(drawing: Visualizer, frame: np.ndarray, labels: list[Label]) -> np.ndar
     if not labels:
         return frame
     drawing.set_image(frame)
-    boxes = torch.tensor([label.box for label in labels])
+    height, width = frame.shape[:2]
+    boxes = torch.tensor(np.clip([label.box for label in labels], 0, np.array([width, height] * 2) - 1))
     drawing.draw_bboxes(boxes, edge_colors='lime', line_widths=1.5)
-    size = max(4, min(frame.shape[:2]) // 26)
-    for label in labels:
-        x, y = label.box[0], max(label.box[1], 1.2 * size * len(label.lines))
-        text = dict(font_sizes=size, colors='white', vertical_alignments='bottom')
+    size = max(4, min(height, width) // 26)
+    for label, (x1, y1, x2, _) in zip(labels, boxes.tolist(), strict=True):
+        # Above the box, and inside the frame: towards its middle, and not over its upper edge.
+        x, side = (x1, 'left') if x1 + x2 < width else (x2, 'right')
+        y = max(y1, 1.8 * size * len(label.lines))
+        text = dict(font_sizes=size, colors='white', vertical_alignments='bottom', horizontal_alignments=side)
         backing = dict(facecolor='black', alpha=0.6, pad=0.5, edgecolor='none')
         drawing.draw_texts('\n'.join(label.lines), torch.tensor([[x, y]]), bboxes=backing, **text)
     return drawing.get_image()

@@ -64,11 +64,6 @@ class AVAClipDataset(SkipBrokenVideos, AVADataset):
         test_mode: bool = False,
         lazy_init: bool = False,
     ) -> None:
-        if set(data_prefix) not in ({'img'}, {'video'}):
-            raise UserError(
-                f'AVA data need data_prefix = dict(img=FOLDER) for extracted frames or dict(video=FOLDER) for videos, '
-                f'but have {dict(data_prefix)} (a key inherited from a base goes away with _delete_=True).'
-            )
         super().__init__(
             ann_file,
             pipeline,
@@ -147,7 +142,16 @@ class AVAKineticsClipDataset(AVAClipDataset):
 
 
 def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
-    """From a video's name to ``dict(frame_dir=...)``, or ``dict(filename=...)`` with the ending it has there."""
+    """From a video's name to ``dict(frame_dir=...)``, or ``dict(filename=...)`` with the ending it has there.
+
+    Raises:
+        UserError: if the prefix says neither, or both.
+    """
+    if set(data_prefix) not in ({'img'}, {'video'}):
+        raise UserError(
+            f'AVA data need data_prefix = dict(img=FOLDER) for extracted frames or dict(video=FOLDER) for videos, '
+            f'but have {dict(data_prefix)} (a key inherited from a base goes away with _delete_=True).'
+        )
     if 'img' in data_prefix:
         return lambda video_id: dict(frame_dir=str(Path(data_prefix['img'], video_id)))
     folder = Path(data_prefix['video'])

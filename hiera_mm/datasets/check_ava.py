@@ -59,12 +59,16 @@ def inspect_ava(key: str, loader: ConfigDict, model: ConfigDict, videos: int | N
     dataset = loader.dataset
     try:
         yield from _faults_of_files(key, loader, model)
-        rows = read_rows(dataset.ann_file)
+        excluded = read_exclusions(dataset.exclude_file) if dataset.get('exclude_file') else set()
+        rows = [row for row in read_rows(dataset.ann_file) if row.key not in excluded]
         actions = read_action_list(dataset.label_file) if dataset.get('label_file') else {}
         proposals = read_proposals(dataset.proposal_file) if dataset.get('proposal_file') else {}
     except UserError as error:
         yield str(error)
         return
+    lines = [f'line {row.line}' for row in rows if row.box[0] >= row.box[2] or row.box[1] >= row.box[3]]
+    if lines:
+        yield f"{key}: the boxes of {examples(lines)} in '{dataset.ann_file}' are empty; x2 must exceed x1, and y2 y1."
     unlisted = sorted({row.action for row in rows} - set(actions)) if actions else []
     if unlisted:
         yield (
@@ -77,6 +81,8 @@ def inspect_ava(key: str, loader: ConfigDict, model: ConfigDict, videos: int | N
 
 def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterator[str]:
     """Raises for a file that can't be read, yields for what is in it."""
+    from hiera_mm.datasets.ava import locate_videos
+
     dataset = loader.dataset
     yield from _differing_classes(key, dataset, model)
     yield from _uncountable_ranks(model)
@@ -94,11 +100,11 @@ def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterato
             f'The actions of {examples(lines)} {place} are outside 1 to {classes - 1}; correct them, or set '
             f'num_classes in the data set, model.roi_head.bbox_head and evaluators to the highest number and one more.'
         )
-    lines = [f'line {row.line}' for row in rows if not _is_box(row.box)]
+    lines = [f'line {row.line}' for row in rows if not all(0 <= corner <= 1 for corner in row.box)]
     if lines:
         yield (
-            f'The boxes of {examples(lines)} {place} are empty or leave the frame; x1, y1, x2, y2 are parts of the '
-            f"frame's width and height, from 0 to 1."
+            f"The boxes of {examples(lines)} {place} leave the frame; x1, y1, x2, y2 are parts of the frame's width "
+            f'and height, from 0 to 1.'
         )
     excluded = read_exclusions(dataset.exclude_file) if dataset.get('exclude_file') else set()
     if excluded >= {row.key for row in rows}:
@@ -107,7 +113,9 @@ def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterato
         read_action_list(dataset.label_file)
     if dataset.get('proposal_file'):
         yield from _faults_of_proposals(key, dataset, rows, read_proposals(dataset.proposal_file))
-    kind, folder = next(iter(dataset.data_prefix.items()))
+    prefix = dataset.get('data_prefix', {})
+    locate_videos(prefix)
+    kind, folder = next(iter(prefix.items()))
     if not Path(folder).is_dir():
         yield (
             f"The folder '{folder}' of {key} does not exist; put the {'frames' if kind == 'img' else 'videos'} there "
@@ -224,11 +232,6 @@ def _faults_of_seconds(key: str, dataset: ConfigDict, name: str, reader: object,
             yield f"{key}: '{reader.path}' lacks the frames of {examples(missing)} seconds; extract them again."
     else:
         reader.frames([0, len(reader) // 2, len(reader) - 1])
-
-
-def _is_box(box: tuple[float, ...]) -> bool:
-    x1, y1, x2, y2 = box
-    return 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1
 
 
 def _proposal_key(dataset: ConfigDict, row: Row) -> str:

@@ -22,7 +22,7 @@ def open_video(path: str | Path) -> 'DecordReader | AvReader':
         UserError: if neither decord nor PyAV is installed.
     """
     if not Path(path).is_file():
-        raise BrokenVideoError(f"The video '{path}' does not exist; correct data_prefix or the list.")
+        raise BrokenVideoError(f"The video '{path}' does not exist; correct the path, data_prefix or the list.")
     for package, reader in dict(decord=DecordReader, av=AvReader).items():
         if importlib.util.find_spec(package) is not None:
             return reader(str(path))

@@ -87,7 +87,6 @@ REFUSED = {
         lambda f: change(f / 'train.csv', first_box('10,20,60,90')),
         'The boxes of 1 (line 1) in',
     ),
-    'an empty box': (lambda f: change(f / 'train.csv', first_box('0.5,0.1,0.5,0.2')), 'are empty or leave the frame'),
     'an action beyond the classes': (
         lambda f: change(f / 'train.csv', first_action('8')),
         'are outside 1 to 7; correct them, or set num_classes',
@@ -150,9 +149,13 @@ REPORTED = {
         lambda f: change_proposals(f / 'train_proposals.pkl', without_scores),
         'have no fifth column with scores, so that person_det_score_thr leaves none of them out; add one',
     ),
+    'an empty box': (
+        lambda f: change(f / 'train.csv', first_box('0.5,0.1,0.5,0.2')),
+        'the boxes of 1 (line 1) in',
+    ),
     'a missing video': (
         lambda f: (f / 'train' / 'train00001.mp4').unlink(),
-        "train00001.mp4' does not exist; correct data_prefix or the list.",
+        "train00001.mp4' does not exist; correct the path, data_prefix or the list.",
     ),
     'a broken video': (
         lambda f: (f / 'train' / 'train00001.mp4').write_bytes(b'none'),
