@@ -68,18 +68,9 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=1.0),
     clip_grad=dict(_delete_=True, max_norm=1.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=epochs - 1,
-        eta_min_ratio=0.01,
-        by_epoch=True,
-        begin=1,
-        end=epochs,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(start_factor=0.01, end=1)
+param_scheduler[1].update(T_max=epochs - 1, eta_min_ratio=0.01, begin=1, end=epochs)
 auto_scale_lr = dict(base_batch_size=16)
 randomness = dict(seed=0)
 default_hooks = dict(logger=dict(interval=10))

@@ -203,6 +203,8 @@ class PersonFinder:
 
 def _given(boxes: Mapping, reader: object, sides: np.ndarray) -> dict[float, tuple[np.ndarray, np.ndarray]]:
     """A user's boxes in parts of the frame's sides, and scores of 1, by seconds."""
+    if not boxes:
+        raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
     duration = len(reader) / reader.rate
     found = {}
     for second, given in sorted(boxes.items(), key=lambda item: float(item[0])):

@@ -178,6 +178,7 @@ def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
         ({1: [[50, 10, 20, 60]]}, 'give x1, y1, x2, y2 in pixels'),
         ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are not in'),
         ({1: [[10, 10, 40]]}, 'The boxes at second 1 are no lists of x1, y1, x2, y2'),
+        ({}, 'There are no boxes; give some by seconds'),
         ({1: 'left'}, 'The boxes at second 1 are no lists of x1, y1, x2, y2'),
     ],
 )

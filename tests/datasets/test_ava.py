@@ -60,10 +60,10 @@ def extract_as_ffmpeg(video, folder, rate):
     return count
 
 
-@pytest.mark.parametrize('rate', [6, 15, 24, 25, 30, 60])
+@pytest.mark.parametrize('rate', [6, 15, 24000 / 1001, 24, 25, 30000 / 1001, 30, 60])
 def test_a_video_of_any_rate_gives_the_frames_that_ffmpeg_would_have_extracted(tmp_path, rate):
     (tmp_path / 'videos').mkdir()
-    numbered_film(tmp_path / 'videos' / 'film.mp4', 5 * rate, rate)
+    numbered_film(tmp_path / 'videos' / 'film.mp4', round(5 * rate), rate)
     count = extract_as_ffmpeg(tmp_path / 'videos' / 'film.mp4', tmp_path / 'frames' / 'film', 30)
     assert abs(count - 150) <= 5
     seconds = (900, 901, 902, 903)
