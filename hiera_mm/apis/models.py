@@ -21,7 +21,7 @@ def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[nn.
     config = read_config_file(config_file)
     if config.model.get('backbone'):
         config.model.backbone.init_cfg = None
-    config.model.init_cfg = None
+    config.model.pop('init_cfg', None)
     checkpoint = read_checkpoint(checkpoint_file)
     state, _ = unwrap(checkpoint, checkpoint_file)
     with in_scope(config):

@@ -9,6 +9,8 @@ from hiera_mm.datasets.acting_shapes import make_acting_shapes
 import numpy as np
 import pytest
 import torch
+from mmaction.evaluation import AVAMetric
+from mmengine.config import Config
 
 from tests.conftest import ROOT
 from tests.datasets.test_ava import extract_as_ffmpeg
@@ -81,11 +83,7 @@ def test_a_detector_trained_on_avas_sample_is_tested_alike_from_frames_and_from_
     torch.testing.assert_close(frames['bboxes'], videos['bboxes'])
 
 
-def test_no_action_is_learned_from_nothing_but_all_are_scored(checkpoint, configs, tmp_path, run_tool, monkeypatch):
-    """The metric is the one mmaction2 computes from the dumped predictions."""
-    from mmaction.evaluation import AVAMetric
-    from mmengine.config import Config
-
+def test_the_map_is_mmaction2s_of_the_dumped_predictions(checkpoint, configs, tmp_path, run_tool, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / 'out.pkl'
     code, printed = run_tool('test.py', configs['videos'], checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
