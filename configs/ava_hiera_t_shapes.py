@@ -17,7 +17,7 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='OpenFramesOrVideo'),
+    dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=1),
     dict(type='ReadFrames'),
     dict(type='BoxesToPixels'),

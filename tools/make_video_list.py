@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hiera_mm.cli import faults_as_sentences
 from hiera_mm.errors import UserError
+from hiera_mm.whole_files import written_whole
 
 ENDINGS = ('.mp4', '.webm', '.avi', '.mkv', '.mov')
 
@@ -102,9 +103,8 @@ def existing(path: str) -> Path:
 
 
 def write(path: str, rows: list[tuple]) -> None:
-    unfinished = Path(f'{path}.unfinished')
-    unfinished.write_text(''.join(' '.join(map(str, row)) + '\n' for row in rows), encoding='utf-8')
-    unfinished.rename(path)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(''.join(' '.join(map(str, row)) + '\n' for row in rows), encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from hiera_mm.datasets.check import classes_of
 from hiera_mm.datasets.check_ava import TYPES
 from hiera_mm.datasets.video_files import open_video
 from hiera_mm.errors import UserError
+from hiera_mm.whole_files import written_whole
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class ActionDetector:
         self.names = read_action_list(label_file)
         self.action_score_thr = action_score_thr
         # The video is open already, and a crop would hide the persons at the edges.
-        steps = [step for step in dataset.pipeline if step.type not in ('OpenFramesOrVideo', 'CenterCrop')]
+        steps = [step for step in dataset.pipeline if step.type not in ('OpenVideo', 'CenterCrop')]
         with in_scope(self.config):
             self.pipeline = Compose(steps)
         self.persons = None
@@ -101,7 +102,7 @@ class ActionDetector:
         reader = open_video(video)
         height, width = reader.frames([0])[0].shape[:2]
         sides = np.array([width, height, width, height])
-        found = self._found(reader, video, step) if boxes is None else _given(boxes, reader, sides)
+        found = self._found(reader, step) if boxes is None else _given(boxes, reader, sides)
         predictions = [
             dict(timestamp=second, persons=self._act(reader, second, *persons, sides))
             for second, persons in track(found.items(), 'Recognising actions', total=len(found))
@@ -111,7 +112,7 @@ class ActionDetector:
             self._write(result, reader, Path(out_dir), Path(video).stem)
         return result
 
-    def _found(self, reader: object, video: str | Path, step: float) -> dict[float, tuple]:
+    def _found(self, reader: object, step: float) -> dict[float, tuple]:
         if self.persons is None:
             raise UserError('Give boxes of the persons, or det_config and det_checkpoint of a detector to find them.')
         if step <= 0:
@@ -124,8 +125,8 @@ class ActionDetector:
             found[frame / reader.rate] = self.persons(reader.frames([frame])[0])
         if not any(len(scores) for _, scores in found.values()):
             print_log(
-                f"No person was found in any of the {len(found)} frames looked at in '{video}'; lower det_score_thr "
-                f'({self.persons.score_thr}) if there are some.',
+                f"No person was found in any of the {len(found)} frames looked at in '{reader.path}'; lower "
+                f'det_score_thr ({self.persons.score_thr}) if there are some.',
                 logger='current',
                 level=30,
             )
@@ -159,9 +160,8 @@ class ActionDetector:
 
     def _write(self, result: dict, reader: object, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f'{name}_actions.json.unfinished'
-        unfinished.write_text(json.dumps(result, indent=1))
-        unfinished.replace(folder / f'{name}_actions.json')
+        with written_whole(folder / f'{name}_actions.json') as unfinished:
+            unfinished.write_text(json.dumps(result, indent=1))
         labels = {
             prediction['timestamp']: [
                 Label(person['bbox'], [f'{a["name"]} {a["score"]:.2f}' for a in person['actions'][:SHOWN]])

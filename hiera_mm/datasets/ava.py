@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hiera_mm.datasets.ava_files import frame_key, read_exclusions, read_proposals, read_rows
-from hiera_mm.datasets.frame_folder import FrameFolder
 from hiera_mm.datasets.video import SkipBrokenVideos
-from hiera_mm.datasets.video_files import BrokenVideoError, open_video
+from hiera_mm.datasets.video_files import BrokenVideoError
 from hiera_mm.errors import UserError
 
 import numpy as np
@@ -26,7 +25,7 @@ class AVAClipDataset(SkipBrokenVideos, AVADataset):
 
     Args:
         ann_file: CSV with a line for each action of a person; see :func:`hiera_mm.datasets.ava_files.read_rows`.
-        pipeline: Begins with :class:`OpenFramesOrVideo`.
+        pipeline: Begins with :class:`~hiera_mm.datasets.video.OpenVideo`.
         data_prefix: ``dict(img=FOLDER)`` of folders of frames, one a video (mmaction2's layout), or
             ``dict(video=FOLDER)`` of videos.
         label_file: Action list; its numbers are those that are scored.
@@ -157,23 +156,6 @@ def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
     folder = Path(data_prefix['video'])
     files = {path.stem: path for path in sorted(folder.glob('*')) if path.suffix.lower() in ENDINGS}
     return lambda video_id: dict(filename=str(files.get(video_id, folder / f'{video_id}.mp4')))
-
-
-@TRANSFORMS.register_module()
-class OpenFramesOrVideo(BaseTransform):
-    """Open ``frame_dir`` or ``filename``; adds ``video_reader``, ``total_frames`` and ``avg_fps``.
-
-    Raises:
-        BrokenVideoError: for a missing folder or file, or one without frames.
-    """
-
-    def transform(self, results: dict) -> dict:
-        if 'frame_dir' in results:
-            naming = (results['filename_tmpl'], results['start_index'])
-            reader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
-        else:
-            reader = open_video(results['filename'])
-        return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)
 
 
 @TRANSFORMS.register_module()

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from hiera_mm.datasets.ava_files import Row, frame_key, read_action_list, read_exclusions, read_proposals, read_rows
@@ -27,7 +28,7 @@ def check_ava(key: str, loader: ConfigDict, model: ConfigDict) -> None:
     Raises:
         UserError: with the first fault.
     """
-    for sentence in _faults_of_files(key, loader, model):
+    for sentence in _faults_of_files(key, loader, model, Files(loader.dataset)):
         raise UserError(sentence)
 
 
@@ -56,30 +57,50 @@ def inspect_ava(key: str, loader: ConfigDict, model: ConfigDict, videos: int | N
         key, loader, model: As for :func:`check_ava`.
         videos: How many videos or folders of frames to open, chosen at random; None for all.
     """
-    dataset = loader.dataset
+    dataset, files = loader.dataset, Files(loader.dataset)
     try:
-        yield from _faults_of_files(key, loader, model)
-        excluded = read_exclusions(dataset.exclude_file) if dataset.get('exclude_file') else set()
-        rows = [row for row in read_rows(dataset.ann_file) if row.key not in excluded]
-        actions = read_action_list(dataset.label_file) if dataset.get('label_file') else {}
-        proposals = read_proposals(dataset.proposal_file) if dataset.get('proposal_file') else {}
+        yield from _faults_of_files(key, loader, model, files)
     except UserError as error:
         yield str(error)
         return
+    rows = [row for row in files.rows if row.key not in files.excluded]
     lines = [f'line {row.line}' for row in rows if row.box[0] >= row.box[2] or row.box[1] >= row.box[3]]
     if lines:
         yield f"{key}: the boxes of {examples(lines)} in '{dataset.ann_file}' are empty; x2 must exceed x1, and y2 y1."
-    unlisted = sorted({row.action for row in rows} - set(actions)) if actions else []
+    unlisted = sorted({row.action for row in rows} - set(files.actions)) if files.actions else []
     if unlisted:
         yield (
             f"Note: {key}: {examples(unlisted)} of the actions in '{dataset.ann_file}' are not in the list "
             f"'{dataset.label_file}': they are trained, but not scored (like 20 of AVA's 80)."
         )
-    yield from _doubtful_proposals(key, dataset, rows, proposals)
+    yield from _doubtful_proposals(key, dataset, rows, files.proposals)
     yield from _faults_of_videos(key, dataset, rows, videos)
 
 
-def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterator[str]:
+class Files:
+    """What a data set's files hold, each read once when it is first asked for; nothing where the set names none."""
+
+    def __init__(self, dataset: ConfigDict) -> None:
+        self.dataset = dataset
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        return read_rows(self.dataset.ann_file)
+
+    @cached_property
+    def excluded(self) -> set[str]:
+        return read_exclusions(self.dataset.exclude_file) if self.dataset.get('exclude_file') else set()
+
+    @cached_property
+    def actions(self) -> dict[int, str]:
+        return read_action_list(self.dataset.label_file) if self.dataset.get('label_file') else {}
+
+    @cached_property
+    def proposals(self) -> dict[str, np.ndarray]:
+        return read_proposals(self.dataset.proposal_file) if self.dataset.get('proposal_file') else {}
+
+
+def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict, files: Files) -> Iterator[str]:
     """Raises for a file that can't be read, yields for what is in it."""
     from hiera_mm.datasets.ava import locate_videos
 
@@ -91,7 +112,7 @@ def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterato
             f'{key}: the action head predicts one clip at a time, but batch_size is {loader.batch_size}; set '
             f'{key.rpartition(".")[0]}.batch_size=1.'
         )
-    rows = read_rows(dataset.ann_file)
+    rows = files.rows
     classes = dataset.get('num_classes', 81)
     place = f"in '{dataset.ann_file}' of {key}"
     lines = [f'line {row.line}' for row in rows if not 1 <= row.action < classes]
@@ -106,13 +127,12 @@ def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict) -> Iterato
             f"The boxes of {examples(lines)} {place} leave the frame; x1, y1, x2, y2 are parts of the frame's width "
             f'and height, from 0 to 1.'
         )
-    excluded = read_exclusions(dataset.exclude_file) if dataset.get('exclude_file') else set()
-    if excluded >= {row.key for row in rows}:
+    if files.excluded >= {row.key for row in rows}:
         yield f"All annotated seconds {place} are excluded by '{dataset.exclude_file}'; correct exclude_file."
-    if dataset.get('label_file'):
-        read_action_list(dataset.label_file)
-    if dataset.get('proposal_file'):
-        yield from _faults_of_proposals(key, dataset, rows, read_proposals(dataset.proposal_file))
+    # The list of actions, too, must be one.
+    _, proposals = files.actions, files.proposals
+    if proposals:
+        yield from _faults_of_proposals(key, dataset, rows, proposals)
     prefix = dataset.get('data_prefix', {})
     locate_videos(prefix)
     kind, folder = next(iter(prefix.items()))
@@ -148,7 +168,7 @@ def _faults_of_proposals(
 ) -> Iterator[str]:
     place = f"'{dataset.proposal_file}' of {key}"
     wrong = [name for name in proposals if not re.fullmatch(r'.+,\d{4,}', name)]
-    wanted = {_proposal_key(dataset, row) for row in rows}
+    wanted = _proposal_keys(dataset, rows)
     if wrong or not wanted & proposals.keys():
         yield (
             f"The proposals in {place} are under keys such as '{next(iter(wrong or proposals))}', where annotated "
@@ -175,7 +195,7 @@ def _doubtful_proposals(
             f"{key}: the proposals for {examples(scoreless)} in '{dataset.proposal_file}' have no fifth column with "
             f'scores, so that person_det_score_thr leaves none of them out; add one (1.0 where the box is sure).'
         )
-    wanted = {_proposal_key(dataset, row) for row in rows}
+    wanted = _proposal_keys(dataset, rows)
     absent = sorted(wanted - proposals.keys())
     if proposals and absent:
         yield (
@@ -185,22 +205,21 @@ def _doubtful_proposals(
 
 
 def _faults_of_videos(key: str, dataset: ConfigDict, rows: list[Row], count: int | None) -> Iterator[str]:
-    from hiera_mm.datasets.ava import OpenFramesOrVideo, locate_videos
+    from hiera_mm.datasets.ava import locate_videos
+    from hiera_mm.datasets.video import OpenVideo
     from hiera_mm.datasets.video_files import BrokenVideoError
 
     seconds = {}
     for row in rows:
         seconds.setdefault(row.video_id, set()).add(row.timestamp)
-    names = sorted(seconds)
-    chosen = names if count is None or count >= len(names) else random.Random(0).sample(names, count)
     place_of, fps = locate_videos(dataset.data_prefix), dataset.get('fps', 30)
     naming = dict(
         filename_tmpl=dataset.get('filename_tmpl', 'img_{:05}.jpg'), start_index=dataset.get('start_index', 1), fps=fps
     )
     other_rates = {}
-    for name in chosen:
+    for name in sample(sorted(seconds), count):
         try:
-            reader = OpenFramesOrVideo()(dict(naming, **place_of(name)))['video_reader']
+            reader = OpenVideo()(dict(naming, **place_of(name)))['video_reader']
             yield from _faults_of_seconds(key, dataset, name, reader, sorted(seconds[name]))
             if abs(reader.rate / fps - 1) > 0.01:
                 other_rates[name] = reader.rate
@@ -234,5 +253,11 @@ def _faults_of_seconds(key: str, dataset: ConfigDict, name: str, reader: object,
         reader.frames([0, len(reader) // 2, len(reader) - 1])
 
 
-def _proposal_key(dataset: ConfigDict, row: Row) -> str:
-    return frame_key(DATASETS.get(dataset.type).film_of(row.video_id), row.timestamp)
+def sample(names: list[str], count: int | None) -> list[str]:
+    """As many of the names at random, the same each time; all for None."""
+    return names if count is None or count >= len(names) else random.Random(0).sample(names, count)
+
+
+def _proposal_keys(dataset: ConfigDict, rows: list[Row]) -> set[str]:
+    film_of = DATASETS.get(dataset.type).film_of
+    return {frame_key(film_of(row.video_id), row.timestamp) for row in rows}

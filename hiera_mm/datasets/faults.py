@@ -1,12 +1,11 @@
 """Every fault of a config's data sets in a sentence, for ``tools/check_dataset.py``."""
 
 import json
-import random
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hiera_mm.datasets.check import check_data, check_video_list, coco_datasets
-from hiera_mm.datasets.check_ava import TYPES, inspect_ava
+from hiera_mm.datasets.check_ava import TYPES, inspect_ava, sample
 from hiera_mm.errors import UserError, examples
 
 from mmengine.config import Config, ConfigDict
@@ -63,9 +62,8 @@ def _video_faults(key: str, loader: ConfigDict, model: ConfigDict, count: int | 
         names = examples(missing)
         yield f"{key}: {names} of '{dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list."
     present = sorted({name for name, _ in entries} - set(missing))
-    chosen = present if count is None or count >= len(present) else random.Random(0).sample(present, count)
     frames_needed = dataset.pipeline[0].get('min_frames', 1)
-    for name in chosen:
+    for name in sample(present, count):
         try:
             reader = open_video(folder / name)
             if len(reader) < frames_needed:

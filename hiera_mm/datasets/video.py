@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+from hiera_mm.datasets.frame_folder import FrameFolder
 from hiera_mm.datasets.video_files import BrokenVideoError, open_video
 from hiera_mm.errors import UserError
 
@@ -139,23 +140,27 @@ def read_video_list(path: str | Path) -> list[tuple[str, int]]:
 
 @TRANSFORMS.register_module()
 class OpenVideo(BaseTransform):
-    """Open ``filename``; adds ``video_reader``, ``total_frames`` and ``avg_fps``.
+    """Open ``filename``, or the frames in ``frame_dir``; adds ``video_reader``, ``total_frames`` and ``avg_fps``.
 
     Args:
         min_frames: A video with fewer frames than this, those of a clip, counts as broken.
 
     Raises:
-        BrokenVideoError: for a missing file, one that is no video, or one that is too short.
+        BrokenVideoError: for a missing file or folder, one that is no video or has no frames, or one that is too short.
     """
 
     def __init__(self, min_frames: int = 1) -> None:
         self.min_frames = min_frames
 
     def transform(self, results: dict) -> dict:
-        reader = open_video(results['filename'])
+        if 'frame_dir' in results:
+            naming = (results['filename_tmpl'], results['start_index'])
+            reader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
+        else:
+            reader = open_video(results['filename'])
         if len(reader) < self.min_frames:
             raise BrokenVideoError(
-                f"The video '{results['filename']}' has {len(reader)} frames, fewer than the {self.min_frames} of a "
+                f"The video '{reader.path}' has {len(reader)} frames, fewer than the {self.min_frames} of a "
                 f'clip; take it out of the list.'
             )
         return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from hiera_mm.errors import UserError
+from hiera_mm.whole_files import written_whole
 
 import numpy as np
 
@@ -106,23 +107,18 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], rate: float) -> 
         raise UserError('Writing a video needs PyAV; run: pip install av')
     import av
 
-    unfinished = Path(path).with_name(f'{Path(path).name}.unfinished')
-    try:
-        # The fastest preset, as slower ones of x264 don't give the same bytes each time.
-        with av.open(str(unfinished), 'w', format='mp4') as container:
-            options = dict(crf='18', preset='ultrafast')
-            stream = container.add_stream('libx264', rate=Fraction(rate).limit_denominator(1001), options=options)
-            stream.pix_fmt = 'yuv420p'
-            for frame in frames:
-                # This kind of colour needs even sides.
-                even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode='edge')
-                if not stream.codec_context.is_open:
-                    stream.height, stream.width = even.shape[:2]
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format='rgb24')))
-            container.mux(stream.encode())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    options = dict(crf='18', preset='ultrafast')
+    # The fastest preset, as slower ones of x264 don't give the same bytes each time.
+    with written_whole(path) as unfinished, av.open(str(unfinished), 'w', format='mp4') as container:
+        stream = container.add_stream('libx264', rate=Fraction(rate).limit_denominator(1001), options=options)
+        stream.pix_fmt = 'yuv420p'
+        for frame in frames:
+            # This kind of colour needs even sides.
+            even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode='edge')
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = even.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format='rgb24')))
+        container.mux(stream.encode())
 
 
 def _broken(path: str, reason: object) -> BrokenVideoError:

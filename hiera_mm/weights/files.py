@@ -13,6 +13,7 @@ from urllib.error import URLError
 from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError
 from hiera_mm.weights.zoo import ZOO
+from hiera_mm.whole_files import written_whole
 
 import safetensors
 import safetensors.torch
@@ -117,17 +118,14 @@ def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:
     path = Path(path)
     if path.suffix not in WRITTEN_AS:
         raise UserError(f"A checkpoint's name must end in {', '.join(WRITTEN_AS)}, unlike '{path}'.")
-    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
     try:
-        if path.suffix == '.safetensors':
-            safetensors.torch.save_file({key: value.contiguous() for key, value in content.items()}, unfinished)
-        else:
-            torch.save(dict(content), unfinished)
-        os.replace(unfinished, path)
+        with written_whole(path) as unfinished:
+            if path.suffix == '.safetensors':
+                safetensors.torch.save_file({key: value.contiguous() for key, value in content.items()}, unfinished)
+            else:
+                torch.save(dict(content), unfinished)
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         raise UserError(f"The checkpoint '{path}' can't be written ({error}); choose another place.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 class DamagedFile(UserError):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 OPEN = [
-    dict(type='OpenFramesOrVideo'),
+    dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=4),
     dict(type='ReadFrames'),
 ]

@@ -9,7 +9,7 @@ label_file = annotations + 'ava_action_list_v2.2_for_activitynet_2019.pbtxt'
 proposals = annotations + 'ava_dense_proposals_{}.FAIR.recall_93.9.pkl'
 
 train_pipeline = [
-    dict(type='OpenFramesOrVideo'),
+    dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=4),
     dict(type='ReadFrames'),
     dict(type='BoxesToPixels'),
@@ -20,7 +20,7 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [
-    dict(type='OpenFramesOrVideo'),
+    dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=4),
     dict(type='ReadFrames'),
     dict(type='BoxesToPixels'),
