@@ -64,6 +64,26 @@ def recogniser_complexity(model: ConfigDict, height: int, width: int) -> dict[st
     return dict(backbone=(count_parameters(backbone), backbone_macs), cls_head=(count_parameters(head), head_macs))
 
 
+def autoencoder_complexity(model: ConfigDict) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of a masked autoencoder for one input of ``input_size``: of its encoder, on the mask units
+    that are kept, and of its decoder, on all, with the fusion of stages.
+    """
+    with torch.device('meta'):
+        autoencoder = MODELS.build(model)
+        pixels = torch.empty(1, 3, *autoencoder.input_size)
+        keep = autoencoder.random_keep(1, 'meta')
+        kept = torch.empty(1, autoencoder.kept, dtype=torch.long)
+    with FlopCounterMode(display=False) as whole, torch.no_grad():
+        autoencoder.reconstruct(pixels, keep)
+    with FlopCounterMode(display=False) as encoder, torch.no_grad():
+        autoencoder.backbone.forward_kept(pixels, kept)
+    parameters, macs = count_parameters(autoencoder.backbone), encoder.get_total_flops() // 2
+    return dict(
+        encoder=(parameters, macs),
+        decoder=(count_parameters(autoencoder) - parameters, whole.get_total_flops() // 2 - macs),
+    )
+
+
 def action_detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
     """Parameters and MACs of backbone and head of an action detector, for one clip with one person."""
     with torch.device('meta'):

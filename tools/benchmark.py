@@ -1,7 +1,8 @@
 """Time backbones side by side: ``python tools/benchmark.py sam2:b:8/4/14/7 hiera_mm:b:8/4/14/7 --size 1024``.
 
-A contestant is PACKAGE:ARCH or PACKAGE:ARCH:WINDOWS, with the package hiera_mm, sam2 or hiera-transformer. Runs
-alternate between the contestants, and every time is a median; ratios are to the first one.
+A contestant is PACKAGE:ARCH or PACKAGE:ARCH:WINDOWS, with the package hiera_mm, sam2 or hiera-transformer, or
+masked:ARCH:RATIO, the encoder of a masked autoencoder that leaves out this share of the mask units. Runs alternate
+between the contestants, and every time is a median; ratios are to the first one.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from hiera_mm.cli import faults_as_sentences
 from hiera_mm.complexity import count_macs, count_parameters
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
+from hiera_mm.models.hiera import UNIT_PIXELS
+from hiera_mm.models.mae import Q_POOLS
 
 import torch
 import torch.nn as nn
@@ -36,7 +39,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('contestants', nargs='+', metavar='PACKAGE:ARCH[:WINDOWS]')
+    parser.add_argument('contestants', nargs='+', metavar='PACKAGE:ARCH[:WINDOWS_OR_RATIO]')
     parser.add_argument('--size', type=int, default=1024, help='side of the image in pixels')
     parser.add_argument('--batch', type=int, default=1, help='images')
     parser.add_argument('--repeats', type=int, default=7, help='timed runs of each, after one that warms up')
@@ -47,26 +50,52 @@ def parse_arguments() -> argparse.Namespace:
 
 def build(name: str, size: int) -> nn.Module | None:
     """A model by its contestant's name, or None, which is said, if its package is not installed."""
-    package, arch, *windows = name.split(':')
-    if package not in BUILDERS or arch not in GLOBAL_BLOCKS:
+    package, arch, *options = name.split(':')
+    if package not in BUILDERS or arch not in GLOBAL_BLOCKS or len(options) > 1:
         raise UserError(
             f"There is no contestant '{name}'; join by colons {' or '.join(BUILDERS)}, an arch of "
-            f'{", ".join(GLOBAL_BLOCKS)} and, if wanted, windows such as 8/4/14/7.'
+            f'{", ".join(GLOBAL_BLOCKS)} and, if wanted, windows such as 8/4/14/7, or for masked a ratio.'
         )
     try:
-        return BUILDERS[package](arch, size, tuple(int(side) for side in windows[0].split('/')) if windows else None)
+        return BUILDERS[package](arch, size, *options)
     except ImportError as error:
         print(f'{name}: left out, as it is not installed ({error})')
         return None
 
 
-def build_ours(arch: str, size: int, windows: tuple[int, ...] | None) -> nn.Module:
+def build_ours(arch: str, size: int, windows: str | None = None) -> nn.Module:
     if windows is None:
         return Hiera(arch)
-    return Hiera(arch, window_sizes=windows, global_blocks=GLOBAL_BLOCKS[arch], pos_embed='absolute_win')
+    return Hiera(arch, window_sizes=sides(windows), global_blocks=GLOBAL_BLOCKS[arch], pos_embed='absolute_win')
 
 
-def build_sam2(arch: str, size: int, windows: tuple[int, ...] | None) -> nn.Module:
+def build_masked(arch: str, size: int, ratio: str = '0.6') -> nn.Module:
+    if not ratio.replace('.', '', 1).isdigit() or float(ratio) >= 1:
+        raise UserError(f'masked:{arch}:{ratio} needs a share of mask units from 0 to below 1, such as 0.6.')
+    return Masked(arch, size, float(ratio))
+
+
+class Masked(nn.Module):
+    """The encoder on the mask units that are kept, drawn once for all runs."""
+
+    def __init__(self, arch: str, size: int, ratio: float) -> None:
+        super().__init__()
+        units = (size // UNIT_PIXELS) ** 2
+        self.kept = torch.randperm(units)[: int(units * (1 - ratio))]
+        self.encoder = Hiera(arch, q_pools=Q_POOLS)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.encoder.forward_kept(image, self.kept.to(image.device).expand(len(image), -1))
+
+
+def sides(windows: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(side) for side in windows.split('/'))
+    except ValueError:
+        raise UserError(f"Windows are given as 8/4/14/7, not '{windows}'.") from None
+
+
+def build_sam2(arch: str, size: int, windows: str | None = None) -> nn.Module:
     from sam2.modeling.backbones.hieradet import Hiera as Trunk
 
     if windows is None:
@@ -76,12 +105,12 @@ def build_sam2(arch: str, size: int, windows: tuple[int, ...] | None) -> nn.Modu
         embed_dim=settings['embed_dim'],
         num_heads=settings['num_heads'],
         stages=settings['depths'],
-        window_spec=windows,
+        window_spec=sides(windows),
         global_att_blocks=GLOBAL_BLOCKS[arch],
     )
 
 
-def build_official(arch: str, size: int, windows: tuple[int, ...] | None) -> nn.Module:
+def build_official(arch: str, size: int, windows: str | None = None) -> nn.Module:
     import hiera
 
     if windows is not None:
@@ -97,8 +126,9 @@ def build_official(arch: str, size: int, windows: tuple[int, ...] | None) -> nn.
     return model
 
 
-BUILDERS: dict[str, Callable[[str, int, tuple[int, ...] | None], nn.Module]] = {
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
     'hiera_mm': build_ours,
+    'masked': build_masked,
     'sam2': build_sam2,
     'hiera-transformer': build_official,
 }

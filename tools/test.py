@@ -20,6 +20,11 @@ def main() -> None:
     if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out writes a pickle, so its name must end in .pkl, unlike '{arguments.out}'.")
     config = read_config(arguments)
+    if config.get('test_dataloader') is None:
+        raise UserError(
+            f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (look at a masked "
+            f"autoencoder's work with tools/visualize_mae.py)."
+        )
     locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
     config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)

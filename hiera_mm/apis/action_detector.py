@@ -96,7 +96,7 @@ class ActionDetector:
             ``id``, ``name`` and ``score``, the surest first.
 
         Raises:
-            BrokenVideoError: if the video can't be read.
+            BrokenFileError: if the video can't be read.
             UserError: if there are neither boxes nor a detector, or boxes that are none of this video.
         """
         reader = open_video(video)

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from hiera_mm.config import read_config_file
 from hiera_mm.weights.files import read_checkpoint
-from hiera_mm.weights.formats import unwrap
-from hiera_mm.weights.load import check_fits
+from hiera_mm.weights.load import whole_state
 
 import torch.nn as nn
 from mmengine.config import Config
@@ -23,10 +22,9 @@ def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[nn.
         config.model.backbone.init_cfg = None
     config.model.pop('init_cfg', None)
     checkpoint = read_checkpoint(checkpoint_file)
-    state, _ = unwrap(checkpoint, checkpoint_file)
     with in_scope(config):
         model = MODELS.build(config.model)
-    check_fits(model, state, checkpoint_file)
+    state, _ = whole_state(model, checkpoint, checkpoint_file)
     model.load_state_dict(state, strict=False)
     return model.to(device).eval(), config, checkpoint
 

@@ -4,7 +4,7 @@ from io import BytesIO
 
 from hiera_mm.weights.files import Checkpoint, faults_explained, read_checkpoint, read_torch_file
 from hiera_mm.weights.formats import unwrap
-from hiera_mm.weights.load import check_fits, fit_to_model
+from hiera_mm.weights.load import check_fits, fit_to_model, has_hiera, whole_state
 
 import mmengine.runner.checkpoint
 from mmengine.hooks import Hook
@@ -33,15 +33,17 @@ class FitCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # mmengine's loaders of object stores give plain dicts.
         source = getattr(checkpoint, 'source', str(runner._load_from))
-        state, _ = unwrap(checkpoint, source)
-        whole = any(key.startswith('backbone.') for key in state)
-        has_hiera = hasattr(getattr(model, 'backbone', None), 'fit_position_tables')
-        resuming = runner._resume
-        if has_hiera and not resuming and not (self.complete and whole):
-            state, report = fit_to_model(model, checkpoint, source)
-            runner.logger.info(report)
-        if self.complete or resuming:
+        if runner._resume:
+            state, report = unwrap(checkpoint, source)[0], ''
             check_fits(model, state, source)
+        elif self.complete:
+            state, report = whole_state(model, checkpoint, source)
+        elif has_hiera(model):
+            state, report = fit_to_model(model, checkpoint, source)
+        else:
+            state, report = unwrap(checkpoint, source)[0], ''
+        if report:
+            runner.logger.info(report)
         checkpoint['state_dict'] = state
 
 

@@ -78,6 +78,8 @@ class Hiera(BaseModule):
         num_frames: None for images; for clips the even number of frames of ``num_frames / 2`` entries in the
             temporal position table, 16 in Meta's weights. Clips of another length get it resized linearly.
         in_channels: Channels of the image or clip.
+        q_pools: Stages after the first that pool, 3, or 2 for masked autoencoding (appendix A): the last then has
+            stride 16. Pooling has no weights.
         out_indices: Stages (0 to 3) whose maps are returned, in this order.
         window_sizes: Sides in tokens of the attention windows of the four stages, such as ``(8, 4, 14, 7)``
             or ``(8, 4, 16, 8)`` (SAM 2's ``window_spec``, arXiv 2408.00714); None for global attention in
@@ -109,6 +111,7 @@ class Hiera(BaseModule):
         arch: str | dict = 'b',
         num_frames: int | None = None,
         in_channels: int = 3,
+        q_pools: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         window_sizes: Sequence[int] | None = None,
         global_blocks: Sequence[int] = (),
@@ -127,12 +130,14 @@ class Hiera(BaseModule):
         self.out_indices = tuple(out_indices)
         self.window_side = None if window_sizes is None else _window_side(window_sizes)
         self.num_frames = num_frames
+        self.q_pools = q_pools
         self.pos_embed_antialias = pos_embed_antialias
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         _check_range('out_indices', self.out_indices, 0, 3)
         _check_range('global_blocks', tuple(global_blocks), 0, sum(self.depths) - 1)
         _check_range('frozen_stages', (frozen_stages,), -1, 4)
+        _check_range('q_pools', (q_pools,), 2, 3)
         if pos_embed not in POSITIONS:
             raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POSITIONS)}, but is '{pos_embed}'.")
 
@@ -142,7 +147,7 @@ class Hiera(BaseModule):
         self.patch_embed = PatchEmbedding(in_channels, embed_dim, clips=num_frames is not None)
         for name, shape in _position_tables(embed_dim, num_frames, pos_embed, pos_embed_size).items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
-        self.blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate)
+        self.blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate, q_pools)
         if out_norm:
             widths = {str(i): embed_dim * 2**i for i in self.out_indices}
             self.out_norms = nn.ModuleDict({i: nn.LayerNorm(c, eps=1e-6) for i, c in widths.items()})
@@ -165,18 +170,44 @@ class Hiera(BaseModule):
         units = self._units(tokens, regions)
 
         maps = {}
+        for stage, rows in self._stage_ends(units, regions).items():
+            stride = PATCH_STRIDE * 2 ** min(stage, self.q_pools)
+            stage_map = self._map(self._normalised(rows, stage), regions)
+            maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
+        return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
+
+    def forward_kept(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
+        """Rows of some mask units at the ends of ``out_indices``, as if there were no others (section 3.1).
+
+        Args:
+            pixels: As for :meth:`forward`, both sides multiples of 32. The other units' pixels should be zero, as the
+                patch embedding overlaps.
+            kept: Numbers of the units, ``(B, n)``, in reading order of the unit grid, for clips time by time.
+
+        Returns:
+            ``(B, n, tokens, channels)`` for each stage, with 64, 16, 4 and 1 tokens (4 in the last with two q-pools).
+        """
+        self._check_input(pixels)
+        tokens = self.patch_embed(pixels)
+        tokens = tokens + self._position_embedding(tokens.shape[2:])
+        rows, columns = tokens.shape[-2] // UNIT_SIDE, tokens.shape[-1] // UNIT_SIDE
+        units = self._units(tokens, cut_into_windows(rows, columns, max(rows, columns)))
+        units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
+        ends = self._stage_ends(units, regions=())
+        return tuple(ends[stage] for stage in self.out_indices)
+
+    def _stage_ends(self, units: Tensor, regions: Sequence[Region]) -> dict[int, Tensor]:
+        """The rows at the ends of the stages of ``out_indices``."""
+        ends = {}
         stage_ending_at = {end - 1: stage for stage, end in enumerate(accumulate(self.depths))}
         for index, block in enumerate(self.blocks):
             if self.with_cp and self.training and torch.is_grad_enabled():
                 units = checkpoint(block, units, regions, use_reentrant=False)
             else:
                 units = block(units, regions)
-            stage = stage_ending_at.get(index)
-            if stage in self.out_indices:
-                stride = PATCH_STRIDE * 2**stage
-                stage_map = self._map(self._normalised(units, stage), regions)
-                maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
-        return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
+            if stage_ending_at.get(index) in self.out_indices:
+                ends[stage_ending_at[index]] = units
+        return ends
 
     def init_weights(self) -> None:
         """Load what ``init_cfg`` names; the constructor has already drawn random weights."""
@@ -304,12 +335,12 @@ class Block(nn.Module):
     """Transformer block on rows of mask units, ``(B, units, T, C)``.
 
     The first block of stages 2 to 4 doubles the width and pools 2 x 2 tokens; its shortcut is the pooled
-    projection of the *normalised* input.
+    projection of the *normalised* input. Without pooling, in masked autoencoding, it only doubles the width.
 
     Args:
         dim, dim_out: Channels before and after.
         heads: Of the attention.
-        window_side: See :class:`Attention`.
+        window_side, pools: See :class:`Attention`.
         drop_path: Stochastic depth of both branches.
         layer_scale: A learned factor for each channel of both branches.
         pooled_shortcut: Where the width doubles, the shortcut is the maximum and the mean of the 2 x 2 tokens
@@ -322,18 +353,19 @@ class Block(nn.Module):
         dim_out: int,
         heads: int,
         window_side: int | None,
+        pools: bool,
         drop_path: float,
         layer_scale: bool,
         pooled_shortcut: bool,
     ) -> None:
         super().__init__()
-        self.pools = dim != dim_out
+        self.pools = pools
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, dim_out, heads, window_side)
+        self.attn = Attention(dim, dim_out, heads, window_side, pools)
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
         self.mlp = MLP(dim_out)
         self.drop_path = DropPath(drop_path)
-        self.proj = Linear(dim, dim_out) if self.pools and not pooled_shortcut else None
+        self.proj = Linear(dim, dim_out) if dim != dim_out and not pooled_shortcut else None
         self.ls1 = LayerScale(dim_out) if layer_scale else nn.Identity()
         self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
@@ -351,29 +383,29 @@ class Block(nn.Module):
         return _added(units, self.drop_path(self.ls2(self.mlp(self.norm2(units)))))
 
     def _shortcut(self, units: Tensor, normalised: Tensor) -> Tensor:
-        if not self.pools:
-            return units
-        if self.proj is None:
+        if self.proj is not None:
+            widened = self.proj(normalised)
+            return pool_units(widened) if self.pools else widened
+        if self.pools:
             return torch.cat([pool_units(units), average_units(units)], dim=-1)
-        return pool_units(self.proj(normalised))
+        return units
 
 
 class Attention(nn.Module):
     """Self-attention inside each mask unit, inside windows of units, or over all of them.
 
-    Pools the queries where the width doubles.
-
     Args:
         dim, dim_out: Channels before and after.
         heads: Their number; ``dim_out / heads`` channels each.
         window_side: Mask units on a window's side: 1 for attention inside mask units, None for global.
+        pools: Take the maximum of each 2 x 2 queries.
     """
 
-    def __init__(self, dim: int, dim_out: int, heads: int, window_side: int | None) -> None:
+    def __init__(self, dim: int, dim_out: int, heads: int, window_side: int | None, pools: bool) -> None:
         super().__init__()
         self.heads = heads
         self.window_side = window_side
-        self.pools = dim != dim_out
+        self.pools = pools
         self.qkv = Linear(dim, 3 * dim_out)
         self.proj = Linear(dim_out, dim_out)
 
@@ -489,7 +521,7 @@ def _window_side(window_sizes: Sequence[int]) -> int:
 
 
 def _make_blocks(
-    settings: dict, window_side: int | None, global_blocks: frozenset[int], drop_path_rate: float
+    settings: dict, window_side: int | None, global_blocks: frozenset[int], drop_path_rate: float, q_pools: int
 ) -> nn.ModuleList:
     depths = settings['depths']
     blocks = nn.ModuleList()
@@ -505,6 +537,7 @@ def _make_blocks(
                     dim_out=width,
                     heads=settings['num_heads'] * 2**stage,
                     window_side=None if len(blocks) in global_blocks else attention_side,
+                    pools=first and 0 < stage <= q_pools,
                     drop_path=drop_path_rate * len(blocks) / max(sum(depths) - 1, 1),
                     layer_scale=settings['layer_scale'],
                     pooled_shortcut=settings['pooled_shortcut'],

@@ -195,7 +195,8 @@ def _download(address: str, path: Path) -> None:
     except (URLError, OSError) as error:
         raise UserError(
             f"The checkpoint {address} can't be downloaded ({error}); download it elsewhere and put it at "
-            f"'{path}', or start from random weights with --cfg-options model.backbone.init_cfg=None."
+            f"'{path}', or start from random weights with --cfg-options model.backbone.init_cfg=None (load_from=None where "
+            f'the config says load_from).'
         ) from error
 
 

@@ -126,6 +126,9 @@ def to_our_names(checkpoint: Mapping, source: str) -> Weights:
         name = _publisher_of(inside, wrapper, prefix)
     numbers, pairs = _block_numbers(inside), _pairs(name, inside)
     renamed = {_replaced(_renumbered(key, numbers), pairs): value for key, value in inside.items()}
+    if name == 'hiera_mm':
+        # This suite's masked autoencoder has its decoder beside the backbone, by the same names.
+        renamed |= {key: others.pop(key) for key in [*others] if part_of(key) == DECODER}
     return Weights(name, renamed, others)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import read_checkpoint
-from hiera_mm.weights.formats import Weights, count_beside, describe, part_of, to_our_names
+from hiera_mm.weights.formats import DECODER, Weights, count_beside, describe, part_of, to_our_names, unwrap
 
 import torch
 import torch.nn as nn
@@ -108,9 +108,9 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
 def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a whole model with a Hiera as ``backbone`` takes, and a report in words.
 
-    A file of another format gives the backbone and, to a recogniser with a ``HieraHead``, the head. One that this
-    suite wrote gives all of the rest. Tensors of another shape (heads for other classes) or without a place are
-    left out and named.
+    A file of another format gives the backbone and, to a recogniser with a ``HieraHead``, the head, or to a masked
+    autoencoder the decoder. One that this suite wrote gives all of the rest. Tensors of another shape (heads for
+    other classes) or without a place are left out and named.
 
     Raises:
         UserError: if the backbone does not fit.
@@ -119,7 +119,7 @@ def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[di
     fitted, report = fit_to_backbone(model.backbone, weights, source)
     fitted = {f'backbone.{key}': value for key, value in fitted.items()}
     own = model.state_dict()
-    others = _head_of_recogniser(weights.tensors, own) | (weights.others if weights.format == 'hiera_mm' else {})
+    others = _beside_the_backbone(weights.tensors, own) | (weights.others if weights.format == 'hiera_mm' else {})
     used = {key: value for key, value in others.items() if key in own and own[key].shape == value.shape}
     odd = [
         f"'{key}' ({tuple(others[key].shape)} in the file, {tuple(own[key].shape)} in the model)"
@@ -132,6 +132,25 @@ def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[di
         f'{", ".join(odd) or "none"}; without a place: {_some(without_place)}; not in the file, so left as '
         f'initialised: {_some(absent)}.'
     )
+
+
+def whole_state(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
+    """Every tensor of a model from a checkpoint of this suite, or from a published one of the whole model (a classifier
+    or a masked autoencoder), and what was done with the latter, in words.
+
+    Raises:
+        UserError: if anything is missing or has another shape.
+    """
+    state, _ = unwrap(checkpoint, source)
+    report = ''
+    if has_hiera(model) and not any(key.startswith('backbone.') for key in state):
+        state, report = fit_to_model(model, checkpoint, source)
+    check_fits(model, state, source)
+    return state, report
+
+
+def has_hiera(model: nn.Module) -> bool:
+    return hasattr(getattr(model, 'backbone', None), 'fit_position_tables')
 
 
 def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -164,14 +183,16 @@ def _final_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, Tensor
     return {}
 
 
-def _head_of_recogniser(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published classifier's norm and linear layer by the names that mmaction2's recognisers have for them."""
+def _beside_the_backbone(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a published file has beside the backbone: a classifier's norm and linear layer by the names that mmaction2's
+    recognisers have for them, and an autoencoder's decoder by its own."""
     names = {
         f'{part}.{kind}': f'cls_head.{part.removeprefix("head.")}.{kind}'
         for part in ('norm', 'head.projection')
         for kind in ('weight', 'bias')
     }
-    return {name: tensors[key] for key, name in names.items() if key in tensors and name in own}
+    head = {name: tensors[key] for key, name in names.items() if key in tensors and name in own}
+    return head | {key: value for key, value in tensors.items() if part_of(key) == DECODER and key in own}
 
 
 def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:

@@ -1,0 +1,211 @@
+"""The masked autoencoder around the backbone (Hiera, section 3.1 and appendix A; MAE, arXiv 2111.06377)."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from hiera_mm.errors import UserError
+from hiera_mm.models.hiera import FRAME_STRIDE, UNIT_PIXELS, Block
+from hiera_mm.models.mask_units import Region, units_to_map
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor
+
+Q_POOLS = 2
+"""So the last stage keeps 2 x 2 tokens a mask unit, each of which stands for 16 x 16 pixels."""
+
+TOKENS = 4
+PATCH = UNIT_PIXELS // 2
+FUSED_STAGES = (0, 1, 3)
+"""Their ends are summed; the third has the resolution of the last and is left out."""
+
+
+@MODELS.register_module()
+class MaskedAutoencoder(BaseModel):
+    """Hiera learns to fill in what was masked: whole mask units are left out before the first block, and a small
+    decoder predicts their pixels, normalised patch by patch. Names of parameters are those of Meta's checkpoints.
+
+    Args:
+        backbone: A ``Hiera`` config; ``q_pools`` and ``out_indices`` are set here.
+        input_size: ``(H, W)``, or ``(T, H, W)`` for clips; sides multiples of 32, ``T`` even.
+        mask_ratio: Share of mask units left out: 0.6 for images, 0.9 for clips (tables 11 to 14).
+        decoder_embed_dim, decoder_depth, decoder_num_heads: Of the decoder (table 14).
+        data_preprocessor, init_cfg: As for mmengine's models.
+
+    Raises:
+        UserError: for an ``input_size`` that mask units don't fill or that the backbone does not take, or a ratio that
+            leaves nothing to see or nothing to predict.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        input_size: Sequence[int] = (224, 224),
+        mask_ratio: float = 0.6,
+        decoder_embed_dim: int = 512,
+        decoder_depth: int = 8,
+        decoder_num_heads: int = 16,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(dict(backbone, q_pools=Q_POOLS, out_indices=FUSED_STAGES))
+        self.input_size = tuple(input_size)
+        self.grid = _unit_grid(self.input_size, self.backbone.num_frames)
+        self.kept = int(self.grid.numel() * (1 - mask_ratio))
+        if not 0 < self.kept < self.grid.numel():
+            raise UserError(
+                f"'mask_ratio' {mask_ratio} keeps {self.kept} of {self.grid.numel()} mask units; some must be kept and "
+                f'some masked.'
+            )
+        widths = [len(self.backbone.blocks[end - 1].norm2.weight) for end in accumulate(self.backbone.depths)]
+        clips = self.backbone.num_frames is not None
+        convolution = nn.Conv3d if clips else nn.Conv2d
+        self.multi_scale_fusion_heads = nn.ModuleList()
+        for stage, side in ((0, 4), (1, 2)):
+            kernel = (1, side, side) if clips else (side, side)
+            self.multi_scale_fusion_heads.append(convolution(widths[stage], widths[-1], kernel, stride=kernel))
+        self.encoder_norm = nn.LayerNorm(widths[-1], eps=1e-6)
+
+        self.decoder_embed = nn.Linear(widths[-1], decoder_embed_dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_embed_dim))
+        self.decoder_pos_embed = nn.Parameter(torch.zeros(1, TOKENS * self.grid.numel(), decoder_embed_dim))
+        block = dict(dim=decoder_embed_dim, dim_out=decoder_embed_dim, heads=decoder_num_heads, window_side=None)
+        block.update(pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False)
+        self.decoder_blocks = nn.ModuleList(Block(**block) for _ in range(decoder_depth))
+        self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=1e-6)
+        self.decoder_pred = nn.Linear(decoder_embed_dim, 3 * PATCH**2)
+        self._draw_weights()
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
+        """``mode='loss'``: the loss of images or clips under random masks; otherwise predictions and masks.
+
+        Args:
+            inputs: ``(B, views, 3, H, W)`` or ``(B, views, 3, T, H, W)``, as mmaction2's pipelines give them; a view
+                counts as an input of its own.
+            data_samples: Not used.
+            mode: See above; for predictions see :meth:`reconstruct`, for masks :meth:`random_keep`.
+        """
+        inputs = inputs.flatten(0, 1)
+        keep = self.random_keep(len(inputs), inputs.device)
+        if mode == 'loss':
+            return dict(loss=self.loss(inputs, keep))
+        return self.reconstruct(inputs, keep), keep
+
+    def random_keep(
+        self, count: int, device: torch.device | str = 'cpu', generator: torch.Generator | None = None
+    ) -> Tensor:
+        """A mask for each of ``count`` inputs, ``(count, units)``, True where a unit is kept; as many in each."""
+        order = torch.rand(count, self.grid.numel(), device=device, generator=generator).argsort(dim=1)
+        return order.argsort(dim=1) < self.kept
+
+    def loss(self, pixels: Tensor, keep: Tensor) -> Tensor:
+        """Mean squared error on the masked patches, normalised to mean 0 and deviation 1 each."""
+        errors = (self.reconstruct(pixels, keep) - self.targets(pixels)).square().mean(dim=(2, 3))
+        # A weighted mean, as choosing the masked ones would make shapes depend on the data.
+        masked = (~keep).to(errors.dtype)
+        return (errors * masked).sum() / masked.sum()
+
+    def reconstruct(self, pixels: Tensor, keep: Tensor) -> Tensor:
+        """Predicted patches, normalised, ``(B, units, 4, 3 * 16 * 16)``, of all units; those kept are not learned.
+
+        Args:
+            pixels: Images or clips of ``input_size``.
+            keep: ``(B, units)``, True where a unit is seen; equally many in each.
+        """
+        kept = self._numbers(keep)
+        fused = self._fused(self.backbone.forward_kept(self._zeroed(pixels, keep), kept))
+        seen = self.decoder_embed(self.encoder_norm(fused))
+        everywhere = self.mask_token[:, None].to(seen.dtype).expand(*keep.shape, TOKENS, -1)
+        tokens = everywhere.scatter(1, kept[..., None, None].expand_as(seen), seen)
+        tokens = tokens + self._decoder_positions()
+        for block in self.decoder_blocks:
+            tokens = block(tokens, ())
+        return self.decoder_pred(self.decoder_norm(tokens))
+
+    def targets(self, pixels: Tensor) -> Tensor:
+        """Patches ``(B, units, 4, 3 * 16 * 16)``, each with mean 0 and deviation 1; of clips every second frame.
+
+        Channels come first in an image's patches and last in a clip's, as in the published weights' training.
+        """
+        patches = self.patches(pixels)
+        mean, variance = patches.mean(dim=-1, keepdim=True), patches.var(dim=-1, keepdim=True)
+        return (patches - mean) / (variance + 1e-6).sqrt()
+
+    def patches(self, pixels: Tensor) -> Tensor:
+        """As :meth:`targets`, but the pixels as they are."""
+        clips = pixels.ndim == 5
+        frames = pixels[:, :, ::FRAME_STRIDE].transpose(1, 2).flatten(0, 1) if clips else pixels
+        rows, columns = self.grid[-2:]
+        split = frames.reshape(len(frames), 3, rows, 2, PATCH, columns, 2, PATCH)
+        # Axes: 1 channel, 2 and 5 unit, 3 and 6 token in it, 4 and 7 pixel in that.
+        order = (0, 2, 5, 3, 6, 4, 7, 1) if clips else (0, 2, 5, 3, 6, 1, 4, 7)
+        return split.permute(order).reshape(len(pixels), self.grid.numel(), TOKENS, 3 * PATCH**2)
+
+    def frames(self, patches: Tensor) -> Tensor:
+        """The way back from :meth:`patches`, to ``(B, 3, frames, H, W)``: one of images, every second of clips."""
+        rows, columns = self.grid[-2:]
+        clips = len(self.grid) == 3
+        pixel = (PATCH, PATCH, 3) if clips else (3, PATCH, PATCH)
+        split = patches.reshape(len(patches), -1, rows, columns, 2, 2, *pixel)
+        # Axes: 1 frame, 2 and 3 unit, 4 and 5 token in it, 6 to 8 pixel and channel.
+        order = (0, 8, 1, 2, 4, 6, 3, 5, 7) if clips else (0, 6, 1, 2, 4, 7, 3, 5, 8)
+        return split.permute(order).reshape(len(patches), 3, -1, UNIT_PIXELS * rows, UNIT_PIXELS * columns)
+
+    def _zeroed(self, pixels: Tensor, keep: Tensor) -> Tensor:
+        """The masked units' pixels made 0, so that the overlapping patch embedding tells nothing of them."""
+        seen = keep.reshape(len(keep), 1, *self.grid).to(pixels.dtype)
+        if pixels.ndim == 5:
+            seen = seen.repeat_interleave(FRAME_STRIDE, dim=2)
+        return pixels * seen.repeat_interleave(UNIT_PIXELS, dim=-2).repeat_interleave(UNIT_PIXELS, dim=-1)
+
+    def _numbers(self, keep: Tensor) -> Tensor:
+        """Numbers of the units kept, in reading order, ``(B, kept)``."""
+        return keep.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : self.kept]
+
+    def _fused(self, ends: Sequence[Tensor]) -> Tensor:
+        """The ends of three stages at the last one's resolution, summed, ``(B, kept, 4, C)``."""
+        *finer, last = ends
+        for rows, head in zip(finer, self.multi_scale_fusion_heads, strict=True):
+            # Each unit a map of its own, and a kernel for each of its four tokens.
+            maps = units_to_map(rows.flatten(0, 1)[:, None], [Region(0, 0, 1, 1, 1, 1)])
+            weight = head.weight.squeeze(2) if head.weight.ndim == 5 else head.weight
+            joined = F.conv2d(maps, weight, head.bias, stride=weight.shape[-2:])
+            last = last + joined.flatten(2).transpose(1, 2).reshape(last.shape)
+        return last
+
+    def _decoder_positions(self) -> Tensor:
+        """The table, which is in reading order of all tokens, by units: ``(1, units, 4, C)``."""
+        rows, columns = self.grid[-2:]
+        table = self.decoder_pos_embed.reshape(-1, rows, 2, columns, 2, self.decoder_pos_embed.shape[-1])
+        return table.transpose(2, 3).reshape(1, self.grid.numel(), TOKENS, -1)
+
+    def _draw_weights(self) -> None:
+        """The official start: Xavier, and zero biases; the patch embedding as a linear layer."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.mask_token, std=0.02)
+        nn.init.trunc_normal_(self.decoder_pos_embed, std=0.02)
+        nn.init.xavier_uniform_(self.backbone.patch_embed.proj.weight.data.flatten(1))
+
+
+def _unit_grid(input_size: Sequence[int], num_frames: int | None) -> torch.Size:
+    """Mask units along each axis."""
+    divisors = (UNIT_PIXELS, UNIT_PIXELS) if num_frames is None else (FRAME_STRIDE, UNIT_PIXELS, UNIT_PIXELS)
+    if len(input_size) != len(divisors) or any(n < d or n % d for n, d in zip(input_size, divisors, strict=False)):
+        wanted = '(H, W)' if num_frames is None else '(T, H, W)'
+        raise UserError(
+            f'A masked autoencoder needs input_size = {wanted}, with sides that are multiples of {UNIT_PIXELS} and an '
+            f'even T, but has {tuple(input_size)}.'
+        )
+    return torch.Size(n // d for n, d in zip(input_size, divisors, strict=True))
