@@ -5,8 +5,15 @@ import importlib.util
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
 from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
 from hiera_mm.engine.load_from import FitCheckpointHook, read_nothing_but_data
+from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
 
-__all__ = ['DepthLayerDecayConstructor', 'FitCheckpointHook', 'StopOnInvalidLossHook', 'read_nothing_but_data']
+__all__ = [
+    'DepthLayerDecayConstructor',
+    'FitCheckpointHook',
+    'ReciprocalSquareRootLR',
+    'StopOnInvalidLossHook',
+    'read_nothing_but_data',
+]
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.engine.constant_metric import ConstantAVAMetric  # noqa: F401

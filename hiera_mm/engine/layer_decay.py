@@ -6,6 +6,8 @@ import torch.nn as nn
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
+FACTORS = ('head_decay_mult', 'pos_embed_lr_mult')
+
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
@@ -16,23 +18,33 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
     full rate. Biases, one-dimensional parameters and the names that the backbone's ``no_weight_decay()`` gives
     (if it has one) take no weight decay. The rule is that of BEiT (arXiv 2106.08254), as in MAE fine-tuning.
 
-    ``paramwise_cfg`` takes one key:
+    ``paramwise_cfg`` takes:
         layer_decay_rate (float): Factor from one layer to the next shallower one, over 0 and up to 1.
+        head_decay_mult (float): Factor on the weight decay of all that is not the backbone (arXiv 2106.04560, section
+            3.1, decays the head far more than the rest); 1 if it is not there.
+        pos_embed_lr_mult (float): The position tables' learning rate over ``lr``, instead of the layer rule (Hiera,
+            appendix A.2, at 448 pixels); without it they follow the rule.
 
     Raises:
-        UserError: for another key, a rate out of range, or a model without such a backbone.
+        UserError: for another key, a value out of range, or a model without such a backbone.
     """
 
     def _validate_cfg(self) -> None:
-        if set(self.paramwise_cfg) != {'layer_decay_rate'}:
+        unknown = set(self.paramwise_cfg) - {'layer_decay_rate', *FACTORS}
+        if unknown or 'layer_decay_rate' not in self.paramwise_cfg:
             raise UserError(
-                f'{type(self).__name__} needs paramwise_cfg = dict(layer_decay_rate=...), but has the keys '
-                f'{sorted(self.paramwise_cfg)}.'
+                f'{type(self).__name__} needs paramwise_cfg = dict(layer_decay_rate=...), and beside it takes '
+                f'{" and ".join(FACTORS)}, but has the keys {sorted(self.paramwise_cfg)}.'
             )
         if not 0 < self.paramwise_cfg['layer_decay_rate'] <= 1:
             raise UserError(
                 f"'layer_decay_rate' must be over 0 and at most 1, but is {self.paramwise_cfg['layer_decay_rate']}."
             )
+        for key in FACTORS:
+            if self.paramwise_cfg.get(key, 1.0) < 0:
+                raise UserError(f"'{key}' must not be negative, but is {self.paramwise_cfg[key]}.")
+        if 'head_decay_mult' in self.paramwise_cfg and self.base_wd is None:
+            raise UserError("'head_decay_mult' multiplies the optimizer's weight_decay, which is not set; set it.")
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
         """Append one group of ``params`` for each trained parameter of ``module``, the whole model."""
@@ -44,12 +56,14 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
                 continue
             depth, layers = backbone.get_layer_depth(name, prefix)
             scale = self.paramwise_cfg['layer_decay_rate'] ** (layers - 1 - depth)
-            exempt = name in undecayed or parameter.ndim <= 1
+            if name.startswith(f'{prefix}pos_embed'):
+                scale = self.paramwise_cfg.get('pos_embed_lr_mult', scale)
             group = dict(params=[parameter], param_name=name, lr=self.base_lr * scale)
-            if exempt:
+            if name in undecayed or parameter.ndim <= 1:
                 group['weight_decay'] = 0.0
             elif self.base_wd is not None:
-                group['weight_decay'] = self.base_wd
+                head = not name.startswith(prefix)
+                group['weight_decay'] = self.base_wd * (self.paramwise_cfg.get('head_decay_mult', 1.0) if head else 1.0)
             params.append(group)
 
 

@@ -58,6 +58,17 @@ def test_position_tables_and_vectors_take_no_weight_decay():
     assert {group['weight_decay'] for group in groups.values()} == {0.0, 0.1}
 
 
+def test_the_head_may_have_its_own_weight_decay_and_the_tables_their_own_rate():
+    model = Detector(Hiera(SMALL))
+    plain = groups_of(model, layer_decay_rate=0.5)
+    groups = groups_of(model, layer_decay_rate=0.5, head_decay_mult=30.0, pos_embed_lr_mult=0.5)
+    for name, group in groups.items():
+        lr, decay = (0.5 if name == 'backbone.pos_embed' else plain[name]['lr']), plain[name]['weight_decay']
+        assert group['lr'] == lr
+        assert group['weight_decay'] == pytest.approx(decay if name.startswith('backbone') else 30 * decay)
+    assert groups['head.weight']['weight_decay'] == pytest.approx(3.0) and groups['head.bias']['weight_decay'] == 0
+
+
 def test_frozen_parameters_are_left_out():
     groups = groups_of(Detector(Hiera(SMALL, frozen_stages=1)), layer_decay_rate=0.9)
     assert 'backbone.pos_embed' not in groups and 'backbone.blocks.0.norm1.weight' not in groups
@@ -78,6 +89,12 @@ def test_any_backbone_with_mmpretrains_contract_is_served():
     [
         (nn.Linear(3, 3), dict(layer_decay_rate=0.9), 'finds no backbone in Detector'),
         (Hiera(SMALL), dict(layer_decay=0.9), r'needs paramwise_cfg = dict\(layer_decay_rate=...\)'),
+        (
+            Hiera(SMALL),
+            dict(layer_decay_rate=0.9, pos_embed_lr=0.5),
+            r"has the keys \['layer_decay_rate', 'pos",
+        ),
+        (Hiera(SMALL), dict(layer_decay_rate=0.9, head_decay_mult=-1), "'head_decay_mult' must not be negative"),
         (Hiera(SMALL), dict(layer_decay_rate=1.5), 'must be over 0 and at most 1, but is 1.5'),
     ],
 )
