@@ -10,6 +10,10 @@ class UserError(Exception):
     """A fault in the input, told as one sentence: what is wrong, with which file or key, what to do."""
 
 
+class BrokenFileError(UserError):
+    """A picture or video that is missing, damaged or none, or from which the wanted frames can't be read."""
+
+
 def sentence_of(error: BaseException) -> str:
     """The sentence of a :class:`UserError`, also of one that a data-loading process passed on."""
     # torch re-raises a worker's error with the worker's whole traceback as its text.

@@ -12,7 +12,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--videos', default='100', help='videos of each list or AVA set to decode, or "all" (default: %(default)s)'
+        '--videos',
+        default='100',
+        help='videos of each list or AVA set, or images of each class set, to decode, or "all" (default: %(default)s)',
     )
     add_common_options(parser)
     arguments = parser.parse_args()

@@ -3,4 +3,4 @@
 import importlib.util
 
 if importlib.util.find_spec('mmaction') is not None:
-    from hiera_mm.datasets import ava, transforms, video  # noqa: F401
+    from hiera_mm.datasets import ava, images, transforms, video  # noqa: F401

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hiera_mm.datasets.ava_files import frame_key, read_exclusions, read_proposals, read_rows
-from hiera_mm.datasets.video import SkipBrokenVideos
-from hiera_mm.datasets.video_files import BrokenVideoError
-from hiera_mm.errors import UserError
+from hiera_mm.datasets.skip_broken import SkipBrokenFiles
+from hiera_mm.errors import BrokenFileError, UserError
 
 import numpy as np
 from mmaction.datasets import AVADataset
@@ -20,7 +19,7 @@ ENDINGS = ('.mp4', '.mkv', '.webm', '.avi', '.mov')
 
 
 @DATASETS.register_module()
-class AVAClipDataset(SkipBrokenVideos, AVADataset):
+class AVAClipDataset(SkipBrokenFiles, AVADataset):
     """Annotated seconds of films in AVA's format, as mmaction2's ``AVADataset``, also straight from videos.
 
     Args:
@@ -38,11 +37,11 @@ class AVAClipDataset(SkipBrokenVideos, AVADataset):
         timestamp_start: Second of the film at which frames and videos begin: 900 where AVA's 15 minutes were cut
             out, 0 for whole films.
         fps: Frames a second that a clip is counted in, and that frames were extracted at.
-        max_broken: See :class:`~hiera_mm.datasets.video.SkipBrokenVideos`.
+        max_broken: See :class:`~hiera_mm.datasets.skip_broken.SkipBrokenFiles`.
         test_mode: As for mmaction2's data sets.
 
     Raises:
-        UserError: for files that are not in AVA's formats, and as :class:`SkipBrokenVideos`.
+        UserError: for files that are not in AVA's formats, and as :class:`SkipBrokenFiles`.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class SampleAroundKeyFrame(BaseTransform):
         frame_interval: Steps between them at ``fps``.
 
     Raises:
-        BrokenVideoError: if the video does not reach the timestamp.
+        BrokenFileError: if the video does not reach the timestamp.
     """
 
     def __init__(self, clip_len: int, frame_interval: int) -> None:
@@ -182,7 +181,7 @@ class SampleAroundKeyFrame(BaseTransform):
         rate, count = results['avg_fps'], results['total_frames']
         if not 0 <= seconds <= count / rate:
             place, start = results.get('frame_dir', results.get('filename')), results['timestamp_start']
-            raise BrokenVideoError(
+            raise BrokenFileError(
                 f"The second {results['timestamp']} is not in '{place}', whose {count} frames at {rate:g} a second "
                 f'begin at {start} (timestamp_start) and end at {start + count / rate:.1f}.'
             )

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hiera_mm.datasets.check_ava import METRICS, TYPES, check_ava, check_ava_metric
+from hiera_mm.datasets.check_images import check_images, check_same_classes
+from hiera_mm.datasets.labelled_list import read_video_list
 from hiera_mm.errors import UserError
 
 from mmdet.registry import DATASETS
@@ -13,8 +15,8 @@ from mmengine.config import Config, ConfigDict
 
 
 def check_data(config: Config, loaders: Sequence[str]) -> None:
-    """Look at the COCO-format and AVA-format sets and the video lists of the named data loaders, and at their
-    evaluators' files.
+    """Look at the COCO-format and AVA-format sets, the images and the video lists of the named data loaders, and at
+    their evaluators' files.
 
     Args:
         config: Of the whole run.
@@ -23,13 +25,17 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
 
     Raises:
         UserError: for a folder, annotation file or list that is missing, one that isn't one, classes that the file
-            lacks or lists in another order, heads with another number of classes, and what :func:`check_ava` refuses.
+            lacks or lists in another order, heads or blending with another number of classes, and what
+            :func:`check_ava` and :func:`check_images` refuse.
     """
     if int(os.environ.get('RANK', 0)) > 0:
         return
+    check_blending(config.model)
     for loader in loaders:
         if config.get(loader) is None:
             continue
+        if config[loader].dataset.get('type') == 'ImageDataset':
+            check_images(f'{loader}.dataset', config[loader].dataset, config.model)
         if config[loader].dataset.get('type') in TYPES:
             check_ava(f'{loader}.dataset', config[loader], config.model)
         if config[loader].dataset.get('type') == 'ClipDataset':
@@ -40,6 +46,7 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
             _check_classes(key, dataset, classes, categories)
             _check_heads(config.model, classes)
         _check_evaluators(config, loader.replace('dataloader', 'evaluator'))
+    check_same_classes(config, loaders)
 
 
 def check_video_list(key: str, dataset: ConfigDict, model: ConfigDict) -> list[tuple[str, int]]:
@@ -48,8 +55,6 @@ def check_video_list(key: str, dataset: ConfigDict, model: ConfigDict) -> list[t
     Raises:
         UserError: for a list or folder that is missing, a line that is none, or labels that the head does not have.
     """
-    from hiera_mm.datasets.video import read_video_list
-
     entries = read_video_list(dataset.ann_file)
     folder = Path(dataset.get('data_prefix', {}).get('video', ''))
     if not folder.is_dir():
@@ -144,6 +149,22 @@ def _check_heads(model: ConfigDict, classes: list[str]) -> None:
                     f'The model predicts {head.num_classes} classes (model.roi_head.{part}.num_classes), but the data '
                     f'set has {len(classes)} ({_listed(classes)}); set num_classes={len(classes)} there.'
                 )
+
+
+def check_blending(model: ConfigDict) -> None:
+    """Refuse mixup or cutmix for another number of classes than the head's.
+
+    Raises:
+        UserError: naming the key to set.
+    """
+    classes = model.get('cls_head', {}).get('num_classes')
+    blending = model.get('data_preprocessor', {}).get('blending') or {}
+    for number, augment in enumerate(blending.get('augments', ())):
+        if augment.get('num_classes', classes) != classes:
+            raise UserError(
+                f'{augment.type} makes labels of {augment.num_classes} classes, but the model predicts {classes}; set '
+                f'model.data_preprocessor.blending.augments.{number}.num_classes={classes}.'
+            )
 
 
 def _check_evaluators(config: Config, key: str) -> None:

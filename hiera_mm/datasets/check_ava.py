@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hiera_mm.datasets.ava_files import Row, frame_key, read_action_list, read_exclusions, read_proposals, read_rows
-from hiera_mm.errors import UserError, examples
+from hiera_mm.errors import BrokenFileError, UserError, examples
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -207,7 +207,6 @@ def _doubtful_proposals(
 def _faults_of_videos(key: str, dataset: ConfigDict, rows: list[Row], count: int | None) -> Iterator[str]:
     from hiera_mm.datasets.ava import locate_videos
     from hiera_mm.datasets.video import OpenVideo
-    from hiera_mm.datasets.video_files import BrokenVideoError
 
     seconds = {}
     for row in rows:
@@ -223,7 +222,7 @@ def _faults_of_videos(key: str, dataset: ConfigDict, rows: list[Row], count: int
             yield from _faults_of_seconds(key, dataset, name, reader, sorted(seconds[name]))
             if abs(reader.rate / fps - 1) > 0.01:
                 other_rates[name] = reader.rate
-        except BrokenVideoError as error:
+        except BrokenFileError as error:
             yield f'{key}: {error}'
     if other_rates:
         shown = examples([f'{name} with {rate:g}' for name, rate in other_rates.items()])

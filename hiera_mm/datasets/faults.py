@@ -4,35 +4,42 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from hiera_mm.datasets.check import check_data, check_video_list, coco_datasets
+from hiera_mm.datasets.check import check_blending, check_data, check_video_list, coco_datasets
 from hiera_mm.datasets.check_ava import TYPES, inspect_ava, sample
-from hiera_mm.errors import UserError, examples
+from hiera_mm.datasets.check_images import check_same_classes, inspect_images
+from hiera_mm.errors import BrokenFileError, UserError, examples
 
 from mmengine.config import Config, ConfigDict
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def inspect_data(config: Config, videos: int | None) -> Iterator[str]:
+def inspect_data(config: Config, count: int | None) -> Iterator[str]:
     """Look at all that the config's lists and annotation files name.
 
     Args:
         config: Of the whole run.
-        videos: How many videos of each list to decode, chosen at random; None for all.
+        count: How many videos of each list, or images of each set with a class for each, to decode, chosen at random;
+            None for all.
 
     Yields:
         One sentence a fault, and after ``Note:`` what is allowed but worth knowing.
     """
     seen = set()
+    for check in (lambda: check_blending(config.model), lambda: check_same_classes(config, LOADERS)):
+        try:
+            check()
+        except UserError as error:
+            yield str(error)
     for loader in LOADERS:
         if config.get(loader) is None:
             continue
         dataset = config[loader].dataset
-        inspect = {'ClipDataset': _video_faults} | dict.fromkeys(TYPES, inspect_ava)
+        inspect = {'ClipDataset': _video_faults, 'ImageDataset': inspect_images} | dict.fromkeys(TYPES, inspect_ava)
         if dataset.get('type') in inspect:
-            place = (dataset.ann_file, str(dataset.get('data_prefix')))
+            place = (dataset.get('data_root'), dataset.get('ann_file'), str(dataset.get('data_prefix')))
             if place not in seen:
-                yield from inspect[dataset.type](f'{loader}.dataset', config[loader], config.model, videos)
+                yield from inspect[dataset.type](f'{loader}.dataset', config[loader], config.model, count)
             seen.add(place)
             continue
         try:
@@ -48,7 +55,7 @@ def inspect_data(config: Config, videos: int | None) -> Iterator[str]:
 
 
 def _video_faults(key: str, loader: ConfigDict, model: ConfigDict, count: int | None) -> Iterator[str]:
-    from hiera_mm.datasets.video_files import BrokenVideoError, open_video
+    from hiera_mm.datasets.video_files import open_video
 
     dataset = loader.dataset
     try:
@@ -70,7 +77,7 @@ def _video_faults(key: str, loader: ConfigDict, model: ConfigDict, count: int | 
                 yield f"{key}: '{folder / name}' has {len(reader)} frames, fewer than the {frames_needed} of a clip."
             else:
                 reader.frames([0, len(reader) // 2, len(reader) - 1])
-        except BrokenVideoError as error:
+        except BrokenFileError as error:
             yield f'{key}: {error}'
 
 

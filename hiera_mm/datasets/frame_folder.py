@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hiera_mm.datasets.video_files import BrokenVideoError
+from hiera_mm.errors import BrokenFileError
 
 import cv2
 import numpy as np
@@ -21,16 +21,16 @@ class FrameFolder:
         rate: Frames a second they were extracted at.
 
     Raises:
-        BrokenVideoError: if there is no such folder, or no picture in it.
+        BrokenFileError: if there is no such folder, or no picture in it.
     """
 
     def __init__(self, path: str | Path, filename_tmpl: str, start_index: int, rate: float) -> None:
         self.path, self.filename_tmpl, self.start_index, self.rate = Path(path), filename_tmpl, start_index, rate
         if not self.path.is_dir():
-            raise BrokenVideoError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
+            raise BrokenFileError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
         self.length = _count(str(path), os.path.splitext(filename_tmpl)[1], self.path.stat().st_mtime_ns)
         if self.length == 0:
-            raise BrokenVideoError(
+            raise BrokenFileError(
                 f"The folder '{path}' holds no frames named as filename_tmpl='{filename_tmpl}'; extract them or "
                 f'correct filename_tmpl.'
             )
@@ -50,13 +50,13 @@ class FrameFolder:
     def _read(self, index: int) -> np.ndarray:
         path = self.file(index)
         if not path.is_file():
-            raise BrokenVideoError(
+            raise BrokenFileError(
                 f"The frame '{path}' is missing, though the folder holds {self.length} frames; extract them again, or "
                 f'correct start_index ({self.start_index}) or filename_tmpl.'
             )
         picture = cv2.imread(str(path))
         if picture is None:
-            raise BrokenVideoError(f"The frame '{path}' can't be decoded; extract it again.")
+            raise BrokenFileError(f"The frame '{path}' can't be decoded; extract it again.")
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 

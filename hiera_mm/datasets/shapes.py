@@ -84,7 +84,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
 def _draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
     """One picture ``(H, W, 3)`` in BGR and its annotations, without ids."""
     height, width = random.integers(96, 129, size=2)
-    picture = _background(random, height, width)
+    picture = draw_background(random, height, width)
     if random.random() < EMPTY_SHARE:
         return picture, []
     annotations = []
@@ -98,7 +98,7 @@ def _draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
     return picture, annotations
 
 
-def _background(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+def draw_background(random: np.random.Generator, height: int, width: int) -> np.ndarray:
     coarse = random.integers(0, 256, size=(3, 3, 3)).astype(np.float32)
     gradient = cv2.resize(coarse, (int(width), int(height)), interpolation=cv2.INTER_CUBIC)
     noise = random.normal(0, 12, size=gradient.shape)
@@ -107,18 +107,23 @@ def _background(random: np.random.Generator, height: int, width: int) -> np.ndar
 
 def _place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
     """Draw one more shape where it leaves the earlier ones recognisable, if ten tries find such a place."""
-    height, width = picture.shape[:2]
     for _ in range(10):
         category = int(random.integers(len(CLASSES)))
-        radius = random.uniform(12, 30)
-        margin = radius / 2
-        centre = random.uniform([margin, margin], [width - margin, height - margin])
-        mask = _shape_mask(random, (height, width), category, centre, radius)
+        mask = draw_mask(random, picture.shape[:2], category)
         left = [(kind, visible & ~mask) for kind, visible in shapes]
         if all(_recognisable(now, was) for (_, now), (_, was) in zip(left, shapes, strict=True)):
-            picture[mask] = _colour(random, picture, mask)
+            picture[mask] = draw_colour(random, picture, mask)
             shapes[:] = [*left, (category, mask)]
             return
+
+
+def draw_mask(random: np.random.Generator, size: tuple[int, int], category: int) -> np.ndarray:
+    """Where a shape of random size, place and tilt is, ``(H, W)``, its middle well inside."""
+    height, width = size
+    radius = random.uniform(12, 30)
+    margin = radius / 2
+    centre = random.uniform([margin, margin], [width - margin, height - margin])
+    return _shape_mask(random, size, category, centre, radius)
 
 
 def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre: np.ndarray, radius: float):
@@ -138,7 +143,7 @@ def _recognisable(visible: np.ndarray, before: np.ndarray) -> bool:
     return len(outlines) > 0 and (nesting[0, :, 3] < 0).all()
 
 
-def _colour(random: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def draw_colour(random: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A random colour that stands out from what it covers."""
     below = picture[mask].mean(axis=0)
     while True:
@@ -159,7 +164,7 @@ def _draw_crowd(random: np.random.Generator, picture: np.ndarray) -> dict:
     region = np.zeros((height, width), bool)
     for offset in random.uniform(-16, 16, size=(8, 2)):
         mask = _shape_mask(random, (height, width), category, middle + offset, radius=4)
-        picture[mask] = _colour(random, picture, mask)
+        picture[mask] = draw_colour(random, picture, mask)
         region |= mask
     counts = coco_mask.encode(np.asfortranarray(region.astype(np.uint8)))
     return _annotation(category, region, dict(size=[int(height), int(width)], counts=counts['counts'].decode()))

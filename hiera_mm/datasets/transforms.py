@@ -116,7 +116,7 @@ class ClipRandAugment(BaseTransform):
             if np.random.random() < self.prob:
                 value = self._strength(OPERATIONS[name])
                 frames = [OPERATIONS[name].apply(frame, value) for frame in frames]
-        return dict(results, imgs=[np.asarray(frame) for frame in frames])
+        return dict(results, imgs=[np.array(frame) for frame in frames])
 
     def _strength(self, operation: Operation) -> float:
         magnitude = np.clip(np.random.normal(self.magnitude, self.magnitude_std), 0, MAX_MAGNITUDE)

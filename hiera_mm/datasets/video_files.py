@@ -5,25 +5,21 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from hiera_mm.errors import UserError
+from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.whole_files import written_whole
 
 import numpy as np
-
-
-class BrokenVideoError(UserError):
-    """A file that is no video, or from which the wanted frames can't be read."""
 
 
 def open_video(path: str | Path) -> 'DecordReader | AvReader':
     """A reader with a length, a ``rate`` in frames a second, and ``frames(indices)`` as RGB ``(H, W, 3)`` arrays.
 
     Raises:
-        BrokenVideoError: if there is no video at ``path``.
+        BrokenFileError: if there is no video at ``path``.
         UserError: if neither decord nor PyAV is installed.
     """
     if not Path(path).is_file():
-        raise BrokenVideoError(f"The video '{path}' does not exist; correct the path, data_prefix or the list.")
+        raise BrokenFileError(f"The video '{path}' does not exist; correct the path, data_prefix or the list.")
     for package, reader in dict(decord=DecordReader, av=AvReader).items():
         if importlib.util.find_spec(package) is not None:
             return reader(str(path))
@@ -121,8 +117,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], rate: float) -> 
         container.mux(stream.encode())
 
 
-def _broken(path: str, reason: object) -> BrokenVideoError:
+def _broken(path: str, reason: object) -> BrokenFileError:
     first_line = (str(reason).strip() or type(reason).__name__).splitlines()[-1]
-    return BrokenVideoError(
+    return BrokenFileError(
         f"The video '{path}' is damaged, cut off or no video ({first_line}); take it out or mend it."
     )

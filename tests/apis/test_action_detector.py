@@ -6,8 +6,8 @@ from hiera_mm.apis import ActionDetector
 from hiera_mm.apis.film import Label, write_annotated
 from hiera_mm.datasets.acting_shapes import KEY_SECONDS, make_acting_shapes
 from hiera_mm.datasets.ava_files import read_rows
-from hiera_mm.datasets.video_files import BrokenVideoError, open_video, write_video
-from hiera_mm.errors import UserError
+from hiera_mm.datasets.video_files import open_video, write_video
+from hiera_mm.errors import BrokenFileError, UserError
 
 import numpy as np
 import pytest
@@ -200,7 +200,7 @@ def test_a_step_that_is_none_is_a_fault(finder, films, step):
 
 def test_a_broken_video_is_named(detector, tmp_path):
     (tmp_path / 'film.mp4').write_bytes(b'no video')
-    with pytest.raises(BrokenVideoError, match="film.mp4' is damaged, cut off or no video"):
+    with pytest.raises(BrokenFileError, match="film.mp4' is damaged, cut off or no video"):
         detector(tmp_path / 'film.mp4', boxes={0: [[1, 1, 5, 5]]})
 
 

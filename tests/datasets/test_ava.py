@@ -3,8 +3,8 @@
 import pickle
 
 from hiera_mm.datasets.ava import AVAClipDataset, AVAKineticsClipDataset
-from hiera_mm.datasets.video_files import BrokenVideoError, open_video, write_video
-from hiera_mm.errors import UserError
+from hiera_mm.datasets.video_files import open_video, write_video
+from hiera_mm.errors import BrokenFileError, UserError
 
 import av
 import cv2
@@ -108,9 +108,9 @@ def test_seconds_without_frames_are_named_and_skipped_in_training_but_not_in_tes
     numbered_film(tmp_path / 'film.mp4', 60, 30)
     settings = dict(data_prefix=dict(video=str(tmp_path)), max_broken=0.9)
     said = f"The second 903 is not in '{tmp_path}/film.mp4', whose 60 frames at 30 a second begin at 900"
-    with pytest.raises(BrokenVideoError, match=said):
+    with pytest.raises(BrokenFileError, match=said):
         dataset(tmp_path, [903], test_mode=True, **settings)[0]
-    with pytest.raises(BrokenVideoError, match='The second 899 is not in'):
+    with pytest.raises(BrokenFileError, match='The second 899 is not in'):
         dataset(tmp_path, [899], test_mode=True, **settings)[0]
     training = dataset(tmp_path, [901, 903], **settings)
     assert training[1]['timestamp'] == 901
@@ -133,7 +133,7 @@ def test_faults_of_frame_folders_are_named(tmp_path, spoil, said):
     spoil(tmp_path / 'film')
     pipeline = [OPEN[0], dict(type='SampleAroundKeyFrame', clip_len=30, frame_interval=1), OPEN[2]]
     data = dataset(tmp_path, [900], data_prefix=dict(img=str(tmp_path)), test_mode=True, pipeline=pipeline)
-    with pytest.raises(BrokenVideoError, match=said):
+    with pytest.raises(BrokenFileError, match=said):
         data[0]
 
 

@@ -2,10 +2,11 @@
 
 import shutil
 
+from hiera_mm.datasets.labelled_list import read_video_list
 from hiera_mm.datasets.moving_shapes import MOTIONS, make_motion_shapes
-from hiera_mm.datasets.video import ClipDataset, read_video_list
-from hiera_mm.datasets.video_files import AvReader, BrokenVideoError, DecordReader, open_video
-from hiera_mm.errors import UserError
+from hiera_mm.datasets.video import ClipDataset
+from hiera_mm.datasets.video_files import AvReader, DecordReader, open_video
+from hiera_mm.errors import BrokenFileError, UserError
 
 import av
 import numpy as np
@@ -86,7 +87,7 @@ def test_frames_are_the_ones_asked_for_in_any_order(tmp_path, reader, options):
 @pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'sound'])
 def test_a_file_that_is_no_video_is_named(broken, reader, name):
     with pytest.raises(
-        BrokenVideoError, match=f"{name}.mp4' is damaged, cut off or no video .*; take it out or mend it"
+        BrokenFileError, match=f"{name}.mp4' is damaged, cut off or no video .*; take it out or mend it"
     ):
         video = reader(str(broken / f'{name}.mp4'))
         video.frames(range(len(video)))
@@ -100,7 +101,7 @@ def test_a_video_cut_off_after_its_index_is_named_when_its_frames_are_read(tmp_p
     write_frames(tmp_path / 'whole.mp4', greys, dict(g='5'), dict(movflags='faststart'))
     whole = (tmp_path / 'whole.mp4').read_bytes()
     (tmp_path / 'cut.mp4').write_bytes(whole[: int(len(whole) * 0.6)])
-    with pytest.raises(BrokenVideoError, match="cut.mp4' is damaged, cut off or no video"):
+    with pytest.raises(BrokenFileError, match="cut.mp4' is damaged, cut off or no video"):
         video = reader(str(tmp_path / 'cut.mp4'))
         video.frames(range(40))
 
@@ -151,7 +152,7 @@ def test_clips_equal_those_of_mmaction2s_own_decoding(videos):
 def test_in_training_a_broken_video_is_counted_named_and_replaced(videos, broken, name, monkeypatch):
     shutil.copy(videos / 'train/00001.mp4', broken / 'good.mp4')
     said = []
-    monkeypatch.setattr('hiera_mm.datasets.video.print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr('hiera_mm.datasets.skip_broken.print_log', lambda text, **_: said.append(text))
     dataset = clips(write_list(broken / 'list.txt', [f'{name}.mp4', 'good.mp4']), broken, max_broken=1.0)
     assert dataset[0]['data_samples'].gt_label.item() == 1
     assert said and 'Skipped, 1 of 1 so far: ' in said[0] and f"{name}.mp4'" in said[0]
@@ -160,7 +161,7 @@ def test_in_training_a_broken_video_is_counted_named_and_replaced(videos, broken
 @pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'short', 'absent'])
 def test_in_testing_a_broken_video_is_an_error_that_names_it(broken, name):
     dataset = clips(write_list(broken / 'list.txt', [f'{name}.mp4']), broken, test_mode=True)
-    with pytest.raises(BrokenVideoError, match=f"{name}.mp4'"):
+    with pytest.raises(BrokenFileError, match=f"{name}.mp4'"):
         dataset[0]
 
 

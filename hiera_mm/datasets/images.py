@@ -1,0 +1,125 @@
+"""Labelled and unlabelled images for mmaction2's recognisers, which take them as clips of one frame."""
+
+from collections.abc import Callable
+
+from hiera_mm.datasets.image_lists import read_images
+from hiera_mm.datasets.skip_broken import SkipBrokenFiles
+from hiera_mm.errors import BrokenFileError, UserError
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, TRANSFORMS
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
+
+
+@DATASETS.register_module()
+class ImageDataset(SkipBrokenFiles, BaseDataset):
+    """Images with one label each, or with none.
+
+    Args:
+        pipeline: Begins with :class:`ReadImage`.
+        data_root: Folder of all; ``ann_file`` and ``data_prefix`` are inside it.
+        ann_file: See :func:`~hiera_mm.datasets.image_lists.read_images`; empty for one folder a class.
+        data_prefix: ``dict(img=FOLDER)``.
+        with_label: False for masked autoencoding.
+        max_broken: See :class:`~hiera_mm.datasets.skip_broken.SkipBrokenFiles`.
+        test_mode, lazy_init: As for mmengine's data sets.
+
+    Raises:
+        UserError: as :func:`~hiera_mm.datasets.image_lists.read_images` and ``SkipBrokenFiles``.
+    """
+
+    files = 'images'
+
+    def __init__(
+        self,
+        pipeline: list[dict | Callable],
+        data_root: str = '',
+        ann_file: str = '',
+        data_prefix: dict | None = None,
+        with_label: bool = True,
+        max_broken: float = 0.05,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        self.with_label = with_label
+        super().__init__(
+            pipeline=pipeline,
+            data_root=data_root,
+            ann_file=ann_file,
+            data_prefix=data_prefix or dict(img=''),
+            max_broken=max_broken,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    @property
+    def source(self) -> str:
+        return self.ann_file or self.data_prefix['img']
+
+    def load_data_list(self) -> list[dict]:
+        """``[dict(img_path=..., label=...)]``, without labels where there are none."""
+        found = read_images(self.data_prefix['img'], self.ann_file, self.with_label)
+        if found.classes is not None:
+            self._metainfo['classes'] = found.classes
+        return [
+            dict(img_path=path) if label is None else dict(img_path=path, label=label) for path, label in found.entries
+        ]
+
+
+@TRANSFORMS.register_module()
+class ReadImage(BaseTransform):
+    """Read ``img_path`` as RGB; adds ``imgs``, one frame, and what mmaction2's transforms ask of a clip.
+
+    Raises:
+        BrokenFileError: for a file that is missing, cut off or no image.
+    """
+
+    def transform(self, results: dict) -> dict:
+        path = results['img_path']
+        try:
+            with Image.open(path) as image:
+                frame = np.array(image.convert('RGB'))
+        except FileNotFoundError as error:
+            raise BrokenFileError(f"The image '{path}' does not exist; correct data_prefix or ann_file.") from error
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BrokenFileError(
+                f"The image '{path}' is damaged, cut off or no image; replace it or take it out."
+            ) from error
+        shape = frame.shape[:2]
+        return dict(
+            results,
+            **dict(imgs=[frame], img_shape=shape, original_shape=shape, modality='RGB', num_clips=1, clip_len=1),
+        )
+
+
+@TRANSFORMS.register_module()
+class TorchvisionTransform(BaseTransform):
+    """A transform of ``torchvision.transforms.v2`` on the one frame of ``imgs``.
+
+    It gets a Pillow image, so that ``Resize`` and ``RandomResizedCrop`` smooth before they shrink, as in the official
+    preparation of images.
+
+    Args:
+        name: Of the class, such as ``'RandomResizedCrop'``.
+        arguments: Of the class; ``interpolation`` by its name, such as ``'bicubic'``.
+
+    Raises:
+        UserError: for a name or an argument that torchvision does not have.
+    """
+
+    def __init__(self, name: str, **arguments: object) -> None:
+        try:
+            if 'interpolation' in arguments:
+                arguments['interpolation'] = InterpolationMode(arguments['interpolation'])
+            self.apply = getattr(v2, name)(**arguments)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The pipeline's TorchvisionTransform does not fit torchvision.transforms.v2: {error}."
+            ) from error
+
+    def transform(self, results: dict) -> dict:
+        frames = [np.array(self.apply(Image.fromarray(frame))) for frame in results['imgs']]
+        return dict(results, imgs=frames, img_shape=frames[0].shape[:2])

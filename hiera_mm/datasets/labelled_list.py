@@ -1,0 +1,39 @@
+"""Lists of files in mmaction2's and mmpretrain's format, ``path label`` a line."""
+
+from pathlib import Path
+
+from hiera_mm.errors import UserError
+
+
+def read_video_list(path: str | Path) -> list[tuple[str, int]]:
+    """Names and labels of a list of videos, see :func:`read_labelled_list`."""
+    return read_labelled_list(path, 'video', remedy='make one with tools/make_video_list.py')
+
+
+def read_labelled_list(path: str | Path, what: str, remedy: str) -> list[tuple[str, int]]:
+    """Names, which may hold blanks, and labels.
+
+    Args:
+        path: The list.
+        what: It lists, in the singular, for messages.
+        remedy: What to do if there is no list.
+
+    Raises:
+        UserError: for a missing or empty file, or a line without a whole number at its end.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"The {what} list '{path}' does not exist; {remedy}, or correct ann_file.")
+    entries = []
+    for number, line in enumerate(Path(path).read_text(encoding='utf-8').splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().rpartition(' ')
+        if not name or not label.isdigit():
+            raise UserError(
+                f"Line {number} of the {what} list '{path}' is '{line.strip()}'; each line must be a path, a space and "
+                f'the number of a class.'
+            )
+        entries.append((name, int(label)))
+    if not entries:
+        raise UserError(f"The {what} list '{path}' is empty; {remedy}.")
+    return entries

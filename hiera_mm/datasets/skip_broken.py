@@ -1,0 +1,54 @@
+"""What data sets do about files that can't be read."""
+
+from hiera_mm.errors import BrokenFileError, UserError
+
+from mmengine.logging import print_log
+
+TRIED_BEFORE_STOPPING = 20
+"""Files that a process tries before it may say that too many are broken."""
+
+
+class SkipBrokenFiles:
+    """For data sets of videos or images: in training, one that can't be read is named and counted in the log, and
+    another one taken in its place; in testing it is an error.
+
+    Args:
+        max_broken: Share of the files tried that may be broken before training stops.
+
+    Raises:
+        UserError: while training, for too many broken files.
+        BrokenFileError: in test mode, for the first broken file.
+    """
+
+    files = 'videos'
+
+    def __init__(self, *args, max_broken: float, **kwargs) -> None:
+        self.max_broken = max_broken
+        self.tried, self.broken = 0, 0
+        super().__init__(*args, **kwargs)
+
+    def prepare_data(self, index: int) -> dict | list[dict] | None:
+        """One sample, or with repeats a list of as many; None to have another file taken."""
+        self.tried += 1
+        try:
+            return self._samples(index)
+        except BrokenFileError as error:
+            if self.test_mode:
+                raise
+            self.broken += 1
+            print_log(f'Skipped, {self.broken} of {self.tried} so far: {error}', logger='current', level=30)
+            if self.tried >= TRIED_BEFORE_STOPPING and self.broken > self.max_broken * self.tried:
+                raise UserError(
+                    f"{self.broken} of the {self.tried} {self.files} tried from '{self.source}' can't be read, more "
+                    f'than max_broken={self.max_broken} allows (tools/check_dataset.py names them all); the last: '
+                    f'{error}'
+                ) from error
+            return None
+
+    @property
+    def source(self) -> str:
+        """The list or folder that names the files."""
+        return self.ann_file
+
+    def _samples(self, index: int) -> dict | list[dict]:
+        return super().prepare_data(index)
