@@ -24,7 +24,10 @@ def read(name):
 
 def test_the_configs_of_the_tables_are_there():
     expected = {f'{data}_hiera_{size}.py' for data in ('k400', 'k600', 'k700') for size in ('b', 'bp', 'l', 'h')}
-    expected |= {f'ssv2_hiera_{size}.py' for size in ('b', 'bp', 'l', 'l_32f')} | {'k400_hiera_t_shapes.py'}
+    expected |= {f'ssv2_hiera_{size}.py' for size in ('b', 'bp', 'l', 'l_32f')} | {
+        'k400_hiera_t_shapes.py',
+        'k400_hiera_t_shapes_mae.py',
+    }
     assert set(RECOGNISERS) == expected
 
 

@@ -3,8 +3,8 @@
 import json
 import shutil
 
+from hiera_mm.datasets.labelled_list import read_video_list
 from hiera_mm.datasets.moving_shapes import make_motion_shapes
-from hiera_mm.datasets.video import read_video_list
 
 import pytest
 

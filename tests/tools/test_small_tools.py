@@ -35,6 +35,16 @@ def test_get_flops_prints_the_parts_and_their_sum(run_tool, config, backbone):
     assert table['total'] == pytest.approx(sums, abs=0.3)
 
 
+def test_get_flops_tells_the_encoder_of_an_autoencoder_from_its_decoder(run_tool):
+    code, printed = run_tool('get_flops.py', ROOT / 'configs' / 'mae_hiera_b.py')
+    assert code == 0, printed
+    for part, millions in dict(encoder='50.75', decoder='27.88', total='78.64').items():
+        (row,) = (line for line in printed.splitlines() if line.startswith(f'│ {part}'))
+        assert millions in row
+    code, printed = run_tool('get_flops.py', ROOT / 'configs' / 'mae_hiera_b.py', '--shape', 448, 448)
+    assert code == 1 and 'set model.input_size instead of --shape' in printed
+
+
 def test_plot_log_draws_the_curve_and_tells_the_ap(run_tool, tmp_path):
     for run, steps in (('20260101_000000', (10, 20)), ('20260101_000100', (20, 30))):
         folder = tmp_path / run / 'vis_data'
@@ -73,7 +83,17 @@ def test_benchmark_times_contestants_in_turns_and_leaves_out_what_is_missing(run
     assert all(float(low) <= float(row[0]) <= float(high) for row in rows.values() for low, high in [row[1].split('-')])
 
 
-@pytest.mark.parametrize('name', ['hiera_mm:xl', 'swin:b', 'sam2:b', 'hiera-transformer:b:8/4/14/7'])
+def test_benchmark_computes_only_the_mask_units_that_are_kept(run_tool):
+    code, printed = run_tool('benchmark.py', 'masked:t:0', 'masked:t:0.75', '--size', 256, '--repeats', 1)
+    assert code == 0, printed
+    macs = {line.split()[0]: float(line.split()[5]) for line in printed.splitlines()[2:]}
+    assert macs['masked:t:0.75'] < 0.4 * macs['masked:t:0']
+
+
+FAULTS = ('masked:t:most', 'masked:t:1.5', 'hiera_mm:t:8-4', 'hiera_mm:t:8/4/14/7:0.6')
+
+
+@pytest.mark.parametrize('name', ['hiera_mm:xl', 'swin:b', 'sam2:b', 'hiera-transformer:b:8/4/14/7', *FAULTS])
 def test_benchmark_explains_a_contestant_that_does_not_exist(run_tool, name):
     code, printed = run_tool('benchmark.py', name, '--size', '64')
     assert code == 1 and printed.startswith('Error: ') and 'Traceback' not in printed

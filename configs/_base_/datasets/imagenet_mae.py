@@ -1,0 +1,16 @@
+# ImageNet-1K without labels: all images below data/imagenet/train. Paper, table 14: crops of 20 to 100 % of the area,
+# flip. Read in the first author's training code: bicubic.
+_base_ = './imagenet.py'
+
+train_pipeline = [
+    dict(type='ReadImage'),
+    dict(type='TorchvisionTransform', name='RandomResizedCrop', size=224, scale=(0.2, 1.0), interpolation='bicubic'),
+    dict(type='Flip', flip_ratio=0.5),
+    dict(type='FormatShape', input_format='NCHW'),
+    dict(type='PackActionInputs'),
+]
+# What tools/visualize_mae.py shows.
+test_pipeline = _base_.test_pipeline
+# 64 images a process: 64 processes make a batch of 4096.
+train_dataloader = dict(dataset=dict(with_label=False, pipeline=train_pipeline))
+val_dataloader = test_dataloader = val_evaluator = test_evaluator = None

@@ -1,0 +1,16 @@
+# Kinetics-400 videos, their labels unused. Paper, table 11: repeated sampling 4, crops of 50 to 100 % of the area,
+# flip. Read in PySlowFast: aspects of 3/4 to 4/3, no other augmentation.
+_base_ = './kinetics400.py'
+
+train_pipeline = [
+    *_base_.train_pipeline[:3],
+    dict(type='RandomResizedCrop', area_range=(0.5, 1.0), aspect_ratio_range=(3 / 4, 4 / 3)),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='Flip', flip_ratio=0.5),
+    *_base_.train_pipeline[-2:],
+]
+# What tools/visualize_mae.py shows.
+test_pipeline = _base_.val_pipeline
+# 8 videos of 4 clips a process: 64 processes make a batch of 512 videos.
+train_dataloader = dict(dataset=dict(num_repeats=4, pipeline=train_pipeline))
+val_dataloader = test_dataloader = val_evaluator = test_evaluator = None

@@ -1,0 +1,23 @@
+# Hiera on images of 224 x 224 with a linear classifier on the mean token (paper, section 3), as a recogniser of clips
+# of one frame. Label smoothing, mixup and cutmix: table 14. Read in the first author's training code: one of mixup and
+# cutmix for every batch, by even odds; ImageNet's mean and deviation. Head: logits, so that average_clips takes the
+# one softmax.
+num_classes = 1000
+model = dict(
+    type='Recognizer2D',
+    backbone=dict(type='Hiera', out_indices=(3,)),
+    cls_head=dict(type='HieraHead', num_classes=num_classes, label_smooth_eps=0.1, average_clips='prob'),
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        format_shape='NCHW',
+        blending=dict(
+            type='RandomBatchAugment',
+            augments=[
+                dict(type='MixupBlending', alpha=0.8, num_classes=num_classes),
+                dict(type='CutmixBlending', alpha=1.0, num_classes=num_classes),
+            ],
+        ),
+    ),
+)

@@ -1,0 +1,15 @@
+# The masked autoencoder on images of 224 x 224 (paper, section 3.1 and table 14): 60 % of the mask units left out, a
+# decoder of 8 blocks, 16 heads. Read in the official code: its width of 512, pooling before the last stage left out,
+# three stages fused, ImageNet's mean and deviation of pixels.
+model = dict(
+    type='MaskedAutoencoder',
+    backbone=dict(type='Hiera'),
+    input_size=(224, 224),
+    mask_ratio=0.6,
+    decoder_embed_dim=512,
+    decoder_depth=8,
+    decoder_num_heads=16,
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], format_shape='NCHW'
+    ),
+)

@@ -1,0 +1,33 @@
+# Masked autoencoding on ImageNet-1K (paper, table 14): AdamW at 8e-4, betas 0.9 and 0.95, weight decay 0.05, cosine, 40
+# epochs of warm-up, batch 4096, 1600 epochs (the paper also has 400). Read in the first author's training code: the
+# cosine ends at 0. Ours: tokens and tables take no weight decay; PySlowFast's norms and biases neither.
+_base_ = '../default_runtime_video.py'
+
+global_batch = 4096
+epochs, warm_up = 1600, 40
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.95), weight_decay=0.05),
+    paramwise_cfg=dict(
+        flat_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        norm_decay_mult=0.0,
+        custom_keys={'pos_embed': dict(decay_mult=0.0), 'mask_token': dict(decay_mult=0.0)},
+    ),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=True, begin=0, end=warm_up, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=epochs - warm_up,
+        eta_min_ratio=0.0,
+        by_epoch=True,
+        begin=warm_up,
+        end=epochs,
+        convert_to_iter_based=True,
+    ),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=global_batch)
+default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=3, save_best=None), logger=dict(interval=100))

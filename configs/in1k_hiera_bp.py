@@ -1,0 +1,13 @@
+# Hiera-B+ on ImageNet-1K, 100 epochs at batch 1024, from its MAE pre-training of 1600 epochs.
+# Values: paper, table 14. Reported in the paper (table 8): 85.2 top-1.
+# Weights: Meta's, CC BY-NC 4.0 (no commercial use).
+_base_ = [
+    './_base_/models/hiera_in1k.py',
+    './_base_/datasets/imagenet.py',
+    './_base_/schedules/imagenet_100e.py',
+]
+
+model = dict(
+    backbone=dict(arch='bp', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_bp.mae_in1k')),
+    cls_head=dict(in_channels=896),
+)

@@ -1,0 +1,44 @@
+# Masked autoencoding of a small Hiera on generated clips of moving shapes, on a laptop's CPU;
+# k400_hiera_t_shapes_mae.py starts from it. All values are ours. Against mae_hiera_b_k400.py only what makes it quick
+# differs: the narrow model and the 64 pixels of k400_hiera_t_shapes.py, consecutive frames, fewer masked units since a
+# clip has but 32, a small decoder and a short schedule at a higher rate.
+_base_ = './mae_hiera_b_k400.py'
+
+data_root = 'data/motion/'
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)), drop_path_rate=0.0, pos_embed_size=16
+    ),
+    input_size=(16, 64, 64),
+    mask_ratio=0.75,
+    decoder_embed_dim=128,
+    decoder_depth=2,
+    decoder_num_heads=4,
+)
+
+train_pipeline = [
+    dict(type='OpenVideo', min_frames=16),
+    dict(type='SampleFrames', clip_len=16, frame_interval=1, num_clips=1),
+    dict(type='ReadFrames'),
+    dict(type='Flip', flip_ratio=0.5),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+test_pipeline = [step for step in train_pipeline if step['type'] != 'Flip']
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    dataset=dict(
+        ann_file=data_root + 'train.txt', data_prefix=dict(video=data_root), num_repeats=2, pipeline=train_pipeline
+    ),
+)
+
+epochs, warm_up = 20, 1
+train_cfg = dict(max_epochs=epochs)
+optim_wrapper = dict(optimizer=dict(lr=2e-3), clip_grad=dict(max_norm=1.0))
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(end=warm_up)
+param_scheduler[1].update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
+auto_scale_lr = dict(base_batch_size=8)
+randomness = dict(seed=0)
+default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=50))

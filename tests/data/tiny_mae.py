@@ -1,0 +1,19 @@
+# The recipe of masked autoencoding with a tiny model, on a few small images, to be trained for some iterations in a test.
+_base_ = '../../configs/mae_hiera_t_shapes.py'
+
+size = 64
+tiny = dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+model = dict(
+    backbone=dict(arch=tiny, pos_embed_size=size // 4),
+    input_size=(size, size),
+    decoder_embed_dim=32,
+    decoder_depth=1,
+    decoder_num_heads=2,
+)
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[1].update(size=size)
+test_pipeline[1].update(size=size)
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
+train_cfg = dict(max_epochs=2)
+param_scheduler = [dict(type='ReciprocalSquareRootLR', timescale=1, cool_down=1, end=2, convert_to_iter_based=True)]
+default_hooks = dict(logger=dict(interval=1))
