@@ -195,8 +195,7 @@ def _download(address: str, path: Path) -> None:
     except (URLError, OSError) as error:
         raise UserError(
             f"The checkpoint {address} can't be downloaded ({error}); download it elsewhere and put it at "
-            f"'{path}', or start from random weights with --cfg-options model.backbone.init_cfg=None (load_from=None where "
-            f'the config says load_from).'
+            f"'{path}', or start with random weights: --cfg-options model.backbone.init_cfg=None, or load_from=None."
         ) from error
 
 
