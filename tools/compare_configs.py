@@ -1,6 +1,6 @@
 """Train configs with several seeds each and compare: ``python tools/compare_configs.py CONFIG CONFIG --seeds 0 1 2``.
 
-Writes WORK_DIR/comparison.md; runs that are there already are not repeated.
+Writes WORK_DIR/comparison.md. Runs that are there already are not repeated: name another folder for other options.
 """
 
 import argparse
