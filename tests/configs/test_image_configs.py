@@ -19,7 +19,6 @@ from tests.configs.test_configs import CONFIGS, FOLDER, SIZES
 AUTOENCODERS = [name for name in CONFIGS if name.startswith('mae_')]
 CLASSES = dict(in1k=1000, inat2017=5089, inat2018=8142, inat2019=1010, places365=365)
 CLASSIFIERS = [name for name in CONFIGS if name.split('_')[0] in CLASSES]
-OF_THE_PAPER = [name for name in CLASSIFIERS if 'shapes' not in name]
 OFFICIAL = dict(t='tiny', s='small', b='base', bp='base_plus', l='large', h='huge')
 
 
@@ -42,7 +41,7 @@ def test_the_configs_of_the_tables_are_there():
         'mae_hiera_t_k400_shapes.py',
     }
     transfer = {f'{data}_hiera_{s}.py' for data in CLASSES if data != 'in1k' for s in ('b', 'bp', 'l', 'h', 'h_448')}
-    assert set(CLASSIFIERS) == transfer | {f'in1k_hiera_{size}.py' for size in SIZES} | {'in1k_hiera_t_shapes.py'}
+    assert set(CLASSIFIERS) == transfer | {f'in1k_hiera_{size}.py' for size in SIZES}
 
 
 @pytest.fixture(scope='module')
@@ -105,7 +104,7 @@ def test_a_classifier_runs_forward_and_backward_at_reduced_depth(name, photograp
     config = read(name)
     model = trained_once(config, photograph, count=2)
     build_optim_wrapper(model, config.optim_wrapper)
-    side = 448 if '448' in name else 128 if 'shapes' in name else 224
+    side = 448 if '448' in name else 224
     for pipeline in (config.train_pipeline, config.test_pipeline):
         sample = run_pipeline(pipeline, photograph)
         assert sample['inputs'].shape == (1, 3, side, side)
@@ -205,7 +204,7 @@ def test_a_classifiers_recipe_is_that_of_table_14(size, lr, epochs, drop_path, d
     assert (augment.magnitude, augment.magnitude_std) == (9, 0.5)
 
 
-@pytest.mark.parametrize('name', OF_THE_PAPER)
+@pytest.mark.parametrize('name', CLASSIFIERS)
 def test_every_place_has_the_sets_number_of_classes(name):
     config = read(name)
     data = name.split('_')[0]
