@@ -1,6 +1,6 @@
 """Parameters and multiply-accumulates of models, attention included, without computing anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn as nn
@@ -19,8 +19,12 @@ def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[i
     Counts convolutions, linear layers and scaled dot-product attention, which mmengine's and fvcore's
     counters miss. The papers of the field call these FLOPs.
     """
+    return _macs_of(module.eval(), *inputs)
+
+
+def _macs_of(function: Callable[..., object], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, object]:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        output = module.eval()(*inputs)
+        output = function(*inputs)
     return counter.get_total_flops() // 2, output
 
 
@@ -69,18 +73,16 @@ def autoencoder_complexity(model: ConfigDict) -> dict[str, tuple[int, int]]:
     that are kept, and of its decoder, on all, with the fusion of stages.
     """
     with torch.device('meta'):
-        autoencoder = MODELS.build(model)
+        autoencoder = MODELS.build(model).eval()
         pixels = torch.empty(1, 3, *autoencoder.input_size)
         keep = autoencoder.random_keep(1, 'meta')
         kept = torch.empty(1, autoencoder.kept, dtype=torch.long)
-    with FlopCounterMode(display=False) as whole, torch.no_grad():
-        autoencoder.reconstruct(pixels, keep)
-    with FlopCounterMode(display=False) as encoder, torch.no_grad():
-        autoencoder.backbone.forward_kept(pixels, kept)
-    parameters, macs = count_parameters(autoencoder.backbone), encoder.get_total_flops() // 2
+    whole, _ = _macs_of(autoencoder.reconstruct, pixels, keep)
+    macs, _ = _macs_of(autoencoder.backbone.forward_kept, pixels, kept)
+    parameters = count_parameters(autoencoder.backbone)
     return dict(
         encoder=(parameters, macs),
-        decoder=(count_parameters(autoencoder) - parameters, whole.get_total_flops() // 2 - macs),
+        decoder=(count_parameters(autoencoder) - parameters, whole - macs),
     )
 
 

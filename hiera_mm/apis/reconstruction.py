@@ -60,7 +60,7 @@ class Reconstructor:
         seen = keep[..., None, None]
         columns = [patches, torch.where(seen, patches, 0), torch.where(seen, patches, predicted * deviation + mean)]
         shown = [self._bytes(self.model.frames(column)) for column in columns]
-        return Reconstruction(_side_by_side(shown), float(self.model.loss(pixels, keep)))
+        return Reconstruction(_side_by_side(shown), float(self.model.loss_of(predicted, pixels, keep)))
 
     def _read(self, path: str | Path) -> Tensor:
         """Normalised pixels of one image or clip, a batch of one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hiera_mm.datasets.check_ava import METRICS, TYPES, check_ava, check_ava_metric
 from hiera_mm.datasets.check_images import check_images, check_same_classes
-from hiera_mm.datasets.labelled_list import read_video_list
+from hiera_mm.datasets.labelled_list import check_labels, read_video_list
 from hiera_mm.errors import UserError
 
 from mmdet.registry import DATASETS
@@ -62,13 +62,7 @@ def check_video_list(key: str, dataset: ConfigDict, model: ConfigDict) -> list[t
             f"The video folder '{folder}' of {key} does not exist; put the videos there or set the folder with "
             f'--cfg-options {key}.data_prefix.video=FOLDER.'
         )
-    classes = model.get('cls_head', {}).get('num_classes')
-    beyond = [f'{name} ({label})' for name, label in entries if classes is not None and label >= classes]
-    if beyond:
-        raise UserError(
-            f"{len(beyond)} videos in '{dataset.ann_file}' of {key} have labels outside 0 to {classes - 1}, such as "
-            f'{", ".join(beyond[:3])}; correct the list or set model.cls_head.num_classes.'
-        )
+    check_labels(entries, model.get('cls_head', {}).get('num_classes'), 'videos', dataset.ann_file, key)
     return entries
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hiera_mm.datasets.check_ava import sample
 from hiera_mm.datasets.image_lists import LabelledImages, class_folders, read_images
+from hiera_mm.datasets.labelled_list import check_labels
 from hiera_mm.errors import BrokenFileError, UserError, examples
 
 from mmengine.config import Config, ConfigDict
@@ -87,12 +88,7 @@ def _check_classes(key: str, dataset: ConfigDict, model: ConfigDict, found: Labe
             f"'{source}' of {key} has {len(found.classes)} classes, but the model predicts {classes}; set "
             f'model.cls_head.num_classes={len(found.classes)} (and num_classes in the blending, if there is one).'
         )
-    beyond = [f'{path} ({label})' for path, label in found.entries if label is not None and label >= classes]
-    if beyond:
-        raise UserError(
-            f"{len(beyond)} images in '{source}' of {key} have labels outside 0 to {classes - 1}, such as "
-            f'{", ".join(beyond[:3])}; correct the list or set model.cls_head.num_classes.'
-        )
+    check_labels(found.entries, classes, 'images', source, key)
 
 
 def _in_folders(dataset: ConfigDict) -> bool:

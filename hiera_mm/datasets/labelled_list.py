@@ -1,5 +1,6 @@
 """Lists of files in mmaction2's and mmpretrain's format, ``path label`` a line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hiera_mm.errors import UserError
@@ -8,6 +9,29 @@ from hiera_mm.errors import UserError
 def read_video_list(path: str | Path) -> list[tuple[str, int]]:
     """Names and labels of a list of videos, see :func:`read_labelled_list`."""
     return read_labelled_list(path, 'video', remedy='make one with tools/make_video_list.py')
+
+
+def check_labels(
+    entries: Sequence[tuple[str, int | None]], classes: int | None, what: str, source: str | Path, key: str
+) -> None:
+    """Refuse labels that a classification head does not have.
+
+    Args:
+        entries: Names and labels, None without labels.
+        classes: Of the head; None if the model has none.
+        what: The entries are, in the plural, for messages.
+        source: Where they are from.
+        key: Place of the data set in the config.
+
+    Raises:
+        UserError: naming the first such entries.
+    """
+    beyond = [f'{name} ({label})' for name, label in entries if None not in (classes, label) and label >= classes]
+    if beyond:
+        raise UserError(
+            f"{len(beyond)} {what} in '{source}' of {key} have labels outside 0 to {classes - 1}, such as "
+            f'{", ".join(beyond[:3])}; correct the list or set model.cls_head.num_classes.'
+        )
 
 
 def read_labelled_list(path: str | Path, what: str, remedy: str) -> list[tuple[str, int]]:

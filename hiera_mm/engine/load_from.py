@@ -33,15 +33,15 @@ class FitCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # mmengine's loaders of object stores give plain dicts.
         source = getattr(checkpoint, 'source', str(runner._load_from))
-        if runner._resume:
-            state, report = unwrap(checkpoint, source)[0], ''
-            check_fits(model, state, source)
-        elif self.complete:
+        report = ''
+        if self.complete and not runner._resume:
             state, report = whole_state(model, checkpoint, source)
-        elif has_hiera(model):
+        elif has_hiera(model) and not runner._resume:
             state, report = fit_to_model(model, checkpoint, source)
         else:
-            state, report = unwrap(checkpoint, source)[0], ''
+            state, _ = unwrap(checkpoint, source)
+        if runner._resume:
+            check_fits(model, state, source)
         if report:
             runner.logger.info(report)
         checkpoint['state_dict'] = state

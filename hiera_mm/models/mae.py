@@ -106,7 +106,11 @@ class MaskedAutoencoder(BaseModel):
 
     def loss(self, pixels: Tensor, keep: Tensor) -> Tensor:
         """Mean squared error on the masked patches, normalised to mean 0 and deviation 1 each."""
-        errors = (self.reconstruct(pixels, keep) - self.targets(pixels)).square().mean(dim=(2, 3))
+        return self.loss_of(self.reconstruct(pixels, keep), pixels, keep)
+
+    def loss_of(self, predicted: Tensor, pixels: Tensor, keep: Tensor) -> Tensor:
+        """As :meth:`loss`, of what :meth:`reconstruct` gave."""
+        errors = (predicted - self.targets(pixels)).square().mean(dim=(2, 3))
         # A weighted mean, as choosing the masked ones would make shapes depend on the data.
         masked = (~keep).to(errors.dtype)
         return (errors * masked).sum() / masked.sum()

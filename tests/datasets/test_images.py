@@ -18,6 +18,16 @@ from torchvision.datasets import ImageFolder
 
 from tests.conftest import ROOT
 
+OFFICIAL_PREPARATION = transforms.Compose(
+    [
+        transforms.Resize(256, interpolation=transforms.InterpolationMode.BICUBIC),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ]
+)
+"""As in the official README."""
+
 
 @pytest.fixture(scope='module')
 def classes(tmp_path_factory):
@@ -154,16 +164,8 @@ def test_the_test_pipeline_prepares_images_as_the_official_example(tmp_path):
     sample = Compose(config.test_pipeline)(dict(img_path=str(tmp_path / 'a.png'), label=3))
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     ours = MODELS.build(config.model.data_preprocessor)(batch)['inputs']
-    official = transforms.Compose(
-        [
-            transforms.Resize(256, interpolation=transforms.InterpolationMode.BICUBIC),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-        ]
-    )
     with Image.open(tmp_path / 'a.png') as image:
-        torch.testing.assert_close(ours[0, 0], official(image), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours[0, 0], OFFICIAL_PREPARATION(image), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From unlabelled images to a detector and a classifier through the tools, and pictures of what is filled in."""
 
 import json
+import pickle
 import sys
 
 from hiera_mm.datasets.class_shapes import make_class_shapes
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from tests.conftest import ROOT, TINY, shapes_options
+from tests.datasets.test_images import OFFICIAL_PREPARATION
 from tests.tools.test_train_and_test import assert_explained, losses_of, run
 
 TINY_MAE = ROOT / 'tests' / 'data' / 'tiny_mae.py'
@@ -105,9 +108,9 @@ def test_pictures_show_the_original_what_is_seen_and_the_official_reconstruction
     drawn = drawn.unfold(2, 16, 16).permute(1, 2, 0, 3, 4).reshape(16, -1)
     low, high = (((bound - mean) / deviation).expand(3, 16, 16).reshape(-1) for bound in (0, 255))
     torch.testing.assert_close(drawn[hidden], expected.clamp(low, high), rtol=0, atol=0.6 / 57)
+    row, column = seen.nonzero()[0].tolist()
     assert np.array_equal(
-        filled.reshape(2, 32, 2, 32, 3)[tuple(seen.nonzero()[0, :1])],
-        filled.reshape(2, 32, 2, 32, 3)[tuple(seen.nonzero()[0, :1])],
+        filled.reshape(2, 32, 2, 32, 3)[row, :, column], original.reshape(2, 32, 2, 32, 3)[row, :, column]
     )
 
 
@@ -169,11 +172,6 @@ def test_a_classifier_trains_and_is_tested_on_class_folders(classes, tmp_path, r
 
 
 def test_metas_classifier_gives_the_official_probabilities(classes, tmp_path, run_tool):
-    import pickle
-
-    from torchvision import transforms
-    from torchvision.datasets import ImageFolder
-
     torch.manual_seed(0)
     oracle = hiera.Hiera(
         embed_dim=16, num_heads=1, stages=(1, 1, 1, 1), num_classes=3, input_size=(224, 224), head_init_scale=30.0
@@ -183,16 +181,7 @@ def test_metas_classifier_gives_the_official_probabilities(classes, tmp_path, ru
     arguments = ('test.py', TINY_IN1K, tmp_path / 'hiera.pth', '--work-dir', tmp_path, '--out', out)
     code, printed = run_tool(*arguments, *class_options(classes))
     assert code == 0, printed
-    # As in the official example.
-    prepare = transforms.Compose(
-        [
-            transforms.Resize(256, interpolation=transforms.InterpolationMode.BICUBIC),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-        ]
-    )
-    images = ImageFolder(classes / 'val', prepare)
+    images = ImageFolder(classes / 'val', OFFICIAL_PREPARATION)
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == len(images) == 6
     for (image, label), sample in zip(images, predictions, strict=True):
