@@ -20,7 +20,7 @@ def open_video(path: str | Path) -> 'DecordReader | AvReader':
     """
     if not Path(path).is_file():
         raise BrokenFileError(f"The video '{path}' does not exist; correct the path, data_prefix or the list.")
-    for package, reader in dict(decord=DecordReader, av=AvReader).items():
+    for package, reader in READERS.items():
         if importlib.util.find_spec(package) is not None:
             return reader(str(path))
     raise UserError('No video decoder is installed; run: pip install av')
@@ -91,6 +91,10 @@ class AvReader:
         if len(found) < len(wanted):
             raise _broken(self.path, f'only {len(found)} of {len(wanted)} frames can be decoded')
         return [found[self.times[int(index)]] for index in indices]
+
+
+READERS = dict(decord=DecordReader, av=AvReader)
+"""By the packages they need, the preferred first."""
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], rate: float) -> None:

@@ -1,0 +1,123 @@
+"""Write docs/benchmarks.md from what the benchmark tools wrote: ``python tools/benchmark_docs.py``."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+from hiera_mm.benchmarks.measure import MODES
+from hiera_mm.benchmarks.report import MIB, on_what, shape_of
+from hiera_mm.cli import faults_as_sentences
+from hiera_mm.errors import UserError
+from hiera_mm.whole_files import written_whole
+
+START = """# Benchmarks
+
+This page is written by `python tools/benchmark_docs.py` from the files in `docs/benchmarks/`, each of which holds the
+command that made it (`bash tools/benchmark_all.sh` runs all). Weights are random, runs of one table alternate between
+its contestants, times are medians of the runs. Compare within a table only.
+
+MACs are multiply-accumulates of matrix products and convolutions in the forward pass of the whole batch, "of ceiling"
+is the share of the fastest product of square matrices on the same machine, memory is what a run needs at its peak
+beyond weights and input.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--folder', type=Path, default=Path('docs/benchmarks'), help='of results (%(default)s)')
+    folder = parser.parse_args().folder
+    found = {path: json.loads(path.read_text()) for path in sorted(folder.glob('*.json'))}
+    if not found:
+        raise UserError(f"The folder '{folder}' holds no results; run: bash tools/benchmark_all.sh")
+    parts = [START, machines(found), '## How much faster\n', summary(list(found.values()))]
+    parts += [section(path, result) for path, result in found.items()]
+    page = folder.with_suffix('.md')
+    with written_whole(page) as unfinished:
+        unfinished.write_text('\n'.join(parts).rstrip() + '\n')
+    print(f'Written: {page}')
+
+
+def machines(found: dict[Path, dict]) -> str:
+    """What the results were measured on, and which where, if it was not one machine."""
+    named: dict[str, list[str]] = {}
+    for path, result in found.items():
+        facts = ', '.join(f'{key} {value}' for key, value in result['machine'].items())
+        named.setdefault(facts, []).append(path.stem)
+    whose = '' if len(named) == 1 else ' ({})'
+    return '\n'.join(f'Machine: {facts}{whose.format(", ".join(stems))}.\n' for facts, stems in named.items())
+
+
+def summary(results: list[dict]) -> str:
+    """hiera_mm against each other contestant, on a CPU and a GPU."""
+    ratios: dict[tuple[str, str, str], dict[str, float]] = {}
+    for rows in (result['rows'] for result in results if 'contestant' in result['rows'][0]):
+        if len({shape_of(row) for row in rows}) > 1:
+            continue
+        for row in rows:
+            if (ours := _opponent(row, rows)) is not None:
+                work = f'{MODES[row["mode"]]}, {shape_of(row)}'
+                key = (row['contestant'], ours['contestant'], work)
+                ratios.setdefault(key, {})[row['device']] = row['median_s'] / ours['median_s']
+    lines = [
+        [f'`{ours}`', f'`{other}`', work, *(_times(by_device.get(device)) for device in ('cpu', 'cuda'))]
+        for (other, ours, work), by_device in ratios.items()
+    ]
+    return _table(['model', 'against', 'work', 'CPU, float32', 'GPU, bfloat16'], lines)
+
+
+def section(path: Path, result: dict) -> str:
+    rows = result['rows']
+    lines = [f'## {result["title"]}\n', f'`{result["command"]}`\n']
+    if 'contestant' in rows[0]:
+        lines.append(f'{MODES[rows[0]["mode"]].capitalize()}, {rows[0]["dtype"]}, {on_what(rows[0])}.\n')
+        headings = ['contestant', 'input', 'seconds', 'range', 'speed', 'params', 'GMACs', 'of ceiling', 'MiB']
+        lines.append(_table([*headings, 'first run'], [list(_model_cells(row)) for row in rows]))
+    else:
+        lines.append(_table(list(rows[0]), [[_plain(value) for value in row.values()] for row in rows]))
+    if 'samples_a_second' in result:
+        lines.append(f'{result["samples_a_second"]} samples a second and worker.\n')
+    if path.with_suffix('.png').is_file():
+        lines.append(f'![{result["title"]}]({path.parent.name}/{path.stem}.png)\n')
+    return '\n'.join(lines)
+
+
+def _opponent(row: dict, rows: list[dict]) -> dict | None:
+    """Our row that a peer's is to be compared with: the one with the same size and windows, or else the first."""
+    ours = [one for one in rows if one['contestant'].startswith('hiera_mm')]
+    if row in ours or not ours or row['contestant'].startswith('masked'):
+        return None
+    same = [one for one in ours if one['contestant'].partition(':')[2] == row['contestant'].partition(':')[2]]
+    return (same or ours)[0]
+
+
+def _model_cells(row: dict) -> Iterator[str]:
+    yield f'`{row["contestant"]}`'
+    yield shape_of(row)
+    yield f'{row["median_s"]:.3f}'
+    yield f'{row["fastest_s"]:.3f} to {row["slowest_s"]:.3f}'
+    yield f'{row["speed"]:.2f}'
+    yield f'{row["parameters"] / 1e6:.1f} M'
+    yield f'{row["macs"] / 1e9:.1f}'
+    yield f'{row["share_of_ceiling"]:.0%}'
+    yield '-' if row['peak_memory'] is None else f'{row["peak_memory"] / MIB:.0f}'
+    yield f'{row["first_run_s"]:.2f} s'
+
+
+def _times(ratio: float | None) -> str:
+    return 'not measured' if ratio is None else f'{ratio:.2f}x'
+
+
+def _plain(value: object) -> str:
+    return '-' if value is None else str(value)
+
+
+def _table(headings: list[str], lines: list[list[str]]) -> str:
+    rows = [headings, ['---'] * len(headings), *lines]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows) + '\n'
+
+
+if __name__ == '__main__':
+    with faults_as_sentences():
+        main()
