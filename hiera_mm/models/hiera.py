@@ -370,6 +370,9 @@ class Block(nn.Module):
         self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
     def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
+        if self.training and self.drop_path.drop_prob:
+            # Drawn for each image, which pieces would not know.
+            return self._add_mlp(self._add_attention(units, regions))
         if self.attn.window_side == 1:
             return in_pieces(lambda piece: self._add_mlp(self._add_attention(piece, regions)), units)
         return in_pieces(self._add_mlp, self._add_attention(units, regions))

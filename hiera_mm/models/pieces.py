@@ -12,14 +12,15 @@ NUMBERS_IN_A_PIECE = 2**20
 def in_pieces(function: Callable[[Tensor], Tensor], units: Tensor) -> Tensor:
     """``function(units)`` for a function that treats each row of ``(B, units, T, C)`` by itself.
 
-    On a CPU without gradients it gets a few rows at a time, so that what it computes in between stays in the
-    processor's cache instead of filling fresh memory.
+    On a CPU it gets a few rows at a time, so that what it computes in between stays in the processor's cache instead
+    of filling fresh memory.
     """
-    if units.device.type != 'cpu' or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if units.device.type != 'cpu' or torch.compiler.is_compiling():
         return function(units)
     batch, count, tokens, channels = units.shape
-    pieces = units.reshape(1, batch * count, tokens, channels).split(
-        max(1, NUMBERS_IN_A_PIECE // (tokens * channels)), dim=1
-    )
+    rows = max(1, NUMBERS_IN_A_PIECE // (tokens * channels))
+    if batch * count <= rows:
+        return function(units)
+    pieces = units.reshape(1, batch * count, tokens, channels).split(rows, dim=1)
     done = torch.cat([function(piece) for piece in pieces], dim=1)
     return done.reshape(batch, count, *done.shape[2:])

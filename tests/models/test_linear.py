@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 
 @pytest.mark.parametrize('shape', [(FEWEST_ROWS - 1, 24), (FEWEST_ROWS, 24), (3, 200, 4, 24), (2, 5, 24)])
-def test_without_gradients_it_gives_what_torchs_linear_layer_does(shape):
+def test_it_gives_what_torchs_linear_layer_does(shape):
     layer = Linear(24, 40)
     x = torch.randn(shape)
     expected = F.linear(x, layer.weight, layer.bias)
@@ -16,7 +16,21 @@ def test_without_gradients_it_gives_what_torchs_linear_layer_does(shape):
         got = layer(x)
     assert got.shape == expected.shape and got.is_contiguous()
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
-    assert torch.equal(layer(x), expected), 'with gradients it is the same layer'
+
+
+@pytest.mark.parametrize('shape', [(FEWEST_ROWS - 1, 24), (3, 200, 4, 24)])
+@pytest.mark.parametrize('frozen', [None, 'weight', 'bias', 'input'])
+def test_gradients_are_those_of_torchs_linear_layer(shape, frozen):
+    layer = Linear(24, 40)
+    inputs = dict(input=torch.randn(shape), weight=layer.weight, bias=layer.bias)
+    for name, tensor in inputs.items():
+        tensor.requires_grad_(name != frozen)
+    learned = [tensor for name, tensor in inputs.items() if name != frozen]
+    factor = torch.randn(*shape[:-1], 40)
+    got = torch.autograd.grad((layer(inputs['input']) * factor).sum(), learned)
+    expected = torch.autograd.grad((F.linear(*inputs.values()) * factor).sum(), learned)
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_it_takes_strided_input_and_half_precision():

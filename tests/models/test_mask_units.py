@@ -63,3 +63,15 @@ def test_padding_fills_bottom_and_right_with_zeros():
     padded = pad_to_units(torch.ones(1, 3, 33, 64), multiple=32)
     assert padded.shape == (1, 3, 64, 64)
     assert padded[:, :, :33].eq(1).all() and padded[:, :, 33:].eq(0).all()
+
+
+@pytest.mark.parametrize('tied', [False, True])
+def test_the_gradient_of_pooling_is_that_of_max_pooling_the_map(tied):
+    feature_map = torch.randint(3, (2, 5, 16, 24)).float() if tied else torch.randn(2, 5, 16, 24)
+    feature_map.requires_grad_()
+    regions = cut_into_windows(2, 3, side=3)
+    factor = torch.randn(2, 5, 8, 12)
+    pooled = units_to_map(pool_units(map_to_units(feature_map, regions)), regions)
+    (got,) = torch.autograd.grad((pooled * factor).sum(), feature_map)
+    (expected,) = torch.autograd.grad((torch.nn.functional.max_pool2d(feature_map, 2) * factor).sum(), feature_map)
+    assert torch.equal(got, expected)

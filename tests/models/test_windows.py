@@ -181,6 +181,33 @@ def test_rows_taken_in_pieces_give_the_same_maps(monkeypatch):
         assert_same_maps(model(image), whole, tolerance=1e-5)
 
 
+def test_rows_taken_in_pieces_give_the_same_gradients(monkeypatch):
+    _, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,))
+    image = torch.randn(2, 3, 320, 256)
+
+    def gradients():
+        loss = sum(feature_map.square().mean() for feature_map in model(image))
+        return torch.autograd.grad(loss, list(model.parameters()))
+
+    whole = gradients()
+    monkeypatch.setattr('hiera_mm.models.pieces.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    for one, other in zip(gradients(), whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_stochastic_depth_drops_whole_images_not_pieces(monkeypatch):
+    model = Hiera(SMALL, drop_path_rate=0.5).train()
+    image = torch.randn(4, 3, 128, 128)
+
+    def drawn():
+        torch.manual_seed(0)
+        return [feature_map.detach() for feature_map in model(image)]
+
+    whole = drawn()
+    monkeypatch.setattr('hiera_mm.models.pieces.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    assert_same_maps(drawn(), whole, tolerance=1e-5)
+
+
 def test_with_cp_changes_nothing_in_windows():
     trunk, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,), with_cp=True)
     trunk.train(), model.train()
