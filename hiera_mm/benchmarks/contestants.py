@@ -93,7 +93,8 @@ def _build(name: str, scale: Scale) -> Backbone | WholeModel:
 
 def _registered(config: dict, scope: str) -> nn.Module:
     config = ConfigDict(config)
-    config.update(init_cfg=None, pretrained=None) if 'pretrained' in config else config.pop('init_cfg', None)
+    for key in {'init_cfg', 'pretrained'} & set(config):
+        config[key] = None
     if '.' not in config.type and config.type not in MODELS.module_dict:
         config.type = f'{scope}{config.type}'
     return MODELS.build(config)

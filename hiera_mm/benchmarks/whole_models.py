@@ -58,8 +58,10 @@ def _labels(config: Config, shape: tuple[int, ...]) -> tuple[list, bool]:
         return [ActionDataSample().set_gt_label(0) for _ in range(batch)], False
     if 'roi_head' in model and len(shape) == 4:
         picture = (3, *shape[2:])
-        inputs = demo_mm_inputs(batch, [picture] * batch, num_items=[OBJECTS] * batch, with_mask=True)
-        return inputs['data_samples'], True
+        samples = demo_mm_inputs(batch, [picture] * batch, num_items=[OBJECTS] * batch, with_mask=True)['data_samples']
+        for sample in samples:
+            sample.set_metainfo(dict(pad_shape=shape[2:], batch_input_shape=shape[2:]))
+        return samples, True
     raise UserError(
         f'Whole models that can be timed are two-stage detectors on images and recognisers, and '
         f"'{config.filename}' is neither; put :backbone behind it to time its backbone."

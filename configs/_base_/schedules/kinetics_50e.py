@@ -12,7 +12,7 @@ test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     constructor='DepthLayerDecayConstructor',
     paramwise_cfg=dict(layer_decay_rate=0.875),
     clip_grad=dict(max_norm=5.0),

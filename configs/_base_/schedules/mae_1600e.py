@@ -9,7 +9,7 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     paramwise_cfg=dict(
         flat_decay_mult=0.0,
         bias_decay_mult=0.0,
