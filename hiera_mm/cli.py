@@ -74,6 +74,14 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_compile_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--compile', action='store_true', help='compile the backbone; pays where inputs have one size')
+
+
+def compile_backbone(config: Config) -> None:
+    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='CompileBackboneHook')]
+
+
 def read_config(arguments: argparse.Namespace) -> Config:
     """The config file with the common options applied.
 

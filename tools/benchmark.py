@@ -10,7 +10,8 @@ A contestant is one of
   SCOPE.TYPE[:KEY=VALUE,...]    a backbone of a registry, such as mmaction.MViT:arch=base,temporal_size=16
   CONFIG.py:backbone            the backbone of a config, also of a package: mmdet::swin/NAME.py:backbone
   CONFIG.py                     the whole detector or recogniser of a config
-Weights are random. Runs alternate between the contestants, times are medians, ratios are to the first contestant.
+Weights are random, and the same where names and shapes are. Runs alternate between the contestants, times are
+medians, ratios are to the first contestant.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from hiera_mm.cli import faults_as_sentences
 from hiera_mm.errors import UserError
 
 import torch
+import torch.nn as nn
 
 
 def main() -> None:
@@ -91,7 +93,17 @@ def measure_all(names: list[str], scale: Scale, setting: Setting, repeats: int) 
     contestants = {name: built for name in names if (built := build_contestant(name, scale)) is not None}
     if not contestants:
         raise UserError('None of the contestants is installed.')
+    share_weights([contestant.model for contestant in contestants.values()])
     return measure(contestants, scale, setting, repeats)
+
+
+def share_weights(models: list[nn.Module]) -> None:
+    """Give each the first one's weights of the same names and shapes, as the ports of one model have."""
+    given = models[0].state_dict()
+    for model in models[1:]:
+        own = model.state_dict()
+        fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
+        model.load_state_dict(fitting, strict=False)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ import argparse
 import os
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
+from hiera_mm.cli import add_common_options, add_compile_option, compile_backbone, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import locate_checkpoint
@@ -30,6 +30,8 @@ def main() -> None:
     config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
+    if arguments.compile:
+        compile_backbone(config)
     if arguments.show_dir and config.default_scope != 'mmdet':
         raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
     if arguments.show_dir:
@@ -48,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint that training wrote')
     parser.add_argument('--show-dir', help='folder for pictures of the ground truth beside the predictions')
     parser.add_argument('--out', metavar='FILE.pkl', help='file for the predictions')
+    add_compile_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 

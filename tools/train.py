@@ -3,7 +3,7 @@
 import argparse
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.cli import add_common_options, faults_as_sentences, read_config
+from hiera_mm.cli import add_common_options, add_compile_option, compile_backbone, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import locate_checkpoint
@@ -18,6 +18,8 @@ def main() -> None:
     config = read_config(arguments)
     if arguments.amp:
         use_mixed_precision(config)
+    if arguments.compile:
+        compile_backbone(config)
     if arguments.auto_scale_lr:
         scale_learning_rate(config)
     if arguments.resume:
@@ -44,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from this checkpoint, or without a value from the latest one in the work folder',
     )
+    add_compile_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn as nn
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -79,12 +79,13 @@ def _build(name: str, scale: Scale) -> Backbone | WholeModel:
         return WholeModel(read_config_file(name), scale.shape)
     if name.endswith(f'.py{BACKBONE_OF_CONFIG}'):
         config = read_config_file(name.removesuffix(BACKBONE_OF_CONFIG))
-        return Backbone(_registered(config.model.backbone, f'{config.default_scope}.'))
+        return Backbone(_registered(config.model.backbone, config.default_scope))
     package, _, options = name.partition(':')
     if package in BUILDERS:
         return Backbone(BUILDERS[package](options, scale))
-    if '.' in package:
-        return Backbone(_registered(dict(type=package, **_settings(name, options)), scope=''))
+    scope, _, kind = package.partition('.')
+    if kind:
+        return Backbone(_registered(dict(type=kind, **_settings(name, options)), scope))
     raise UserError(
         f"There is no contestant '{name}'; give {', '.join(BUILDERS)} with a colon and an arch, a type of a registry "
         f'such as mmdet.SwinTransformer, or a config file, with {BACKBONE_OF_CONFIG} behind it for its backbone.'
@@ -92,12 +93,12 @@ def _build(name: str, scale: Scale) -> Backbone | WholeModel:
 
 
 def _registered(config: dict, scope: str) -> nn.Module:
+    """A model of a registry, without the weights that its config names."""
     config = ConfigDict(config)
     for key in {'init_cfg', 'pretrained'} & set(config):
         config[key] = None
-    if '.' not in config.type and config.type not in MODELS.module_dict:
-        config.type = f'{scope}{config.type}'
-    return MODELS.build(config)
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(config)
 
 
 def _settings(name: str, options: str) -> dict[str, object]:

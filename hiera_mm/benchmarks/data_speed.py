@@ -1,7 +1,9 @@
 """How fast one worker makes samples, and which transform takes how long."""
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import cv2
 import torch
@@ -28,14 +30,25 @@ def time_samples(dataset: Dataset, seconds: float) -> tuple[float, dict[str, flo
         dataset: With a ``pipeline`` of transforms; of a video taken several times each clip counts.
         seconds: For how long to measure; the data set is gone through from the start as often as it takes.
     """
+    with _one_thread():
+        dataset[0]
+        timed = [_Timed(transform) for transform in dataset.pipeline.transforms]
+        dataset.pipeline.transforms = timed
+        made, start = 0, time.perf_counter()
+        for index in itertools.cycle(range(len(dataset))):
+            sample = dataset[index]
+            made += len(sample) if isinstance(sample, list) else 1
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                break
+    return made / elapsed, {type(step.transform).__name__: step.seconds / made for step in timed}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    dataset[0]
-    timed = [_Timed(transform) for transform in dataset.pipeline.transforms]
-    dataset.pipeline.transforms = timed
-    made, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        sample = dataset[made % len(dataset)]
-        made += len(sample) if isinstance(sample, list) else 1
-    elapsed = time.perf_counter() - start
-    return made / elapsed, {type(step.transform).__name__: step.seconds / made for step in timed}
+    yield
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])

@@ -58,7 +58,10 @@ def _labels(config: Config, shape: tuple[int, ...]) -> tuple[list, bool]:
         return [ActionDataSample().set_gt_label(0) for _ in range(batch)], False
     if 'roi_head' in model and len(shape) == 4:
         picture = (3, *shape[2:])
-        samples = demo_mm_inputs(batch, [picture] * batch, num_items=[OBJECTS] * batch, with_mask=True)['data_samples']
+        head = model.roi_head.bbox_head
+        classes = (head[0] if isinstance(head, list) else head).num_classes
+        made_up = demo_mm_inputs(batch, [picture] * batch, [OBJECTS] * batch, num_classes=classes, with_mask=True)
+        samples = made_up['data_samples']
         for sample in samples:
             sample.set_metainfo(dict(pad_shape=shape[2:], batch_input_shape=shape[2:]))
         return samples, True

@@ -1,4 +1,4 @@
-"""tools/make_shapes.py, get_flops.py, plot_log.py and benchmark.py."""
+"""tools/make_shapes.py, get_flops.py and plot_log.py."""
 
 import json
 
@@ -65,35 +65,3 @@ def test_plot_log_draws_the_curve_and_tells_the_ap(run_tool, tmp_path):
 def test_plot_log_of_an_empty_folder_is_refused(run_tool, tmp_path):
     code, printed = run_tool('plot_log.py', tmp_path)
     assert code == 1 and 'holds no training log' in printed and 'Traceback' not in printed
-
-
-def test_benchmark_times_contestants_in_turns_and_leaves_out_what_is_missing(run_tool, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, 'hiera', None)
-    contestants = ('sam2:t:8/4/14/7', 'hiera_mm:t:8/4/14/7', 'hiera_mm:t', 'hiera-transformer:t')
-    code, printed = run_tool('benchmark.py', *contestants, '--size', '64', '--repeats', '2', '--backward')
-    assert code == 0, printed
-    lines = printed.splitlines()
-    assert lines[0].startswith('hiera-transformer:t: left out, as it is not installed')
-    assert lines[1].startswith('forward and backward, 1 x 3 x 64 x 64')
-    rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
-    assert list(rows) == list(contestants[:3])
-    assert rows['sam2:t:8/4/14/7'][2] == '1.00' and rows['hiera_mm:t'][3] == '27.1'
-    assert all(float(low) <= float(row[0]) <= float(high) for row in rows.values() for low, high in [row[1].split('-')])
-
-
-def test_benchmark_computes_only_the_mask_units_that_are_kept(run_tool):
-    code, printed = run_tool('benchmark.py', 'masked:t:0', 'masked:t:0.75', '--size', 256, '--repeats', 1)
-    assert code == 0, printed
-    macs = {line.split()[0]: float(line.split()[5]) for line in printed.splitlines()[2:]}
-    assert macs['masked:t:0.75'] < 0.4 * macs['masked:t:0']
-
-
-FAULTS = ('masked:t:most', 'masked:t:1.5', 'hiera_mm:t:8-4', 'hiera_mm:t:8/4/14/7:0.6')
-
-
-@pytest.mark.parametrize('name', ['hiera_mm:xl', 'swin:b', 'sam2:b', 'hiera-transformer:b:8/4/14/7', *FAULTS])
-def test_benchmark_explains_a_contestant_that_does_not_exist(run_tool, name):
-    code, printed = run_tool('benchmark.py', name, '--size', '64')
-    assert code == 1 and printed.startswith('Error: ') and 'Traceback' not in printed

@@ -268,3 +268,29 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_iteration(run_tool, sha
 
 def test_predictions_go_into_a_pickle_only(run_tool):
     assert_explained(run_tool('test.py', TINY, 'any.pth', '--out', 'boxes.json'), "unlike 'boxes.json'")
+
+
+def test_both_coco_metrics_give_the_same_results(trained, shapes, tmp_path, run_tool):
+    results = {}
+    for metric in ('CocoMetric', 'FasterCocoMetric'):
+        code, printed = run_tool(
+            *('test.py', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path / metric, *shapes_options(shapes)),
+            *(f'test_evaluator.type={metric}', 'test_evaluator.metric=[bbox,segm]'),
+        )
+        assert code == 0, printed
+        (path,) = (tmp_path / metric).glob('*/*.json')
+        values = json.loads(path.read_text())
+        results[metric] = {key: value for key, value in values.items() if key.startswith('coco/')}
+    assert len(results['CocoMetric']) == 12 and results['CocoMetric'] == results['FasterCocoMetric']
+
+
+def test_compiling_changes_no_result_and_tells_its_cost(trained, shapes, tmp_path, run_tool):
+    metrics = []
+    for options in ((), ('--compile',)):
+        code, printed = run_tool(
+            *('test.py', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path, *options, *shapes_options(shapes))
+        )
+        assert code == 0, printed
+        metrics.append([line.partition('coco/')[2].split()[:2] for line in printed.splitlines() if 'coco/' in line])
+        assert ('Compiled the backbone: the first iteration took' in printed) == bool(options)
+    assert metrics[0] == metrics[1]
