@@ -49,7 +49,7 @@ measure compiled_224 'Eight images of 224, compiled' hiera_mm:b hiera-transforme
 measure image_224_step 'Eight images of 224, training step' hiera_mm:b hiera-transformer:b timm:hiera_base_224 \
     timm:mvitv2_base --size 224 --batch 8 --mode step --repeats 3
 measure growth_side 'Growth with the side of the image' hiera-transformer:b hiera_mm:b "$windowed" \
-    --size 256 512 1024 2048 --repeats 2
+    --size 256 512 1024 2048 --repeats 1
 measure image_224_batch1 'One image of 224' "${images[@]}" --size 224 --repeats 21
 
 if ((${#options[@]} == 0)); then

@@ -3,7 +3,6 @@
 from hiera_mm.apis.models import in_scope
 from hiera_mm.errors import UserError
 
-from mmaction.structures import ActionDataSample
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
@@ -55,6 +54,8 @@ class WholeModel:
 def _labels(config: Config, shape: tuple[int, ...]) -> tuple[list, bool]:
     model, batch = config.model, shape[0]
     if 'cls_head' in model:
+        from mmaction.structures import ActionDataSample
+
         return [ActionDataSample().set_gt_label(0) for _ in range(batch)], False
     if 'roi_head' in model and len(shape) == 4:
         picture = (3, *shape[2:])
