@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from hiera_mm.apis.models import in_scope
 from hiera_mm.engine import CompileBackboneHook
 from hiera_mm.errors import UserError
 
@@ -14,5 +15,7 @@ from tests.conftest import ROOT
 
 def test_a_masked_autoencoder_is_refused():
     config = Config.fromfile(ROOT / 'tests' / 'data' / 'tiny_mae.py')
+    with in_scope(config):
+        model = MODELS.build(config.model)
     with pytest.raises(UserError, match='a masked autoencoder'):
-        CompileBackboneHook().before_run(SimpleNamespace(model=MODELS.build(config.model)))
+        CompileBackboneHook().before_run(SimpleNamespace(model=model))
