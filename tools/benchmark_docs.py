@@ -57,7 +57,7 @@ def summary(results: list[dict]) -> str:
             continue
         for row in rows:
             if (ours := _opponent(row, rows)) is not None:
-                work = f'{MODES[row["mode"]]}, {shape_of(row)}'
+                work = f'{MODES[row["mode"]]}, {shape_of(row)}{", compiled" if row["compiled"] else ""}'
                 key = (row['contestant'], ours['contestant'], work)
                 ratios.setdefault(key, {})[row['device']] = row['median_s'] / ours['median_s']
     lines = [
