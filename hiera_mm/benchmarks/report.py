@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -135,7 +136,7 @@ def _processor() -> str:
 
 
 def _draw_bars(rows: Sequence[dict[str, object]], title: str) -> plt.Figure:
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.4 * len(rows)), layout='constrained')
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.5 * len(rows)), layout='constrained')
     names = [row['contestant'] for row in rows]
     medians = [row['median_s'] for row in rows]
     spread = [
@@ -145,10 +146,16 @@ def _draw_bars(rows: Sequence[dict[str, object]], title: str) -> plt.Figure:
     colours = ['tab:orange' if name.startswith(('hiera_mm', 'masked', 'configs/')) else 'tab:gray' for name in names]
     bars = axes.barh(range(len(rows)), medians, xerr=spread, color=colours)
     axes.bar_label(bars, [f' {row["median_s"]:.3g} s ({row["speed"]:.2f}x)' for row in rows], padding=3)
-    axes.set_yticks(range(len(rows)), names)
+    axes.set_yticks(range(len(rows)), [_label(name) for name in names])
     axes.invert_yaxis()
     axes.set(title=title, xlabel='seconds, median and range', xlim=(0, 1.35 * max(row['slowest_s'] for row in rows)))
     return figure
+
+
+def _label(name: str) -> str:
+    """A contestant's name in lines that leave room for its bar; of a config the file's name."""
+    short = name.rpartition('/')[2] if '.py' in name else name
+    return textwrap.fill(short, 34)
 
 
 def _draw_growth(rows: Sequence[dict[str, object]], title: str) -> plt.Figure:
