@@ -60,6 +60,9 @@ class Backbone:
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         return OptimWrapper(torch.optim.AdamW(parameters, fused=True))
 
+    def to(self, device: str) -> None:
+        self.model.to(device)
+
 
 def build_contestant(name: str, scale: Scale) -> Backbone | WholeModel | None:
     """The model that a contestant's name means, or None, which is said, if its package is not installed.

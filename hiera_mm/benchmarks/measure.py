@@ -64,11 +64,10 @@ def measure(
     pixels = torch.randn(scale.shape, device=setting.device)
     runs, found = {}, []
     for name, contestant in contestants.items():
-        contestant.model.to(setting.device)
-        if isinstance(contestant, WholeModel):
-            contestant.to(setting.device)
+        contestant.to(setting.device)
         runs[name] = _run_of(contestant, pixels, setting)
         macs, flops = _operations(contestant, pixels, setting)
+        # In a run of its own, as the first one also pays for what is loaded once.
         memory = peak_memory(runs[name], setting.device)
         parameters = count_parameters(contestant.model)
         found.append(Measurement(name, scale, parameters, macs, flops, memory))

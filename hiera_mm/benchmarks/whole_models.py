@@ -45,6 +45,7 @@ class WholeModel:
             return build_optim_wrapper(self.model, dict(self.config.optim_wrapper, type='OptimWrapper'))
 
     def to(self, device: str) -> None:
+        self.model.to(device)
         self.samples = [sample.to(device) for sample in self.samples]
 
     def _as_it_takes(self, pixels: Tensor) -> Tensor:
