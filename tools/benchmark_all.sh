@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measure all that docs/benchmarks.md shows, and write it: bash tools/benchmark_all.sh [--device cuda --dtype bfloat16]
-# On 2 cores of a CPU it takes an hour. Options go to each run of tools/benchmark.py; with any, results are written to
-# files named after them. benchmark_step.py and benchmark_data.py need data and stand in docs/detection.md and
-# docs/video.md.
+# On 2 cores of a CPU it takes an hour, a quarter of it images of 2048. Options go to each run of tools/benchmark.py;
+# with any, results are written to files named after them. benchmark_step.py and benchmark_data.py need data and stand
+# in docs/detection.md and docs/video.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 options=("$@")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.benchmarks.measure import MODES
-from hiera_mm.benchmarks.report import MIB, on_what, shape_of
+from hiera_mm.benchmarks.report import MIB, OURS, on_what, shape_of
 from hiera_mm.cli import faults_as_sentences
 from hiera_mm.errors import UserError
 from hiera_mm.whole_files import written_whole
@@ -50,7 +50,7 @@ def machines(found: dict[Path, dict]) -> str:
 
 
 def summary(results: list[dict]) -> str:
-    """hiera_mm against each other contestant, on a CPU and a GPU."""
+    """This suite's models against each other contestant, on a CPU and a GPU."""
     ratios: dict[tuple[str, str, str], dict[str, float]] = {}
     for rows in (result['rows'] for result in results if 'contestant' in result['rows'][0]):
         if len({shape_of(row) for row in rows}) > 1:
@@ -85,8 +85,8 @@ def section(path: Path, result: dict) -> str:
 
 def _opponent(row: dict, rows: list[dict]) -> dict | None:
     """Our row that a peer's is to be compared with: the one with the same size and windows, or else the first."""
-    ours = [one for one in rows if one['contestant'].startswith('hiera_mm')]
-    if row in ours or not ours or row['contestant'].startswith('masked'):
+    ours = [one for one in rows if one['contestant'].startswith(OURS)]
+    if row in ours or not ours:
         return None
     same = [one for one in ours if one['contestant'].partition(':')[2] == row['contestant'].partition(':')[2]]
     return (same or ours)[0]

@@ -22,6 +22,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 MIB = 2**20
 
+OURS = ('hiera_mm', 'masked', 'configs/')
+"""How the names of this suite's contestants start."""
+
 
 def as_rows(found: Sequence[Measurement], setting: Setting, ceiling: float) -> list[dict[str, object]]:
     """One row for each contestant and scale; ratios are to the first contestant of the scale."""
@@ -143,7 +146,7 @@ def _draw_bars(rows: Sequence[dict[str, object]], title: str) -> plt.Figure:
         [row['median_s'] - row['fastest_s'] for row in rows],
         [row['slowest_s'] - row['median_s'] for row in rows],
     ]
-    colours = ['tab:orange' if name.startswith(('hiera_mm', 'masked', 'configs/')) else 'tab:gray' for name in names]
+    colours = ['tab:orange' if name.startswith(OURS) else 'tab:gray' for name in names]
     bars = axes.barh(range(len(rows)), medians, xerr=spread, color=colours)
     axes.bar_label(bars, [f' {row["median_s"]:.3g} s ({row["speed"]:.2f}x)' for row in rows], padding=3)
     axes.set_yticks(range(len(rows)), [_label(name) for name in names])

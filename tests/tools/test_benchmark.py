@@ -206,3 +206,18 @@ def test_the_page_is_made_from_the_results(run_tool, tmp_path):
     for ours, other in (contestants[1:3], (contestants[0], contestants[3])):
         ratio = rows[other]['median_s'] / rows[ours]['median_s']
         assert f'| `{ours}` | `{other}` | forward, 1 x 3 x 64 x 64 | {ratio:.2f}x | not measured |' in page
+
+
+def test_whole_models_of_this_suite_are_compared_in_the_page_also_where_they_are_slower(run_tool, tmp_path):
+    folder = tmp_path / 'benchmarks'
+    folder.mkdir()
+    run_tool('benchmark.py', 'timm:resnet10t', 'hiera_mm:t', '--size', 64, '--repeats', 1, '--out', folder / 'one')
+    result = json.loads((folder / 'one.json').read_text())
+    other, ours = result['rows']
+    other.update(contestant='mmdet::other.py', median_s=1.0)
+    ours.update(contestant='configs/ours.py', median_s=2.0)
+    (folder / 'one.json').write_text(json.dumps(result))
+    code, printed = run_tool('benchmark_docs.py', '--folder', folder)
+    assert code == 0, printed
+    page = (tmp_path / 'benchmarks.md').read_text()
+    assert '| `configs/ours.py` | `mmdet::other.py` | forward, 1 x 3 x 64 x 64 | 0.50x | not measured |' in page
