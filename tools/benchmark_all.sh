@@ -24,7 +24,7 @@ measure image_1024_backward 'An image of 1024, forward and backward' hiera_mm:b 
     timm:hiera_base_224 --mode backward --repeats 3
 measure image_1024_windows 'An image of 1024, windows' hiera_mm:bp:8/4/14/7 sam2:bp:8/4/14/7 --repeats 5
 measure image_1024_windows_backward 'An image of 1024, windows, forward and backward' \
-    hiera_mm:bp:8/4/14/7 sam2:bp:8/4/14/7 --mode backward --repeats 5
+    hiera_mm:bp:8/4/14/7 sam2:bp:8/4/14/7 --mode backward --repeats 9
 measure clip_16x224 'A clip of 16 x 224' "${clips[@]}" \
     mmaction::recognition/videomae/vit-base-p16_videomae-k400-pre_16x4x1_kinetics-400.py:backbone \
     mmaction.TimeSformer:num_frames=16,img_size=224,patch_size=16 \
