@@ -2,12 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.benchmarks.measure import MODES
-from hiera_mm.benchmarks.report import MIB, OURS, on_what, shape_of
+from hiera_mm.benchmarks.report import COLUMNS, OURS, cells, on_what, shape_of
 from hiera_mm.cli import faults_as_sentences
 from hiera_mm.errors import UserError
 from hiera_mm.whole_files import written_whole
@@ -20,7 +19,7 @@ its contestants, times are medians of the runs. Compare within a table only.
 
 MACs are multiply-accumulates of matrix products and convolutions in the forward pass of the whole batch, "of ceiling"
 is the share of the fastest product of square matrices on the same machine, memory is what a run needs at its peak
-beyond weights and input.
+beyond weights and input. On a CPU it also depends on what the process freed before, by a quarter and more.
 """
 
 
@@ -72,8 +71,8 @@ def section(path: Path, result: dict) -> str:
     lines = [f'## {result["title"]}\n', f'`{result["command"]}`\n']
     if 'contestant' in rows[0]:
         lines.append(f'{MODES[rows[0]["mode"]].capitalize()}, {rows[0]["dtype"]}, {on_what(rows[0])}.\n')
-        headings = ['contestant', 'input', 'seconds', 'range', 'speed', 'params', 'GMACs', 'of ceiling', 'MiB']
-        lines.append(_table([*headings, 'first run'], [list(_model_cells(row)) for row in rows]))
+        cells_of_rows = [[f'`{row["contestant"]}`', shape_of(row), *cells(row)] for row in rows]
+        lines.append(_table(['contestant', 'input', *COLUMNS], cells_of_rows))
     else:
         lines.append(_table(list(rows[0]), [[_plain(value) for value in row.values()] for row in rows]))
     if 'samples_a_second' in result:
@@ -90,19 +89,6 @@ def _opponent(row: dict, rows: list[dict]) -> dict | None:
         return None
     same = [one for one in ours if one['contestant'].partition(':')[2] == row['contestant'].partition(':')[2]]
     return (same or ours)[0]
-
-
-def _model_cells(row: dict) -> Iterator[str]:
-    yield f'`{row["contestant"]}`'
-    yield shape_of(row)
-    yield f'{row["median_s"]:.3f}'
-    yield f'{row["fastest_s"]:.3f} to {row["slowest_s"]:.3f}'
-    yield f'{row["speed"]:.2f}'
-    yield f'{row["parameters"] / 1e6:.1f} M'
-    yield f'{row["macs"] / 1e9:.1f}'
-    yield f'{row["share_of_ceiling"]:.0%}'
-    yield '-' if row['peak_memory'] is None else f'{row["peak_memory"] / MIB:.0f}'
-    yield f'{row["first_run_s"]:.2f} s'
 
 
 def _times(ratio: float | None) -> str:

@@ -49,6 +49,8 @@ def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

@@ -25,6 +25,8 @@ MIB = 2**20
 OURS = ('hiera_mm', 'masked', 'configs/')
 """How the names of this suite's contestants start."""
 
+COLUMNS = ('median s', 'range s', 'speed', 'params M', 'GMACs', 'of ceiling', 'memory MiB', 'first s')
+
 
 def as_rows(found: Sequence[Measurement], setting: Setting, ceiling: float) -> list[dict[str, object]]:
     """One row for each contestant and scale; ratios are to the first contestant of the scale."""
@@ -65,23 +67,23 @@ def table(rows: Sequence[dict[str, object]]) -> str:
         if scale != shape_of(row):
             scale = shape_of(row)
             lines.append(f'{MODES[row["mode"]]}, {scale}, {row["dtype"]}, {on_what(row)}')
-            headings = ('median s', 'range s', 'speed', 'params M', 'GMACs', 'of ceiling', 'memory MiB', 'first s')
-            widths = (10, 16, 8, 10, 9, 12, 12, 9)
-            lines.append('contestant'.ljust(wide) + ''.join(h.rjust(w) for h, w in zip(headings, widths, strict=True)))
-        cells = (
-            f'{row["median_s"]:.3f}',
-            f'{row["fastest_s"]:.3f}-{row["slowest_s"]:.3f}',
-            f'{row["speed"]:.2f}',
-            f'{row["parameters"] / 1e6:.1f}',
-            f'{row["macs"] / 1e9:.1f}',
-            f'{row["share_of_ceiling"]:.0%}',
-            '-' if row['peak_memory'] is None else f'{row["peak_memory"] / MIB:.0f}',
-            f'{row["first_run_s"]:.2f}',
-        )
-        lines.append(
-            str(row['contestant']).ljust(wide) + ''.join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
-        )
+            lines.append('contestant'.ljust(wide) + _aligned(COLUMNS))
+        lines.append(str(row['contestant']).ljust(wide) + _aligned(cells(row)))
     return '\n'.join(lines)
+
+
+def cells(row: dict[str, object]) -> tuple[str, ...]:
+    """What stands in a row of a table under ``COLUMNS``."""
+    return (
+        f'{row["median_s"]:.3f}',
+        f'{row["fastest_s"]:.3f}-{row["slowest_s"]:.3f}',
+        f'{row["speed"]:.2f}',
+        f'{row["parameters"] / 1e6:.1f}',
+        f'{row["macs"] / 1e9:.1f}',
+        f'{row["share_of_ceiling"]:.0%}',
+        '-' if row['peak_memory'] is None else f'{row["peak_memory"] / MIB:.0f}',
+        f'{row["first_run_s"]:.2f}',
+    )
 
 
 def write(out: Path, rows: Sequence[dict[str, object]], title: str, **facts: object) -> None:
@@ -127,6 +129,10 @@ def shape_of(row: dict[str, object]) -> str:
 def on_what(row: dict[str, object]) -> str:
     where = f'{row["threads"]} CPU threads' if row['device'] == 'cpu' else str(row['device'])
     return f'{where}, compiled' if row['compiled'] else where
+
+
+def _aligned(texts: Sequence[str]) -> str:
+    return ''.join(text.rjust(width) for text, width in zip(texts, (10, 16, 8, 10, 9, 12, 12, 9), strict=True))
 
 
 def _processor() -> str:

@@ -3,6 +3,7 @@
 import time
 
 from hiera_mm.errors import UserError
+from hiera_mm.models import MaskedAutoencoder
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -25,7 +26,7 @@ class CompileBackboneHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if hasattr(model, 'reconstruct'):
+        if isinstance(model, MaskedAutoencoder):
             raise UserError(
                 "--compile is for models whose backbone sees whole inputs, which a masked autoencoder's does not; run "
                 'it without.'
