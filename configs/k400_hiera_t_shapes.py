@@ -18,14 +18,14 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='OpenVideo', min_frames=16),
+    dict(type='OpenVideo'),
     dict(type='SampleFrames', clip_len=16, frame_interval=1, num_clips=1),
     dict(type='ReadFrames'),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [
-    dict(type='OpenVideo', min_frames=16),
+    dict(type='OpenVideo'),
     dict(type='SampleFrames', clip_len=16, frame_interval=1, num_clips=1, test_mode=True),
     dict(type='ReadFrames'),
     dict(type='FormatShape', input_format='NCTHW'),

@@ -17,7 +17,7 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='OpenVideo', min_frames=16),
+    dict(type='OpenVideo'),
     dict(type='SampleFrames', clip_len=16, frame_interval=1, num_clips=1),
     dict(type='ReadFrames'),
     dict(type='Flip', flip_ratio=0.5),

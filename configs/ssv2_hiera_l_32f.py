@@ -13,7 +13,6 @@ model = dict(
 )
 train_pipeline, val_pipeline, test_pipeline = _base_.train_pipeline, _base_.val_pipeline, _base_.test_pipeline
 for pipeline in (train_pipeline, val_pipeline, test_pipeline):
-    pipeline[0].min_frames = clip_len
     pipeline[1].clip_len = clip_len
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))

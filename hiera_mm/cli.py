@@ -4,13 +4,13 @@ import argparse
 import contextlib
 import gc
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from hiera_mm.config import read_config_file
-from hiera_mm.errors import UserError, sentence_of
+from hiera_mm.errors import UserError
+from hiera_mm.explain import explain
 
 import torch
 from mmengine.config import Config, DictAction
@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 
 @contextlib.contextmanager
 def faults_as_sentences() -> Iterator[None]:
-    """End the program with one sentence and exit code 1 for every fault that :func:`explain` knows."""
+    """End the program with one sentence and exit code 1 for every fault that :func:`~hiera_mm.explain.explain` knows."""
     try:
         yield
     except Exception as error:
@@ -35,31 +35,6 @@ def faults_as_sentences() -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
-def explain(error: BaseException) -> str | None:
-    """The sentence that tells a user what to do about an error, or None for one nobody foresaw."""
-    if isinstance(error, UserError):
-        return sentence_of(error)
-    text = str(error)
-    # The last of them, as a worker's traceback first quotes the source line that holds the same words.
-    if undecodable := re.findall(r'failed to load image: (.*)', text):
-        return (
-            f"The image '{undecodable[-1]}' can't be decoded; replace the file or take it out of the annotation file."
-        )
-    if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
-        return (
-            f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
-            f'of the annotation file.'
-        )
-    if unknown := re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text):
-        return (
-            f"The config key '{unknown[2]}' does not exist on {unknown[1]}; correct its spelling or remove it "
-            f'(a key inherited from another type goes away with _delete_=True in the dict that sets the type).'
-        )
-    if isinstance(error, KeyError) and 'is not in the' in text and 'registry' in text:
-        return f'The config names a type that nothing registers: {text.strip(chr(34))}'
-    return None
-
-
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that training and testing share, named as mmdet's."""
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics (default: work_dirs/CONFIG_NAME)')
@@ -74,12 +49,55 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Those of training that change what an iteration does."""
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the true batch size over auto_scale_lr.base_batch_size',
+    )
+    add_compile_option(parser)
+
+
+def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:
+    """Set in the config what :func:`add_training_options` asked for.
+
+    Raises:
+        UserError: where there is no GPU, or no batch size to scale by.
+    """
+    if arguments.amp:
+        use_mixed_precision(config)
+    if arguments.compile:
+        compile_backbone(config)
+    if arguments.auto_scale_lr:
+        scale_learning_rate(config)
+
+
 def add_compile_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--compile', action='store_true', help='compile the backbone; pays where inputs have one size')
 
 
 def compile_backbone(config: Config) -> None:
     config.custom_hooks = [*config.get('custom_hooks', []), dict(type='CompileBackboneHook')]
+
+
+def use_mixed_precision(config: Config) -> None:
+    """``--amp``."""
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU, and torch sees none here; train without --amp.')
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def scale_learning_rate(config: Config) -> None:
+    """``--auto-scale-lr``."""
+    if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+        raise UserError(
+            '--auto-scale-lr needs to know for which batch size the learning rate was chosen; set '
+            'auto_scale_lr = dict(base_batch_size=...) in the config.'
+        )
+    config.auto_scale_lr.enable = True
 
 
 def read_config(arguments: argparse.Namespace) -> Config:

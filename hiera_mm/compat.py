@@ -28,6 +28,7 @@ def repair() -> None:
         accept_newer_mmcv_in_mmaction()
         stand_in_for_missing_drn()
         find_mmaction_configs()
+        let_mmaction_name_numpy_constants()
         switch_off_multimodal_mmaction()
 
 
@@ -114,6 +115,16 @@ def find_mmaction_configs() -> None:
     """
     if _version_of('mmaction2') is None:
         mmengine.config.utils.MODULE2PACKAGE['mmaction'] = 'mmaction'
+
+
+def let_mmaction_name_numpy_constants() -> None:
+    """mmaction 1.2.0 says ``np.NAN`` for an action without examples in AVA's evaluation, and ``np.Inf`` in its reading
+    of frames, which numpy 2 removed (https://github.com/numpy/numpy/issues/24306; not reported to mmaction2): give them
+    back.
+    """
+    for name in ('NAN', 'Inf'):
+        if name not in vars(np):
+            setattr(np, name, getattr(np, name.lower()))
 
 
 def switch_off_multimodal_mmaction() -> None:

@@ -6,12 +6,11 @@ import os
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
 from hiera_mm.cli import add_common_options, add_compile_option, compile_backbone, faults_as_sentences, read_config
 from hiera_mm.datasets.check import check_data
+from hiera_mm.engine.testing import dump_of_predictions, prepare_test
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import locate_checkpoint
 
-from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 
@@ -27,9 +26,7 @@ def main() -> None:
         )
     locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
-    config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
-    # The checkpoint holds the backbone too, so nothing has to be fetched first.
-    config.model.backbone.init_cfg = None
+    prepare_test(config, arguments.checkpoint)
     if arguments.compile:
         compile_backbone(config)
     if arguments.show_dir and config.default_scope != 'mmdet':
@@ -37,10 +34,8 @@ def main() -> None:
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     runner = Runner.from_cfg(config)
-    runner.load_checkpoint(arguments.checkpoint)
     if arguments.out:
-        dump = DumpDetResults if config.default_scope == 'mmdet' else DumpResults
-        runner.test_evaluator.metrics.append(dump(out_file_path=arguments.out))
+        runner.test_evaluator.metrics.append(dump_of_predictions(config, arguments.out))
     runner.test()
 
 

@@ -3,12 +3,16 @@
 import argparse
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.cli import add_common_options, add_compile_option, compile_backbone, faults_as_sentences, read_config
+from hiera_mm.cli import (
+    add_common_options,
+    add_training_options,
+    apply_training_options,
+    faults_as_sentences,
+    read_config,
+)
 from hiera_mm.datasets.check import check_data
-from hiera_mm.errors import UserError
 from hiera_mm.weights.files import locate_checkpoint
 
-import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -16,12 +20,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 def main() -> None:
     arguments = parse_arguments()
     config = read_config(arguments)
-    if arguments.amp:
-        use_mixed_precision(config)
-    if arguments.compile:
-        compile_backbone(config)
-    if arguments.auto_scale_lr:
-        scale_learning_rate(config)
+    apply_training_options(config, arguments)
     if arguments.resume:
         resume(config, arguments.resume)
     elif config.get('load_from'):
@@ -33,12 +32,6 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate by the true batch size over auto_scale_lr.base_batch_size',
-    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -46,25 +39,9 @@ def parse_arguments() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from this checkpoint, or without a value from the latest one in the work folder',
     )
-    add_compile_option(parser)
+    add_training_options(parser)
     add_common_options(parser)
     return parser.parse_args()
-
-
-def use_mixed_precision(config: Config) -> None:
-    if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU, and torch sees none here; train without --amp.')
-    config.optim_wrapper.type = 'AmpOptimWrapper'
-    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def scale_learning_rate(config: Config) -> None:
-    if 'base_batch_size' not in config.get('auto_scale_lr', {}):
-        raise UserError(
-            '--auto-scale-lr needs to know for which batch size the learning rate was chosen; set '
-            'auto_scale_lr = dict(base_batch_size=...) in the config.'
-        )
-    config.auto_scale_lr.enable = True
 
 
 def resume(config: Config, checkpoint: str) -> None:

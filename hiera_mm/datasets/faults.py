@@ -69,16 +69,22 @@ def _video_faults(key: str, loader: ConfigDict, model: ConfigDict, count: int | 
         names = examples(missing)
         yield f"{key}: {names} of '{dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list."
     present = sorted({name for name, _ in entries} - set(missing))
-    frames_needed = dataset.pipeline[0].get('min_frames', 1)
+    clip = max(step.get('clip_len', 1) for step in dataset.pipeline)
+    short = []
     for name in sample(present, count):
         try:
             reader = open_video(folder / name)
-            if len(reader) < frames_needed:
-                yield f"{key}: '{folder / name}' has {len(reader)} frames, fewer than the {frames_needed} of a clip."
-            else:
-                reader.frames([0, len(reader) // 2, len(reader) - 1])
+            reader.frames([0, len(reader) // 2, len(reader) - 1])
         except BrokenFileError as error:
             yield f'{key}: {error}'
+            continue
+        if len(reader) < clip:
+            short.append(f'{name} with {len(reader)}')
+    if short:
+        yield (
+            f'Note: {key}: {examples(short)} of the videos have fewer frames than the {clip} of a clip; frames are '
+            f'repeated there.'
+        )
 
 
 def _coco_faults(key: str, dataset: ConfigDict) -> Iterator[str]:

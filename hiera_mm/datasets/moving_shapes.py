@@ -42,13 +42,13 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     for number in range(count):
         label = number % len(MOTIONS)
         name = f'{part}/{number:05d}.mp4'
-        write_video(folder / name, _draw_frames(random, MOTIONS[label]), RATE)
+        write_video(folder / name, draw_frames(random, MOTIONS[label]), RATE)
         lines.append(f'{name} {label}')
     (folder / f'{part}.txt').write_text('\n'.join(lines) + '\n')
 
 
-def _draw_frames(random: np.random.Generator, motion: str) -> list[np.ndarray]:
-    """RGB frames ``(SIDE, SIDE, 3)``."""
+def draw_frames(random: np.random.Generator, motion: str, count: int = FRAMES) -> list[np.ndarray]:
+    """RGB frames ``(SIDE, SIDE, 3)`` of one of :data:`MOTIONS`."""
     outline = np.array(OUTLINES[random.choice(['bar', 'triangle'])])
     place, angle, growth = random.uniform(0, SIDE, size=2), random.uniform(0, 2 * np.pi), random.uniform()
     speed, pace = random.uniform(2.5, 4.5), random.uniform(0.05, 0.1)
@@ -56,7 +56,7 @@ def _draw_frames(random: np.random.Generator, motion: str) -> list[np.ndarray]:
     background = cv2.resize(random.integers(30, 130, (3, 3, 3)).astype(np.float32), (SIDE, SIDE))
     colour = random.integers(170, 256, size=3)
     frames = []
-    for time in range(FRAMES):
+    for time in range(count):
         now = place + time * speed * np.array(STEPS.get(motion, (0, 0)))
         tilt = angle + (time * turn if motion == 'turning' else 0)
         size = 12 + 10 * ((growth + (time * pace if motion == 'growing' else 0)) % 1)

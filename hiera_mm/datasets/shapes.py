@@ -70,7 +70,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     (folder / 'annotations').mkdir(exist_ok=True)
     images, annotations = [], []
     for image_id in range(1, count + 1):
-        picture, objects = _draw_scene(random)
+        picture, objects = draw_scene(random)
         name = f'{image_id:06d}.png'
         cv2.imwrite(str(folder / part / name), picture)
         images.append(dict(id=image_id, file_name=name, height=picture.shape[0], width=picture.shape[1]))
@@ -81,7 +81,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     (folder / 'annotations' / f'instances_{part}.json').write_text(json.dumps(content))
 
 
-def _draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
+def draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
     """One picture ``(H, W, 3)`` in BGR and its annotations, without ids."""
     height, width = random.integers(96, 129, size=2)
     picture = draw_background(random, height, width)

@@ -76,15 +76,9 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
 class OpenVideo(BaseTransform):
     """Open ``filename``, or the frames in ``frame_dir``; adds ``video_reader``, ``total_frames`` and ``avg_fps``.
 
-    Args:
-        min_frames: A video with fewer frames than this, those of a clip, counts as broken.
-
     Raises:
-        BrokenFileError: for a missing file or folder, one that is no video or has no frames, or one that is too short.
+        BrokenFileError: for a missing file or folder, or one that is no video or has no frames.
     """
-
-    def __init__(self, min_frames: int = 1) -> None:
-        self.min_frames = min_frames
 
     def transform(self, results: dict) -> dict:
         if 'frame_dir' in results:
@@ -92,11 +86,6 @@ class OpenVideo(BaseTransform):
             reader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
         else:
             reader = open_video(results['filename'])
-        if len(reader) < self.min_frames:
-            raise BrokenFileError(
-                f"The video '{reader.path}' has {len(reader)} frames, fewer than the {self.min_frames} of a "
-                f'clip; take it out of the list.'
-            )
         return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)
 
 

@@ -3,7 +3,7 @@
 # even odds; pixels normalised by 0.45 and 0.225. Head: logits, so that average_clips takes the one softmax.
 num_classes = 400
 model = dict(
-    type='Recognizer3D',
+    type='ClipRecognizer',
     backbone=dict(type='Hiera', num_frames=16, out_indices=(3,)),
     cls_head=dict(type='HieraHead', num_classes=num_classes, label_smooth_eps=0.1, average_clips='prob'),
     data_preprocessor=dict(
@@ -19,6 +19,6 @@ model = dict(
             ],
         ),
     ),
-    # Views of a video that are computed at once in testing; fewer need less memory.
+    # Clips computed at once in testing (at least one of each video in the batch); fewer need less memory.
     test_cfg=dict(max_testing_views=5),
 )

@@ -1,0 +1,19 @@
+"""What testing a checkpoint sets in a config."""
+
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+
+
+def prepare_test(config: Config, checkpoint: str) -> None:
+    """Have the runner of a config load a checkpoint that must hold the whole model."""
+    config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
+    # The checkpoint holds the backbone too, so nothing has to be fetched first.
+    config.model.backbone.init_cfg = None
+    # Loaded when hooks that hold weights of their own, such as EMAHook, have been set up.
+    config.load_from, config.resume = checkpoint, False
+
+
+def dump_of_predictions(config: Config, path: str) -> DumpResults:
+    """A metric that writes all predictions to a pickle, masks as run lengths."""
+    return (DumpDetResults if config.default_scope == 'mmdet' else DumpResults)(out_file_path=path)

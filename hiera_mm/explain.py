@@ -1,0 +1,130 @@
+"""What a user is told about an error: a sentence with the remedy for those that are known, and for any other where it
+arose and what it says.
+"""
+
+import re
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+
+from hiera_mm.errors import UserError, sentence_of
+
+import torch.nn as nn
+from mmcv.transforms import BaseTransform
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
+from torch.optim import Optimizer
+from torch.utils.data import Dataset, Sampler
+
+PARTS = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapper, Optimizer, Dataset, Sampler)
+"""What a config names by ``type``, and can thus be changed there."""
+
+BUILD = 'build_from_cfg'
+"""mmengine's function that calls a type with the keys of its dict."""
+
+
+def user_message(error: BaseException) -> str:
+    """A sentence or two for any error."""
+    sentence = explain(error)
+    if sentence is not None:
+        return sentence
+    kind, text = _kind_and_text(error)
+    return f'{_place_of(error)}{kind}: {text}'
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence that tells a user what to do about an error, or None for one nobody foresaw."""
+    if isinstance(error, UserError):
+        return sentence_of(error)
+    text = str(error)
+    # The last of them, as a worker's traceback first quotes the source line that holds the same words.
+    if undecodable := re.findall(r'failed to load image: (.*)', text):
+        return (
+            f"The image '{undecodable[-1]}' can't be decoded; replace the file or take it out of the annotation file."
+        )
+    if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
+        return (
+            f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
+            f'of the annotation file.'
+        )
+    return _about_building(error, text) or _about_running(error, text)
+
+
+def _about_building(error: BaseException, text: str) -> str | None:
+    """Faults of a dict with ``type``: an unknown or a missing key, an unknown type, none at all."""
+    if isinstance(error, KeyError) and 'is not in the' in text and 'registry' in text:
+        return f'The config names a type that nothing registers: {text.strip(chr(34))}'
+    if isinstance(error, KeyError) and 'must contain the key "type"' in text:
+        return f'A dict of the config lacks the key type, which says what to build: {_first_line(text)}'
+    if not isinstance(error, TypeError):
+        return None
+    built = _frames_of(error, BUILD)
+    keys = built[-1].f_locals.get('args', {}) if built else {}
+    if (unknown := re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", text)) and unknown[2] in keys:
+        return (
+            f"The config key '{unknown[2]}' does not exist on {_name(built[-1])}; correct its spelling or remove it "
+            f'(a key inherited from another type goes away with _delete_=True in the dict that sets the type).'
+        )
+    if built and (missing := re.search(r'\(\) missing \d+ required [\w-]+ arguments?: (.*)', text)):
+        return f'The config lacks {missing[1]} of {_name(built[-1])}; add it there.'
+    return None
+
+
+def _about_running(error: BaseException, text: str) -> str | None:
+    if 'max_testing_views is only compatible' in text:
+        return (
+            "mmaction2's Recognizer3D takes model.test_cfg.max_testing_views only with batches of one video; set "
+            "batch_size=1 in val_dataloader and test_dataloader, or model.type='ClipRecognizer', which takes any batch."
+        )
+    if isinstance(error, KeyError) and (saving := _frames_of(error, '_save_best_checkpoint')):
+        given = ', '.join(f"'{name}'" for name in saving[-1].f_locals.get('metrics', {}))
+        return (
+            f'The checkpoint hook is to keep the best by {error}, which no evaluator gives; set '
+            f'default_hooks.checkpoint.save_best to one of {given}.'
+        )
+    return None
+
+
+def _name(build: FrameType) -> str:
+    kind = build.f_locals.get('obj_type')
+    return kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
+
+
+def _frames_of(error: BaseException, function: str) -> list[FrameType]:
+    return [frame for frame in _frames(error) if frame.f_code.co_name == function]
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """From the outermost to the one that raised."""
+    return (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _kind_and_text(error: BaseException) -> tuple[str, str]:
+    """Of a worker's error those of the original, which stand in the last lines of what it passed on."""
+    if 'Original Traceback' in str(error):
+        last = [line for line in str(error).splitlines() if re.match(r'[\w.]*\w+(Error|Exception|Warning)?: ', line)]
+        if last:
+            kind, _, text = last[-1].partition(': ')
+            return kind.rpartition('.')[2], text
+    return type(error).__name__, _first_line(str(error)) or 'without a word'
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), '')
+
+
+def _place_of(error: BaseException) -> str:
+    """``'In the part neck.lateral_convs.0 (ConvModule) of the model: '``, or nothing where no part is concerned."""
+    owners = [frame.f_locals.get('self') for frame in _frames(error)]
+    parts = [owner for owner in owners if isinstance(owner, PARTS)]
+    if not parts:
+        found = re.findall(r'File ".*?(\w+)\.py", line \d+, in (\w+)', str(error))
+        return f'In {found[-1][1]}() of {found[-1][0]}.py: ' if found else ''
+    part = parts[-1]
+    if isinstance(part, nn.Module):
+        whole = next(owner for owner in parts if isinstance(owner, nn.Module))
+        path = next((name for name, module in whole.named_modules() if module is part), '')
+        return f'In {f"model.{path}" if path else "the model"} ({type(part).__name__}): '
+    return f'In {type(part).__name__}: '

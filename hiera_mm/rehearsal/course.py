@@ -1,0 +1,144 @@
+"""The stations of a rehearsal: which were reached, how long each took, how much memory it needed, what went wrong."""
+
+import contextlib
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hiera_mm.explain import user_message
+
+import psutil
+import torch
+
+STATIONS = (
+    'data',
+    'model',
+    'loaders and schedule',
+    'weights',
+    'first iterations',
+    'resume',
+    'last iterations',
+    'checkpoint',
+    'validation',
+    'best checkpoint',
+    'test',
+    'prediction file',
+)
+"""In the order of a run."""
+
+SHARE_OF_LOOKING = 0.03
+"""Of the time at most, goes into looking at the memory, which is slow where much is held."""
+
+
+@dataclass
+class Station:
+    """One stage of a run.
+
+    Attributes:
+        name: One of :data:`STATIONS`.
+        outcome: ``'passed'``, ``'failed'``, ``'left out'`` where the config has no such stage, or ``'not reached'``.
+        seconds: Spent there.
+        memory: Most bytes that the process and its data-loading workers held, None where the system doesn't tell.
+        gpu_memory: Most bytes that torch held on the GPU, None without one.
+        words: What is worth knowing; for a failed station, what is wrong and what to do.
+        trace: The whole trace of what was raised there.
+    """
+
+    name: str
+    outcome: str = 'not reached'
+    seconds: float = 0.0
+    memory: int | None = None
+    gpu_memory: int | None = None
+    words: list[str] = field(default_factory=list)
+    trace: str = ''
+
+
+class Course:
+    """All stations, of which at most one is open: what takes time and memory is counted there."""
+
+    def __init__(self) -> None:
+        self.stations = {name: Station(name) for name in STATIONS}
+        self.open: Station | None = None
+        self.since = 0.0
+        self.watching = threading.Event()
+
+    def enter(self, name: str) -> None:
+        """Close the open station and open this one, for the first time or once more."""
+        self.close()
+        self.open, self.since = self.stations[name], time.perf_counter()
+        if self.open.outcome == 'not reached':
+            self.open.outcome = 'passed'
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+    def close(self) -> None:
+        """Close the open station, if there is one."""
+        if self.open is None:
+            return
+        self.open.seconds += time.perf_counter() - self.since
+        if torch.cuda.is_available():
+            self.open.gpu_memory = max(self.open.gpu_memory or 0, torch.cuda.max_memory_allocated())
+        self.open = None
+
+    def say(self, name: str, words: str) -> None:
+        """Add what is worth knowing to a station."""
+        self.stations[name].words.append(words)
+
+    def fail(self, name: str, words: str, trace: str = '') -> None:
+        """Mark a station as failed."""
+        station = self.stations[name]
+        station.outcome, station.words, station.trace = 'failed', [words], trace
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Mark a station that the config's run does not have."""
+        self.stations[name] = Station(name, outcome='left out', words=[why])
+
+    @contextlib.contextmanager
+    def part(self, first: str) -> Iterator[None]:
+        """A part of the run that begins with the station ``first`` and may enter others; an error ends the part and
+        is put down to the station that is then open.
+        """
+        self.enter(first)
+        try:
+            yield
+        except Exception as error:
+            failed = self.open.name if self.open else first
+            # As text, since the error itself would keep the runner and its workers.
+            self.fail(failed, user_message(error), ''.join(traceback.format_exception(error)))
+        finally:
+            self.close()
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look at the memory every now and then."""
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self.watching.set()
+            watcher.join()
+
+    def _watch(self) -> None:
+        pause = 0.0
+        while not self.watching.wait(pause):
+            station, start = self.open, time.perf_counter()
+            held = memory_held()
+            pause = max(0.05, (time.perf_counter() - start) / SHARE_OF_LOOKING)
+            if station is not None and held is not None:
+                station.memory = max(station.memory or 0, held)
+
+
+def memory_held() -> int | None:
+    """Bytes that this process and its children hold, what they share counted once; None where that isn't told."""
+    process, held = psutil.Process(), 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                info = one.memory_full_info()
+                held += getattr(info, 'pss', info.uss)
+    except psutil.AccessDenied:
+        return None
+    return held

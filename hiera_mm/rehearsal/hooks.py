@@ -1,0 +1,179 @@
+"""Hooks that lead a runner through a rehearsal: to a stop after its first iterations, and to its last ones."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hiera_mm.errors import UserError
+from hiera_mm.rehearsal.course import Course
+from hiera_mm.rehearsal.schedule import Schedule, check_kinds, describe
+
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+ITERATIONS = 2
+"""Trained at the start."""
+
+
+class Enough(Exception):
+    """The first iterations are done."""
+
+
+@dataclass
+class Start:
+    """Where the first iterations ended.
+
+    Attributes:
+        checkpoint: Written there.
+        iteration, epoch: As the runner counts them.
+        rates: Learning rate of each group of the optimizer.
+    """
+
+    checkpoint: Path
+    iteration: int = 0
+    epoch: int = 0
+    rates: list[float] = field(default_factory=list)
+
+
+class EnterHook(Hook):
+    """Enters stations at a runner's events.
+
+    Args:
+        course: Of the rehearsal.
+        priority: Among other hooks of the event.
+        events: Names of the stations by the events' names.
+    """
+
+    def __init__(self, course: Course, priority: str, **events: str) -> None:
+        self.course, self.priority, self.events = course, priority, events
+
+    def _enter(self, event: str) -> None:
+        if event in self.events:
+            self.course.enter(self.events[event])
+
+    def before_run(self, runner: Runner) -> None:
+        self._enter('before_run')
+
+    def before_train(self, runner: Runner) -> None:
+        self._enter('before_train')
+
+    def before_val(self, runner: Runner) -> None:
+        self._enter('before_val')
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        self._enter('after_val_epoch')
+
+    def after_val(self, runner: Runner) -> None:
+        self._enter('after_val')
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        self._enter('after_train_iter')
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._enter('after_train_epoch')
+
+
+class StartHook(Hook):
+    """Stops a run after its first iterations, or its first epoch if that is over before, with a checkpoint."""
+
+    # After the schedulers' step, before checkpoints are saved.
+    priority = 'LOW'
+
+    def __init__(self, course: Course, start: Start) -> None:
+        self.course, self.start, self.losses = course, start, []
+
+    def before_run(self, runner: Runner) -> None:
+        check_kinds(runner)
+        by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if by_iteration and any(hook.by_epoch for hook in runner.hooks if isinstance(hook, CheckpointHook)):
+            self.course.fail(
+                'checkpoint',
+                'The checkpoint hook counts epochs, but the training loop counts iterations, so that nothing would be '
+                'saved before the end; set default_hooks.checkpoint.by_epoch=False.',
+            )
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        self.losses.append(float(outputs['loss']))
+        if isinstance(runner.train_loop, IterBasedTrainLoop) and len(self.losses) == ITERATIONS:
+            self._stop(runner, by_epoch=False)
+        check_epoch_ends(runner, len(self.losses))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._stop(runner, by_epoch=True)
+
+    def _stop(self, runner: Runner, by_epoch: bool) -> None:
+        losses = ', '.join(f'{loss:.4g}' for loss in self.losses)
+        self.course.say('first iterations', f'losses {losses}')
+        runner.save_checkpoint(str(self.start.checkpoint.parent), self.start.checkpoint.name, by_epoch=by_epoch)
+        self.start.iteration = runner.iter + 1
+        self.start.epoch = runner.epoch + by_epoch
+        self.start.rates = [group['lr'] for group in runner.optim_wrapper.param_groups]
+        raise Enough
+
+
+class EndHook(Hook):
+    """Has a resumed run go on with its last iteration, or its last epoch."""
+
+    priority = 'LOW'
+
+    def __init__(self, course: Course, start: Start) -> None:
+        self.course, self.start, self.in_epoch, self.jumped = course, start, 0, False
+
+    def before_train(self, runner: Runner) -> None:
+        loop, start = runner.train_loop, self.start
+        rates = [group['lr'] for group in runner.optim_wrapper.param_groups]
+        by_iteration = isinstance(loop, IterBasedTrainLoop)
+        iteration = start.iteration if by_iteration else start.epoch * len(runner.train_dataloader)
+        if (loop.epoch, loop.iter, rates) != (start.epoch, iteration, start.rates):
+            raise UserError(
+                f'The run was left at epoch {start.epoch}, iteration {iteration}, and goes on at epoch {loop.epoch}, '
+                f'iteration {loop.iter}, or with other learning rates; see the hooks that change checkpoints.'
+            )
+        self.course.say('resume', f'goes on after iteration {iteration}')
+        self.course.enter('last iterations')
+        if not by_iteration:
+            self._jump(runner)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        # A loop of iterations first passes over the data that were used before the place where it is then.
+        if not self.jumped:
+            self._jump(runner)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        self.in_epoch += 1
+        check_epoch_ends(runner, self.in_epoch)
+
+    def after_train(self, runner: Runner) -> None:
+        if runner.val_loop is not None and self.course.stations['validation'].outcome == 'not reached':
+            self.course.fail(
+                'validation',
+                'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
+            )
+
+    def _jump(self, runner: Runner) -> None:
+        self.jumped = True
+        loop, schedule = runner.train_loop, Schedule(runner)
+        if isinstance(loop, IterBasedTrainLoop):
+            loop._iter = max(loop.iter, loop.max_iters - 1)
+        else:
+            loop._epoch = max(loop.epoch, loop.max_epochs - 1)
+            loop._iter = loop.epoch * len(runner.train_dataloader)
+        schedule.go_to(loop.iter)
+        schedule.put_into(runner)
+        # Accumulated gradients are used up in the last iteration.
+        runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
+        schedule.go_to(loop.max_iters - 1)
+        self.course.say('loaders and schedule', describe(schedule.rates))
+
+
+def check_epoch_ends(runner: Runner, iterations: int) -> None:
+    """Refuse a loop of epochs over a sampler that never ends.
+
+    Raises:
+        UserError: naming the sampler.
+    """
+    loader = runner.train_dataloader
+    if not isinstance(runner.train_loop, IterBasedTrainLoop) and iterations > len(loader):
+        raise UserError(
+            f'The epoch does not end: {type(loader.sampler).__name__} goes on for ever, which is for IterBasedTrainLoop; '
+            f"set train_dataloader.sampler.type='DefaultSampler', or train_cfg.type='IterBasedTrainLoop' with max_iters."
+        )

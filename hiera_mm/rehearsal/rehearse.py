@@ -1,0 +1,238 @@
+"""The rehearsal: a config goes through training, resuming, validation and testing, as it is but for how long."""
+
+import contextlib
+import copy
+import gc
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+from hiera_mm.datasets.check import check_data
+from hiera_mm.datasets.faults import LOADERS, inspect_data
+from hiera_mm.engine.testing import dump_of_predictions, prepare_test
+from hiera_mm.errors import UserError
+from hiera_mm.rehearsal import stand_in
+from hiera_mm.rehearsal.course import Course, Station
+from hiera_mm.rehearsal.few import cut
+from hiera_mm.rehearsal.hooks import EndHook, Enough, EnterHook, Start, StartHook
+from hiera_mm.rehearsal.tiny import shrink_model, shrink_pictures
+from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
+from hiera_mm.weights.zoo import ZOO
+
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.visualization import Visualizer
+
+FILES_LOOKED_AT = 20
+"""Videos or images of each data set that the first station decodes."""
+
+REMOTE_BACKENDS = ('Aim', 'ClearML', 'DVCLive', 'MLflow', 'Neptune', 'Wandb')
+"""Beginnings of the visualisers' types that would open a run at a service."""
+
+
+def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int | None = None) -> list[Station]:
+    """Go through every station of a config's run once.
+
+    Everything is the config's own: loaders with their batches and workers, pipelines, samplers, hooks, evaluators,
+    views, optimizer and schedule. Of each data set one whole batch and the last batch are taken. Training goes through
+    its first two iterations, is resumed from there, and then jumps to its end with what is due there: validation,
+    checkpoints, the best checkpoint. Then the last checkpoint is tested. So that untrained detectors find something
+    that can be scored, scores need not pass any threshold (``score_thr``).
+
+    Args:
+        config: Of the run; it is not changed.
+        folder: For all that the rehearsal writes.
+        tiny: Cut the backbone down in width and depth, and a masked autoencoder's decoder.
+        size: Make pictures whose longer side is this, in pixels, where the config's are larger.
+
+    Returns:
+        All stations; those that were not reached say so.
+    """
+    course, folder = Course(), Path(folder).absolute()
+    config = _inside(copy.deepcopy(config), folder, course)
+    with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+        with course.part('data'):
+            _look_at_data(config, folder / 'data', course)
+        with course.part('weights'):
+            _look_for_weights(config, course, fetch=not tiny)
+        if tiny or course.stations['weights'].outcome == 'failed':
+            # Whatever else is wrong is found without them.
+            config.load_from = None
+            _drop_weights(config.model)
+        if tiny:
+            shrink_model(config)
+        if size:
+            shrink_pictures(config, size)
+        for part in _dicts(config.model.get('test_cfg')):
+            if 'score_thr' in part:
+                part.score_thr = 0.0
+        for loader in _loaders(config):
+            cut(config[loader])
+        checkpoint = _train(config, folder, course)
+        if checkpoint and config.get('test_dataloader') is not None:
+            _test(config, checkpoint, folder, course)
+    for loader, names in dict(
+        val_dataloader=('validation', 'best checkpoint'), test_dataloader=('test', 'prediction file')
+    ).items():
+        for name in names if config.get(loader) is None else ():
+            course.leave_out(name, f'the config has no {loader}')
+    return list(course.stations.values())
+
+
+def _loaders(config: Config) -> list[str]:
+    return [loader for loader in LOADERS if config.get(loader) is not None]
+
+
+def _inside(config: Config, folder: Path, course: Course) -> Config:
+    """The config with all that it writes below ``folder``."""
+    config.work_dir, config.resume = str(folder / 'run'), False
+    hook = config.get('default_hooks', {}).get('checkpoint') or {}
+    if hook.get('out_dir'):
+        hook.out_dir = str(folder / 'checkpoints')
+    for part in _dicts([config.get(key) for key in ('val_evaluator', 'test_evaluator')]):
+        for key in ('outfile_prefix', 'out_file_path'):
+            if part.get(key):
+                part[key] = str(folder / 'predictions' / Path(part[key]).name)
+    backends = (config.get('visualizer') or {}).get('vis_backends') or []
+    remote = [backend.type for backend in backends if backend.type.rpartition('.')[2].startswith(REMOTE_BACKENDS)]
+    if remote:
+        config.visualizer.vis_backends = [backend for backend in backends if backend.type not in remote]
+        course.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
+    return config
+
+
+def _look_at_data(config: Config, folder: Path, course: Course) -> None:
+    if not stand_in.is_there(config):
+        stand_in.draw(config, folder)
+        course.say('data', 'none of the config is there, so data drawn in its format stand in for them')
+    check_data(config, _loaders(config))
+    found = list(inspect_data(config, FILES_LOOKED_AT))
+    faults = [sentence for sentence in found if not sentence.startswith('Note: ')]
+    if faults:
+        more = f' ({len(faults) - 1} more: tools/check_dataset.py tells them all)' if len(faults) > 1 else ''
+        raise UserError(faults[0] + more)
+
+
+def _look_for_weights(config: Config, course: Course, fetch: bool) -> None:
+    sources = [part.checkpoint for part in _dicts(config.model) if part.get('type') == 'Pretrained']
+    for source in [*sources, *([config.load_from] if config.get('load_from') else [])]:
+        remote = source in ZOO or source.startswith(('http://', 'https://'))
+        if fetch or not remote:
+            locate_checkpoint(source)
+        course.say('weights', f"'{source}' {'left out' if not fetch else 'found'}")
+
+
+def _drop_weights(model: ConfigDict) -> None:
+    for part in _dicts(model):
+        if isinstance(part.get('init_cfg'), dict) and part.init_cfg.get('type') == 'Pretrained':
+            part.init_cfg = None
+
+
+def _dicts(part: object) -> Iterator[ConfigDict]:
+    """All dicts in a part of a config."""
+    if isinstance(part, dict):
+        yield part
+    for entry in part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ():
+        yield from _dicts(entry)
+
+
+def _train(config: Config, folder: Path, course: Course) -> str | None:
+    """Train the first and the last iterations; gives the last checkpoint that was written."""
+    start = Start(folder / 'start.pth')
+    with course.part('model'):
+        enter = EnterHook(course, 'LOWEST', before_run='weights', before_train='first iterations')
+        runner = _runner(config, enter, StartHook(course, start))
+        course.enter('loaders and schedule')
+        with contextlib.suppress(Enough), _workers_ended(runner):
+            runner.train()
+    if not start.checkpoint.is_file():
+        return None
+    with course.part('resume'):
+        resumed = copy.deepcopy(config)
+        resumed.resume, resumed.load_from = True, str(start.checkpoint)
+        _drop_weights(resumed.model)
+        due = dict(after_train_iter='checkpoint', after_train_epoch='checkpoint', after_val_epoch='best checkpoint')
+        back = dict.fromkeys(('after_train_iter', 'after_train_epoch', 'after_val'), 'last iterations')
+        enter = [
+            EnterHook(course, 'HIGHEST', before_val='validation'),
+            EnterHook(course, 'LOW', **due),
+            EnterHook(course, 'LOWEST', **back),
+        ]
+        runner = _runner(resumed, EndHook(course, start), *enter)
+        with _workers_ended(runner):
+            runner.train()
+        _look_at_checkpoints(runner, course)
+    last = find_latest_checkpoint(config.work_dir)
+    return last if last and Path(last).is_file() else str(start.checkpoint)
+
+
+def _look_at_checkpoints(runner: Runner, course: Course) -> None:
+    """What the run should have left behind."""
+    course.enter('checkpoint')
+    last = find_latest_checkpoint(runner.work_dir)
+    if last is None:
+        raise UserError('The run ended without a checkpoint; see default_hooks.checkpoint and its save_last.')
+    held = read_checkpoint(last)['meta']
+    if held['iter'] != runner.iter:
+        raise UserError(
+            f"The last checkpoint '{Path(last).name}' is of iteration {held['iter']}, but the run ended at "
+            f'{runner.iter}; see default_hooks.checkpoint and its save_last.'
+        )
+    course.say('checkpoint', f'{Path(last).name}, {Path(last).stat().st_size / 2**20:.0f} MiB')
+    if course.stations['validation'].outcome != 'passed':
+        return
+    course.enter('best checkpoint')
+    kept = [name for hook in runner.hooks if isinstance(hook, CheckpointHook) for name in hook.save_best or ()]
+    best = sorted(Path(runner.work_dir).glob('best_*.pth'))
+    if kept and not best:
+        raise UserError(
+            f"save_best='{kept[0]}' kept nothing; take another metric of the evaluators as "
+            f'default_hooks.checkpoint.save_best, or set its rule.'
+        )
+    course.say('best checkpoint', ', '.join(path.name for path in best) or 'none is kept (save_best is not set)')
+
+
+def _test(config: Config, checkpoint: str, folder: Path, course: Course) -> None:
+    with course.part('test'):
+        tested = copy.deepcopy(config)
+        prepare_test(tested, checkpoint)
+        runner, out = _runner(tested), folder / 'predictions.pkl'
+        runner.test_evaluator.metrics.append(dump_of_predictions(tested, str(out)))
+        with _workers_ended(runner):
+            metrics = runner.test()
+        shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
+        course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
+        course.enter('prediction file')
+        tested, written = len(runner.test_dataloader.dataset), len(pickle.loads(out.read_bytes()))
+        if written != tested:
+            raise UserError(f'{tested} samples were tested, but the predictions are of {written}; see test_dataloader.')
+        course.say('prediction file', f'{written} predictions, as many as samples')
+
+
+@contextlib.contextmanager
+def _workers_ended(runner: Runner) -> Iterator[None]:
+    """End the workers of a runner's loaders after what it does: where the garbage collector ends them, it may have
+    closed their queues before, and waits five seconds for each.
+    """
+    try:
+        yield
+    finally:
+        for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+            if isinstance(loop, BaseLoop):
+                loop.dataloader._iterator = None
+            if isinstance(loop, IterBasedTrainLoop):
+                loop.dataloader_iterator = None
+
+
+def _runner(config: Config, *hooks: Hook) -> Runner:
+    # The last one's memory goes first.
+    gc.collect()
+    for manager in (MMLogger, MessageHub, Visualizer):
+        manager._instance_dict.clear()
+    runner = Runner.from_cfg(config)
+    for hook in hooks:
+        runner.register_hook(hook, priority=hook.priority)
+    return runner

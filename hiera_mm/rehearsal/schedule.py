@@ -1,0 +1,101 @@
+"""The learning rate of a whole run without training it, and the way to a run's last iterations."""
+
+from collections.abc import Sequence
+
+from hiera_mm.errors import UserError
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.optim import SGD
+
+
+class Schedule:
+    """The schedulers of a runner on an optimizer that holds nothing but one group for each setting.
+
+    Args:
+        runner: With its loop, optimizer and schedulers built.
+
+    Attributes:
+        rates: The greatest learning rate of all groups, before each iteration that was gone through.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+        self.epoch_length = len(runner.train_dataloader)
+        self.settings = [_settings(group) for group in runner.optim_wrapper.param_groups]
+        distinct = [setting for number, setting in enumerate(self.settings) if setting not in self.settings[:number]]
+        optimizer = SGD([dict(params=[torch.zeros((), requires_grad=True)]) for _ in distinct], lr=0.0)
+        for group, setting in zip(optimizer.param_groups, distinct, strict=True):
+            group.update(setting)
+        self.wrapper = OptimWrapper(optimizer)
+        self.numbers = [distinct.index(setting) for setting in self.settings]
+        # As the runner builds its own, but for the optimizer.
+        theirs, runner.optim_wrapper = runner.optim_wrapper, self.wrapper
+        try:
+            self.schedulers = runner.build_param_scheduler(runner.cfg.get('param_scheduler') or [])
+        finally:
+            runner.optim_wrapper = theirs
+        # Otherwise schedulers warn that the optimizer takes no steps.
+        self.wrapper._global_step = 0
+        self.rates = [self._rate()]
+
+    def go_to(self, iteration: int) -> None:
+        """Go on to the state before an iteration, counted from 0."""
+        while len(self.rates) <= iteration:
+            done = len(self.rates)
+            epoch_ends = not self.by_iteration and done % self.epoch_length == 0
+            for scheduler in self.schedulers:
+                # Those that follow a metric wait for a validation.
+                if (epoch_ends if scheduler.by_epoch else True) and not getattr(scheduler, 'need_val_args', False):
+                    scheduler.step()
+            self.rates.append(self._rate())
+
+    def put_into(self, runner: Runner) -> None:
+        """Give the runner's optimizer and schedulers this state."""
+        for group, number in zip(runner.optim_wrapper.param_groups, self.numbers, strict=True):
+            group.update(_scheduled(self.wrapper.param_groups[number]))
+        for theirs, ours in zip(runner.param_schedulers or [], self.schedulers, strict=True):
+            theirs.load_state_dict(dict(last_step=ours.last_step, _global_step=ours._global_step))
+
+    def _rate(self) -> float:
+        return max(group['lr'] for group in self.wrapper.param_groups)
+
+
+def describe(rates: Sequence[float]) -> str:
+    """The learning rate at the start, where it is greatest, in the middle and at the end of a run, in words."""
+    top = max(range(len(rates)), key=rates.__getitem__)
+    words = (
+        f'learning rate {rates[0]:.2e} at the start, {rates[top]:.2e} after {top / len(rates):.1%} of the run (the '
+        f'highest), {rates[len(rates) // 2]:.2e} in the middle, {rates[-1]:.2e} at the end'
+    )
+    never_falls = len(rates) > 2 and rates[-1] == rates[top]
+    return words + ('; note that it never falls (param_scheduler)' if never_falls else '')
+
+
+def check_kinds(runner: Runner) -> None:
+    """Refuse a schedule that counts epochs in a run that counts iterations, where it would never take a step.
+
+    Raises:
+        UserError: naming the scheduler.
+    """
+    if not isinstance(runner.train_loop, IterBasedTrainLoop) or not isinstance(runner.param_schedulers, list):
+        return
+    for number, scheduler in enumerate(runner.param_schedulers):
+        if scheduler.by_epoch:
+            raise UserError(
+                f'The schedule {type(scheduler).__name__} (param_scheduler.{number}) counts epochs, but the training '
+                f'loop counts iterations, so that it would never change the rate; set by_epoch=False there.'
+            )
+
+
+def _settings(group: dict) -> dict:
+    """What tells an optimizer's groups apart, as it was before any scheduler's step."""
+    kept = {key: value for key, value in group.items() if key not in ('params', 'param_name', 'param_names')}
+    initial = {key.removeprefix('initial_'): value for key, value in kept.items() if key.startswith('initial_')}
+    return {key: value for key, value in kept.items() if not key.startswith('initial_')} | initial
+
+
+def _scheduled(group: dict) -> dict:
+    names = [key.removeprefix('initial_') for key in group if key.startswith('initial_')]
+    return {name: group[name] for name in names}

@@ -1,0 +1,243 @@
+"""Data that stand in for those of a config which are not there: drawn in its own formats, with its own classes, at its
+own paths below another folder.
+"""
+
+import json
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hiera_mm.datasets.acting_shapes import ACTIONS, RATE, make_acting_shapes
+from hiera_mm.datasets.ava_files import frame_key, read_proposals, read_rows
+from hiera_mm.datasets.check import classes_of
+from hiera_mm.datasets.faults import LOADERS
+from hiera_mm.datasets.images import ImageDataset
+from hiera_mm.datasets.moving_shapes import MOTIONS, draw_frames
+from hiera_mm.datasets.shapes import draw_scene
+from hiera_mm.datasets.video_files import open_video, write_video
+from hiera_mm.errors import UserError
+
+import cv2
+import numpy as np
+from mmaction.datasets import AVADataset, VideoDataset
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS
+
+EVALUATORS = ('val_evaluator', 'test_evaluator')
+FILES = ('ann_file', 'label_file', 'exclude_file', 'proposal_file')
+
+FRAMES = (72, 10)
+"""Of the videos in turn: longer, and shorter than a clip."""
+
+
+def is_there(config: Config) -> bool:
+    """Whether anything that the data loaders of a config name is there."""
+    return any(path.exists() for _, dataset in _datasets(config) for path in _paths(dataset))
+
+
+def draw(config: Config, folder: Path) -> None:
+    """Draw data for all loaders below ``folder``, and change their paths and those of the evaluators to there.
+
+    Raises:
+        UserError: for a type of data set that can't be drawn.
+    """
+    drawn = set()
+    for loader, dataset in _datasets(config):
+        _move(dataset, folder)
+        place = str([str(path) for path in _paths(dataset)])
+        if place not in drawn:
+            batch = config[loader].get('batch_size', 1)
+            # A whole batch and a smaller last one.
+            _artist_of(dataset)(dataset, config.model, batch + max(1, batch // 2), np.random.default_rng(len(drawn)))
+        drawn.add(place)
+    for key in EVALUATORS:
+        evaluators = config.get(key) or []
+        for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+            _move(evaluator, folder)
+
+
+def unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
+    """The data sets inside wrappers such as ``RepeatDataset``, or the one itself."""
+    inner = [*([dataset.dataset] if 'dataset' in dataset else []), *dataset.get('datasets', ())]
+    for part in inner:
+        yield from unwrapped(part)
+    if not inner:
+        yield dataset
+
+
+def _datasets(config: Config) -> Iterator[tuple[str, ConfigDict]]:
+    for loader in LOADERS:
+        if config.get(loader) is not None:
+            yield from ((loader, part) for part in unwrapped(config[loader].dataset))
+
+
+def _paths(dataset: ConfigDict) -> Iterator[Path]:
+    root = dataset.get('data_root') or ''
+    named = [dataset.get(key) for key in FILES] + [*dataset.get('data_prefix', {}).values()]
+    yield from (Path(root, name) for name in named if name)
+    if root:
+        yield Path(root)
+
+
+def _move(part: ConfigDict, folder: Path) -> None:
+    """Put the paths of a data set or an evaluator below ``folder``."""
+
+    def moved(path: str) -> str:
+        # Loaders that share a dict come here more than once.
+        if Path(path).is_relative_to(folder):
+            return path
+        inside = [step for step in Path(path).parts if step not in ('..', '/')]
+        # A folder's last slash matters where names are put together by adding them.
+        return str(folder.joinpath(*inside)) + ('/' if path.endswith('/') else '')
+
+    root = part.get('data_root')
+    if root:
+        part.data_root = moved(root)
+    names = {key: part.get(key) for key in FILES} | {
+        ('data_prefix', k): v for k, v in part.get('data_prefix', {}).items()
+    }
+    for key, path in names.items():
+        if path and (not root or Path(path).is_absolute()):
+            holder, name = (part.data_prefix, key[1]) if isinstance(key, tuple) else (part, key)
+            holder[name] = moved(path)
+
+
+def _artist_of(dataset: ConfigDict) -> Callable:
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(dataset.type)
+    artists = {CocoDataset: _draw_coco, ImageDataset: _draw_images, AVADataset: _draw_ava, VideoDataset: _draw_videos}
+    for base, artist in artists.items():
+        if isinstance(kind, type) and issubclass(kind, base):
+            return artist
+    raise UserError(
+        f'The data of {dataset.type} are not where the config says, and none can be drawn in their stead; put them '
+        f'there, or correct the paths (data_root, ann_file, data_prefix).'
+    )
+
+
+def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
+    classes = classes_of(dataset)
+    root = Path(dataset.get('data_root') or '')
+    folder = root / dataset.get('data_prefix', {}).get('img', '')
+    folder.mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for number in range(1, count + 1):
+        picture, objects = draw_scene(random)
+        name = f'{_label(dataset)}_{number:012d}.jpg'
+        cv2.imwrite(str(folder / name), picture)
+        images.append(dict(id=number, file_name=name, height=picture.shape[0], width=picture.shape[1]))
+        for entry in objects:
+            category = int(random.integers(len(classes))) + 1
+            annotations.append(dict(entry, id=len(annotations) + 1, image_id=number, category_id=category))
+    categories = [dict(id=number, name=name) for number, name in enumerate(classes, start=1)]
+    _write(root / dataset.ann_file, dict(images=images, annotations=annotations, categories=categories))
+
+
+def _draw_images(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
+    root = Path(dataset.get('data_root') or '')
+    folder = root / dataset.get('data_prefix', {}).get('img', '')
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = model.get('cls_head', {}).get('num_classes', 1)
+    in_folders = dataset.get('with_label', True) and not dataset.get('ann_file')
+    if in_folders:
+        for label in range(classes):
+            (folder / f'class_{label:05d}').mkdir(exist_ok=True)
+    entries = []
+    for number in range(count):
+        label = number % classes
+        name = (f'class_{label:05d}/' if in_folders else '') + f'{_label(dataset)}_{number:08d}.jpg'
+        cv2.imwrite(str(folder / name), draw_scene(random)[0])
+        entries.append((name, label))
+    if str(dataset.get('ann_file') or '').endswith('.json'):
+        _write(
+            root / dataset.ann_file,
+            dict(
+                images=[dict(id=number, file_name=name) for number, (name, _) in enumerate(entries)],
+                annotations=[dict(image_id=number, category_id=label) for number, (_, label) in enumerate(entries)],
+                categories=[dict(id=label, name=f'class {label}') for label in range(classes)],
+            ),
+        )
+    elif dataset.get('ann_file'):
+        _write(root / dataset.ann_file, ''.join(f'{name} {label}\n' for name, label in entries))
+
+
+def _draw_videos(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
+    folder = Path(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('video', ''))
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = model.get('cls_head', {}).get('num_classes', 1)
+    lines = []
+    for number in range(count):
+        frames = draw_frames(random, MOTIONS[number % len(MOTIONS)], FRAMES[number % len(FRAMES)])
+        name = f'{_label(dataset)}_{number:05d}.mp4'
+        write_video(folder / name, frames, 25)
+        lines.append(f'{name} {number % classes}\n')
+    _write(Path(dataset.get('data_root') or '', dataset.ann_file), ''.join(lines))
+
+
+def _draw_ava(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
+    """The generated films under the data set's own names of files, with a list of all its actions."""
+    films = (count + 1) // 2
+    actions = dataset.get('num_classes', 81) - 1
+    shift = dataset.get('timestamp_start', 900) - 900
+    part = 'train'
+    with tempfile.TemporaryDirectory() as scratch:
+        make_acting_shapes(scratch, train=films, val=1, seed=int(random.integers(1000)))
+        rows = read_rows(Path(scratch, f'{part}.csv'))
+        proposals = read_proposals(Path(scratch, f'{part}_proposals.pkl'))
+        for film in sorted({row.video_id for row in rows}):
+            _place_film(Path(scratch, part, f'{film}.mp4'), f'{_label(dataset)}_{film}', dataset)
+    # The last number stands for actions that the generated films don't have.
+    numbers = {row.action: min(row.action, actions) for row in rows}
+    lines = [
+        f'{_label(dataset)}_{row.video_id},{row.timestamp + shift:04d},{",".join(f"{c:.4f}" for c in row.box)},{numbers[row.action]},'
+        f'{row.person}\n'
+        for row in rows
+    ]
+    _write(Path(dataset.ann_file), ''.join(lines))
+    if dataset.get('label_file'):
+        names = [*ACTIONS, *(f'action {number}' for number in range(len(ACTIONS) + 1, actions + 1))][:actions]
+        items = (f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(names, 1))
+        _write(Path(dataset.label_file), ''.join(items))
+    if dataset.get('exclude_file'):
+        _write(Path(dataset.exclude_file), f'{_label(dataset)}_{rows[0].video_id},0001\n')
+    if dataset.get('proposal_file'):
+        moved = {f'{_label(dataset)}_{_moved_key(key, shift)}': boxes for key, boxes in proposals.items()}
+        _write(Path(dataset.proposal_file), pickle.dumps(moved))
+
+
+def _moved_key(key: str, shift: int) -> str:
+    film, _, second = key.rpartition(',')
+    return frame_key(film, int(second) + shift)
+
+
+def _place_film(film: Path, name: str, dataset: ConfigDict) -> None:
+    """The film as it is, or its frames at the data set's rate."""
+    prefix = dataset.get('data_prefix', {})
+    if 'video' in prefix:
+        target = Path(prefix['video'], f'{name}.mp4')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(film.read_bytes())
+        return
+    reader = open_video(film)
+    folder = Path(prefix['img'], name)
+    folder.mkdir(parents=True, exist_ok=True)
+    rate, first = dataset.get('fps', 30), dataset.get('start_index', 1)
+    pictures = reader.frames(range(len(reader)))
+    for number in range(len(reader) * rate // RATE):
+        picture = pictures[number * RATE // rate][..., ::-1]
+        cv2.imwrite(str(folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first)), picture)
+
+
+def _label(dataset: ConfigDict) -> str:
+    """Begins the names of a data set's files, as loaders may share a folder."""
+    return Path(dataset.get('ann_file') or 'image').stem
+
+
+def _write(path: Path, content: str | bytes | dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))

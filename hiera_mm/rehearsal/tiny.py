@@ -1,0 +1,102 @@
+"""A model's backbone cut down in width and depth, and pictures in size; nothing else of a config changes."""
+
+from collections.abc import Iterator
+
+from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
+from hiera_mm.errors import UserError
+
+from mmengine.config import Config, ConfigDict
+
+TINY = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
+
+SIZES = ('scale', 'size', 'crop_size', 'img_scale')
+"""Keys of pipeline steps that hold sides in pixels."""
+
+
+def shrink_model(config: Config) -> None:
+    """Make the Hiera of a config 16 channels wide and a block a stage deep, and a masked autoencoder's decoder as well.
+
+    Parts that take the maps follow where they were told the true widths; where they were told others, they keep them,
+    and fail as they would in the run.
+
+    Raises:
+        UserError: if the backbone is no Hiera.
+    """
+    model = config.model
+    backbone = model.get('backbone', {})
+    if str(backbone.get('type', '')).rpartition('.')[2] != 'Hiera':
+        raise UserError(f"--tiny cuts a Hiera down, but the config's backbone is {backbone.get('type')}; leave it out.")
+    before, after = _widths(_architecture(backbone.get('arch', 'b'))), _widths(TINY)
+    backbone.arch = ConfigDict(TINY)
+    if backbone.get('global_blocks'):
+        # The third stage's one block, where the published ones are.
+        backbone.global_blocks = (2,)
+    chosen = [*backbone.get('out_indices', range(4))]
+    for part in _takers_of_maps(model):
+        told = part.get('in_channels')
+        if told == before[chosen[-1]]:
+            part.in_channels = after[chosen[-1]]
+        elif isinstance(told, list | tuple) and [*told] == [before[index] for index in chosen]:
+            part.in_channels = [after[index] for index in chosen]
+    if model.type == 'MaskedAutoencoder':
+        model.update(DECODER)
+
+
+def shrink_pictures(config: Config, side: int) -> None:
+    """Have every pipeline and the padding make pictures whose longer side is ``side``, in pixels, where it is now
+    larger; other sides in proportion.
+    """
+    largest = max((max(step[key]) for step in _steps(config) for key in SIZES if _is_size(step.get(key))), default=side)
+    if largest <= side:
+        return
+    for step in _steps(config):
+        for key in SIZES:
+            if _is_size(step.get(key)):
+                step[key] = tuple(_scaled(value, side / largest) for value in step[key])
+    padding = config.model.get('data_preprocessor', {})
+    if padding.get('pad_size_divisor', 1) > 32:
+        padding.pad_size_divisor = _scaled(padding.pad_size_divisor, side / largest)
+
+
+def _architecture(arch: str | dict) -> dict:
+    # An unknown one is left for the model to refuse.
+    return ARCHITECTURES.get(LONG_NAMES.get(arch, arch), TINY) if isinstance(arch, str) else arch
+
+
+def _widths(architecture: dict) -> list[int]:
+    return [architecture['embed_dim'] * 2**stage for stage in range(4)]
+
+
+def _takers_of_maps(model: ConfigDict) -> Iterator[ConfigDict]:
+    if model.get('neck'):
+        yield from model.neck if isinstance(model.neck, list | tuple) else [model.neck]
+        return
+    for head in (model.get('cls_head'), model.get('roi_head', {}).get('bbox_head'), model.get('decode_head')):
+        if isinstance(head, dict):
+            yield head
+
+
+def _steps(config: Config) -> Iterator[ConfigDict]:
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if config.get(loader) is not None:
+            yield from _steps_of(config[loader].dataset)
+
+
+def _steps_of(part: object) -> Iterator[ConfigDict]:
+    """The steps of all pipelines in a data set's config, also inside wrappers and branching steps."""
+    if isinstance(part, list | tuple):
+        for entry in part:
+            yield from _steps_of(entry)
+    elif isinstance(part, dict):
+        yield part
+        for entry in part.values():
+            yield from _steps_of(entry)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int) and v > 0 for v in value)
+
+
+def _scaled(pixels: int, factor: float) -> int:
+    return max(32, round(pixels * factor / 32) * 32)

@@ -1,0 +1,113 @@
+"""A dress rehearsal of a run before it costs anything: ``python tools/rehearse.py configs/mask_rcnn_hiera_b.py``.
+
+Exit code 1 if anything would fail. Several configs are rehearsed each in a process of its own.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+from hiera_mm.cli import (
+    add_common_options,
+    add_training_options,
+    apply_training_options,
+    faults_as_sentences,
+    read_config,
+)
+from hiera_mm.rehearsal import Station, rehearse
+from hiera_mm.whole_files import written_whole
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if len(arguments.configs) > 1:
+        sys.exit(rehearse_all(arguments.configs, arguments.jobs))
+    arguments.config = arguments.configs[0]
+    config = read_config(arguments)
+    apply_training_options(config, arguments)
+    with tempfile.TemporaryDirectory(prefix='rehearsal_') as folder:
+        stations = rehearse(config, folder, arguments.tiny, arguments.size)
+    failed = [station for station in stations if station.outcome == 'failed']
+    if arguments.traceback:
+        print(*(station.trace for station in failed), sep='\n')
+    print('', arguments.config, *lines_of(stations), sep='\n')
+    print(f'{len(failed)} of {len(stations)} stations failed.' if failed else 'Nothing failed.')
+    if arguments.out:
+        with written_whole(arguments.out) as path:
+            path.write_text(json.dumps([asdict(station) for station in stations], indent=1))
+    sys.exit(1 if failed else 0)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='+', help='config files')
+    parser.add_argument(
+        '--tiny', action='store_true', help="cut the backbone (and a masked autoencoder's decoder) in width and depth"
+    )
+    parser.add_argument(
+        '--size', type=int, metavar='PIXELS', help='cut pictures down so that the longest side of any is this'
+    )
+    parser.add_argument('--traceback', action='store_true', help='print the whole trace behind each failure')
+    parser.add_argument('--out', metavar='FILE.json', help='file for what is printed, of one config')
+    parser.add_argument('--jobs', type=int, default=1, help='of several configs, how many at once (default: 1)')
+    add_training_options(parser)
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def lines_of(stations: Sequence[Station]) -> Iterator[str]:
+    """A table, with what was seen or what is wrong below each station."""
+    yield f'{"station":22}{"outcome":13}{"seconds":>7}  memory'
+    for station in stations:
+        held = [(station.memory, ''), (station.gpu_memory, ' on the GPU')]
+        memory = ' + '.join(f'{size / 2**30:.1f} GiB{place}' for size, place in held if size)
+        yield f'{station.name:22}{station.outcome:13}{station.seconds:7.1f}  {memory}'.rstrip()
+        yield from (f'    {words}' for words in station.words)
+
+
+def rehearse_all(configs: Sequence[str], jobs: int) -> int:
+    """Rehearse each config in a process of its own, print a line for each, and give the exit code of all."""
+    start, failed = time.perf_counter(), 0
+    print(f'{"config":42}{"outcome":10}{"seconds":>7}  memory', flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        for config, stations, seconds in pool.map(lambda config: rehearse_one(config, configs, jobs), configs):
+            wrong = [station for station in stations if station['outcome'] == 'failed']
+            failed += bool(wrong) or not stations
+            most = max((station['memory'] or 0 for station in stations), default=0)
+            outcome = 'passed' if stations and not wrong else 'failed'
+            print(f'{Path(config).name:42}{outcome:10}{seconds:7.1f}  {most / 2**30:.1f} GiB', flush=True)
+            for station in wrong:
+                print(f'    {station["name"]}: {station["words"][0]}', flush=True)
+            if not stations:
+                print('    it ended before its first station; rehearse it alone to see why', flush=True)
+    minutes = (time.perf_counter() - start) / 60
+    print(f'{failed} of {len(configs)} configs failed, in {minutes:.1f} minutes.')
+    return 1 if failed else 0
+
+
+def rehearse_one(config: str, configs: Sequence[str], jobs: int) -> tuple[str, list[dict], float]:
+    """The stations of a config, none if there was no rehearsal, and seconds."""
+    options = [argument for argument in sys.argv[1:] if argument not in configs]
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix='rehearsals_') as folder:
+        out = Path(folder, 'stations.json')
+        command = [sys.executable, __file__, config, *options, '--out', str(out)]
+        environment = dict(os.environ, OMP_NUM_THREADS=threads)
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stations = json.loads(out.read_text()) if out.is_file() else []
+    return config, stations, time.perf_counter() - start
+
+
+if __name__ == '__main__':
+    with faults_as_sentences():
+        main()
