@@ -14,7 +14,6 @@ model = dict(
     ),
     cls_head=dict(num_classes=num_classes, in_channels=256, dropout_ratio=0.0, init_scale=1.0, topk=(1,)),
     data_preprocessor=dict(blending=None),
-    test_cfg=None,
 )
 
 train_pipeline = [

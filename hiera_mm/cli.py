@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 
 @contextlib.contextmanager
 def faults_as_sentences() -> Iterator[None]:
-    """End the program with one sentence and exit code 1 for every fault that :func:`~hiera_mm.explain.explain` knows."""
+    """End the program with one sentence and exit code 1 for every fault that :mod:`hiera_mm.explain` knows."""
     try:
         yield
     except Exception as error:
@@ -35,9 +35,12 @@ def faults_as_sentences() -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options that training and testing share, named as mmdet's."""
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics (default: work_dirs/CONFIG_NAME)')
+def add_common_options(
+    parser: argparse.ArgumentParser,
+    work_dir: str = 'folder for logs, checkpoints and metrics (default: work_dirs/CONFIG_NAME)',
+) -> None:
+    """The options that training and testing share, named as mmdet's; ``work_dir`` is the help on ``--work-dir``."""
+    parser.add_argument('--work-dir', help=work_dir)
     parser.add_argument(
         '--cfg-options',
         nargs='+',

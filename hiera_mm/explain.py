@@ -3,6 +3,7 @@ arose and what it says.
 """
 
 import re
+import textwrap
 import traceback
 from collections.abc import Iterator
 from types import FrameType
@@ -21,6 +22,11 @@ from torch.utils.data import Dataset, Sampler
 PARTS = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapper, Optimizer, Dataset, Sampler)
 """What a config names by ``type``, and can thus be changed there."""
 
+LONGEST = 400
+"""Characters that are shown of a message that somebody else wrote."""
+
+QUOTES = '"' + "'"
+
 BUILD = 'build_from_cfg'
 """mmengine's function that calls a type with the keys of its dict."""
 
@@ -31,7 +37,7 @@ def user_message(error: BaseException) -> str:
     if sentence is not None:
         return sentence
     kind, text = _kind_and_text(error)
-    return f'{_place_of(error)}{kind}: {text}'
+    return f'{_place_of(error)}{kind}: {textwrap.shorten(text, LONGEST)}'
 
 
 def explain(error: BaseException) -> str | None:
@@ -54,10 +60,18 @@ def explain(error: BaseException) -> str | None:
 
 def _about_building(error: BaseException, text: str) -> str | None:
     """Faults of a dict with ``type``: an unknown or a missing key, an unknown type, none at all."""
-    if isinstance(error, KeyError) and 'is not in the' in text and 'registry' in text:
-        return f'The config names a type that nothing registers: {text.strip(chr(34))}'
+    if isinstance(error, KeyError) and (unknown := re.search(r'(\S+) is not in the (\S+) registry', text)):
+        return (
+            f'The config names a type that nothing registers: {unknown[1].strip(QUOTES)} is not in the {unknown[2]} '
+            f'registry; correct its spelling, or name the module that registers it in custom_imports.'
+        )
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:
         return f'A dict of the config lacks the key type, which says what to build: {_first_line(text)}'
+    if some := re.search(r'(\w+), (\w+),? and (\w+) should be (either )?all None or not None', text):
+        return (
+            f'The config sets some of {some[1]}, {some[2]} and {some[3]} and leaves others out; set all three, or None '
+            f'for each.'
+        )
     if not isinstance(error, TypeError):
         return None
     built = _frames_of(error, BUILD)
@@ -108,7 +122,9 @@ def _kind_and_text(error: BaseException) -> tuple[str, str]:
         if last:
             kind, _, text = last[-1].partition(': ')
             return kind.rpartition('.')[2], text
-    return type(error).__name__, _first_line(str(error)) or 'without a word'
+    steps = traceback.extract_tb(error.__traceback__)
+    # An assertion mostly says nothing but itself.
+    return type(error).__name__, _first_line(str(error)) or (steps[-1].line if steps else '') or 'without a word'
 
 
 def _first_line(text: str) -> str:

@@ -10,6 +10,7 @@ from hiera_mm.errors import require_packages
 
 import mmcv
 import mmengine.config.utils
+import numpy as np
 import pytest
 import torch
 
@@ -155,3 +156,14 @@ def test_mmaction_models_import_beside_transformers_5():
     assert importlib.metadata.version('transformers').startswith('5.')
     done = run('import hiera_mm, mmaction.models as models; models.MODELS = 1; print(models.VindLUVQA)')
     assert 'AttributeError' in done.stderr and 'VindLUVQA' in done.stderr, done.stderr
+
+
+def test_avas_evaluation_gives_no_number_for_an_action_without_examples():
+    from mmaction.evaluation.functional.ava_evaluation.metrics import compute_average_precision
+
+    assert np.isnan(compute_average_precision(None, None))
+
+
+def test_the_constants_that_numpy_2_removed_keep_their_values():
+    for name, value in (('NAN', np.nan), ('Inf', np.inf)):
+        assert str(getattr(np, name)) == str(value)

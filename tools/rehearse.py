@@ -4,6 +4,7 @@ Exit code 1 if anything would fail. Several configs are rehearsed each in a proc
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -23,18 +24,23 @@ from hiera_mm.cli import (
     faults_as_sentences,
     read_config,
 )
+from hiera_mm.errors import UserError
 from hiera_mm.rehearsal import Station, rehearse
 from hiera_mm.whole_files import written_whole
 
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.launcher != 'none':
+        raise UserError('A rehearsal is of one process; leave --launcher out.')
     if len(arguments.configs) > 1:
+        if arguments.out or arguments.work_dir:
+            raise UserError('--out and --work-dir are for the rehearsal of one config; leave them out for several.')
         sys.exit(rehearse_all(arguments.configs, arguments.jobs))
     arguments.config = arguments.configs[0]
     config = read_config(arguments)
     apply_training_options(config, arguments)
-    with tempfile.TemporaryDirectory(prefix='rehearsal_') as folder:
+    with folder_for(arguments.work_dir) as folder:
         stations = rehearse(config, folder, arguments.tiny, arguments.size)
     failed = [station for station in stations if station.outcome == 'failed']
     if arguments.traceback:
@@ -47,6 +53,17 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
+@contextlib.contextmanager
+def folder_for(work_dir: str | None) -> Iterator[str]:
+    """A new folder inside ``work_dir`` that is kept, or without one a folder that goes away."""
+    if work_dir:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        yield tempfile.mkdtemp(prefix='rehearsal_', dir=work_dir)
+    else:
+        with tempfile.TemporaryDirectory(prefix='rehearsal_') as folder:
+            yield folder
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='+', help='config files')
@@ -54,13 +71,13 @@ def parse_arguments() -> argparse.Namespace:
         '--tiny', action='store_true', help="cut the backbone (and a masked autoencoder's decoder) in width and depth"
     )
     parser.add_argument(
-        '--size', type=int, metavar='PIXELS', help='cut pictures down so that the longest side of any is this'
+        '--size', type=int, metavar='PIXELS', help='cut larger pictures down so that the longest side is this'
     )
     parser.add_argument('--traceback', action='store_true', help='print the whole trace behind each failure')
     parser.add_argument('--out', metavar='FILE.json', help='file for what is printed, of one config')
     parser.add_argument('--jobs', type=int, default=1, help='of several configs, how many at once (default: 1)')
     add_training_options(parser)
-    add_common_options(parser)
+    add_common_options(parser, work_dir='keep what is written in a new folder there')
     return parser.parse_args()
 
 

@@ -40,6 +40,7 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
             check_ava(f'{loader}.dataset', config[loader], config.model)
         if config[loader].dataset.get('type') == 'ClipDataset':
             check_video_list(f'{loader}.dataset', config[loader].dataset, config.model)
+            _check_repeats(loader, config[loader])
         for key, dataset in coco_datasets(f'{loader}.dataset', config[loader].dataset):
             categories = _categories(key, dataset)
             classes = classes_of(dataset)
@@ -64,6 +65,16 @@ def check_video_list(key: str, dataset: ConfigDict, model: ConfigDict) -> list[t
         )
     check_labels(entries, model.get('cls_head', {}).get('num_classes'), 'videos', dataset.ann_file, key)
     return entries
+
+
+def _check_repeats(key: str, loader: ConfigDict) -> None:
+    repeats, collate = loader.dataset.get('num_repeats', 1), loader.get('collate_fn', {}).get('type', 'pseudo_collate')
+    needed = 'repeat_pseudo_collate' if repeats > 1 else 'pseudo_collate'
+    if collate != needed and collate in ('pseudo_collate', 'repeat_pseudo_collate'):
+        raise UserError(
+            f'{key}.dataset.num_repeats is {repeats}, whose samples {collate} does not put together; set '
+            f"{key}.collate_fn.type='{needed}'."
+        )
 
 
 def coco_datasets(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:

@@ -8,7 +8,6 @@ from hiera_mm.datasets.frame_folder import FrameFolder
 from hiera_mm.datasets.labelled_list import read_video_list
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.datasets.video_files import open_video
-from hiera_mm.errors import BrokenFileError
 
 import numpy as np
 from mmaction.datasets import VideoDataset

@@ -83,8 +83,9 @@ class Course:
         self.open = None
 
     def say(self, name: str, words: str) -> None:
-        """Add what is worth knowing to a station."""
-        self.stations[name].words.append(words)
+        """Add what is worth knowing to a station, unless it has failed."""
+        if self.stations[name].outcome != 'failed':
+            self.stations[name].words.append(words)
 
     def fail(self, name: str, words: str, trace: str = '') -> None:
         """Mark a station as failed."""

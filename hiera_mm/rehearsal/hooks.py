@@ -92,7 +92,7 @@ class StartHook(Hook):
             )
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        self.losses.append(float(outputs['loss']))
+        self.losses.append(outputs['loss'].item())
         if isinstance(runner.train_loop, IterBasedTrainLoop) and len(self.losses) == ITERATIONS:
             self._stop(runner, by_epoch=False)
         check_epoch_ends(runner, len(self.losses))
@@ -174,6 +174,6 @@ def check_epoch_ends(runner: Runner, iterations: int) -> None:
     loader = runner.train_dataloader
     if not isinstance(runner.train_loop, IterBasedTrainLoop) and iterations > len(loader):
         raise UserError(
-            f'The epoch does not end: {type(loader.sampler).__name__} goes on for ever, which is for IterBasedTrainLoop; '
-            f"set train_dataloader.sampler.type='DefaultSampler', or train_cfg.type='IterBasedTrainLoop' with max_iters."
+            f'The epoch never ends: {type(loader.sampler).__name__} goes on for ever, for IterBasedTrainLoop; set '
+            f"train_dataloader.sampler.type='DefaultSampler', or train_cfg.type='IterBasedTrainLoop' with max_iters."
         )

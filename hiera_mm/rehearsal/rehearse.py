@@ -52,7 +52,9 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
         All stations; those that were not reached say so.
     """
     course, folder = Course(), Path(folder).absolute()
-    config = _inside(copy.deepcopy(config), folder, course)
+    # Making the text of a config pretty takes seconds, which would be counted with each checkpoint.
+    config = Config(copy.deepcopy(config.to_dict()), format_python_code=False)
+    _keep_inside(config, folder, course)
     with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
         with course.part('data'):
             _look_at_data(config, folder / 'data', course)
@@ -86,8 +88,8 @@ def _loaders(config: Config) -> list[str]:
     return [loader for loader in LOADERS if config.get(loader) is not None]
 
 
-def _inside(config: Config, folder: Path, course: Course) -> Config:
-    """The config with all that it writes below ``folder``."""
+def _keep_inside(config: Config, folder: Path, course: Course) -> None:
+    """Have all that the config writes lie below ``folder``."""
     config.work_dir, config.resume = str(folder / 'run'), False
     hook = config.get('default_hooks', {}).get('checkpoint') or {}
     if hook.get('out_dir'):
@@ -101,7 +103,6 @@ def _inside(config: Config, folder: Path, course: Course) -> Config:
     if remote:
         config.visualizer.vis_backends = [backend for backend in backends if backend.type not in remote]
         course.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
-    return config
 
 
 def _look_at_data(config: Config, folder: Path, course: Course) -> None:
@@ -119,10 +120,12 @@ def _look_at_data(config: Config, folder: Path, course: Course) -> None:
 def _look_for_weights(config: Config, course: Course, fetch: bool) -> None:
     sources = [part.checkpoint for part in _dicts(config.model) if part.get('type') == 'Pretrained']
     for source in [*sources, *([config.load_from] if config.get('load_from') else [])]:
-        remote = source in ZOO or source.startswith(('http://', 'https://'))
-        if fetch or not remote:
+        to_download = source in ZOO or source.startswith(('http://', 'https://'))
+        # Object stores and other packages' names are mmengine's to find.
+        looked_for = fetch if to_download else '://' not in source
+        if looked_for:
             locate_checkpoint(source)
-        course.say('weights', f"'{source}' {'left out' if not fetch else 'found'}")
+        course.say('weights', f"'{source}' {'found' if looked_for else 'not looked for'}")
 
 
 def _drop_weights(model: ConfigDict) -> None:

@@ -190,11 +190,11 @@ def _draw_ava(dataset: ConfigDict, model: ConfigDict, count: int, random: np.ran
             _place_film(Path(scratch, part, f'{film}.mp4'), f'{_label(dataset)}_{film}', dataset)
     # The last number stands for actions that the generated films don't have.
     numbers = {row.action: min(row.action, actions) for row in rows}
-    lines = [
-        f'{_label(dataset)}_{row.video_id},{row.timestamp + shift:04d},{",".join(f"{c:.4f}" for c in row.box)},{numbers[row.action]},'
-        f'{row.person}\n'
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        corners = ','.join(f'{corner:.4f}' for corner in row.box)
+        key = f'{_label(dataset)}_{row.video_id},{row.timestamp + shift:04d}'
+        lines.append(f'{key},{corners},{numbers[row.action]},{row.person}\n')
     _write(Path(dataset.ann_file), ''.join(lines))
     if dataset.get('label_file'):
         names = [*ACTIONS, *(f'action {number}' for number in range(len(ACTIONS) + 1, actions + 1))][:actions]

@@ -1,17 +1,18 @@
 """A model's backbone cut down in width and depth, and pictures in size; nothing else of a config changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.errors import UserError
+from hiera_mm.models.hiera import UNIT_PIXELS
 
 from mmengine.config import Config, ConfigDict
 
 TINY = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
 DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 
-SIZES = ('scale', 'size', 'crop_size', 'img_scale')
-"""Keys of pipeline steps that hold sides in pixels."""
+SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size')
+"""Keys of pipeline steps that hold sides in pixels: one, or several of which -1 stands for any."""
 
 
 def shrink_model(config: Config) -> None:
@@ -44,19 +45,21 @@ def shrink_model(config: Config) -> None:
 
 
 def shrink_pictures(config: Config, side: int) -> None:
-    """Have every pipeline and the padding make pictures whose longer side is ``side``, in pixels, where it is now
-    larger; other sides in proportion.
+    """Where pictures have a side longer than ``side`` pixels at any step of a pipeline, make all sides smaller in
+    proportion: those of the steps, of the padding, and of a masked autoencoder's input.
     """
-    largest = max((max(step[key]) for step in _steps(config) for key in SIZES if _is_size(step.get(key))), default=side)
-    if largest <= side:
+    sizes = [(step, key) for step in _steps(config) for key in SIZES if _is_size(step.get(key))]
+    factor = side / max((value for step, key in sizes for value in _sides(step[key])), default=side)
+    if factor >= 1:
         return
-    for step in _steps(config):
-        for key in SIZES:
-            if _is_size(step.get(key)):
-                step[key] = tuple(_scaled(value, side / largest) for value in step[key])
+    for step, key in sizes:
+        step[key] = _scaled(step[key], factor)
+    if config.model.get('input_size'):
+        *frames, height, width = config.model.input_size
+        config.model.input_size = (*frames, *_scaled((height, width), factor))
     padding = config.model.get('data_preprocessor', {})
-    if padding.get('pad_size_divisor', 1) > 32:
-        padding.pad_size_divisor = _scaled(padding.pad_size_divisor, side / largest)
+    if padding.get('pad_size_divisor', 1) > UNIT_PIXELS:
+        padding.pad_size_divisor = _scaled(padding.pad_size_divisor, factor)
 
 
 def _architecture(arch: str | dict) -> dict:
@@ -94,9 +97,19 @@ def _steps_of(part: object) -> Iterator[ConfigDict]:
             yield from _steps_of(entry)
 
 
+def _sides(value: int | Sequence[int]) -> list[int]:
+    return [value] if isinstance(value, int) else list(value)
+
+
 def _is_size(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int) and v > 0 for v in value)
+    sides = [value] if isinstance(value, int) else value if isinstance(value, list | tuple) else []
+    return bool(sides) and all(isinstance(side, int) and (side > 0 or side == -1) for side in sides)
 
 
-def _scaled(pixels: int, factor: float) -> int:
-    return max(32, round(pixels * factor / 32) * 32)
+def _scaled(value: int | Sequence[int], factor: float) -> int | tuple[int, ...]:
+    """Whole mask units, so that sides that were the same stay the same."""
+    scaled = tuple(
+        side if side < 0 else max(UNIT_PIXELS, round(side * factor / UNIT_PIXELS) * UNIT_PIXELS)
+        for side in _sides(value)
+    )
+    return scaled[0] if isinstance(value, int) else scaled

@@ -97,6 +97,19 @@ def test_pipelines_give_the_papers_clips_and_views(name):
 
 
 @pytest.mark.parametrize('name', [name for name in RECOGNISERS if 'shapes' not in name])
+@pytest.mark.parametrize('count', [1, 10, 29])
+def test_short_videos_give_clips_that_go_forward_and_repeat_frames(name, count):
+    """As PySlowFast's, which never start again from the first frame."""
+    config = read(name)
+    for pipeline in (config.train_pipeline, config.val_pipeline, config.test_pipeline):
+        results = dict(total_frames=count, start_index=0, avg_fps=12)
+        indices = TRANSFORMS.build(pipeline[1])(results)['frame_inds'].reshape(-1, frames(config))
+        assert indices.min() >= 0 and indices.max() < count
+        assert (np.diff(indices, axis=1) >= 0).all()
+        assert pipeline[0] == dict(type='OpenVideo')
+
+
+@pytest.mark.parametrize('name', [name for name in RECOGNISERS if 'shapes' not in name])
 def test_every_place_has_the_sets_number_of_classes(name):
     config = read(name)
     classes = CLASSES[name.split('_')[0]]

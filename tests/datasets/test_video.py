@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 
 READERS = [DecordReader, AvReader]
 PIPELINE = [
-    dict(type='OpenVideo', min_frames=16),
+    dict(type='OpenVideo'),
     dict(type='SampleFrames', clip_len=16, frame_interval=1, num_clips=1),
     dict(type='ReadFrames'),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -39,7 +39,6 @@ def broken(videos, tmp_path):
     contents = dict(truncated=whole[: len(whole) // 2], empty=b'', text=b'no video at all')
     for name, content in contents.items():
         (tmp_path / f'{name}.mp4').write_bytes(content)
-    write_frames(tmp_path / 'short.mp4', range(5))
     with av.open(str(tmp_path / 'sound.mp4'), 'w') as container:
         stream = container.add_stream('aac', rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format='fltp', layout='mono')
@@ -148,7 +147,20 @@ def test_clips_equal_those_of_mmaction2s_own_decoding(videos):
         assert ours[index]['data_samples'].gt_label == theirs[index]['data_samples'].gt_label
 
 
-@pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'short', 'absent'])
+@pytest.mark.parametrize('test_mode', [False, True])
+@pytest.mark.parametrize('count', [1, 5, 15])
+def test_a_video_shorter_than_a_clip_repeats_its_last_frame(tmp_path, test_mode, count):
+    write_frames(tmp_path / 'short.mp4', greys := list(range(20, 20 + 10 * count, 10)))
+    path = write_list(tmp_path / 'list.txt', ['short.mp4'])
+    pipeline = [PIPELINE[0], dict(PIPELINE[1], test_mode=test_mode, out_of_bound_opt='repeat_last'), *PIPELINE[2:]]
+    init_default_scope('mmaction')
+    dataset = ClipDataset(str(path), pipeline=pipeline, data_prefix=dict(video=str(tmp_path)), test_mode=test_mode)
+    levels = dataset[0]['inputs'].float().mean(dim=(0, 1, 3, 4))
+    expected = [*greys, *[greys[-1]] * (16 - count)]
+    np.testing.assert_allclose(levels, expected, atol=2)
+
+
+@pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'absent'])
 def test_in_training_a_broken_video_is_counted_named_and_replaced(videos, broken, name, monkeypatch):
     shutil.copy(videos / 'train/00001.mp4', broken / 'good.mp4')
     said = []
@@ -158,7 +170,7 @@ def test_in_training_a_broken_video_is_counted_named_and_replaced(videos, broken
     assert said and 'Skipped, 1 of 1 so far: ' in said[0] and f"{name}.mp4'" in said[0]
 
 
-@pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'short', 'absent'])
+@pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'absent'])
 def test_in_testing_a_broken_video_is_an_error_that_names_it(broken, name):
     dataset = clips(write_list(broken / 'list.txt', [f'{name}.mp4']), broken, test_mode=True)
     with pytest.raises(BrokenFileError, match=f"{name}.mp4'"):

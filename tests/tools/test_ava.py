@@ -56,7 +56,8 @@ def configs(ava_sample, real_videos, tmp_path_factory):
 def checkpoint(configs, tmp_path_factory):
     """Of two epochs on AVA's sample: one from frames, and after resuming one from videos."""
     folder = tmp_path_factory.mktemp('runs')
-    run([sys.executable, 'tools/train.py', configs['frames'], '--work-dir', folder])
+    command = [sys.executable, 'tools/train.py', configs['frames'], '--work-dir', folder]
+    run([*command, '--cfg-options', 'train_cfg.max_epochs=1'])
     command = [sys.executable, 'tools/train.py', configs['videos'], '--work-dir', folder, '--resume']
     run([*command, '--cfg-options', 'train_cfg.max_epochs=2'])
     log = max(folder.glob('*/*.log')).read_text()
@@ -162,3 +163,34 @@ def test_a_test_batch_of_several_clips_is_refused(configs, checkpoint, tmp_path,
     options = ['--cfg-options', 'test_dataloader.batch_size=4']
     result = run_tool('test.py', configs['videos'], checkpoint, '--work-dir', tmp_path, *options)
     assert_explained(result, 'predicts one clip at a time, but batch_size is 4; set test_dataloader.batch_size=1.')
+
+
+def test_actions_without_examples_in_validation_do_not_stop_the_evaluation(actions, tmp_path, run_tool, monkeypatch):
+    """As in small sets of one's own: a listed action is predicted, but nobody does it in the validation part."""
+    monkeypatch.chdir(tmp_path)
+    done = {int(line.split(',')[6]) for line in (actions / 'val.csv').read_text().splitlines()}
+    assert done < set(range(1, 8)), 'some action is missing'
+    config = tmp_path / 'config.py'
+    paths = {
+        part: dict(
+            label_file=f'{actions}/actions.pbtxt',
+            ann_file=f'{actions}/{part}.csv',
+            proposal_file=f'{actions}/{part}_proposals.pkl',
+            data_prefix=dict(video=f'{actions}/{part}'),
+        )
+        for part in ('train', 'val')
+    }
+    files = {key: paths['val'][key] for key in ('label_file', 'ann_file')}
+    config.write_text(
+        f"_base_ = '{ROOT}/configs/ava_hiera_t_shapes.py'\n"
+        f'train_dataloader = dict(dataset=dict({paths["train"]}))\n'
+        f'val_dataloader = test_dataloader = dict(dataset=dict({paths["val"]}))\n'
+        f'evaluators = _base_.val_evaluator\n'
+        f'for evaluator in evaluators:\n    evaluator.update({files})\n'
+        f'val_evaluator = test_evaluator = evaluators\n'
+        f'train_cfg = dict(max_epochs=1, val_begin=1)\n'
+    )
+    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run')
+    assert code == 0, printed
+    assert 'mAP/overall' in printed and 'nan' in printed
+    assert not list(tmp_path.glob('AVA_*.csv'))

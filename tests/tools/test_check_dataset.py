@@ -5,7 +5,9 @@ import shutil
 
 from hiera_mm.datasets.labelled_list import read_video_list
 from hiera_mm.datasets.moving_shapes import make_motion_shapes
+from hiera_mm.datasets.video_files import write_video
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY, shapes_options
@@ -55,6 +57,13 @@ def test_labels_beyond_the_classes_are_named(run_tool, faulty):
     assert 'have labels outside 0 to 5, such as train/00000.mp4 (6); correct the list or set model.cls_hea' in printed
     code, printed = run_tool('train.py', MOTION, '--work-dir', faulty / 'run', *motion_options(faulty))
     assert code == 1 and 'Traceback' not in printed and 'have labels outside 0 to 5' in printed
+
+
+def test_videos_shorter_than_a_clip_are_worth_a_note(run_tool, faulty):
+    write_video(faulty / 'train' / '00000.mp4', [np.zeros((64, 64, 3), np.uint8)] * 5, 10)
+    code, printed = run_tool('check_dataset.py', MOTION, *motion_options(faulty))
+    assert code == 0 and 'No fault found.' in printed, printed
+    assert 'Note: train_dataloader.dataset: 1 (train/00000.mp4 with 5) of the videos have fewer frames' in printed
 
 
 @pytest.mark.parametrize('sampled', ['all', '3'])

@@ -22,6 +22,7 @@ SOUND = {
     'pycocotools': '2.0.11',
     'importlib_metadata': '10.2.0',
     'safetensors': '0.8.0',
+    'psutil': '7.2.2',
     'av': '18.1.0',
 }
 

@@ -162,7 +162,8 @@ TINY_IN1K = ROOT / 'tests' / 'data' / 'tiny_in1k.py'
 
 
 def test_a_classifier_trains_and_is_tested_on_class_folders(classes, tmp_path, run_tool):
-    code, printed = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *class_options(classes))
+    options = [*class_options(classes), 'train_cfg.max_epochs=1']
+    code, printed = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *options)
     assert code == 0, printed
     assert 'acc/top1' in printed
     code, printed = run_tool(

@@ -58,6 +58,30 @@ def test_testing_evaluates_draws_and_dumps(trained, shapes, tmp_path, run_tool):
         assert len(pickle.load(file)) == 4
 
 
+def test_a_model_trained_with_an_average_of_its_weights_is_tested_with_the_average(shapes, tmp_path, run_tool):
+    config, out = tmp_path / 'config.py', tmp_path / 'predictions.pkl'
+    config.write_text(
+        f"_base_ = '{TINY}'\n"
+        "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook', momentum=0.5)]\n"
+        'model = dict(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
+    )
+    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
+    assert code == 0, printed
+    checkpoint = torch.load(tmp_path / 'run' / 'iter_2.pth', weights_only=False)
+    average, last = checkpoint['state_dict'], checkpoint['ema_state_dict']
+    name = 'backbone.blocks.0.attn.qkv.weight'
+    assert not torch.equal(average[name], last[f'module.{name}'])
+    predicted = []
+    for hooks in ('with', 'without'):
+        arguments = ('test.py', config if hooks == 'with' else TINY, tmp_path / 'run' / 'iter_2.pth')
+        options = [*shapes_options(shapes), 'model.test_cfg.rcnn.score_thr=0.0']
+        code, printed = run_tool(*arguments, '--work-dir', tmp_path / hooks, '--out', out, *options)
+        assert code == 0, printed
+        predicted.append([sample['pred_instances']['scores'] for sample in pickle.loads(out.read_bytes())])
+    for one, other in zip(*predicted, strict=True):
+        assert len(one) and torch.equal(one, other), 'the checkpoint holds the average as its weights'
+
+
 def test_resuming_goes_on_where_the_checkpoint_was(trained, shapes, tmp_path, run_tool):
     shutil.copytree(trained, tmp_path / 'run')
     for option in ('--resume', f'--resume={tmp_path}/run/iter_1.pth'):

@@ -1,0 +1,75 @@
+"""The recogniser of clips against mmaction2's, for batches of several videos of several views."""
+
+from hiera_mm.models import ClipRecognizer
+
+import pytest
+import torch
+from mmaction.models.recognizers import Recognizer3D
+from mmaction.structures import ActionDataSample
+from mmengine.registry import init_default_scope
+
+PARTS = dict(
+    backbone=dict(
+        type='Hiera',
+        arch=dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)),
+        num_frames=4,
+        out_indices=(3,),
+        pos_embed_size=16,
+    ),
+    cls_head=dict(type='HieraHead', num_classes=5, in_channels=128, init_scale=30.0, average_clips='prob'),
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[114.75] * 3, std=[57.375] * 3, format_shape='NCTHW'),
+)
+
+
+def recognisers(limit):
+    """Ours with a limit, and mmaction2's without, with the same weights."""
+    init_default_scope('mmaction')
+    torch.manual_seed(0)
+    ours = ClipRecognizer(**PARTS, test_cfg=dict(max_testing_views=limit)).eval()
+    theirs = Recognizer3D(**PARTS).eval()
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def scores(recogniser, videos):
+    batch = dict(inputs=list(videos), data_samples=[ActionDataSample().set_gt_label(0) for _ in videos])
+    with torch.no_grad():
+        return torch.stack([sample.pred_score for sample in recogniser.test_step(batch)])
+
+
+def clips(videos, views):
+    return torch.randint(0, 256, (videos, views, 3, 4, 64, 64), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize('videos, views', [(8, 1), (1, 15), (3, 4), (2, 1)])
+def test_scores_are_mmaction2s_without_a_limit(videos, views):
+    ours, theirs = recognisers(limit=5)
+    batch = clips(videos, views)
+    torch.testing.assert_close(scores(ours, batch), scores(theirs, batch))
+
+
+@pytest.mark.parametrize(
+    'videos, views, at_once',
+    [
+        (8, 1, [8]),
+        (1, 15, [5, 5, 5]),
+        (1, 12, [5, 5, 2]),
+        (3, 4, [5, 5, 2]),
+        (7, 2, [7, 7]),
+    ],
+)
+def test_the_backbone_gets_as_many_clips_as_the_limit_or_one_of_each_video(videos, views, at_once):
+    ours, _ = recognisers(limit=5)
+    seen = []
+    ours.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    scores(ours, clips(videos, views))
+    assert seen == at_once
+
+
+def test_without_a_limit_all_clips_are_computed_at_once():
+    ours, theirs = recognisers(limit=None)
+    seen = []
+    ours.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    batch = clips(3, 4)
+    torch.testing.assert_close(scores(ours, batch), scores(theirs, batch))
+    assert seen == [12]

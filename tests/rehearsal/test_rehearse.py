@@ -1,0 +1,217 @@
+"""A rehearsal passes what runs, and finds what would not, each fault at its station and in a sentence."""
+
+import shutil
+
+from hiera_mm.config import read_config_file
+from hiera_mm.rehearsal import rehearse
+
+import pytest
+
+from tests.conftest import ROOT, forget_earlier_runs
+
+CONFIGS = ROOT / 'configs'
+SHAPES, MOTION = CONFIGS / 'mask_rcnn_hiera_t_shapes.py', CONFIGS / 'k400_hiera_t_shapes.py'
+
+
+@pytest.fixture
+def rehearsed(tmp_path, monkeypatch):
+    """``rehearsed(config_text_or_path, **options)`` gives the stations by name; nothing is written beside them."""
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+
+    def run(config, **options):
+        path = config
+        if isinstance(config, str):
+            path = tmp_path / 'config.py'
+            path.write_text(config)
+        forget_earlier_runs()
+        stations = rehearse(read_config_file(str(path)), tmp_path / 'rehearsal', **options)
+        assert not list((tmp_path / 'here').iterdir())
+        return {station.name: station for station in stations}
+
+    return run
+
+
+def assert_passed(stations):
+    failed = {name: station.words for name, station in stations.items() if station.outcome == 'failed'}
+    assert not failed
+    assert {station.outcome for station in stations.values()} <= {'passed', 'left out'}
+
+
+FAMILIES = [
+    'mask_rcnn_hiera_b.py',
+    'in1k_hiera_b.py',
+    'inat2018_hiera_h_448.py',
+    'places365_hiera_b.py',
+    'k400_hiera_b.py',
+    'ssv2_hiera_l_32f.py',
+    'ava_hiera_b.py',
+    'mae_hiera_b.py',
+    'mae_hiera_b_k400.py',
+    pytest.param('cascade_mask_rcnn_hiera_b.py', marks=pytest.mark.slow),
+    pytest.param('ava_kinetics_hiera_l.py', marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_one_config_of_each_family_passes_every_station_as_shipped(rehearsed, name):
+    stations = rehearsed(CONFIGS / name, tiny=True, size=256)
+    assert_passed(stations)
+    left_out = {name for name, station in stations.items() if station.outcome == 'left out'}
+    assert left_out == ({'validation', 'best checkpoint', 'test', 'prediction file'} if 'mae' in name else set())
+    assert 'stand in' in stations['data'].words[0]
+    assert 'learning rate' in stations['loaders and schedule'].words[0]
+    assert sum(station.seconds for station in stations.values()) > 0
+
+
+def test_the_whole_model_is_rehearsed_where_it_is_not_cut(rehearsed):
+    stations = rehearsed(SHAPES)
+    assert_passed(stations)
+    # 29 million parameters, in float32 with two moments of AdamW.
+    assert 'iter_450.pth, 3' in stations['checkpoint'].words[0]
+    assert stations['first iterations'].memory is None or stations['first iterations'].memory > 2**28
+
+
+BASE = "_base_ = '{}'\n"
+DETECTOR, VIDEO = BASE.format(SHAPES), BASE.format(MOTION)
+FAULTS = {
+    'a validation batch that the model refuses': (
+        VIDEO + "model = dict(type='Recognizer3D', test_cfg=dict(max_testing_views=5))",
+        'validation',
+        'takes model.test_cfg.max_testing_views only with batches of one video; set batch_size=1 in val_dataloader',
+    ),
+    'a metric that the checkpoint hook does not know': (
+        DETECTOR + "default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP_5'))",
+        'best checkpoint',
+        "the best by 'coco/bbox_mAP_5', which no evaluator gives; set default_hooks.checkpoint.save_best to one of "
+        "'coco/bbox_mAP',",
+    ),
+    'weights that are not there': (
+        DETECTOR
+        + "model = dict(backbone=dict(init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='weights/none.pth')))",
+        'weights',
+        "The checkpoint 'weights/none.pth' does not exist",
+    ),
+    'weights to start from that are not there': (
+        DETECTOR + "load_from = 'weights/none.pth'",
+        'weights',
+        "The checkpoint 'weights/none.pth' does not exist",
+    ),
+    'other classes than the head': (
+        DETECTOR + 'model = dict(roi_head=dict(bbox_head=dict(num_classes=4), mask_head=dict(num_classes=4)))',
+        'data',
+        'The model predicts 4 classes (model.roi_head.bbox_head.num_classes), but the data set has 3',
+    ),
+    'a misspelt key of a pipeline': (
+        DETECTOR
+        + "steps = _base_.train_pipeline\nsteps[2] = dict(type='Resize', scal=(128, 128))\n"
+        + 'train_dataloader = dict(dataset=dict(pipeline=steps))',
+        'loaders and schedule',
+        "The config key 'scal' does not exist on Resize; correct its spelling",
+    ),
+    'a misspelt type of a hook': (
+        DETECTOR + "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHok')]",
+        'model',
+        'The config names a type that nothing registers: EMAHok',
+    ),
+    'a misspelt key of the optimizer': (
+        DETECTOR + 'optim_wrapper = dict(optimizer=dict(weigth_decay=0.1))',
+        'loaders and schedule',
+        "The config key 'weigth_decay' does not exist on AdamW",
+    ),
+    'a neck for maps of other widths': (
+        DETECTOR + 'model = dict(neck=dict(in_channels=[112, 224, 448, 896]))',
+        'first iterations',
+        'In model.neck.lateral_convs.0.conv (Conv2d): RuntimeError: Given groups=1, weight of size [64, 112, 1, 1]',
+    ),
+    'a schedule that counts epochs where the loop counts iterations': (
+        DETECTOR + "param_scheduler = [dict(type='CosineAnnealingLR', T_max=100)]",
+        'loaders and schedule',
+        'CosineAnnealingLR (param_scheduler.0) counts epochs, but the training loop counts iterations',
+    ),
+    'checkpoints that count epochs where the loop counts iterations': (
+        DETECTOR + 'default_hooks = dict(checkpoint=dict(by_epoch=True))',
+        'checkpoint',
+        'set default_hooks.checkpoint.by_epoch=False.',
+    ),
+    'an epoch that never ends': (
+        DETECTOR + "train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=2)\nparam_scheduler = []",
+        'first iterations',
+        'The epoch never ends: InfiniteSampler goes on for ever',
+    ),
+    'a loss that is no number': (
+        DETECTOR + 'optim_wrapper = dict(optimizer=dict(lr=1e30), clip_grad=None)\nparam_scheduler = []',
+        'first iterations',
+        'The loss became invalid at iteration 2',
+    ),
+    'samples that are not put together': (
+        VIDEO + 'train_dataloader = dict(dataset=dict(num_repeats=2))',
+        'data',
+        "set train_dataloader.collate_fn.type='repeat_pseudo_collate'.",
+    ),
+    'a validation that is never due': (
+        VIDEO + 'train_cfg = dict(val_begin=500)',
+        'validation',
+        'No validation is due by the end of the training',
+    ),
+    'a pipeline that gives testing too little': (
+        VIDEO
+        + "steps = [step for step in _base_.test_pipeline if step['type'] != 'FormatShape']\n"
+        + 'test_dataloader = dict(dataset=dict(pipeline=steps))',
+        'test',
+        'In model.data_preprocessor (ActionDataPreprocessor): RuntimeError: The size of tensor a',
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', FAULTS)
+def test_a_fault_is_found_at_its_station_and_told_in_a_sentence(rehearsed, kind):
+    text, station, said = FAULTS[kind]
+    stations = rehearsed(text, tiny=True)
+    assert stations[station].outcome == 'failed', {name: s.words for name, s in stations.items()}
+    (sentence,) = stations[station].words
+    assert said in sentence and '\n' not in sentence
+    before = [s for s in stations.values() if s.outcome == 'failed'][0]
+    assert before is stations[station], 'it is the first to fail'
+
+
+def test_what_does_not_depend_on_the_fault_is_rehearsed_all_the_same(rehearsed):
+    stations = rehearsed(FAULTS['weights that are not there'][0], tiny=True)
+    assert [name for name, station in stations.items() if station.outcome == 'failed'] == ['weights']
+    stations = rehearsed(FAULTS['a validation batch that the model refuses'][0], tiny=True)
+    assert stations['test'].outcome == 'failed', 'tested from the checkpoint of the first iterations'
+
+
+def test_ones_own_data_are_taken_where_they_are(rehearsed, shapes, tmp_path):
+    shutil.copytree(shapes, tmp_path / 'set')
+    own = DETECTOR + OWN.format(data=tmp_path / 'set')
+    stations = rehearsed(own, tiny=True)
+    assert_passed(stations)
+    assert stations['data'].words == []
+    # 4 images for validation, one at a time: a whole batch and the last one.
+    assert stations['prediction file'].words == ['2 predictions, as many as samples']
+
+    next((tmp_path / 'set' / 'train').glob('*.png')).unlink()
+    stations = rehearsed(own, tiny=True)
+    assert stations['data'].outcome == 'failed' and "are not in '" in stations['data'].words[0]
+
+
+OWN = """
+dataset = dict(data_root='{data}/')
+train_dataloader = dict(dataset=dataset)
+val_dataloader = dict(dataset=dataset)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='{data}/annotations/instances_val.json')
+test_evaluator = val_evaluator
+"""
+
+
+def test_an_average_of_weights_goes_through_every_station(rehearsed):
+    assert_passed(rehearsed(DETECTOR + "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook')]", tiny=True))
+
+
+def test_nothing_is_sent_to_a_service(rehearsed):
+    backends = "[dict(type='LocalVisBackend'), dict(type='WandbVisBackend')]"
+    stations = rehearsed(VIDEO + f'visualizer = dict(vis_backends={backends})', tiny=True)
+    assert_passed(stations)
+    assert stations['model'].words == ['WandbVisBackend left out, so as not to open a run there']

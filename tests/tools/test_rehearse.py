@@ -1,0 +1,47 @@
+"""tools/rehearse.py: what it prints, its exit code, and several configs at once."""
+
+import json
+
+from tests.conftest import ROOT
+
+SHAPES = ROOT / 'configs' / 'mask_rcnn_hiera_t_shapes.py'
+BROKEN = f"_base_ = '{SHAPES}'\ndefault_hooks = dict(checkpoint=dict(by_epoch=True))\n"
+
+
+def test_every_station_is_printed_with_time_and_memory(run_tool, tmp_path):
+    out = tmp_path / 'stations.json'
+    code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--out', out)
+    assert code == 0 and 'Nothing failed.' in printed, printed
+    assert 'data drawn in its format stand in for them' in printed
+    stations = json.loads(out.read_text())
+    assert [station['outcome'] for station in stations] == ['passed'] * 12
+    for station in stations:
+        assert any(line.startswith(f'{station["name"]:22}passed') for line in printed.splitlines())
+
+
+def test_a_failure_gives_exit_code_1_and_on_request_its_trace(run_tool, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = '{SHAPES}'\nmodel = dict(neck=dict(in_channels=[1, 2, 3, 4]))\n")
+    code, printed = run_tool('rehearse.py', config, '--tiny', '--traceback')
+    assert code == 1 and '1 of 12 stations failed.' in printed, printed
+    assert 'Traceback (most recent call last)' in printed and 'not reached' in printed
+    code, printed = run_tool('rehearse.py', config, '--tiny')
+    assert code == 1 and 'Traceback (most recent call last)' not in printed
+
+
+def test_several_configs_are_rehearsed_each_for_itself(run_tool, tmp_path):
+    config = tmp_path / 'broken.py'
+    config.write_text(BROKEN)
+    code, printed = run_tool('rehearse.py', SHAPES, config, '--tiny', '--jobs', 2)
+    assert code == 1 and '1 of 2 configs failed' in printed, printed
+    lines = printed.splitlines()
+    assert any(line.split()[:2] == ['mask_rcnn_hiera_t_shapes.py', 'passed'] for line in lines)
+    assert any(line.split()[:2] == ['broken.py', 'failed'] for line in lines)
+    assert any(line.startswith('    checkpoint: The checkpoint hook counts epochs') for line in lines)
+
+
+def test_options_of_training_are_those_of_the_rehearsal(run_tool, tmp_path):
+    code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--cfg-options', 'train_cfg.max_iters=30')
+    assert code == 0 and 'iter_30.pth' in printed, printed
+    code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--amp')
+    assert code == 1 and '--amp needs a GPU' in printed
