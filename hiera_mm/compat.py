@@ -147,13 +147,11 @@ def keep_evaluations_of_ava_apart() -> None:
 
 
 def switch_off_multimodal_mmaction() -> None:
-    """mmaction's multimodal models import names that transformers 5 removed, and ``mmaction.models`` with
-    them: register mmaction's own placeholders. Not reported there; the same break in another project is
-    https://github.com/xinyu1205/recognize-anything/issues/219.
+    """mmaction's multimodal models import names that transformers removed from 4.56 on, and timm, and take
+    ``mmaction.models`` with them: register mmaction's own placeholders, as nothing here uses them. Not reported there;
+    the same break in another project is https://github.com/xinyu1205/recognize-anything/issues/219.
     """
-    transformers = _version_of('transformers')
-    if transformers and digit_version(transformers) >= digit_version('5.0.0'):
-        importlib.import_module('mmaction.utils.dependency').WITH_MULTIMODAL = False
+    importlib.import_module('mmaction.utils.dependency').WITH_MULTIMODAL = False
 
 
 def _version_of(distribution: str) -> str | None:

@@ -37,8 +37,8 @@ def main() -> int:
 
 def check_python() -> Iterator[Row]:
     found = '.'.join(map(str, sys.version_info[:3]))
-    too_old = sys.version_info < (3, 10)
-    yield Row('Python', found, 'Python 3.10 or newer is needed; make the environment with one.' if too_old else '')
+    fits = (3, 11) <= sys.version_info < (3, 14)
+    yield Row('Python', found, '' if fits else 'Python 3.11, 3.12 or 3.13 is needed; make the environment with one.')
 
 
 def check_openmmlab() -> Iterator[Row]:

@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-    echo "Python 3.10 or newer is needed as 'python3'; install it, or name another with PYTHON=/path/to/python." >&2
+if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+    echo "Python 3.11, 3.12 or 3.13 is needed as 'python3'; install one, or name one with PYTHON=/path/to/python." >&2
     exit 1
 fi
 if [ ! -x .venv/bin/python ]; then

@@ -12,14 +12,19 @@ class FewSamples:
     Args:
         dataset: Config of the data set.
         batch_size: Of its loader.
+        batches: Of an epoch of the set that this one stands in for; None where it is the set itself.
+
+    Attributes:
+        batches: Of a whole epoch.
     """
 
-    def __init__(self, dataset: dict, batch_size: int) -> None:
+    def __init__(self, dataset: dict, batch_size: int, batches: int | None) -> None:
         self.whole = DATASETS.build(dataset)
         if hasattr(self.whole, 'full_init'):
             self.whole.full_init()
         length = len(self.whole)
         count = min(length, batch_size + (length % batch_size or batch_size))
+        self.batches = batches or -(-length // batch_size)
         self.indices = np.linspace(0, length - 1, count).round().astype(int).tolist()
 
     def __len__(self) -> int:
@@ -39,7 +44,7 @@ class FewSamples:
         return getattr(self.whole, name)
 
 
-def cut(loader: ConfigDict) -> None:
-    """Have a data loader's config give a few samples of its data set."""
-    # Samplers and collation stay, as they belong to the loader.
-    loader.dataset = ConfigDict(type='FewSamples', dataset=loader.dataset, batch_size=loader.get('batch_size', 1))
+def cut(loader: ConfigDict, batches: int | None) -> None:
+    """Have a data loader's config give a few samples of its data set; ``batches`` as for :class:`FewSamples`."""
+    batch_size = loader.get('batch_size', 1)
+    loader.dataset = ConfigDict(type='FewSamples', dataset=loader.dataset, batch_size=batch_size, batches=batches)

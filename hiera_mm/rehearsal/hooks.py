@@ -5,10 +5,11 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError
 from hiera_mm.rehearsal.course import Course
-from hiera_mm.rehearsal.schedule import Schedule, check_kinds, describe
+from hiera_mm.rehearsal.schedule import Schedule, WholeEpochs, check_kinds, describe
 
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 ITERATIONS = 2
 """Trained at the start."""
@@ -95,7 +96,6 @@ class StartHook(Hook):
         self.losses.append(outputs['loss'].item())
         if isinstance(runner.train_loop, IterBasedTrainLoop) and len(self.losses) == ITERATIONS:
             self._stop(runner, by_epoch=False)
-        check_epoch_ends(runner, len(self.losses))
 
     def after_train_epoch(self, runner: Runner) -> None:
         self._stop(runner, by_epoch=True)
@@ -116,7 +116,7 @@ class EndHook(Hook):
     priority = 'LOW'
 
     def __init__(self, course: Course, start: Start) -> None:
-        self.course, self.start, self.in_epoch, self.jumped = course, start, 0, False
+        self.course, self.start, self.jumped = course, start, False
 
     def before_train(self, runner: Runner) -> None:
         loop, start = runner.train_loop, self.start
@@ -138,9 +138,13 @@ class EndHook(Hook):
         if not self.jumped:
             self._jump(runner)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        self.in_epoch += 1
-        check_epoch_ends(runner, self.in_epoch)
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        for hook in runner.hooks:
+            if isinstance(hook, EarlyStoppingHook) and hook.monitor not in metrics:
+                raise UserError(
+                    f"EarlyStoppingHook watches '{hook.monitor}', which no evaluator gives, so that it would never "
+                    f'stop the run; set its monitor to one of {", ".join(metrics)}.'
+                )
 
     def after_train(self, runner: Runner) -> None:
         if runner.val_loop is not None and self.course.stations['validation'].outcome == 'not reached':
@@ -149,31 +153,44 @@ class EndHook(Hook):
                 'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
             )
 
-    def _jump(self, runner: Runner) -> None:
+    def _jump(self, runner: WholeEpochs) -> None:
         self.jumped = True
-        loop, schedule = runner.train_loop, Schedule(runner)
+        loop, schedule = runner.train_loop, Schedule(runner, runner.epoch_length)
         if isinstance(loop, IterBasedTrainLoop):
             loop._iter = max(loop.iter, loop.max_iters - 1)
+            left, whole_run = loop.max_iters - loop.iter, loop.max_iters
         else:
             loop._epoch = max(loop.epoch, loop.max_epochs - 1)
             loop._iter = loop.epoch * len(runner.train_dataloader)
-        schedule.go_to(loop.iter)
+            left, whole_run = len(runner.train_dataloader), loop.max_epochs * runner.epoch_length
+        schedule.go_to(whole_run - left)
         schedule.put_into(runner)
         # Accumulated gradients are used up in the last iteration.
         runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
-        schedule.go_to(loop.max_iters - 1)
+        schedule.go_to(whole_run - 1)
         self.course.say('loaders and schedule', describe(schedule.rates))
 
 
-def check_epoch_ends(runner: Runner, iterations: int) -> None:
-    """Refuse a loop of epochs over a sampler that never ends.
+class EndlessHook(Hook):
+    """Ends a run whose sampler never comes to the end of an epoch, a validation or a test.
 
     Raises:
         UserError: naming the sampler.
     """
-    loader = runner.train_dataloader
-    if not isinstance(runner.train_loop, IterBasedTrainLoop) and iterations > len(loader):
-        raise UserError(
-            f'The epoch never ends: {type(loader.sampler).__name__} goes on for ever, for IterBasedTrainLoop; set '
-            f"train_dataloader.sampler.type='DefaultSampler', or train_cfg.type='IterBasedTrainLoop' with max_iters."
-        )
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
+            self._check('train', runner.train_dataloader, batch_idx, ", or train_cfg.type='IterBasedTrainLoop'")
+
+    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        self._check('val', runner.val_dataloader, batch_idx)
+
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        self._check('test', runner.test_dataloader, batch_idx)
+
+    def _check(self, part: str, loader: DataLoader, number: int, or_else: str = '') -> None:
+        if number >= len(loader):
+            raise UserError(
+                f'{type(loader.sampler).__name__} of {part}_dataloader goes on for ever, where the loop waits for its '
+                f"end; set {part}_dataloader.sampler.type='DefaultSampler'{or_else}."
+            )

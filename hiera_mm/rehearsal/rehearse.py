@@ -14,7 +14,8 @@ from hiera_mm.errors import UserError
 from hiera_mm.rehearsal import stand_in
 from hiera_mm.rehearsal.course import Course, Station
 from hiera_mm.rehearsal.few import cut
-from hiera_mm.rehearsal.hooks import EndHook, Enough, EnterHook, Start, StartHook
+from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, Enough, EnterHook, Start, StartHook
+from hiera_mm.rehearsal.schedule import WholeEpochs
 from hiera_mm.rehearsal.tiny import shrink_model, shrink_pictures
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.zoo import ZOO
@@ -28,6 +29,9 @@ from mmengine.visualization import Visualizer
 
 FILES_LOOKED_AT = 20
 """Videos or images of each data set that the first station decodes."""
+
+STAND_IN_EPOCH = 100
+"""Iterations of an epoch of data that are not there."""
 
 REMOTE_BACKENDS = ('Aim', 'ClearML', 'DVCLive', 'MLflow', 'Neptune', 'Wandb')
 """Beginnings of the visualisers' types that would open a run at a service."""
@@ -53,13 +57,17 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
     """
     course, folder = Course(), Path(folder).absolute()
     # Making the text of a config pretty takes seconds, which would be counted with each checkpoint.
-    config = Config(copy.deepcopy(config.to_dict()), format_python_code=False)
+    config = Config(copy.deepcopy(config.to_dict()), filename=config.filename, format_python_code=False)
     _keep_inside(config, folder, course)
     with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+        own = stand_in.is_there(config)
         with course.part('data'):
-            _look_at_data(config, folder / 'data', course)
+            if not own:
+                stand_in.draw(config, folder / 'data')
+                course.say('data', 'none of the config is there, so data drawn in its format stand in for them')
+            _look_at_data(config)
         with course.part('weights'):
-            _look_for_weights(config, course, fetch=not tiny)
+            _look_for_weights(config, course, tiny)
         if tiny or course.stations['weights'].outcome == 'failed':
             # Whatever else is wrong is found without them.
             config.load_from = None
@@ -72,7 +80,9 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
             if 'score_thr' in part:
                 part.score_thr = 0.0
         for loader in _loaders(config):
-            cut(config[loader])
+            # A loop of iterations ends when it is told to, and its sampler may ask for the whole set.
+            if loader != 'train_dataloader' or 'Iter' not in config.train_cfg.get('type', ''):
+                cut(config[loader], None if own else STAND_IN_EPOCH)
         checkpoint = _train(config, folder, course)
         if checkpoint and config.get('test_dataloader') is not None:
             _test(config, checkpoint, folder, course)
@@ -89,12 +99,13 @@ def _loaders(config: Config) -> list[str]:
 
 
 def _keep_inside(config: Config, folder: Path, course: Course) -> None:
-    """Have all that the config writes lie below ``folder``."""
+    """Have all that the config writes lie below ``folder``, and nothing be sent anywhere."""
     config.work_dir, config.resume = str(folder / 'run'), False
-    hook = config.get('default_hooks', {}).get('checkpoint') or {}
-    if hook.get('out_dir'):
-        hook.out_dir = str(folder / 'checkpoints')
-    for part in _dicts([config.get(key) for key in ('val_evaluator', 'test_evaluator')]):
+    writers = ('default_hooks', 'custom_hooks', 'visualizer', 'val_evaluator', 'test_evaluator')
+    for part in _dicts([config.get(key) for key in writers]):
+        # Without them it is the work folder.
+        part.update({key: None for key in ('out_dir', 'save_dir') if part.get(key)})
+        part.update({key: Path(part[key]).name for key in ('test_out_dir',) if part.get(key)})
         for key in ('outfile_prefix', 'out_file_path'):
             if part.get(key):
                 part[key] = str(folder / 'predictions' / Path(part[key]).name)
@@ -105,10 +116,7 @@ def _keep_inside(config: Config, folder: Path, course: Course) -> None:
         course.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
 
 
-def _look_at_data(config: Config, folder: Path, course: Course) -> None:
-    if not stand_in.is_there(config):
-        stand_in.draw(config, folder)
-        course.say('data', 'none of the config is there, so data drawn in its format stand in for them')
+def _look_at_data(config: Config) -> None:
     check_data(config, _loaders(config))
     found = list(inspect_data(config, FILES_LOOKED_AT))
     faults = [sentence for sentence in found if not sentence.startswith('Note: ')]
@@ -117,15 +125,29 @@ def _look_at_data(config: Config, folder: Path, course: Course) -> None:
         raise UserError(faults[0] + more)
 
 
-def _look_for_weights(config: Config, course: Course, fetch: bool) -> None:
-    sources = [part.checkpoint for part in _dicts(config.model) if part.get('type') == 'Pretrained']
-    for source in [*sources, *([config.load_from] if config.get('load_from') else [])]:
+def _look_for_weights(config: Config, course: Course, tiny: bool) -> None:
+    sources = [part.get('checkpoint') for part in _dicts(config.model) if part.get('type') == 'Pretrained']
+    for source in filter(None, [*sources, config.get('load_from')]):
+        maker = _maker_of(source, config)
+        if tiny and maker and not Path(source).is_file():
+            course.say('weights', f"'{source}' is not there yet: before this run train {maker}")
+            continue
         to_download = source in ZOO or source.startswith(('http://', 'https://'))
         # Object stores and other packages' names are mmengine's to find.
-        looked_for = fetch if to_download else '://' not in source
+        looked_for = not tiny if to_download else '://' not in source
         if looked_for:
             locate_checkpoint(source)
-        course.say('weights', f"'{source}' {'found' if looked_for else 'not looked for'}")
+        found = 'found' if looked_for else 'not looked for'
+        course.say('weights', f"'{source}' {found}{' and not loaded, as they do not fit' if tiny else ''}")
+
+
+def _maker_of(source: str, config: Config) -> Path | None:
+    """The config beside this one whose work folder a checkpoint is in."""
+    folders = Path(source).parts[:-1]
+    if not config.filename or folders[:1] != ('work_dirs',) or len(folders) != 2:
+        return None
+    maker = Path(config.filename).with_name(f'{folders[1]}.py')
+    return maker if maker.is_file() else None
 
 
 def _drop_weights(model: ConfigDict) -> None:
@@ -230,12 +252,12 @@ def _workers_ended(runner: Runner) -> Iterator[None]:
                 loop.dataloader_iterator = None
 
 
-def _runner(config: Config, *hooks: Hook) -> Runner:
+def _runner(config: Config, *hooks: Hook) -> WholeEpochs:
     # The last one's memory goes first.
     gc.collect()
     for manager in (MMLogger, MessageHub, Visualizer):
         manager._instance_dict.clear()
-    runner = Runner.from_cfg(config)
-    for hook in hooks:
+    runner = WholeEpochs.from_cfg(config)
+    for hook in (*hooks, EndlessHook()):
         runner.register_hook(hook, priority=hook.priority)
     return runner

@@ -1,5 +1,6 @@
 """The learning rate of a whole run without training it, and the way to a run's last iterations."""
 
+import copy
 from collections.abc import Sequence
 
 from hiera_mm.errors import UserError
@@ -9,20 +10,42 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.optim import SGD
 
+MOST_ITERATIONS = 200_000
+"""Of a run of epochs that are gone through at most; of longer runs the epochs are taken to be shorter."""
+
+
+class WholeEpochs(Runner):
+    """A runner whose schedules make iterations of epochs as if the training set had not been cut."""
+
+    @property
+    def epoch_length(self) -> int:
+        """Iterations of a whole epoch."""
+        whole = getattr(self.train_dataloader.dataset, 'batches', len(self.train_dataloader))
+        return min(whole, max(1, MOST_ITERATIONS // self.max_epochs))
+
+    def build_param_scheduler(self, scheduler: dict | list) -> list:
+        """As mmengine's, for whole epochs."""
+        schedulers = copy.deepcopy(scheduler if isinstance(scheduler, list) else [scheduler])
+        for each in schedulers:
+            if isinstance(each, dict) and each.get('convert_to_iter_based'):
+                each.setdefault('epoch_length', self.epoch_length)
+        return super().build_param_scheduler(schedulers)
+
 
 class Schedule:
     """The schedulers of a runner on an optimizer that holds nothing but one group for each setting.
 
     Args:
         runner: With its loop, optimizer and schedulers built.
+        epoch_length: Iterations of a whole epoch.
 
     Attributes:
         rates: The greatest learning rate of all groups, before each iteration that was gone through.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, epoch_length: int) -> None:
         self.by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
-        self.epoch_length = len(runner.train_dataloader)
+        self.epoch_length = epoch_length
         self.settings = [_settings(group) for group in runner.optim_wrapper.param_groups]
         distinct = [setting for number, setting in enumerate(self.settings) if setting not in self.settings[:number]]
         optimizer = SGD([dict(params=[torch.zeros((), requires_grad=True)]) for _ in distinct], lr=0.0)

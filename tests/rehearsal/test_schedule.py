@@ -1,6 +1,6 @@
 """The schedule that a rehearsal goes through without training is the one that training goes through."""
 
-from hiera_mm.rehearsal.schedule import Schedule
+from hiera_mm.rehearsal.schedule import Schedule, WholeEpochs
 
 import pytest
 import torch
@@ -103,7 +103,7 @@ def test_every_state_is_that_of_training(tmp_path, kind):
         fresh._train_loop = fresh.build_train_loop(fresh._train_loop)
         fresh.optim_wrapper = fresh.build_optim_wrapper(fresh.optim_wrapper)
         fresh.param_schedulers = fresh.build_param_scheduler(fresh.param_schedulers)
-        schedule = Schedule(fresh)
+        schedule = Schedule(fresh, len(fresh.train_dataloader))
         schedule.go_to(iteration)
         schedule.put_into(fresh)
         groups, steps = recorder.states[iteration]
@@ -112,3 +112,20 @@ def test_every_state_is_that_of_training(tmp_path, kind):
         assert got_groups == [pytest.approx(group) for group in groups]
     expected = [max(rate for rate, _ in groups) for groups, _ in recorder.states]
     assert schedule.rates == pytest.approx(expected)
+
+
+def test_schedules_of_epochs_are_those_of_the_whole_set_though_it_was_cut(tmp_path):
+    """A warm-up over a quarter of an epoch would otherwise have no iteration."""
+    forget_earlier_runs()
+    config = make_runner(tmp_path, 'epochs').cfg
+    config.train_dataloader.dataset = dict(
+        type='FewSamples', dataset=config.train_dataloader.dataset, batch_size=4, batches=40
+    )
+    config.param_scheduler[0].end = 0.25
+    forget_earlier_runs()
+    runner = WholeEpochs.from_cfg(config)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    warm_up, _ = runner.build_param_scheduler(runner.cfg.param_scheduler)
+    assert len(runner.train_dataloader) == 2 and runner.epoch_length == 40
+    assert warm_up.end == 10
