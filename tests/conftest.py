@@ -1,5 +1,6 @@
 """What the tests share: a small generated data set, a tiny detector, and the tools run in this process."""
 
+import random
 import runpy
 import sys
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import hiera_mm  # noqa: F401  (first: it mends what other imports need)
 from hiera_mm.datasets.shapes import make_coco_shapes
 
+import numpy as np
 import pytest
+import torch
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
@@ -15,6 +18,14 @@ from mmengine.visualization import Visualizer
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'
 TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same random numbers whichever tests ran before."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope='session')

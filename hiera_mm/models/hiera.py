@@ -14,6 +14,7 @@ from hiera_mm.models.mask_units import (
     Region,
     average_units,
     cut_into_windows,
+    int_shape,
     map_to_units,
     pad_to_units,
     pool_units,
@@ -162,10 +163,10 @@ class Hiera(BaseModule):
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """An image or a clip to a tuple of maps; see the class for their shapes."""
         self._check_input(pixels)
-        height, width = pixels.shape[-2:]
+        height, width = int_shape(pixels)[-2:]
         tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
-        tokens = tokens + self._position_embedding(tokens.shape[2:])
-        rows, columns = tokens.shape[-2] // UNIT_SIDE, tokens.shape[-1] // UNIT_SIDE
+        tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
+        rows, columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
         regions = cut_into_windows(rows, columns, self.window_side or max(rows, columns))
         units = self._units(tokens, regions)
 
@@ -189,8 +190,8 @@ class Hiera(BaseModule):
         """
         self._check_input(pixels)
         tokens = self.patch_embed(pixels)
-        tokens = tokens + self._position_embedding(tokens.shape[2:])
-        rows, columns = tokens.shape[-2] // UNIT_SIDE, tokens.shape[-1] // UNIT_SIDE
+        tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
+        rows, columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
         units = self._units(tokens, cut_into_windows(rows, columns, max(rows, columns)))
         units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
         ends = self._stage_ends(units, regions=())
@@ -251,7 +252,7 @@ class Hiera(BaseModule):
         return {name for name, _ in self.named_parameters() if name.startswith('pos_embed')}
 
     def _check_input(self, pixels: Tensor) -> None:
-        height, width = pixels.shape[-2:]
+        height, width = int_shape(pixels)[-2:]
         if pixels.ndim != (4 if self.num_frames is None else 5):
             wanted = '(B, channels, H, W)' if self.num_frames is None else '(B, channels, T, H, W)'
             raise UserError(
@@ -287,13 +288,13 @@ class Hiera(BaseModule):
         if self.num_frames is None:
             return map_to_units(tokens, regions)
         each_time = map_to_units(tokens.transpose(1, 2).flatten(0, 1), regions)
-        return each_time.reshape(tokens.shape[0], -1, *each_time.shape[2:])
+        return each_time.reshape(int_shape(tokens)[0], -1, *int_shape(each_time)[2:])
 
     def _map(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         if self.num_frames is None:
             return units_to_map(units, regions)
-        each_time = units.reshape(-1, sum(region.units for region in regions), *units.shape[2:])
-        return units_to_map(each_time, regions).unflatten(0, (units.shape[0], -1)).transpose(1, 2)
+        each_time = units.reshape(-1, sum(region.units for region in regions), *int_shape(units)[2:])
+        return units_to_map(each_time, regions).unflatten(0, (int_shape(units)[0], -1)).transpose(1, 2)
 
     def _normalised(self, units: Tensor, stage: int) -> Tensor:
         return units if self.out_norms is None else self.out_norms[str(stage)](units)
@@ -419,23 +420,23 @@ class Attention(nn.Module):
         if self.window_side is None:
             mixed = self._attend(q, k, v, windows=1)
         elif self.window_side == 1:
-            mixed = self._attend(q, k, v, windows=q.shape[1])
+            mixed = self._attend(q, k, v, windows=int_shape(q)[1])
         else:
             mixed = self._attend_inside_windows(q, k, v, regions)
         return self.proj(mixed)
 
     def _attend_inside_windows(self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region]) -> Tensor:
-        sizes = [region.units for region in regions]
-        parts = zip(regions, *(x.split(sizes, dim=1) for x in (q, k, v)), strict=True)
+        lengths = [region.units for region in regions]
+        parts = zip(regions, *(x.split(lengths, dim=1) for x in (q, k, v)), strict=True)
         mixed = []
         for region, *qkv in parts:
             absent = self.window_side**2 - region.units // region.windows
-            mixed.append(self._attend(*qkv, region.windows, padding=absent * k.shape[2]))
+            mixed.append(self._attend(*qkv, region.windows, padding=absent * int_shape(k)[2]))
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, windows: int, padding: int = 0) -> Tensor:
         """Attention inside each of ``windows`` equal parts of the rows, each with ``padding`` more keys."""
-        shape, groups = q.shape, q.shape[0] * windows
+        shape, groups = int_shape(q), int_shape(q)[0] * windows
         # 4-D tensors (groups, heads, tokens, head width): with 5-D ones the fused kernels don't serve.
         q, k, v = (x.reshape(groups, -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2) for x in (q, k, v))
         if padding:
@@ -446,7 +447,7 @@ class Attention(nn.Module):
     def _with_padding(self, k: Tensor, v: Tensor, padding: int) -> tuple[Tensor, Tensor]:
         """Keys and values with those of tokens that are zero after the norm: there the linear layer gives its bias."""
         _, k_bias, v_bias = self.qkv.bias.to(k.dtype).reshape(3, 1, self.heads, 1, -1)
-        of_padding = (k.shape[0], self.heads, padding, k.shape[-1])
+        of_padding = (int_shape(k)[0], self.heads, padding, int_shape(k)[-1])
         return tuple(torch.cat([x, bias.expand(of_padding)], dim=2) for x, bias in ((k, k_bias), (v, v_bias)))
 
 

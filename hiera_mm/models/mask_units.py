@@ -46,6 +46,11 @@ class Region:
         return self.units // (self.window_rows * self.window_columns)
 
 
+def int_shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape in plain ints, also while ``torch.jit.trace`` makes tensors of it, so that it can be computed with."""
+    return tuple(map(int, tensor.shape)) if torch.jit.is_tracing() else tuple(tensor.shape)
+
+
 def cut_into_windows(rows: int, columns: int, side: int) -> list[Region]:
     """The regions of a unit grid cut into windows of ``side x side`` units from its top left corner."""
     return [
@@ -57,7 +62,7 @@ def cut_into_windows(rows: int, columns: int, side: int) -> list[Region]:
 
 def pad_to_units(image: Tensor, multiple: int) -> Tensor:
     """Fill ``(B, C, H, W)`` with zeros at the bottom and right up to a multiple of ``multiple`` pixels."""
-    height, width = image.shape[-2:]
+    height, width = int_shape(image)[-2:]
     bottom, right = -height % multiple, -width % multiple
     return F.pad(image, (0, right, 0, bottom)) if bottom or right else image
 
@@ -122,7 +127,7 @@ class _Maximum(torch.autograd.Function):
 
 
 def _pooled_apart(units: Tensor) -> Tensor:
-    batch, count, tokens, channels = units.shape
+    batch, count, tokens, channels = int_shape(units)
     return units.reshape(batch, count, 4, tokens // 4, channels)
 
 
@@ -138,7 +143,7 @@ def _rectangle(feature_map: Tensor, region: Region) -> Tensor:
 
 
 def _rectangle_to_units(rectangle: Tensor, region: Region) -> Tensor:
-    batch, channels = rectangle.shape[:2]
+    batch, channels = int_shape(rectangle)[:2]
     down, across, halves = region.window_rows, region.window_columns, (2,) * Q_POOLS
     # Axes: 0 batch, 1 channels, 2 window row, 3 unit row in it, 4..6 y bits coarse to fine, then the same of columns.
     split = rectangle.reshape(
@@ -149,7 +154,7 @@ def _rectangle_to_units(rectangle: Tensor, region: Region) -> Tensor:
 
 
 def _units_to_rectangle(units: Tensor, region: Region) -> Tensor:
-    batch, _, tokens, channels = units.shape
+    batch, _, tokens, channels = int_shape(units)
     levels = (tokens.bit_length() - 1) // 2
     down, across = region.window_rows, region.window_columns
     split = units.reshape(

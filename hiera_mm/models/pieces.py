@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from hiera_mm.models.mask_units import int_shape
+
 import torch
 from torch import Tensor
 
@@ -17,10 +19,10 @@ def in_pieces(function: Callable[[Tensor], Tensor], units: Tensor) -> Tensor:
     """
     if units.device.type != 'cpu' or torch.compiler.is_compiling():
         return function(units)
-    batch, count, tokens, channels = units.shape
+    batch, count, tokens, channels = int_shape(units)
     rows = max(1, NUMBERS_IN_A_PIECE // (tokens * channels))
     if batch * count <= rows:
         return function(units)
     pieces = units.reshape(1, batch * count, tokens, channels).split(rows, dim=1)
     done = torch.cat([function(piece) for piece in pieces], dim=1)
-    return done.reshape(batch, count, *done.shape[2:])
+    return done.reshape(batch, count, *int_shape(done)[2:])

@@ -197,3 +197,16 @@ def test_a_config_outside_the_repository_inherits_by_the_packages_name(tmp_path)
     config = Config.fromfile(tmp_path / 'mine.py')
     assert config.model.roi_head.mask_head.num_classes == 2
     assert config.model.backbone.type == 'Hiera' and config.train_cfg.max_iters == 184375
+
+
+@pytest.mark.parametrize('name', [name for name in DETECTORS if 'shapes' not in name])
+def test_the_schedule_is_100_epochs_of_coco_with_vitdets_steps(name):
+    """ViTDet's steps at 163,889 and 177,546 of 184,375 iterations, batch 64, after 250 of warm-up from a thousandth."""
+    config = read(name)
+    assert config.train_cfg.max_iters == round(100 * 118000 / 64) == 184375
+    warm_up, steps = config.param_scheduler
+    assert (warm_up.type, warm_up.start_factor, warm_up.begin, warm_up.end) == ('LinearLR', 0.001, 0, 250)
+    assert (steps.type, steps.milestones, steps.gamma) == ('MultiStepLR', [163889, 177546], 0.1)
+    assert (steps.begin, steps.end) == (0, 184375)
+    assert not warm_up.by_epoch and not steps.by_epoch
+    assert config.auto_scale_lr.base_batch_size == 64

@@ -189,6 +189,12 @@ def test_out_norm_normalises_each_map_over_its_channels():
         torch.testing.assert_close(normed, expected.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-5)
 
 
+def test_frozen_stages_are_in_evaluation_mode_from_the_start():
+    model = Hiera(SMALL, frozen_stages=1, drop_path_rate=0.5)
+    assert model.training and not model.patch_embed.training
+    assert [block.training for block in model.blocks][:2] == [False, True]
+
+
 @pytest.mark.parametrize('frozen_stages', [-1, 0, 2, 4])
 def test_frozen_stages_get_no_gradient_and_no_drop_path(frozen_stages):
     model = Hiera(SMALL, pos_embed='absolute_win', frozen_stages=frozen_stages, drop_path_rate=0.5).train()

@@ -7,7 +7,9 @@ from hiera_mm.models import Hiera
 from hiera_mm.models.position import (
     absolute_win,
     fit_position_tables,
+    resize_map,
     resize_position_table,
+    resize_temporal_table,
     split_position_table,
     table_to_map,
 )
@@ -89,3 +91,9 @@ def test_two_tables_do_not_go_into_a_model_with_one():
 def test_a_table_that_is_no_square_of_mask_units_is_refused(tokens):
     with pytest.raises(UserError, match=rf"'pos_embed' in the checkpoint 'file' is \(1, {tokens}, 8\)"):
         fit_position_tables(dict(pos_embed=torch.zeros(1, tokens, 8)), tables_of(56, True), 'file')
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_a_resized_table_keeps_its_precision(dtype):
+    grid, times = torch.randn(1, 4, 8, 8, dtype=dtype), torch.randn(1, 8, 4, dtype=dtype)
+    assert resize_map(grid, 12, 10).dtype == resize_temporal_table(times, 6).dtype == dtype

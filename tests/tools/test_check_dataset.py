@@ -119,6 +119,20 @@ def test_every_fault_of_a_coco_file_is_named(run_tool, shapes, tmp_path):
         assert any(start in line and end in line for line in printed.splitlines()), (start, printed)
 
 
+@pytest.mark.parametrize('corner', [0, 1])
+@pytest.mark.parametrize('beyond, faults', [(0.9, 0), (1.5, 1)])
+def test_a_box_may_leave_its_image_by_less_than_a_pixel_on_every_side(
+    run_tool, shapes, tmp_path, corner, beyond, faults
+):
+    shutil.copytree(shapes, tmp_path / 'set')
+    path = tmp_path / 'set/annotations/instances_train.json'
+    content = json.loads(path.read_text())
+    content['annotations'][0]['bbox'][corner] = -beyond
+    path.write_text(json.dumps(content))
+    code, printed = run_tool('check_dataset.py', TINY, *shapes_options(tmp_path / 'set'))
+    assert code == faults and ('leave their image' in printed) == bool(faults), printed
+
+
 def test_an_empty_coco_file_and_other_class_names_are_named(run_tool, shapes, tmp_path):
     shutil.copytree(shapes, tmp_path / 'set')
     path = tmp_path / 'set/annotations/instances_train.json'

@@ -250,6 +250,12 @@ def test_a_checkpoint_of_another_width_is_refused(run_tool, trained, shapes, tmp
     assert_explained(result, "'roi_head.mask_head.", 'in the file and', 'in the model')
 
 
+def test_going_on_from_a_checkpoint_of_another_model_is_refused(run_tool, trained, shapes, tmp_path):
+    options = [*shapes_options(shapes), 'model.roi_head.mask_head.conv_out_channels=32']
+    arguments = ('train.py', TINY, '--work-dir', tmp_path, '--resume', trained / 'iter_1.pth')
+    assert_explained(run_tool(*arguments, *options), "'roi_head.mask_head.", 'in the file and', 'in the model')
+
+
 def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(run_tool, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     address = 'http://127.0.0.1:9/weights.pth'
@@ -288,6 +294,8 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_iteration(run_tool, sha
     options += ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.clip_grad=None']
     result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
     assert_explained(result, 'The loss became invalid at iteration 2')
+    assert (tmp_path / 'iter_1.pth').exists()
+    assert not (tmp_path / 'iter_2.pth').exists(), 'nothing is saved after the loss became invalid'
 
 
 def test_predictions_go_into_a_pickle_only(run_tool):
