@@ -60,9 +60,9 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
     config = Config(copy.deepcopy(config.to_dict()), filename=config.filename, format_python_code=False)
     _keep_inside(config, folder, course)
     with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
-        own = stand_in.is_there(config)
+        stands_in = stand_in.can_stand_in(config)
         with course.part('data'):
-            if not own:
+            if stands_in:
                 stand_in.draw(config, folder / 'data')
                 course.say('data', 'none of the config is there, so data drawn in its format stand in for them')
             _look_at_data(config)
@@ -82,7 +82,7 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
         for loader in _loaders(config):
             # A loop of iterations ends when it is told to, and its sampler may ask for the whole set.
             if loader != 'train_dataloader' or 'Iter' not in config.train_cfg.get('type', ''):
-                cut(config[loader], None if own else STAND_IN_EPOCH)
+                cut(config[loader], STAND_IN_EPOCH if stands_in else None)
         checkpoint = _train(config, folder, course)
         if checkpoint and config.get('test_dataloader') is not None:
             _test(config, checkpoint, folder, course)

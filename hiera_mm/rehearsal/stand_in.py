@@ -16,7 +16,6 @@ from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.datasets.moving_shapes import MOTIONS, draw_frames
 from hiera_mm.datasets.shapes import draw_scene
 from hiera_mm.datasets.video_files import open_video, write_video
-from hiera_mm.errors import UserError
 
 import cv2
 import numpy as np
@@ -32,25 +31,25 @@ FRAMES = (72, 10)
 """Of the videos in turn: longer, and shorter than a clip."""
 
 
-def is_there(config: Config) -> bool:
-    """Whether anything that the data loaders of a config name is there."""
-    return any(path.exists() for _, dataset in _datasets(config) for path in _paths(dataset))
+def can_stand_in(config: Config) -> bool:
+    """Whether nothing that the data loaders of a config name is there, and all of it can be drawn."""
+    for _, dataset in _datasets(config):
+        kind = _kind_of(dataset)
+        if any(path.exists() for path in _paths(dataset)) or (kind is not None and _artist_of(kind) is None):
+            return False
+    return True
 
 
 def draw(config: Config, folder: Path) -> None:
-    """Draw data for all loaders below ``folder``, and change their paths and those of the evaluators to there.
-
-    Raises:
-        UserError: for a type of data set that can't be drawn.
-    """
+    """Draw data for all loaders below ``folder``, and change their paths and those of the evaluators to there."""
     drawn = set()
     for loader, dataset in _datasets(config):
         _move(dataset, folder)
-        place = str([str(path) for path in _paths(dataset)])
-        if place not in drawn:
+        place, draw_set = str([str(path) for path in _paths(dataset)]), _artist_of(_kind_of(dataset))
+        if place not in drawn and draw_set is not None:
             batch = config[loader].get('batch_size', 1)
             # A whole batch and a smaller last one.
-            _artist_of(dataset)(dataset, config.model, batch + max(1, batch // 2), np.random.default_rng(len(drawn)))
+            draw_set(dataset, config.model, batch + max(1, batch // 2), np.random.default_rng(len(drawn)))
         drawn.add(place)
     for key in EVALUATORS:
         evaluators = config.get(key) or []
@@ -104,17 +103,18 @@ def _move(part: ConfigDict, folder: Path) -> None:
             holder[name] = moved(path)
 
 
-def _artist_of(dataset: ConfigDict) -> Callable:
+def _kind_of(dataset: ConfigDict) -> type | None:
     with DATASETS.switch_scope_and_registry(None) as registry:
-        kind = registry.get(dataset.type)
+        return registry.get(dataset.type)
+
+
+def _artist_of(kind: type | None) -> Callable | None:
+    """What draws a data set of this type, None if nothing can."""
     artists = {CocoDataset: _draw_coco, ImageDataset: _draw_images, AVADataset: _draw_ava, VideoDataset: _draw_videos}
     for base, artist in artists.items():
         if isinstance(kind, type) and issubclass(kind, base):
             return artist
-    raise UserError(
-        f'The data of {dataset.type} are not where the config says, and none can be drawn in their stead; put them '
-        f'there, or correct the paths (data_root, ann_file, data_prefix).'
-    )
+    return None
 
 
 def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:

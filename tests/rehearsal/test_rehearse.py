@@ -6,6 +6,8 @@ from hiera_mm.config import read_config_file
 from hiera_mm.rehearsal import rehearse
 
 import pytest
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
 
 from tests.conftest import ROOT, forget_earlier_runs
 
@@ -73,7 +75,7 @@ def test_the_whole_model_is_rehearsed_where_it_is_not_cut(rehearsed):
 
 
 BASE = "_base_ = '{}'\n"
-DETECTOR, VIDEO = BASE.format(SHAPES), BASE.format(MOTION)
+DETECTOR, VIDEO, MAE = BASE.format(SHAPES), BASE.format(MOTION), BASE.format(CONFIGS / 'mae_hiera_t_shapes.py')
 FAULTS = {
     'a validation batch that the model refuses': (
         VIDEO + "model = dict(type='Recognizer3D', test_cfg=dict(max_testing_views=5))",
@@ -113,6 +115,11 @@ FAULTS = {
         DETECTOR + "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHok')]",
         'model',
         'The config names a type that nothing registers: EMAHok',
+    ),
+    'a misspelt type of a data set': (
+        DETECTOR + "train_dataloader = dict(dataset=dict(type='CocoDatset'))",
+        'loaders and schedule',
+        'The config names a type that nothing registers: CocoDatset',
     ),
     'a misspelt key of the optimizer': (
         DETECTOR + 'optim_wrapper = dict(optimizer=dict(weigth_decay=0.1))',
@@ -215,6 +222,21 @@ def test_ones_own_data_are_taken_where_they_are(rehearsed, shapes, tmp_path):
     next((tmp_path / 'set' / 'train').glob('*.png')).unlink()
     stations = rehearsed(own, tiny=True)
     assert stations['data'].outcome == 'failed' and "are not in '" in stations['data'].words[0]
+
+
+@DATASETS.register_module()
+class FromNowhere(BaseDataset):
+    """A type that the suite knows nothing of, with data that it finds in its own way."""
+
+    def load_data_list(self):
+        return [dict(number=number) for number in range(640)]
+
+
+def test_data_of_ones_own_type_are_left_to_it(rehearsed):
+    text = MAE + "train_dataloader = dict(dataset=dict(_delete_=True, type='FromNowhere', pipeline=[]))"
+    stations = rehearsed(text, tiny=True)
+    assert stations['data'].outcome == 'passed' and not stations['data'].words
+    assert stations['first iterations'].outcome == 'failed', 'such samples are none for the model'
 
 
 OWN = """
