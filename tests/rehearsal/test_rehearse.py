@@ -43,8 +43,8 @@ def assert_passed(stations):
 FAMILIES = [
     'mask_rcnn_hiera_b.py',
     'in1k_hiera_b.py',
-    'inat2018_hiera_h_448.py',
-    'places365_hiera_b.py',
+    pytest.param('inat2018_hiera_h_448.py', marks=pytest.mark.slow),
+    pytest.param('places365_hiera_b.py', marks=pytest.mark.slow),
     'k400_hiera_b.py',
     'ssv2_hiera_l_32f.py',
     'ava_hiera_b.py',
@@ -66,6 +66,7 @@ def test_one_config_of_each_family_passes_every_station_as_shipped(rehearsed, na
     assert sum(station.seconds for station in stations.values()) > 0
 
 
+@pytest.mark.slow
 def test_the_whole_model_is_rehearsed_where_it_is_not_cut(rehearsed):
     stations = rehearsed(SHAPES)
     assert_passed(stations)
@@ -186,7 +187,19 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize('kind', FAULTS)
+SLOW = {
+    'weights to start from that are not there',
+    'checkpoints that count epochs where the loop counts iterations',
+    'a validation that is never due',
+    'a metric that early stopping does not know',
+    'a test that leaves samples out',
+}
+"""Those whose like is found by a faster one."""
+
+
+@pytest.mark.parametrize(
+    'kind', [pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in FAULTS]
+)
 def test_a_fault_is_found_at_its_station_and_told_in_a_sentence(rehearsed, kind):
     text, station, said = FAULTS[kind]
     stations = rehearsed(text, tiny=True)
@@ -249,6 +262,7 @@ test_evaluator = val_evaluator
 """
 
 
+@pytest.mark.slow
 def test_an_average_of_weights_goes_through_every_station(rehearsed):
     assert_passed(rehearsed(DETECTOR + "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook')]", tiny=True))
 
