@@ -132,7 +132,7 @@ def _first_line(text: str) -> str:
 
 
 def _place_of(error: BaseException) -> str:
-    """``'In the part neck.lateral_convs.0 (ConvModule) of the model: '``, or nothing where no part is concerned."""
+    """``'In model.neck.lateral_convs.0.conv (Conv2d): '``, or nothing where no part is concerned."""
     owners = [frame.f_locals.get('self') for frame in _frames(error)]
     parts = [owner for owner in owners if isinstance(owner, PARTS)]
     if not parts:

@@ -1,6 +1,7 @@
 """Generated films of several acting shapes in AVA's format: videos, annotations, action list and proposals."""
 
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 
 from hiera_mm.datasets.ava_files import frame_key
@@ -43,10 +44,14 @@ def make_acting_shapes(folder: str | Path, train: int = 500, val: int = 60, seed
     write_once(Path(folder), dict(kind='actions', train=train, val=val, seed=seed, version=1), _write_part)
 
 
+def action_list(names: Iterable[str]) -> str:
+    """AVA's list of actions, their numbers from 1."""
+    return ''.join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(names, 1))
+
+
 def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
     (folder / part).mkdir(parents=True)
-    items = ''.join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(ACTIONS, 1))
-    (folder / 'actions.pbtxt').write_text(items)
+    (folder / 'actions.pbtxt').write_text(action_list(ACTIONS))
     lines, proposals = [], {}
     for number in range(count):
         name = f'{part}{number:05d}'

@@ -79,11 +79,18 @@ def _check_repeats(key: str, loader: ConfigDict) -> None:
 
 def coco_datasets(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The local sets in COCO format with their place in the config, also inside wrappers such as RepeatDataset."""
-    if 'dataset' in dataset:
-        yield from coco_datasets(f'{key}.dataset', dataset.dataset)
-    for number, part in enumerate(dataset.get('datasets', ())):
-        yield from coco_datasets(f'{key}.datasets.{number}', part)
-    if dataset.get('type') == 'CocoDataset' and not dataset.get('backend_args'):
+    for place, part in unwrapped(key, dataset):
+        if part.get('type') == 'CocoDataset' and not part.get('backend_args'):
+            yield place, part
+
+
+def unwrapped(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """The data sets inside wrappers such as ``RepeatDataset``, or the one itself, with their place in the config."""
+    inner = [(f'{key}.dataset', dataset.dataset)] if 'dataset' in dataset else []
+    inner += [(f'{key}.datasets.{number}', part) for number, part in enumerate(dataset.get('datasets', ()))]
+    for place, part in inner:
+        yield from unwrapped(place, part)
+    if not inner:
         yield key, dataset
 
 

@@ -29,7 +29,7 @@ STATIONS = (
 """In the order of a run."""
 
 SHARE_OF_LOOKING = 0.03
-"""Of the time at most, goes into looking at the memory, which is slow where much is held."""
+"""Most of the time that may go into looking at the memory, which is slow where much is held."""
 
 
 @dataclass

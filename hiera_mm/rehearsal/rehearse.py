@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+from hiera_mm.config import dicts_in
 from hiera_mm.datasets.check import check_data
 from hiera_mm.datasets.faults import LOADERS, inspect_data
 from hiera_mm.engine.testing import dump_of_predictions, prepare_test
@@ -76,7 +77,7 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
             shrink_model(config)
         if size:
             shrink_pictures(config, size)
-        for part in _dicts(config.model.get('test_cfg')):
+        for part in dicts_in(config.model.get('test_cfg')):
             if 'score_thr' in part:
                 part.score_thr = 0.0
         for loader in _loaders(config):
@@ -102,10 +103,11 @@ def _keep_inside(config: Config, folder: Path, course: Course) -> None:
     """Have all that the config writes lie below ``folder``, and nothing be sent anywhere."""
     config.work_dir, config.resume = str(folder / 'run'), False
     writers = ('default_hooks', 'custom_hooks', 'visualizer', 'val_evaluator', 'test_evaluator')
-    for part in _dicts([config.get(key) for key in writers]):
+    for part in dicts_in([config.get(key) for key in writers]):
         # Without them it is the work folder.
         part.update({key: None for key in ('out_dir', 'save_dir') if part.get(key)})
-        part.update({key: Path(part[key]).name for key in ('test_out_dir',) if part.get(key)})
+        if part.get('test_out_dir'):
+            part.test_out_dir = Path(part.test_out_dir).name
         for key in ('outfile_prefix', 'out_file_path'):
             if part.get(key):
                 part[key] = str(folder / 'predictions' / Path(part[key]).name)
@@ -126,7 +128,7 @@ def _look_at_data(config: Config) -> None:
 
 
 def _look_for_weights(config: Config, course: Course, tiny: bool) -> None:
-    sources = [part.get('checkpoint') for part in _dicts(config.model) if part.get('type') == 'Pretrained']
+    sources = [part.get('checkpoint') for part in dicts_in(config.model) if part.get('type') == 'Pretrained']
     for source in filter(None, [*sources, config.get('load_from')]):
         maker = _maker_of(source, config)
         if tiny and maker and not Path(source).is_file():
@@ -151,17 +153,9 @@ def _maker_of(source: str, config: Config) -> Path | None:
 
 
 def _drop_weights(model: ConfigDict) -> None:
-    for part in _dicts(model):
+    for part in dicts_in(model):
         if isinstance(part.get('init_cfg'), dict) and part.init_cfg.get('type') == 'Pretrained':
             part.init_cfg = None
-
-
-def _dicts(part: object) -> Iterator[ConfigDict]:
-    """All dicts in a part of a config."""
-    if isinstance(part, dict):
-        yield part
-    for entry in part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ():
-        yield from _dicts(entry)
 
 
 def _train(config: Config, folder: Path, course: Course) -> str | None:
@@ -231,9 +225,11 @@ def _test(config: Config, checkpoint: str, folder: Path, course: Course) -> None
         shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
         course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
         course.enter('prediction file')
-        tested, written = len(runner.test_dataloader.dataset), len(pickle.loads(out.read_bytes()))
-        if written != tested:
-            raise UserError(f'{tested} samples were tested, but the predictions are of {written}; see test_dataloader.')
+        samples, written = len(runner.test_dataloader.dataset), len(pickle.loads(out.read_bytes()))
+        if written != samples:
+            raise UserError(
+                f'{samples} samples were tested, but the predictions are of {written}; see test_dataloader.'
+            )
         course.say('prediction file', f'{written} predictions, as many as samples')
 
 

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hiera_mm.datasets.acting_shapes import ACTIONS, RATE, make_acting_shapes
+from hiera_mm.datasets.acting_shapes import ACTIONS, RATE, action_list, make_acting_shapes
 from hiera_mm.datasets.ava_files import frame_key, read_proposals, read_rows
-from hiera_mm.datasets.check import classes_of
+from hiera_mm.datasets.check import classes_of, unwrapped
 from hiera_mm.datasets.faults import LOADERS
 from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.datasets.moving_shapes import MOTIONS, draw_frames
@@ -57,19 +57,10 @@ def draw(config: Config, folder: Path) -> None:
             _move(evaluator, folder)
 
 
-def unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
-    """The data sets inside wrappers such as ``RepeatDataset``, or the one itself."""
-    inner = [*([dataset.dataset] if 'dataset' in dataset else []), *dataset.get('datasets', ())]
-    for part in inner:
-        yield from unwrapped(part)
-    if not inner:
-        yield dataset
-
-
 def _datasets(config: Config) -> Iterator[tuple[str, ConfigDict]]:
     for loader in LOADERS:
         if config.get(loader) is not None:
-            yield from ((loader, part) for part in unwrapped(config[loader].dataset))
+            yield from ((loader, part) for _, part in unwrapped(loader, config[loader].dataset))
 
 
 def _paths(dataset: ConfigDict) -> Iterator[Path]:
@@ -119,9 +110,7 @@ def _artist_of(kind: type | None) -> Callable | None:
 
 def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
     classes = classes_of(dataset)
-    root = Path(dataset.get('data_root') or '')
-    folder = root / dataset.get('data_prefix', {}).get('img', '')
-    folder.mkdir(parents=True, exist_ok=True)
+    root, folder = _root_and_folder(dataset, 'img')
     images, annotations = [], []
     for number in range(1, count + 1):
         picture, objects = draw_scene(random)
@@ -136,9 +125,7 @@ def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.ra
 
 
 def _draw_images(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
-    root = Path(dataset.get('data_root') or '')
-    folder = root / dataset.get('data_prefix', {}).get('img', '')
-    folder.mkdir(parents=True, exist_ok=True)
+    root, folder = _root_and_folder(dataset, 'img')
     classes = model.get('cls_head', {}).get('num_classes', 1)
     in_folders = dataset.get('with_label', True) and not dataset.get('ann_file')
     if in_folders:
@@ -164,8 +151,7 @@ def _draw_images(dataset: ConfigDict, model: ConfigDict, count: int, random: np.
 
 
 def _draw_videos(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
-    folder = Path(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('video', ''))
-    folder.mkdir(parents=True, exist_ok=True)
+    root, folder = _root_and_folder(dataset, 'video')
     classes = model.get('cls_head', {}).get('num_classes', 1)
     lines = []
     for number in range(count):
@@ -173,7 +159,7 @@ def _draw_videos(dataset: ConfigDict, model: ConfigDict, count: int, random: np.
         name = f'{_label(dataset)}_{number:05d}.mp4'
         write_video(folder / name, frames, 25)
         lines.append(f'{name} {number % classes}\n')
-    _write(Path(dataset.get('data_root') or '', dataset.ann_file), ''.join(lines))
+    _write(root / dataset.ann_file, ''.join(lines))
 
 
 def _draw_ava(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
@@ -198,8 +184,7 @@ def _draw_ava(dataset: ConfigDict, model: ConfigDict, count: int, random: np.ran
     _write(Path(dataset.ann_file), ''.join(lines))
     if dataset.get('label_file'):
         names = [*ACTIONS, *(f'action {number}' for number in range(len(ACTIONS) + 1, actions + 1))][:actions]
-        items = (f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(names, 1))
-        _write(Path(dataset.label_file), ''.join(items))
+        _write(Path(dataset.label_file), action_list(names))
     if dataset.get('exclude_file'):
         _write(Path(dataset.exclude_file), f'{_label(dataset)}_{rows[0].video_id},0001\n')
     if dataset.get('proposal_file'):
@@ -228,6 +213,14 @@ def _place_film(film: Path, name: str, dataset: ConfigDict) -> None:
     for number in range(len(reader) * rate // RATE):
         picture = pictures[number * RATE // rate][..., ::-1]
         cv2.imwrite(str(folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first)), picture)
+
+
+def _root_and_folder(dataset: ConfigDict, kind: str) -> tuple[Path, Path]:
+    """Where a data set's annotations are, and the folder of its files, which is made."""
+    root = Path(dataset.get('data_root') or '')
+    folder = root / dataset.get('data_prefix', {}).get(kind, '')
+    folder.mkdir(parents=True, exist_ok=True)
+    return root, folder
 
 
 def _label(dataset: ConfigDict) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
+from hiera_mm.config import dicts_in
+from hiera_mm.datasets.faults import LOADERS
 from hiera_mm.errors import UserError
 from hiera_mm.models.hiera import UNIT_PIXELS
 
@@ -81,20 +83,10 @@ def _takers_of_maps(model: ConfigDict) -> Iterator[ConfigDict]:
 
 
 def _steps(config: Config) -> Iterator[ConfigDict]:
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+    """The steps of all pipelines, also inside wrappers and branching steps, among the other dicts of the data sets."""
+    for loader in LOADERS:
         if config.get(loader) is not None:
-            yield from _steps_of(config[loader].dataset)
-
-
-def _steps_of(part: object) -> Iterator[ConfigDict]:
-    """The steps of all pipelines in a data set's config, also inside wrappers and branching steps."""
-    if isinstance(part, list | tuple):
-        for entry in part:
-            yield from _steps_of(entry)
-    elif isinstance(part, dict):
-        yield part
-        for entry in part.values():
-            yield from _steps_of(entry)
+            yield from dicts_in(config[loader].dataset)
 
 
 def _sides(value: int | Sequence[int]) -> list[int]:
