@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.errors import UserError
-from hiera_mm.models.linear import Linear
+from hiera_mm.models.cpu import per_row, run_block
 from hiera_mm.models.mask_units import (
     UNIT_SIDE,
     Region,
@@ -20,7 +20,6 @@ from hiera_mm.models.mask_units import (
     pool_units,
     units_to_map,
 )
-from hiera_mm.models.pieces import in_pieces
 from hiera_mm.models.position import (
     absolute_win,
     fit_position_tables,
@@ -203,9 +202,9 @@ class Hiera(BaseModule):
         stage_ending_at = {end - 1: stage for stage, end in enumerate(accumulate(self.depths))}
         for index, block in enumerate(self.blocks):
             if self.with_cp and self.training and torch.is_grad_enabled():
-                units = checkpoint(block, units, regions, use_reentrant=False)
+                units = checkpoint(run_block, block, units, regions, use_reentrant=False)
             else:
-                units = block(units, regions)
+                units = run_block(block, units, regions)
             if stage_ending_at.get(index) in self.out_indices:
                 ends[stage_ending_at[index]] = units
         return ends
@@ -332,6 +331,7 @@ class PatchEmbedding(nn.Module):
         return self.proj(pixels.contiguous(memory_format=CHANNELS_LAST[pixels.ndim]))
 
 
+@per_row
 class Block(nn.Module):
     """Transformer block on rows of mask units, ``(B, units, T, C)``.
 
@@ -366,25 +366,20 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
         self.mlp = MLP(dim_out)
         self.drop_path = DropPath(drop_path)
-        self.proj = Linear(dim, dim_out) if dim != dim_out and not pooled_shortcut else None
+        self.proj = nn.Linear(dim, dim_out) if dim != dim_out and not pooled_shortcut else None
         self.ls1 = LayerScale(dim_out) if layer_scale else nn.Identity()
         self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
     def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
-        if self.training and self.drop_path.drop_prob:
-            # Drawn for each image, which pieces would not know.
-            return self._add_mlp(self._add_attention(units, regions))
-        if self.attn.window_side == 1:
-            return in_pieces(lambda piece: self._add_mlp(self._add_attention(piece, regions)), units)
-        return in_pieces(self._add_mlp, self._add_attention(units, regions))
+        return self.add_mlp(self.add_attention(units, regions))
 
-    def _add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
+    def add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         normalised = self.norm1(units)
         branch = self.drop_path(self.ls1(self.attn(normalised, regions)))
-        return _added(self._shortcut(units, normalised), branch)
+        return self._shortcut(units, normalised) + branch
 
-    def _add_mlp(self, units: Tensor) -> Tensor:
-        return _added(units, self.drop_path(self.ls2(self.mlp(self.norm2(units)))))
+    def add_mlp(self, units: Tensor) -> Tensor:
+        return units + self.drop_path(self.ls2(self.mlp(self.norm2(units))))
 
     def _shortcut(self, units: Tensor, normalised: Tensor) -> Tensor:
         if self.proj is not None:
@@ -395,6 +390,7 @@ class Block(nn.Module):
         return units
 
 
+@per_row
 class Attention(nn.Module):
     """Self-attention inside each mask unit, inside windows of units, or over all of them.
 
@@ -410,8 +406,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.window_side = window_side
         self.pools = pools
-        self.qkv = Linear(dim, 3 * dim_out)
-        self.proj = Linear(dim_out, dim_out)
+        self.qkv = nn.Linear(dim, 3 * dim_out)
+        self.proj = nn.Linear(dim_out, dim_out)
 
     def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         q, k, v = self.qkv(units).chunk(3, dim=-1)
@@ -451,22 +447,18 @@ class Attention(nn.Module):
         return tuple(torch.cat([x, bias.expand(of_padding)], dim=2) for x, bias in ((k, k_bias), (v, v_bias)))
 
 
+@per_row
 class MLP(nn.Module):
     """Two linear layers with exact GELU, four times as wide between."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.fc1 = Linear(dim, 4 * dim)
+        self.fc1 = nn.Linear(dim, 4 * dim)
         self.act = nn.GELU()
-        self.fc2 = Linear(4 * dim, dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
-
-
-def _added(units: Tensor, branch: Tensor) -> Tensor:
-    """Their sum; without gradients in the place of ``branch``, which nothing else holds."""
-    return units + branch if torch.is_grad_enabled() else branch.add_(units)
 
 
 def _architecture(arch: str | dict) -> dict:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from hiera_mm.errors import UserError
+from hiera_mm.models.cpu import run_block
 from hiera_mm.models.hiera import FRAME_STRIDE, UNIT_PIXELS, Block
 from hiera_mm.models.mask_units import Region, units_to_map
 
@@ -129,7 +130,7 @@ class MaskedAutoencoder(BaseModel):
         tokens = everywhere.scatter(1, kept[..., None, None].expand_as(seen), seen)
         tokens = tokens + self._decoder_positions()
         for block in self.decoder_blocks:
-            tokens = block(tokens, ())
+            tokens = run_block(block, tokens, ())
         return self.decoder_pred(self.decoder_norm(tokens))
 
     def targets(self, pixels: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 Q_POOLS = 3
 """Poolings a mask unit has room for: 8 x 8 tokens become 1 x 1 after three."""
@@ -94,36 +93,13 @@ def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
 
 def pool_units(units: Tensor) -> Tensor:
     """Q-pooling: the maximum of each 2 x 2 tokens, ``(B, units, T, C)`` to ``(B, units, T / 4, C)``."""
-    apart = _pooled_apart(units)
-    # A compiler writes its own kernels and can't look into functions with gradients of their own.
-    return torch.amax(apart, dim=2) if torch.compiler.is_compiling() else _Maximum.apply(apart)
+    # The gradient goes to one of equals, as in max pooling; amax would share it.
+    return torch.max(_pooled_apart(units), dim=2).values
 
 
 def average_units(units: Tensor) -> Tensor:
     """The mean of each 2 x 2 tokens, ``(B, units, T, C)`` to ``(B, units, T / 4, C)``."""
     return torch.mean(_pooled_apart(units), dim=2)
-
-
-class _Maximum(torch.autograd.Function):
-    """Over axis 2. The gradient goes to the first of equals, in a quarter of the time of torch's, which share it."""
-
-    @staticmethod
-    def forward(ctx, tokens: Tensor) -> Tensor:
-        largest = torch.amax(tokens, dim=2)
-        ctx.save_for_backward(tokens, largest)
-        return largest
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        tokens, largest = ctx.saved_tensors
-        given = torch.empty_like(tokens, memory_format=torch.contiguous_format)
-        left = torch.ones_like(largest, dtype=torch.bool)
-        for place in range(tokens.shape[2]):
-            hit = (tokens[:, :, place] == largest) & left
-            torch.mul(gradient, hit, out=given[:, :, place])
-            left &= ~hit
-        return given
 
 
 def _pooled_apart(units: Tensor) -> Tensor:

@@ -62,6 +62,7 @@ def test_stage_maps_equal_the_official_ones_at_224(arch):
 
 @pytest.mark.parametrize('size', [(256, 416), (448, 224), (64, 32), (320, 320)])
 @pytest.mark.parametrize('mode', ['train', 'eval'])
+@pytest.mark.usefixtures('kernels')
 def test_stage_maps_equal_the_official_ones_at_other_sizes_and_in_batches(size, mode):
     model = perturbed(Hiera(SMALL))
     oracle = official(SMALL, input_size=size)
@@ -75,6 +76,7 @@ def test_stage_maps_equal_the_official_ones_at_other_sizes_and_in_batches(size, 
         assert_maps_equal(model(image), oracle(image, return_intermediates=True)[1])
 
 
+@pytest.mark.usefixtures('kernels')
 def test_gradients_equal_the_official_ones():
     oracle = perturbed(official(SMALL))
     model = Hiera(SMALL)

@@ -42,6 +42,7 @@ def named(tensors):
 
 
 @pytest.mark.parametrize('size, ratio', [((96, 96), 0.6), ((64, 64), 0.25), ((4, 96, 96), 0.9), ((16, 64, 64), 0.5)])
+@pytest.mark.usefixtures('kernels')
 def test_loss_and_predictions_are_the_official_ones(size, ratio):
     oracle, model = both(size, ratio)
     pixels = torch.randn(3, 3, *size)
@@ -62,6 +63,7 @@ def in_reading_order(model, units):
     return units.reshape(batch, -1, rows, columns, 2, 2, channels).transpose(3, 4).reshape(batch, -1, channels)
 
 
+@pytest.mark.usefixtures('kernels')
 def test_gradients_are_the_official_ones():
     oracle, model = both((96, 96), 0.6)
     pixels = torch.randn(2, 3, 96, 96)

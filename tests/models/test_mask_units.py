@@ -1,5 +1,8 @@
 """The token layout against the formula of the official order."""
 
+from contextlib import nullcontext
+
+from hiera_mm.models import cpu
 from hiera_mm.models.mask_units import cut_into_windows, map_to_units, pad_to_units, pool_units, units_to_map
 
 import pytest
@@ -66,12 +69,14 @@ def test_padding_fills_bottom_and_right_with_zeros():
 
 
 @pytest.mark.parametrize('tied', [False, True])
-def test_the_gradient_of_pooling_is_that_of_max_pooling_the_map(tied):
+@pytest.mark.parametrize('functions', [nullcontext, cpu._FasterFunctions])
+def test_the_gradient_of_pooling_is_that_of_max_pooling_the_map(functions, tied):
     feature_map = torch.randint(3, (2, 5, 16, 24)).float() if tied else torch.randn(2, 5, 16, 24)
     feature_map.requires_grad_()
     regions = cut_into_windows(2, 3, side=3)
     factor = torch.randn(2, 5, 8, 12)
-    pooled = units_to_map(pool_units(map_to_units(feature_map, regions)), regions)
+    with functions():
+        pooled = units_to_map(pool_units(map_to_units(feature_map, regions)), regions)
     (got,) = torch.autograd.grad((pooled * factor).sum(), feature_map)
     (expected,) = torch.autograd.grad((torch.nn.functional.max_pool2d(feature_map, 2) * factor).sum(), feature_map)
     assert torch.equal(got, expected)

@@ -102,6 +102,7 @@ def test_a_classifiers_head_goes_into_a_recogniser_unless_its_classes_differ(wra
 
 @pytest.mark.parametrize('frames, side', [(8, 96), (4, 64), (16, 128)])
 @pytest.mark.parametrize('mode', ['train', 'eval'])
+@pytest.mark.usefixtures('kernels')
 def test_other_lengths_and_sizes_in_batches(frames, side, mode):
     oracle = perturbed(official(SMALL, frames, side))
     model, _ = with_weights_of(oracle, arch=SMALL, num_frames=frames, pos_embed_size=side // 4)
@@ -111,6 +112,7 @@ def test_other_lengths_and_sizes_in_batches(frames, side, mode):
         assert_same_maps(model(clip), oracle(clip, return_intermediates=True)[1])
 
 
+@pytest.mark.usefixtures('kernels')
 def test_gradients_equal_the_official_ones():
     oracle = perturbed(official(SMALL, 4, 64))
     model, _ = with_weights_of(oracle, arch=SMALL, num_frames=4, pos_embed_size=16)

@@ -71,6 +71,7 @@ def test_maps_equal_those_of_sam2s_trunk(name, size):
 
 @pytest.mark.parametrize('size', [(320, 448), (64, 320), (32, 32), (448, 448)])
 @pytest.mark.parametrize('windows', [(8, 4, 14, 7), (8, 4, 16, 8), (8, 4, 2, 1), (8, 4, 4, 2)])
+@pytest.mark.usefixtures('kernels')
 def test_batches_of_any_size_equal_sam2s_trunk_in_training_too(windows, size):
     trunk, model = trunk_and_ours(SMALL, 7, windows, (4,))
     trunk.train(), model.train()
@@ -78,6 +79,7 @@ def test_batches_of_any_size_equal_sam2s_trunk_in_training_too(windows, size):
     assert_same_maps(model(image), trunk(image))
 
 
+@pytest.mark.usefixtures('kernels')
 def test_gradients_equal_those_of_sam2s_trunk():
     trunk, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,))
     image = torch.randn(2, 3, 320, 256)
@@ -134,6 +136,7 @@ def test_maps_equal_timms_hiera(name, arch, side):
         ('b_abswin', 'base', 14, (512, 512)),
     ],
 )
+@pytest.mark.usefixtures('kernels')
 def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
     oracle = perturbed(timm.create_model(f'hiera_{name}_abswin_256', img_size=size)).eval()
     settings = dict(pos_embed='absolute_win', pos_embed_size=side, pos_embed_antialias=True)
@@ -176,7 +179,7 @@ def test_rows_taken_in_pieces_give_the_same_maps(monkeypatch):
     _, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,))
     image = torch.randn(2, 3, 320, 256)
     whole = [feature_map.detach() for feature_map in model(image)]
-    monkeypatch.setattr('hiera_mm.models.pieces.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr('hiera_mm.models.cpu.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
     with torch.no_grad():
         assert_same_maps(model(image), whole, tolerance=1e-5)
 
@@ -190,7 +193,7 @@ def test_rows_taken_in_pieces_give_the_same_gradients(monkeypatch):
         return torch.autograd.grad(loss, list(model.parameters()))
 
     whole = gradients()
-    monkeypatch.setattr('hiera_mm.models.pieces.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr('hiera_mm.models.cpu.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
     for one, other in zip(gradients(), whole, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -204,7 +207,7 @@ def test_stochastic_depth_drops_whole_images_not_pieces(monkeypatch):
         return [feature_map.detach() for feature_map in model(image)]
 
     whole = drawn()
-    monkeypatch.setattr('hiera_mm.models.pieces.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr('hiera_mm.models.cpu.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
     assert_same_maps(drawn(), whole, tolerance=1e-5)
 
 
