@@ -45,17 +45,7 @@ def test_it_survives_dumping_and_says_where_its_values_come_from(name, tmp_path)
 @pytest.mark.parametrize('name', DETECTORS)
 def test_it_runs_forward_and_backward_at_reduced_depth(name):
     config = read(name)
-    model = config.model
-    full = detector_widths(model)
-    model.backbone.init_cfg = None
-    model.backbone.arch = dict(full, depths=(1, 1, 2, 1))
-    model.backbone.global_blocks = (3,) if model.backbone.global_blocks else ()
-    model.data_preprocessor.pad_size_divisor = 32
-    rcnn = model.train_cfg.rcnn
-    for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
-        stage.sampler.num = 8
-    detector = MODELS.build(model)
-    detector.init_weights()
+    detector = reduced_detector(config.model)
     batch = detector.data_preprocessor(sample(config.train_pipeline), training=True)
     loss, _ = detector.parse_losses(detector(**batch, mode='loss'))
     loss.backward()
@@ -66,6 +56,38 @@ def test_it_runs_forward_and_backward_at_reduced_depth(name):
     with torch.no_grad():
         predicted = detector.test_step(sample(config.train_pipeline))
     assert predicted[0].pred_instances.masks.shape[1:] == (48, 64)
+
+
+def test_a_training_step_under_autocast_on_a_cpu_has_the_loss_of_float32():
+    config = read('mask_rcnn_hiera_b.py')
+    config.model.backbone.drop_path_rate = 0.0
+    config.model.data_preprocessor.batch_augments = None
+    detector = reduced_detector(config.model)
+    batch = detector.data_preprocessor(sample(config.train_pipeline), training=True)
+    losses = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=enabled):
+            loss, _ = detector.parse_losses(detector(**batch, mode='loss'))
+        loss.backward()
+        losses.append(loss.detach())
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.02, atol=0)
+    assert all(p.grad.isfinite().all() for p in detector.parameters() if p.grad is not None)
+
+
+def reduced_detector(model):
+    """With the widths of the config and fewer blocks, for small images."""
+    full = detector_widths(model)
+    model.backbone.init_cfg = None
+    model.backbone.arch = dict(full, depths=(1, 1, 2, 1))
+    model.backbone.global_blocks = (3,) if model.backbone.global_blocks else ()
+    model.data_preprocessor.pad_size_divisor = 32
+    rcnn = model.train_cfg.rcnn
+    for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
+        stage.sampler.num = 8
+    detector = MODELS.build(model)
+    detector.init_weights()
+    return detector
 
 
 def detector_widths(model):
