@@ -2,21 +2,13 @@
 
 from pathlib import Path
 
-from hiera_mm.errors import require_packages
+from hiera_mm.called import a_command_starts
 from hiera_mm.version import __version__  # noqa: F401
-
-require_packages('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'safetensors')
-
-from hiera_mm import compat, ops  # noqa: E402  (they import those packages)
-
-ops.install()
-compat.repair()
-
-from hiera_mm import datasets, engine, models  # noqa: E402,F401  (they need what was just repaired)
-
-engine.read_nothing_but_data()
 
 _installed_configs = Path(__file__).parent / 'configs'
 CONFIGS = str(_installed_configs if _installed_configs.is_dir() else Path(__file__).parents[1] / 'configs')
-"""Folder of the suite's configs, to inherit from any other folder:
-``_base_ = __import__('hiera_mm').CONFIGS + '/mask_rcnn_hiera_b.py'``."""
+"""Folder of the suite's configs."""
+
+# The suite's commands do it themselves, once they know that there is more to do than to print a help text.
+if not a_command_starts():
+    from hiera_mm import registration  # noqa: F401

@@ -11,12 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
+from hiera_mm import CONFIGS
+
 import mmcv
 import mmengine.config.utils
+import mmengine.hub.hub
 import mmengine.logging
 import mmengine.runner.checkpoint
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
@@ -24,6 +28,7 @@ from mmengine.utils import digit_version
 def repair() -> None:
     """Make every repair that this environment needs; running it again changes nothing."""
     silence_debug_prints()
+    find_own_configs()
     let_mmengine_read_its_checkpoints()
     if importlib.util.find_spec('mmaction') is not None:
         accept_newer_mmcv_in_mmaction()
@@ -108,6 +113,29 @@ def stand_in_for_missing_drn() -> None:
     for name in (package, f'{package}.drn'):
         sys.modules[name] = ModuleType(name, DRN.__doc__)
         sys.modules[name].DRN = DRN
+
+
+def find_own_configs() -> None:
+    """mmengine knows OpenMMLab's packages alone, and only configs in folders of theirs: let ``_base_`` and
+    ``mmengine.hub.get_config`` take ``'hiera_mm::mask_rcnn_hiera_b.py'``, too.
+    """
+    path_of, get_config = Config._get_cfg_path, mmengine.hub.hub.get_config
+    if getattr(path_of, 'knows_hiera_mm', False):
+        return
+
+    @functools.wraps(path_of)
+    def _get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        package, _, name = cfg_path.partition('::')
+        return (str(Path(CONFIGS, name)), None) if package == 'hiera_mm' else path_of(cfg_path, filename)
+
+    @functools.wraps(get_config)
+    def get_any_config(cfg_path: str, pretrained: bool = False) -> Config:
+        package, _, name = cfg_path.partition('::')
+        return Config.fromfile(Path(CONFIGS, name)) if package == 'hiera_mm' else get_config(cfg_path, pretrained)
+
+    _get_cfg_path.knows_hiera_mm = True
+    Config._get_cfg_path = staticmethod(_get_cfg_path)
+    mmengine.hub.hub.get_config = mmengine.hub.get_config = get_any_config
 
 
 def find_mmaction_configs() -> None:

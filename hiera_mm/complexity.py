@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from hiera_mm.errors import UserError
+
 import torch
 import torch.nn as nn
 from mmengine.config import ConfigDict
@@ -26,6 +28,30 @@ def _macs_of(function: Callable[..., object], *inputs: Tensor | Sequence[Tensor]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = function(*inputs)
     return counter.get_total_flops() // 2, output
+
+
+def model_complexity(
+    model: ConfigDict, shape: Sequence[int] | None = None
+) -> tuple[dict[str, tuple[int, int]], Sequence[int]]:
+    """Parameters and MACs of each part of any of the suite's models, and the size of the input.
+
+    Args:
+        model: Its config.
+        shape: Height and width in pixels; by default 1024 x 1024 for detectors and 224 x 224 for all others.
+
+    Raises:
+        UserError: if a masked autoencoder, which has one size, is asked for another.
+    """
+    if 'input_size' in model:
+        if shape:
+            raise UserError("A masked autoencoder's size is its input_size; set model.input_size instead of --shape.")
+        return autoencoder_complexity(model), model.input_size[-2:]
+    if 'neck' in model:
+        shape = shape or (1024, 1024)
+        return detector_complexity(model, *shape), shape
+    shape = shape or (224, 224)
+    count = action_detector_complexity if 'roi_head' in model else recogniser_complexity
+    return count(model, *shape), shape
 
 
 def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:

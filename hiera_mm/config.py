@@ -1,27 +1,54 @@
 """Config files, read with faults as sentences."""
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
+from hiera_mm import CONFIGS
+from hiera_mm.called import command_line
 from hiera_mm.errors import UserError
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
 
 
 def read_config_file(path: str) -> Config:
-    """A config, by its path or by its name in an installed package, such as ``mmdet::faster_rcnn/...py``.
+    """A config by its path, by its name alone if it is one of the suite's, or by its name in an installed package, as
+    in ``mmdet::faster_rcnn/...py``.
 
     Raises:
         UserError: if the file or one it inherits from is missing or no valid config.
     """
-    if '::' not in path and not Path(path).is_file():
-        raise UserError(f"The config '{path}' does not exist; see configs/ for those of the suite.")
+    found = path if '::' in path else _file_of(path)
     try:
-        return get_config(path) if '::' in path else Config.fromfile(path)
-    except (OSError, SyntaxError, KeyError, TypeError, NameError, IndexError, AssertionError) as error:
+        return get_config(found) if '::' in found else Config.fromfile(found)
+    except (OSError, SyntaxError, KeyError, TypeError, NameError, IndexError, AssertionError, ValueError) as error:
         reason = f'{type(error).__name__}: {error}'.rstrip('.')
         raise UserError(f"The config '{path}' can't be read: {reason}.") from error
+
+
+def override(config: Config, options: Sequence[str], source: str) -> None:
+    """Set ``KEY=VALUE`` options, as mmengine's ``DictAction`` reads them.
+
+    Raises:
+        UserError: for an option without ``=``, or a key that the config can't take.
+    """
+    if wrong := [option for option in options if '=' not in option]:
+        raise UserError(f"--cfg-options takes KEY=VALUE, but '{wrong[0]}' has no '='.")
+    parser = argparse.ArgumentParser(prefix_chars='\0')
+    parser.add_argument('options', nargs='*', action=DictAction)
+    values = parser.parse_args(list(options)).options if options else {}
+    try:
+        config.merge_from_dict(values)
+    except (KeyError, TypeError, IndexError) as error:
+        reason = f'{type(error).__name__}: {error}'.rstrip('.')
+        raise UserError(f"--cfg-options don't fit the config '{source}': {reason}.") from error
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The suite's own configs by name."""
+    return {path.stem: path for path in sorted(Path(CONFIGS).glob('*.py'))}
 
 
 def dicts_in(part: object) -> Iterator[ConfigDict]:
@@ -30,3 +57,14 @@ def dicts_in(part: object) -> Iterator[ConfigDict]:
         yield part
     for entry in part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ():
         yield from dicts_in(entry)
+
+
+def _file_of(path: str) -> str:
+    if Path(path).is_file():
+        return path
+    shipped, name = shipped_configs(), Path(path).name.removesuffix('.py')
+    if path in (name, f'{name}.py') and name in shipped:
+        return str(shipped[name])
+    close = get_close_matches(name, shipped, n=1)
+    hint = f'the suite has one called {close[0]}; ' if close else ''
+    raise UserError(f"The config '{path}' does not exist; {hint}{command_line('configs')} lists all.")

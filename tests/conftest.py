@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it mends what other imports need)
-from hiera_mm.datasets.shapes import make_coco_shapes
+from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import numpy as np
 import pytest
@@ -64,16 +64,39 @@ def ava_sample():
 
 
 @pytest.fixture
-def run_tool(monkeypatch, capfd):
+def run_tool(run_program):
     """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""
 
     def run(tool, *arguments):
-        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        return run_program(tool, arguments, lambda: runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__'))
+
+    return run
+
+
+@pytest.fixture
+def run_benchmark(run_program):
+    """As :func:`run_tool`, of ``python -m benchmarks.NAME``."""
+
+    def run(name, *arguments):
+        module = f'benchmarks.{name}'
+        # Run twice in a process, it must not be found imported.
+        sys.modules.pop(module, None)
+        return run_program(f'{name}.py', arguments, lambda: runpy.run_module(module, run_name='__main__'))
+
+    return run
+
+
+@pytest.fixture
+def run_program(monkeypatch, capfd):
+    """Run something as a program of this name, in this process."""
+
+    def run(name, arguments, program):
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
         forget_earlier_runs()
         capfd.readouterr()
         code = 0
         try:
-            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+            program()
         except SystemExit as ending:
             code = ending.code or 0
         return code, ''.join(capfd.readouterr())

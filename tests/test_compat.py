@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 from hiera_mm import compat
-from hiera_mm.datasets.acting_shapes import make_acting_shapes
-from hiera_mm.datasets.ava_files import read_rows
 from hiera_mm.errors import require_packages
+from hiera_mm.readers.ava_files import read_rows
+from hiera_mm.synthetic.actions import make_acting_shapes
 
 import mmcv
 import mmengine.config.utils

@@ -1,66 +1,6 @@
-"""Draw the loss curve of a work folder and name its results: ``python tools/plot_log.py work_dirs/quickstart``."""
+"""``hiera-mm plot-log``: see hiera_mm/commands/plot_log.py."""
 
-import argparse
-import json
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use('Agg')
-import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.cli import faults_as_sentences
-from hiera_mm.errors import UserError
-
-import matplotlib.pyplot as plt
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('folder', type=Path, help='work folder of tools/train.py and tools/test.py')
-    folder = parser.parse_args().folder
-    losses = read_losses(folder)
-    curve = folder / 'loss_curve.png'
-    draw(losses, curve)
-    print(f'Loss curve: {curve}')
-    if any((folder / 'predictions').glob('*.png')):
-        print(f'Ground truth beside predictions: {folder / "predictions"}')
-    for name, value in read_metrics(folder).items():
-        print(f'{name}: {value:.3f}')
-
-
-def read_losses(folder: Path) -> dict[str, dict[int, float]]:
-    """``{loss: {iteration: value}}`` of all runs in the folder; a resumed run replaces what it repeats."""
-    losses: dict[str, dict[int, float]] = {}
-    for log in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            entry = json.loads(line)
-            for name, value in entry.items():
-                if name.startswith('loss') and 'step' in entry:
-                    losses.setdefault(name, {})[entry['step']] = value
-    if not losses:
-        raise UserError(f"The folder '{folder}' holds no training log (*/vis_data/scalars.json); train there first.")
-    return losses
-
-
-def read_metrics(folder: Path) -> dict[str, float]:
-    """What the latest evaluation of tools/test.py found."""
-    results = [path for path in sorted(folder.glob('*/*.json')) if path.stem == path.parent.name]
-    if not results:
-        return {}
-    metrics = json.loads(results[-1].read_text().splitlines()[-1])
-    return {name: value for name, value in metrics.items() if 'mAP' in name and value >= 0}
-
-
-def draw(losses: dict[str, dict[int, float]], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout='constrained')
-    for name, values in losses.items():
-        steps = sorted(values)
-        axes.plot(steps, [values[step] for step in steps], label=name, linewidth=2 if name == 'loss' else 1)
-    axes.set(xlabel='iteration', ylabel='loss', ylim=(0, None))
-    axes.legend()
-    figure.savefig(path, dpi=120)
-
+from hiera_mm.commands import main
 
 if __name__ == '__main__':
-    with faults_as_sentences():
-        main()
+    main('plot-log')

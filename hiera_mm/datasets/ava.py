@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from hiera_mm.datasets.ava_files import frame_key, read_exclusions, read_proposals, read_rows
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.ava_files import frame_key, read_exclusions, read_proposals, read_rows
 
 import numpy as np
 from mmaction.datasets import AVADataset
@@ -23,7 +23,7 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
     """Annotated seconds of films in AVA's format, as mmaction2's ``AVADataset``, also straight from videos.
 
     Args:
-        ann_file: CSV with a line for each action of a person; see :func:`hiera_mm.datasets.ava_files.read_rows`.
+        ann_file: CSV with a line for each action of a person; see :func:`hiera_mm.readers.ava_files.read_rows`.
         pipeline: Begins with :class:`~hiera_mm.datasets.video.OpenVideo`.
         data_prefix: ``dict(img=FOLDER)`` of folders of frames, one a video (mmaction2's layout), or
             ``dict(video=FOLDER)`` of videos.

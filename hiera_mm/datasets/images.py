@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from hiera_mm.datasets.image_lists import read_images
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.image_lists import read_images
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -21,14 +21,14 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
     Args:
         pipeline: Begins with :class:`ReadImage`.
         data_root: Folder of all; ``ann_file`` and ``data_prefix`` are inside it.
-        ann_file: See :func:`~hiera_mm.datasets.image_lists.read_images`; empty for one folder a class.
+        ann_file: See :func:`~hiera_mm.readers.image_lists.read_images`; empty for one folder a class.
         data_prefix: ``dict(img=FOLDER)``.
         with_label: False for masked autoencoding.
         max_broken: See :class:`~hiera_mm.datasets.skip_broken.SkipBrokenFiles`.
         test_mode, lazy_init: As for mmengine's data sets.
 
     Raises:
-        UserError: as :func:`~hiera_mm.datasets.image_lists.read_images` and ``SkipBrokenFiles``.
+        UserError: as :func:`~hiera_mm.readers.image_lists.read_images` and ``SkipBrokenFiles``.
     """
 
     files = 'images'

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
-from hiera_mm.datasets.frame_folder import FrameFolder
-from hiera_mm.datasets.labelled_list import read_video_list
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
-from hiera_mm.datasets.video_files import open_video
+from hiera_mm.readers.frame_folders import FrameFolder
+from hiera_mm.readers.labelled_lists import read_video_list
+from hiera_mm.readers.videos import open_video
 
 import numpy as np
 from mmaction.datasets import VideoDataset

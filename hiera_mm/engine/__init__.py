@@ -1,6 +1,4 @@
-"""Optimiser construction, hooks and metrics that register in mmengine's root registries."""
-
-import importlib.util
+"""Optimiser construction, schedules and hooks that register in mmengine's root registries."""
 
 from hiera_mm.engine.compile_backbone import CompileBackboneHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
@@ -16,8 +14,3 @@ __all__ = [
     'StopOnInvalidLossHook',
     'read_nothing_but_data',
 ]
-
-if importlib.util.find_spec('mmaction') is not None:
-    from hiera_mm.engine.constant_metric import ConstantAVAMetric  # noqa: F401
-
-    __all__ += ['ConstantAVAMetric']

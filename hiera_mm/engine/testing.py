@@ -1,5 +1,7 @@
 """What testing a checkpoint sets in a config."""
 
+import os
+
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
@@ -17,3 +19,9 @@ def prepare_test(config: Config, checkpoint: str) -> None:
 def dump_of_predictions(config: Config, path: str) -> DumpResults:
     """A metric that writes all predictions to a pickle, masks as run lengths."""
     return (DumpDetResults if config.default_scope == 'mmdet' else DumpResults)(out_file_path=path)
+
+
+def draw_predictions(config: Config, folder: str) -> None:
+    """Write a picture of each test image, the ground truth beside the predictions (``--show-dir``)."""
+    # An absolute path stops the hook from putting the folder below a time stamp.
+    config.default_hooks.visualization.update(draw=True, interval=1, test_out_dir=os.path.abspath(folder))

@@ -7,9 +7,9 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+from hiera_mm.checks.before_training import check_data
+from hiera_mm.checks.run import LOADERS, inspect_data
 from hiera_mm.config import dicts_in
-from hiera_mm.datasets.check import check_data
-from hiera_mm.datasets.faults import LOADERS, inspect_data
 from hiera_mm.engine.testing import dump_of_predictions, prepare_test
 from hiera_mm.errors import UserError
 from hiera_mm.rehearsal import stand_in

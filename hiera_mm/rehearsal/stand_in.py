@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hiera_mm.datasets.acting_shapes import ACTIONS, RATE, action_list, make_acting_shapes
-from hiera_mm.datasets.ava_files import frame_key, read_proposals, read_rows
-from hiera_mm.datasets.check import classes_of, unwrapped
-from hiera_mm.datasets.faults import LOADERS
+from hiera_mm.checks.before_training import classes_of, unwrapped
+from hiera_mm.checks.run import LOADERS
 from hiera_mm.datasets.images import ImageDataset
-from hiera_mm.datasets.moving_shapes import MOTIONS, draw_frames
-from hiera_mm.datasets.shapes import draw_scene
-from hiera_mm.datasets.video_files import open_video, write_video
+from hiera_mm.readers.ava_files import frame_key, read_proposals, read_rows
+from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.synthetic.actions import ACTIONS, RATE, action_list, make_acting_shapes
+from hiera_mm.synthetic.motions import MOTIONS, draw_frames
+from hiera_mm.synthetic.shapes import draw_scene
 
 import cv2
 import numpy as np

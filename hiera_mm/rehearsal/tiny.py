@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
+from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import dicts_in
-from hiera_mm.datasets.faults import LOADERS
 from hiera_mm.errors import UserError
 from hiera_mm.models.hiera import UNIT_PIXELS
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.error import URLError
 
+from hiera_mm.atomic_write import atomic_write
 from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError
 from hiera_mm.weights.zoo import ZOO
-from hiera_mm.whole_files import written_whole
 
 import safetensors
 import safetensors.torch
@@ -119,7 +119,7 @@ def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:
     if path.suffix not in WRITTEN_AS:
         raise UserError(f"A checkpoint's name must end in {', '.join(WRITTEN_AS)}, unlike '{path}'.")
     try:
-        with written_whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             if path.suffix == '.safetensors':
                 safetensors.torch.save_file({key: value.contiguous() for key, value in content.items()}, unfinished)
             else:

@@ -4,16 +4,20 @@ Ours are Meta's, with SAM 2's second position table (``pos_embed_window``) and, 
 LayerScale (``blocks.i.ls1.weight``).
 """
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.errors import UserError
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HEAD, DECODER = 'classification head', 'masked autoencoder'
 NOT_THE_BACKBONE = {
@@ -162,10 +166,12 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
     Raises:
         UserError: if there are none.
     """
+    import torch
+
     wrappers = (kind.wrapper for kind in FORMATS.values() if kind.wrapper)
     wrapper = next((key for key in wrappers if isinstance(checkpoint.get(key), Mapping)), None)
     content = checkpoint if wrapper is None else checkpoint[wrapper]
-    state = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    state = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
     if not state:
         raise UserError(
             f"The file '{source}' holds no weights: none of its keys {sorted(map(str, content))[:5]} names a tensor."

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.complexity import count_macs, count_parameters, detector_complexity
+from hiera_mm.config import read_config_file
+from hiera_mm.errors import UserError
 from hiera_mm.weights.zoo import ZOO
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from hydra import compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
@@ -232,3 +235,39 @@ def test_the_schedule_is_100_epochs_of_coco_with_vitdets_steps(name):
     assert (steps.begin, steps.end) == (0, 184375)
     assert not warm_up.by_epoch and not steps.by_epoch
     assert config.auto_scale_lr.base_batch_size == 64
+
+
+@pytest.mark.parametrize('end', ['.py', ''])
+def test_a_shipped_config_is_found_by_its_name(end, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_config_file(f'mask_rcnn_hiera_b{end}').to_dict() == read('mask_rcnn_hiera_b.py').to_dict()
+
+
+def test_a_file_of_the_same_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mask_rcnn_hiera_b.py').write_text('mine = True\n')
+    assert read_config_file('mask_rcnn_hiera_b.py').mine
+
+
+def test_a_misspelt_name_is_told_the_right_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match='does not exist; the suite has one called mask_rcnn_hiera_b; .*configs lists'):
+        read_config_file('maskrcnn_hiera_b')
+
+
+def test_configs_inherit_by_mmengines_own_way_of_naming_packages(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = 'hiera_mm::mask_rcnn_hiera_b.py'\nmodel = dict(backbone=dict(arch='s'))\n"
+    )
+    config = Config.fromfile(tmp_path / 'mine.py')
+    expected = read('mask_rcnn_hiera_b.py')
+    expected.model.backbone.arch = 's'
+    assert config.to_dict() == expected.to_dict()
+    assert get_config('hiera_mm::mask_rcnn_hiera_b.py').to_dict() == read('mask_rcnn_hiera_b.py').to_dict()
+    assert get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py').model.type == 'FasterRCNN'
+
+
+def test_a_base_that_does_not_exist_is_named(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'hiera_mm::mask_rcnn_hiera_x.py'\n")
+    with pytest.raises(UserError, match="The config '.*mine.py' can't be read: .*mask_rcnn_hiera_x.py"):
+        read_config_file(str(tmp_path / 'mine.py'))

@@ -3,8 +3,8 @@
 import pickle
 
 from hiera_mm.datasets.ava import AVAClipDataset, AVAKineticsClipDataset
-from hiera_mm.datasets.video_files import open_video, write_video
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.videos import open_video, write_video
 
 import av
 import cv2

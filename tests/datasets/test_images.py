@@ -2,10 +2,10 @@
 
 import json
 
-from hiera_mm.datasets.class_shapes import make_class_shapes
-from hiera_mm.datasets.image_lists import read_images
 from hiera_mm.datasets.images import ImageDataset, ReadImage, TorchvisionTransform
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.image_lists import read_images
+from hiera_mm.synthetic.classes import make_class_shapes
 
 import numpy as np
 import pytest

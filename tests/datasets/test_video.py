@@ -2,11 +2,11 @@
 
 import shutil
 
-from hiera_mm.datasets.labelled_list import read_video_list
-from hiera_mm.datasets.moving_shapes import MOTIONS, make_motion_shapes
 from hiera_mm.datasets.video import ClipDataset
-from hiera_mm.datasets.video_files import AvReader, DecordReader, open_video
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.labelled_lists import read_video_list
+from hiera_mm.readers.videos import AvReader, DecordReader, open_video
+from hiera_mm.synthetic.motions import MOTIONS, make_motion_shapes
 
 import av
 import numpy as np

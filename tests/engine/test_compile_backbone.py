@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from hiera_mm.apis.models import in_scope
 from hiera_mm.engine import CompileBackboneHook
 from hiera_mm.errors import UserError
+from hiera_mm.inference.models import in_scope
 
 import pytest
 from mmengine.config import Config

@@ -1,7 +1,7 @@
 """What --tiny and --size change in a config, and that it is nothing else."""
 
+from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import read_config_file
-from hiera_mm.datasets.faults import LOADERS
 from hiera_mm.rehearsal.tiny import SIZES, shrink_model, shrink_pictures
 
 import pytest

@@ -4,7 +4,7 @@ import pickle
 import shutil
 import sys
 
-from hiera_mm.datasets.acting_shapes import make_acting_shapes
+from hiera_mm.synthetic.actions import make_acting_shapes
 
 import numpy as np
 import pytest

@@ -3,9 +3,9 @@
 import json
 import shutil
 
-from hiera_mm.datasets.labelled_list import read_video_list
-from hiera_mm.datasets.moving_shapes import make_motion_shapes
-from hiera_mm.datasets.video_files import write_video
+from hiera_mm.readers.labelled_lists import read_video_list
+from hiera_mm.readers.videos import write_video
+from hiera_mm.synthetic.motions import make_motion_shapes
 
 import numpy as np
 import pytest

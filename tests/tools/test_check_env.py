@@ -32,7 +32,7 @@ def faults_with(monkeypatch):
     """Faults ``{part: sentence}`` that the tool finds where these distributions are installed."""
 
     def look(checks, imports=None, **installed):
-        tool = runpy.run_path(str(ROOT / 'tools' / 'check_env.py'))
+        tool = runpy.run_path(str(ROOT / 'hiera_mm' / 'commands' / 'check_env.py'))
         found = {name.replace('_', '-') if name != 'importlib_metadata' else name: v for name, v in installed.items()}
         found = SOUND | found
 
@@ -113,3 +113,9 @@ def test_a_package_that_does_not_import_is_a_fault(faults_with):
 
 def test_without_a_video_decoder_there_is_a_fault(faults_with):
     assert faults_with(['check_video'], av=None, decord=None) == {'video decoders': 'no decoder: pip install av'}
+
+
+def test_where_nothing_is_installed_the_tool_says_so():
+    done = subprocess.run([sys.executable, '-S', ROOT / 'tools' / 'check_env.py'], capture_output=True, text=True)
+    assert done.returncode == 1 and not done.stderr, done.stderr
+    assert 'torch is not installed: pip install -r requirements.txt' in done.stdout

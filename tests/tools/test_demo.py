@@ -2,12 +2,12 @@
 
 import json
 
-from hiera_mm.datasets.video_files import open_video
+from hiera_mm.readers.videos import open_video
 
 import pytest
 
-from tests.apis.test_action_detector import ACTIONS_CONFIG, save_random_weights
 from tests.conftest import TINY
+from tests.inference.test_action_detector import ACTIONS_CONFIG, save_random_weights
 from tests.tools.test_train_and_test import assert_explained
 
 

@@ -4,8 +4,8 @@ import json
 import pickle
 import sys
 
-from hiera_mm.datasets.class_shapes import make_class_shapes
-from hiera_mm.datasets.moving_shapes import make_motion_shapes
+from hiera_mm.synthetic.classes import make_class_shapes
+from hiera_mm.synthetic.motions import make_motion_shapes
 
 import hiera
 import numpy as np

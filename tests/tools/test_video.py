@@ -3,9 +3,9 @@
 import pickle
 import sys
 
-from hiera_mm.datasets.moving_shapes import make_motion_shapes
-from hiera_mm.datasets.video_files import open_video, write_video
 from hiera_mm.models import Hiera
+from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.synthetic.motions import make_motion_shapes
 
 import hiera
 import numpy as np

@@ -1,0 +1,57 @@
+"""How many samples a second one data-loading worker makes: ``python -m benchmarks.data configs/k400_hiera_b.py``.
+
+Uses the training data of the config, and prints what each transform takes. A training step needs
+batch_size / (num_workers x samples a second) seconds of data.
+"""
+
+import argparse
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+from hiera_mm.checks.before_training import check_data
+from hiera_mm.commands.faults import as_sentences
+from hiera_mm.commands.options import add_common_options, read_config
+from hiera_mm.inference.models import in_scope
+from hiera_mm.readers.videos import READERS
+
+from mmengine.registry import DATASETS
+
+from benchmarks.data_speed import time_samples
+from benchmarks.report import write
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    config = read_config(arguments)
+    check_data(config, ['train_dataloader'])
+    if arguments.decoder:
+        for other in set(READERS) - {arguments.decoder}:
+            del READERS[other]
+    with in_scope(config):
+        dataset = DATASETS.build(config.train_dataloader.dataset)
+    rate, transforms = time_samples(dataset, arguments.seconds)
+    rows = [dict(step=step, milliseconds_a_sample=round(1000 * seconds, 2)) for step, seconds in transforms.items()]
+    rows.append(dict(step='all', milliseconds_a_sample=round(1000 / rate, 2)))
+    print(f'{rate:.2f} samples a second and worker')
+    for row in rows:
+        print(f'{row["step"]:24}{row["milliseconds_a_sample"]:10.2f} ms')
+    if arguments.out:
+        title = (
+            f'Training samples of {Path(arguments.config).stem}{arguments.decoder and f", {arguments.decoder}" or ""}'
+        )
+        write(arguments.out, rows, title, samples_a_second=round(rate, 2))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--seconds', type=float, default=20, help='for how long to measure')
+    parser.add_argument('--decoder', choices=list(READERS), help='of videos (default: the first that is installed)')
+    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    with as_sentences():
+        main()

@@ -1,0 +1,110 @@
+"""Write docs/benchmarks.md from what the benchmark tools wrote: ``python -m benchmarks.docs``."""
+
+import argparse
+import json
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.commands.faults import as_sentences
+from hiera_mm.errors import UserError
+
+from benchmarks.measure import MODES
+from benchmarks.report import COLUMNS, OURS, cells, on_what, shape_of
+
+START = """# Benchmarks
+
+This page is written by `python -m benchmarks.docs` from the files in `benchmarks/results/`, each of which holds the
+command that made it (`bash benchmarks/all.sh` runs all). Weights are random, runs of one table alternate between
+its contestants, times are medians of the runs. Compare within a table only.
+
+MACs are multiply-accumulates of matrix products and convolutions in the forward pass of the whole batch, "of ceiling"
+is the share of the fastest product of square matrices on the same machine, memory is what a run needs at its peak
+beyond weights and input. On a CPU it also depends on what the process freed before, by a quarter and more.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--folder', type=Path, default=Path('benchmarks/results'), help='of results (%(default)s)')
+    folder = parser.parse_args().folder
+    found = {path: json.loads(path.read_text()) for path in sorted(folder.glob('*.json'))}
+    if not found:
+        raise UserError(f"The folder '{folder}' holds no results; run: bash benchmarks/all.sh")
+    parts = [START, machines(found), '## How much faster\n', summary(list(found.values()))]
+    parts += [section(path, result) for path, result in found.items()]
+    page = folder.with_suffix('.md')
+    with atomic_write(page) as unfinished:
+        unfinished.write_text('\n'.join(parts).rstrip() + '\n')
+    print(f'Written: {page}')
+
+
+def machines(found: dict[Path, dict]) -> str:
+    """What the results were measured on, and which where, if it was not one machine."""
+    named: dict[str, list[str]] = {}
+    for path, result in found.items():
+        facts = ', '.join(f'{key} {value}' for key, value in result['machine'].items())
+        named.setdefault(facts, []).append(path.stem)
+    whose = '' if len(named) == 1 else ' ({})'
+    return '\n'.join(f'Machine: {facts}{whose.format(", ".join(stems))}.\n' for facts, stems in named.items())
+
+
+def summary(results: list[dict]) -> str:
+    """This suite's models against each other contestant, on a CPU and a GPU."""
+    ratios: dict[tuple[str, str, str], dict[str, float]] = {}
+    for rows in (result['rows'] for result in results if 'contestant' in result['rows'][0]):
+        if len({shape_of(row) for row in rows}) > 1:
+            continue
+        for row in rows:
+            if (ours := _opponent(row, rows)) is not None:
+                work = f'{MODES[row["mode"]]}, {shape_of(row)}{", compiled" if row["compiled"] else ""}'
+                key = (row['contestant'], ours['contestant'], work)
+                ratios.setdefault(key, {})[row['device']] = row['median_s'] / ours['median_s']
+    lines = [
+        [f'`{ours}`', f'`{other}`', work, *(_times(by_device.get(device)) for device in ('cpu', 'cuda'))]
+        for (other, ours, work), by_device in ratios.items()
+    ]
+    return _table(['model', 'against', 'work', 'CPU, float32', 'GPU, bfloat16'], lines)
+
+
+def section(path: Path, result: dict) -> str:
+    rows = result['rows']
+    lines = [f'## {result["title"]}\n', f'`{result["command"]}`\n']
+    if 'contestant' in rows[0]:
+        lines.append(f'{MODES[rows[0]["mode"]].capitalize()}, {rows[0]["dtype"]}, {on_what(rows[0])}.\n')
+        cells_of_rows = [[f'`{row["contestant"]}`', shape_of(row), *cells(row)] for row in rows]
+        lines.append(_table(['contestant', 'input', *COLUMNS], cells_of_rows))
+    else:
+        lines.append(_table(list(rows[0]), [[_plain(value) for value in row.values()] for row in rows]))
+    if 'samples_a_second' in result:
+        lines.append(f'{result["samples_a_second"]} samples a second and worker.\n')
+    if path.with_suffix('.png').is_file():
+        lines.append(f'![{result["title"]}]({path.parent.name}/{path.stem}.png)\n')
+    return '\n'.join(lines)
+
+
+def _opponent(row: dict, rows: list[dict]) -> dict | None:
+    """Our row that a peer's is to be compared with: the one with the same size and windows, or else the first."""
+    ours = [one for one in rows if one['contestant'].startswith(OURS)]
+    if row in ours or not ours:
+        return None
+    same = [one for one in ours if one['contestant'].partition(':')[2] == row['contestant'].partition(':')[2]]
+    return (same or ours)[0]
+
+
+def _times(ratio: float | None) -> str:
+    return 'not measured' if ratio is None else f'{ratio:.2f}x'
+
+
+def _plain(value: object) -> str:
+    return '-' if value is None else str(value)
+
+
+def _table(headings: list[str], lines: list[list[str]]) -> str:
+    rows = [headings, ['---'] * len(headings), *lines]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows) + '\n'
+
+
+if __name__ == '__main__':
+    with as_sentences():
+        main()

@@ -1,0 +1,6 @@
+"""``python -m hiera_mm COMMAND``."""
+
+from hiera_mm.commands import main
+
+if __name__ == '__main__':
+    main()

@@ -1,1 +1,0 @@
-"""How fast models are, beside each other."""

@@ -1,0 +1,41 @@
+"""How this program was started: so messages name commands in the form that the user knows, and so ``--help`` needs no
+torch.
+"""
+
+import multiprocessing
+import sys
+from pathlib import Path
+
+TOOLS = {
+    'check-data': 'check_dataset.py',
+    'compare': 'compare_configs.py',
+    'flops': 'get_flops.py',
+    'make-data': 'make_shapes.py',
+    'weights': 'convert_weights.py',
+}
+"""Files in ``tools/`` whose names are not those of their commands."""
+
+
+def command_line(command: str) -> str:
+    """``'hiera-mm check-data'``, ``'python -m hiera_mm check-data'`` or ``'python tools/check_dataset.py'``."""
+    program = Path(sys.argv[0])
+    if program.name == '__main__.py' and program.parent.name == 'hiera_mm':
+        return f'python -m hiera_mm {command}'
+    if program.suffix == '.py' and program.name != '__main__.py':
+        return f'python tools/{tool_of(command)}'
+    return f'hiera-mm {command}'
+
+
+def tool_of(command: str) -> str:
+    """The file in ``tools/`` that runs a command."""
+    return TOOLS.get(command, f'{command.replace("-", "_")}.py')
+
+
+def a_command_starts() -> bool:
+    """Whether this process is one of the suite's own commands, which reads its arguments before anything heavy."""
+    if multiprocessing.parent_process() is not None or not sys.argv:
+        return False
+    if sys.argv[0] == '-m':
+        return 'hiera_mm' in sys.orig_argv[sys.orig_argv.index('-m') + 1 :][:1]
+    program = Path(sys.argv[0])
+    return program.stem == 'hiera-mm' or program.absolute().parent == Path(__file__).parents[1] / 'tools'

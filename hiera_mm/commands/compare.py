@@ -1,0 +1,77 @@
+"""Train configs with several seeds each and compare their results.
+
+Writes WORK_DIR/comparison.md. Runs that are there already are not repeated: name another folder for other options.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('configs', nargs='+', help='config files, or names of shipped ones')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (%(default)s)')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/comparison'), help='folder (%(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', dest='options', default=[], help='as in training, for all runs')
+
+
+def run(arguments: argparse.Namespace) -> None:
+    lines = []
+    for config in arguments.configs:
+        runs = [
+            trained(config, seed, arguments.work_dir / f'{Path(config).stem}_seed{seed}', arguments.options)
+            for seed in arguments.seeds
+        ]
+        lines += [f'| {Path(config).stem} | {row} |' for row in rows(runs)]
+    table = '\n'.join(
+        ['| config | metric | mean | standard deviation | runs |', '| --- | --- | --- | --- | --- |', *lines]
+    )
+    with atomic_write(arguments.work_dir / 'comparison.md') as unfinished:
+        unfinished.write_text(f'{table}\n')
+    print(table)
+
+
+def trained(config: str, seed: int, folder: Path, options: list[str]) -> dict[str, float]:
+    """The metrics of the last evaluation of a run in ``folder``, which is made if it isn't there."""
+    result = folder / 'metrics.json'
+    if not result.is_file():
+        command = [
+            sys.executable,
+            '-m',
+            'hiera_mm',
+            'train',
+            config,
+            '--work-dir',
+            folder,
+            '--cfg-options',
+            f'randomness.seed={seed}',
+        ]
+        if subprocess.run([*map(str, command), *options]).returncode:
+            raise UserError(f"Training '{config}' with seed {seed} failed; what was wrong is said above.")
+        with atomic_write(result) as unfinished:
+            unfinished.write_text(json.dumps(last_metrics(folder)))
+    return json.loads(result.read_text())
+
+
+def last_metrics(folder: Path) -> dict[str, float]:
+    log = max(folder.glob('*/vis_data/scalars.json'))
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    evaluations = [entry for entry in entries if 'loss' not in entry]
+    if not evaluations:
+        raise UserError(f"The run in '{folder}' was never evaluated; give its config a val_dataloader.")
+    return {key: value for key, value in evaluations[-1].items() if '/' in key}
+
+
+def rows(runs: list[dict[str, float]]) -> list[str]:
+    spread = statistics.stdev if len(runs) > 1 else lambda values: float('nan')
+    found = {key: [run[key] for run in runs] for key in runs[0]}
+    each = {key: ', '.join(f'{value:.3f}' for value in values) for key, values in found.items()}
+    return [
+        f'{key} | {statistics.mean(values):.3f} | {spread(values):.3f} | {each[key]}' for key, values in found.items()
+    ]

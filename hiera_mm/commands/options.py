@@ -1,0 +1,85 @@
+"""Options that several commands share, and the config that they describe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def add_config_argument(
+    parser: argparse.ArgumentParser, words: str = 'config file, or the name of a shipped one'
+) -> None:
+    parser.add_argument('config', help=words)
+
+
+def add_common_options(
+    parser: argparse.ArgumentParser,
+    work_dir: str = 'folder for logs, checkpoints and metrics (default: work_dirs/CONFIG_NAME)',
+) -> None:
+    """The options that training and testing share, named as mmdet's; ``work_dir`` is the help on ``--work-dir``."""
+    parser.add_argument('--work-dir', help=work_dir)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        metavar='KEY=VALUE',
+        help='settings of the config to override, such as train_dataloader.batch_size=2; lists as key="[a,b]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Those of training that change what an iteration does."""
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the true batch size over auto_scale_lr.base_batch_size',
+    )
+    add_compile_option(parser)
+
+
+def add_compile_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--compile', action='store_true', help='compile the backbone, which is faster where all inputs have one size'
+    )
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The config file with the common options applied.
+
+    Raises:
+        UserError: if the file or one it inherits from is missing or no valid config, or options that don't fit it.
+    """
+    from hiera_mm.config import override, read_config_file
+
+    os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
+    config = read_config_file(arguments.config)
+    override(config, arguments.cfg_options or [], arguments.config)
+    config.launcher = arguments.launcher
+    if arguments.work_dir:
+        config.work_dir = arguments.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
+    return config
+
+
+def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:
+    """Set in the config what :func:`add_training_options` asked for.
+
+    Raises:
+        UserError: where there is no GPU, or no batch size to scale by.
+    """
+    from hiera_mm.engine.settings import compile_backbone, scale_learning_rate, use_mixed_precision
+
+    if arguments.amp:
+        use_mixed_precision(config)
+    if arguments.compile:
+        compile_backbone(config)
+    if arguments.auto_scale_lr:
+        scale_learning_rate(config)

@@ -1,0 +1,123 @@
+"""Rehearse a run from data to prediction file before it costs anything.
+
+hiera-mm rehearse mask_rcnn_hiera_b --tiny
+
+Exit code 1 if anything would fail. Several configs are rehearsed each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.commands.options import add_common_options, add_training_options, apply_training_options, read_config
+from hiera_mm.errors import UserError
+
+if TYPE_CHECKING:
+    from hiera_mm.rehearsal import Station
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('configs', nargs='+', help='config files')
+    parser.add_argument(
+        '--tiny', action='store_true', help="cut the backbone (and a masked autoencoder's decoder) in width and depth"
+    )
+    parser.add_argument(
+        '--size', type=int, metavar='PIXELS', help='cut larger pictures down so that the longest side is this'
+    )
+    parser.add_argument('--out', metavar='FILE.json', help='file for what is printed, of one config')
+    parser.add_argument('--jobs', type=int, default=1, help='of several configs, how many at once (default: 1)')
+    add_training_options(parser)
+    add_common_options(parser, work_dir='keep what is written in a new folder there')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.launcher != 'none':
+        raise UserError('A rehearsal is of one process; leave --launcher out.')
+    if len(arguments.configs) > 1:
+        if arguments.out or arguments.work_dir:
+            raise UserError('--out and --work-dir are for the rehearsal of one config; leave them out for several.')
+        return rehearse_all(arguments.configs, arguments.words, arguments.jobs)
+    from hiera_mm.rehearsal import rehearse
+
+    arguments.config = arguments.configs[0]
+    config = read_config(arguments)
+    apply_training_options(config, arguments)
+    with folder_for(arguments.work_dir) as folder:
+        stations = rehearse(config, folder, arguments.tiny, arguments.size)
+    failed = [station for station in stations if station.outcome == 'failed']
+    if arguments.traceback:
+        print(*(station.trace for station in failed), sep='\n')
+    print('', arguments.config, *lines_of(stations), sep='\n')
+    print(f'{len(failed)} of {len(stations)} stations failed.' if failed else 'Nothing failed.')
+    if arguments.out:
+        with atomic_write(arguments.out) as path:
+            path.write_text(json.dumps([asdict(station) for station in stations], indent=1))
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def folder_for(work_dir: str | None) -> Iterator[str]:
+    """A new folder inside ``work_dir`` that is kept, or without one a folder that goes away."""
+    if work_dir:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        yield tempfile.mkdtemp(prefix='rehearsal_', dir=work_dir)
+    else:
+        with tempfile.TemporaryDirectory(prefix='rehearsal_') as folder:
+            yield folder
+
+
+def lines_of(stations: Sequence[Station]) -> Iterator[str]:
+    """A table, with what was seen or what is wrong below each station."""
+    yield f'{"station":22}{"outcome":13}{"seconds":>7}  memory'
+    for station in stations:
+        held = [(station.memory, ''), (station.gpu_memory, ' on the GPU')]
+        memory = ' + '.join(f'{size / 2**30:.1f} GiB{place}' for size, place in held if size)
+        yield f'{station.name:22}{station.outcome:13}{station.seconds:7.1f}  {memory}'.rstrip()
+        yield from (f'    {words}' for words in station.words)
+
+
+def rehearse_all(configs: Sequence[str], words: Sequence[str], jobs: int) -> int:
+    """Rehearse each config in a process of its own, print a line for each, and give the exit code of all."""
+    options = [word for word in words if word not in configs]
+    start, failed = time.perf_counter(), 0
+    print(f'{"config":42}{"outcome":10}{"seconds":>7}  memory', flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        for config, stations, seconds in pool.map(lambda config: rehearse_one(config, options, jobs), configs):
+            wrong = [station for station in stations if station['outcome'] == 'failed']
+            failed += bool(wrong) or not stations
+            most = max((station['memory'] or 0 for station in stations), default=0)
+            outcome = 'passed' if stations and not wrong else 'failed'
+            print(f'{Path(config).name:42}{outcome:10}{seconds:7.1f}  {most / 2**30:.1f} GiB', flush=True)
+            for station in wrong:
+                print(f'    {station["name"]}: {station["words"][0]}', flush=True)
+            if not stations:
+                print('    it ended before its first station; rehearse it alone to see why', flush=True)
+    minutes = (time.perf_counter() - start) / 60
+    print(f'{failed} of {len(configs)} configs failed, in {minutes:.1f} minutes.')
+    return 1 if failed else 0
+
+
+def rehearse_one(config: str, options: Sequence[str], jobs: int) -> tuple[str, list[dict], float]:
+    """The stations of a config, none if there was no rehearsal, and seconds."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix='rehearsals_') as folder:
+        out = Path(folder, 'stations.json')
+        command = [sys.executable, '-m', 'hiera_mm', 'rehearse', config, *options, '--out', str(out)]
+        environment = dict(os.environ, OMP_NUM_THREADS=threads)
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stations = json.loads(out.read_text()) if out.is_file() else []
+    return config, stations, time.perf_counter() - start

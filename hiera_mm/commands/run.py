@@ -1,0 +1,37 @@
+"""Run a tool of mmdet, mmaction2 or mmengine that knows nothing of this package.
+
+hiera-mm run mmdet::analysis_tools/browse_dataset.py configs/mask_rcnn_hiera_b.py --output-dir pictures
+hiera-mm run path/to/tool.py ARGUMENTS
+
+The tool runs unchanged, after everything is registered and repaired.
+"""
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+from hiera_mm.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('tool', help="a file, or PACKAGE::FILE for one of an installed package's tools")
+    parser.add_argument('arguments', nargs=argparse.REMAINDER, help="the tool's own arguments")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    path = _file_of(arguments.tool)
+    sys.argv = [str(path), *arguments.arguments]
+    # As if python had been called with the tool, which may import its neighbours.
+    sys.path.insert(0, str(path.parent))
+    runpy.run_path(str(path), run_name='__main__')
+
+
+def _file_of(tool: str) -> Path:
+    from mmengine.utils import get_installed_path
+
+    package, separator, name = tool.rpartition('::')
+    path = Path(get_installed_path(package), '.mim', 'tools', name) if separator else Path(tool)
+    if not path.is_file():
+        raise UserError(f"The tool '{tool}' does not exist ({path}); give the path of a Python file.")
+    return path

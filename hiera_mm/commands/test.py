@@ -1,0 +1,69 @@
+"""Evaluate a checkpoint on the config's test set.
+
+hiera-mm test mask_rcnn_hiera_b work_dirs/mask_rcnn_hiera_b/iter_184375.pth
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hiera_mm.called import command_line
+from hiera_mm.commands.options import add_common_options, add_compile_option, add_config_argument, read_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    parser.add_argument('checkpoint', help='checkpoint that training wrote')
+    parser.add_argument('--show-dir', help='folder for pictures of the ground truth beside the predictions')
+    parser.add_argument('--out', metavar='FILE.pkl', help='file for the predictions')
+    add_compile_option(parser)
+    add_common_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.checks.before_training import check_data
+    from hiera_mm.engine.running import process_group
+    from hiera_mm.engine.settings import compile_backbone
+    from hiera_mm.engine.testing import draw_predictions, prepare_test
+    from hiera_mm.weights.files import locate_checkpoint
+
+    config = _config(arguments)
+    locate_checkpoint(arguments.checkpoint)
+    check_data(config, ['test_dataloader'])
+    prepare_test(config, arguments.checkpoint)
+    if arguments.compile:
+        compile_backbone(config)
+    if arguments.show_dir:
+        draw_predictions(config, arguments.show_dir)
+    with process_group(config):
+        _test(config, arguments.out)
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    from hiera_mm.errors import UserError
+
+    if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f"--out writes a pickle, so its name must end in .pkl, unlike '{arguments.out}'.")
+    config = read_config(arguments)
+    if config.get('test_dataloader') is None:
+        raise UserError(
+            f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (look at a masked "
+            f"autoencoder's work with {command_line('visualize-mae')})."
+        )
+    if arguments.show_dir and config.default_scope != 'mmdet':
+        raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
+    return config
+
+
+def _test(config: Config, out: str | None) -> None:
+    from hiera_mm.engine.running import build_runner
+    from hiera_mm.engine.testing import dump_of_predictions
+
+    runner = build_runner(config)
+    if out:
+        runner.test_evaluator.metrics.append(dump_of_predictions(config, out))
+    runner.test()

@@ -1,0 +1,45 @@
+"""Train a model.
+
+hiera-mm train mask_rcnn_hiera_b
+hiera-mm train configs/mask_rcnn_hiera_b.py --work-dir work_dirs/mine --resume
+"""
+
+import argparse
+
+from hiera_mm.commands.options import (
+    add_common_options,
+    add_config_argument,
+    add_training_options,
+    apply_training_options,
+    read_config,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint, or without a value from the latest one in the work folder',
+    )
+    add_training_options(parser)
+    add_common_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.checks.before_training import check_data
+    from hiera_mm.engine.running import build_runner, process_group
+    from hiera_mm.engine.settings import resume
+    from hiera_mm.weights.files import locate_checkpoint
+
+    config = read_config(arguments)
+    apply_training_options(config, arguments)
+    if arguments.resume:
+        resume(config, arguments.resume)
+    elif config.get('load_from'):
+        locate_checkpoint(config.load_from)
+    check_data(config, ['train_dataloader', 'val_dataloader'])
+    with process_group(config):
+        build_runner(config).train()

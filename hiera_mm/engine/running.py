@@ -1,0 +1,47 @@
+"""The runner of a config, and the processes it runs in."""
+
+import contextlib
+import gc
+from collections.abc import Iterator
+
+from hiera_mm.errors import UserError
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+@contextlib.contextmanager
+def process_group(config: Config) -> Iterator[None]:
+    """Several processes without a GPU communicate by gloo, where mmengine would ask CUDA for a device for each; where
+    there is a GPU the runner starts the group. Either ends here.
+
+    No reference to the runner may be left at the end.
+    """
+    if config.launcher == 'pytorch' and not torch.cuda.is_available():
+        if not torch.distributed.is_initialized():
+            torch.distributed.init_process_group(backend='gloo')
+        config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    yield
+    if torch.distributed.is_initialized():
+        # Threads of gloo that outlive the interpreter abort the process; they end with the last holder of the group,
+        # and the model is one.
+        gc.collect()
+        torch.distributed.destroy_process_group()
+
+
+def build_runner(config: Config) -> Runner:
+    """The runner that the config names by ``runner_type``, mmengine's ``Runner`` by default.
+
+    Raises:
+        UserError: for a ``strategy``, which only ``FlexibleRunner`` knows, without that ``runner_type``.
+    """
+    if 'runner_type' in config:
+        return RUNNERS.build(config)
+    if config.get('strategy') is not None:
+        raise UserError(
+            "The config sets 'strategy', which mmengine's default runner would ignore; add "
+            "runner_type = 'FlexibleRunner' to it, or remove strategy."
+        )
+    return Runner.from_cfg(config)

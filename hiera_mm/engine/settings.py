@@ -1,0 +1,54 @@
+"""What the options of training and testing set in a config."""
+
+from hiera_mm.errors import UserError
+from hiera_mm.weights.files import locate_checkpoint
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
+
+
+def use_mixed_precision(config: Config) -> None:
+    """Train in half precision where torch thinks it safe (``--amp``).
+
+    Raises:
+        UserError: where there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU, and torch sees none here; train without --amp.')
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def compile_backbone(config: Config) -> None:
+    """Compile the backbone before the run (``--compile``)."""
+    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='CompileBackboneHook')]
+
+
+def scale_learning_rate(config: Config) -> None:
+    """Scale the learning rate by the batch size (``--auto-scale-lr``).
+
+    Raises:
+        UserError: for a config that doesn't say for which batch size its learning rate was chosen.
+    """
+    if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+        raise UserError(
+            '--auto-scale-lr needs to know for which batch size the learning rate was chosen; set '
+            'auto_scale_lr = dict(base_batch_size=...) in the config.'
+        )
+    config.auto_scale_lr.enable = True
+
+
+def resume(config: Config, checkpoint: str) -> None:
+    """Go on from a checkpoint, or for ``'auto'`` from the latest one in the work folder (``--resume``).
+
+    Raises:
+        UserError: if there is no such checkpoint.
+    """
+    config.resume = True
+    config.load_from = None if checkpoint == 'auto' else checkpoint
+    found = find_latest_checkpoint(config.work_dir) if checkpoint == 'auto' else checkpoint
+    if found is not None:
+        locate_checkpoint(found)
+        # The checkpoint holds the backbone too, so nothing has to be fetched first.
+        config.model.backbone.init_cfg = None

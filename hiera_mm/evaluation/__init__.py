@@ -1,0 +1,6 @@
+"""Metrics that register in mmengine's root registry."""
+
+import importlib.util
+
+if importlib.util.find_spec('mmaction') is not None:
+    from hiera_mm.evaluation.ava import ConstantAVAMetric  # noqa: F401

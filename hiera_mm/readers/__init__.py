@@ -1,0 +1,1 @@
+"""Files as they are published: videos, frame folders, lists, AVA's and COCO's annotations."""

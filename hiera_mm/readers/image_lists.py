@@ -1,0 +1,111 @@
+"""What a data set of labelled images holds: from folders of classes, a list, or iNaturalist's JSON."""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.labelled_lists import read_labelled_list
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+
+class LabelledImages(NamedTuple):
+    """Paths and the numbers of their classes (None without labels), and names of classes where the source has them."""
+
+    entries: list[tuple[str, int | None]]
+    classes: tuple[str, ...] | None
+
+
+def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool = True) -> LabelledImages:
+    """The images of a folder, or those that a file names below it.
+
+    Args:
+        folder: Of the images.
+        ann_file: None (empty): the folders in ``folder`` are the classes, numbered in alphabetical order. ``*.json``:
+            iNaturalist's files (COCO's keys; classes numbered in the order of their ids). Any other file: lines
+            ``path label``.
+        with_label: False takes every image below ``folder``, or every one in the file.
+
+    Raises:
+        UserError: for a missing folder or file, one in another format, or one without images.
+    """
+    folder = _existing(folder)
+    if str(ann_file).endswith('.json'):
+        found = _from_json(folder, Path(ann_file), with_label)
+    elif ann_file:
+        entries = read_labelled_list(ann_file, 'image', remedy='write one with lines of path and class number')
+        # Places365's paths begin with a slash and lie below the folder all the same.
+        found = LabelledImages([(str(folder / name.lstrip('/')), label) for name, label in entries], None)
+    else:
+        found = _from_classes(folder) if with_label else _from_everywhere(folder)
+    if not found.entries:
+        raise UserError(f"'{ann_file or folder}' names no image ({', '.join(IMG_EXTENSIONS)}); correct the path.")
+    return found if with_label else LabelledImages([(path, None) for path, _ in found.entries], None)
+
+
+def class_folders(folder: str | Path) -> tuple[str, ...]:
+    """Names of the classes that have a folder each in ``folder``, in alphabetical order.
+
+    Raises:
+        UserError: if there is no such folder, or none in it.
+    """
+    classes = tuple(sorted(entry.name for entry in os.scandir(_existing(folder)) if entry.is_dir()))
+    if not classes:
+        raise UserError(
+            f"The image folder '{folder}' holds no folders; put the images into one folder for each class, or name a "
+            f'list with ann_file.'
+        )
+    return classes
+
+
+def _existing(folder: str | Path) -> Path:
+    if not Path(folder).is_dir():
+        raise UserError(f"The image folder '{folder}' does not exist; put the images there or correct data_prefix.")
+    return Path(folder)
+
+
+def _from_classes(folder: Path) -> LabelledImages:
+    classes = class_folders(folder)
+    entries = [
+        (path, label) for label, name in enumerate(classes) for path, _ in _from_everywhere(folder / name).entries
+    ]
+    return LabelledImages(entries, classes)
+
+
+def _from_everywhere(folder: Path) -> LabelledImages:
+    paths = (
+        os.path.join(place, name)
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMG_EXTENSIONS)
+    )
+    return LabelledImages([(path, None) for path in sorted(paths)], None)
+
+
+def _from_json(folder: Path, path: Path, with_label: bool) -> LabelledImages:
+    if not path.is_file():
+        raise UserError(f"The annotation file '{path}' does not exist; put it there or correct ann_file.")
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        names = {image['id']: str(folder / image['file_name']) for image in content['images']}
+        if not with_label:
+            return LabelledImages([(name, None) for name in names.values()], None)
+        categories = {category['id']: str(category['name']) for category in content['categories']}
+        number = {category: label for label, category in enumerate(sorted(categories))}
+        labels = {entry['image_id']: number[entry['category_id']] for entry in content['annotations']}
+        unlabelled = [name for key, name in names.items() if key not in labels]
+        entries = [(name, labels.get(key)) for key, name in names.items()]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"The annotation file '{path}' is not one of images in JSON: {error}.") from error
+    except KeyError as error:
+        raise UserError(
+            f"The annotation file '{path}' is not in iNaturalist's format: it lacks {error}, which its images, "
+            f'annotations or categories need.'
+        ) from error
+    if unlabelled:
+        raise UserError(
+            f"The annotation file '{path}' gives no class for {examples(unlabelled)}; annotate them or take them out."
+        )
+    return LabelledImages(entries, tuple(categories[key] for key in sorted(categories)))

@@ -1,0 +1,14 @@
+"""Importing this module registers everything, after the repairs that it needs."""
+
+from hiera_mm.errors import require_packages
+
+require_packages('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'safetensors')
+
+from hiera_mm import compat, ops  # noqa: E402  (they import those packages)
+
+ops.install()
+compat.repair()
+
+from hiera_mm import datasets, engine, evaluation, models  # noqa: E402,F401  (they need what was just repaired)
+
+engine.read_nothing_but_data()

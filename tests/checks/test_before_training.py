@@ -1,0 +1,126 @@
+"""What is wrong with a data set is said in a sentence that names the file or key."""
+
+import json
+import shutil
+
+from hiera_mm.checks.before_training import check_data
+from hiera_mm.errors import UserError
+
+import pytest
+from mmengine.config import Config
+
+from tests.conftest import TINY
+
+LOADERS = ['train_dataloader', 'val_dataloader']
+
+
+@pytest.fixture
+def config(shapes, tmp_path):
+    """The tiny detector's config on a copy of the generated set that a test may damage."""
+    folder = tmp_path / 'set'
+    shutil.copytree(shapes, folder)
+    config = Config.fromfile(TINY)
+    for loader in LOADERS:
+        config[loader].dataset.data_root = str(folder)
+    config.val_evaluator.ann_file = str(folder / 'annotations' / 'instances_val.json')
+    return config
+
+
+def annotation_file(config, part='train'):
+    from pathlib import Path
+
+    return Path(config.train_dataloader.dataset.data_root, 'annotations', f'instances_{part}.json')
+
+
+def test_a_sound_set_passes(config):
+    check_data(config, LOADERS)
+
+
+def test_a_set_inside_a_wrapper_is_looked_at(config):
+    inner = config.train_dataloader.dataset
+    config.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    check_data(config, LOADERS)
+    config.train_dataloader.dataset.dataset.data_root = 'nowhere'
+    with pytest.raises(UserError, match="'nowhere' of train_dataloader.dataset.dataset does not exist"):
+        check_data(config, LOADERS)
+
+
+def test_data_in_a_remote_store_and_later_processes_are_passed_over(config, monkeypatch):
+    config.train_dataloader.dataset.data_root = 's3://bucket/coco/'
+    monkeypatch.setenv('RANK', '1')
+    check_data(config, LOADERS)
+    monkeypatch.setenv('RANK', '0')
+    with pytest.raises(UserError):
+        check_data(config, LOADERS)
+    config.train_dataloader.dataset.backend_args = dict(backend='petrel')
+    check_data(config, LOADERS)
+
+
+def test_a_missing_folder_is_named_with_the_option_that_sets_it(config):
+    config.train_dataloader.dataset.data_root = 'nowhere'
+    with pytest.raises(UserError, match='--cfg-options train_dataloader.dataset.data_root=FOLDER'):
+        check_data(config, LOADERS)
+
+
+def test_a_missing_image_folder_is_named(config):
+    config.val_dataloader.dataset.data_prefix.img = 'pictures/'
+    with pytest.raises(UserError, match='set/pictures. of val_dataloader.dataset does not exist'):
+        check_data(config, LOADERS)
+
+
+@pytest.mark.parametrize('content, message', [(None, 'does not exist'), ('{', 'not valid JSON'), ('{}', 'COCO format')])
+def test_a_missing_or_broken_annotation_file_is_named(config, content, message):
+    path = annotation_file(config)
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=f'instances_train.json.*{message}'):
+        check_data(config, LOADERS)
+
+
+def test_a_missing_file_of_the_evaluator_is_named(config):
+    config.val_evaluator.ann_file = 'nowhere.json'
+    with pytest.raises(UserError, match="'nowhere.json' of val_evaluator.ann_file does not exist"):
+        check_data(config, LOADERS)
+
+
+def test_other_class_names_are_listed_on_both_sides(config):
+    config.train_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
+    with pytest.raises(UserError, match=r"\['cat', 'dog'\], the file has \['circle', 'bar', 'triangle'\]"):
+        check_data(config, LOADERS)
+
+
+def test_the_default_classes_are_cocos(config):
+    del config.train_dataloader.dataset['metainfo']
+    with pytest.raises(UserError, match=r"\['person', 'bicycle', .*80 in all\], the file has \['circle'"):
+        check_data(config, LOADERS)
+
+
+def test_classes_in_another_order_than_the_file_are_refused(config):
+    """mmdet numbers labels by the file's order, so every name after the swap would be wrong."""
+    config.train_dataloader.dataset.metainfo = dict(classes=('bar', 'circle', 'triangle'))
+    with pytest.raises(UserError, match='in another order'):
+        check_data(config, LOADERS)
+
+
+def test_a_part_of_the_files_classes_may_be_chosen(config):
+    for loader in LOADERS:
+        config[loader].dataset.metainfo = dict(classes=('circle', 'triangle'))
+    for head in ('bbox_head', 'mask_head'):
+        config.model.roi_head[head].num_classes = 2
+    check_data(config, LOADERS)
+
+
+def test_a_head_with_another_number_of_classes_is_named(config):
+    config.model.roi_head.mask_head.num_classes = 80
+    with pytest.raises(UserError, match=r'predicts 80 classes \(model.roi_head.mask_head.num_classes\).*has 3'):
+        check_data(config, LOADERS)
+
+
+def test_an_image_list_without_names_is_no_annotation_file(config):
+    path = annotation_file(config, 'val')
+    content = json.loads(path.read_text())
+    del content['categories']
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match='instances_val.json.*lacks categories'):
+        check_data(config, LOADERS)

@@ -1,0 +1,239 @@
+"""The inferencer of action detection: given boxes, a detector, short, slow and empty videos, and faults."""
+
+import json
+
+from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.inference import ActionDetector
+from hiera_mm.inference.visualization import Label, write_annotated
+from hiera_mm.readers.ava_files import read_rows
+from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.synthetic.actions import KEY_SECONDS, make_acting_shapes
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import MODELS, init_default_scope
+
+from tests.conftest import ROOT, TINY, forget_earlier_runs
+
+ACTIONS_CONFIG = ROOT / 'configs' / 'ava_hiera_t_shapes.py'
+
+
+def save_random_weights(config, path, seed=0):
+    """A checkpoint of untrained weights, as training would write it."""
+    config = Config.fromfile(config)
+    init_default_scope(config.default_scope)
+    torch.manual_seed(seed)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict())), path)
+    return str(path)
+
+
+@pytest.fixture(scope='module')
+def films(tmp_path_factory):
+    """Folder of a generated set."""
+    folder = tmp_path_factory.mktemp('data') / 'actions'
+    make_acting_shapes(folder, train=1, val=2)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    return save_random_weights(ACTIONS_CONFIG, tmp_path_factory.mktemp('weights') / 'actions.pth')
+
+
+@pytest.fixture(scope='module')
+def person_weights(tmp_path_factory):
+    return save_random_weights(TINY, tmp_path_factory.mktemp('weights') / 'persons.pth')
+
+
+@pytest.fixture
+def detector(weights, films):
+    """Every action has its score, as even the smallest counts."""
+    label_file = str(films / 'actions.pbtxt')
+    return ActionDetector(str(ACTIONS_CONFIG), weights, label_file=label_file, action_score_thr=0.0, device='cpu')
+
+
+@pytest.fixture
+def finder(weights, films, person_weights):
+    """With a detector of random weights, whose boxes are as random."""
+    return ActionDetector(
+        str(ACTIONS_CONFIG),
+        weights,
+        det_config=TINY,
+        det_checkpoint=person_weights,
+        det_score_thr=0.0,
+        det_classes=('circle', 'bar'),
+        label_file=str(films / 'actions.pbtxt'),
+        action_score_thr=0.0,
+        device='cpu',
+    )
+
+
+def boxes_of(films, name):
+    """The annotated boxes of a film in pixels, by seconds from its beginning."""
+    boxes = {}
+    for row in read_rows(films / 'val.csv'):
+        if row.video_id == name:
+            corners = tuple(np.array(row.box) * [160, 128, 160, 128])
+            boxes.setdefault(row.timestamp - 900.0, {})[row.person] = corners
+    return {second: list(persons.values()) for second, persons in boxes.items()}
+
+
+def test_given_boxes_get_the_scores_of_the_test_pipeline_without_its_crop(detector, films):
+    boxes = boxes_of(films, 'val00000')
+    result = detector(films / 'val' / 'val00000.mp4', boxes=boxes)
+    assert (result['width'], result['height'], result['fps']) == (160, 128, 8)
+    assert [prediction['timestamp'] for prediction in result['predictions']] == [s - 900 for s in KEY_SECONDS]
+    reader = open_video(films / 'val' / 'val00000.mp4')
+    for prediction in result['predictions']:
+        given = boxes[prediction['timestamp']]
+        np.testing.assert_allclose([person['bbox'] for person in prediction['persons']], given, atol=0.01)
+        middle = int(prediction['timestamp'] * 8)
+        frames = reader.frames(np.clip(np.arange(middle - 8, middle + 8), 0, 23))
+        clip = (torch.from_numpy(np.array(frames)).permute(3, 0, 1, 2)[None].float() / 255 - 0.45) / 0.225
+        model = detector.model
+        with torch.no_grad():
+            rois = torch.tensor([[0, *box] for box in given], dtype=torch.float32)
+            features, _ = model.roi_head.bbox_roi_extractor(model.backbone(clip), rois)
+            expected = model.roi_head.bbox_head(features).sigmoid().numpy()
+        for person, scores in zip(prediction['persons'], expected, strict=True):
+            assert [a['score'] for a in person['actions']] == sorted(
+                (a['score'] for a in person['actions']), reverse=True
+            )
+            assert {a['id'] for a in person['actions']} == set(range(1, 8)), 'all actions but the background'
+            for action in person['actions']:
+                assert action['score'] == pytest.approx(scores[action['id']], abs=2e-4)
+            names = {a['id']: a['name'] for a in person['actions']}
+            assert names[2] == 'left' and names[7] == 'blink'
+
+
+def test_unsure_actions_are_left_out(weights, films):
+    settings = dict(label_file=str(films / 'actions.pbtxt'), device='cpu')
+    detector = ActionDetector(str(ACTIONS_CONFIG), weights, action_score_thr=0.99, **settings)
+    result = detector(films / 'val' / 'val00000.mp4', boxes={1: [[10, 10, 40, 60]]})
+    assert result['predictions'][0]['persons'][0]['actions'] == []
+
+
+def test_persons_are_found_once_a_step_and_written_as_json_and_film(finder, films, tmp_path):
+    result = finder(films / 'val' / 'val00001.mp4', step=0.5, out_dir=tmp_path / 'out')
+    assert [prediction['timestamp'] for prediction in result['predictions']] == [0.25, 0.75, 1.25, 1.75, 2.25, 2.75]
+    persons = [person for prediction in result['predictions'] for person in prediction['persons']]
+    assert len(persons) > 6
+    for person in persons:
+        x1, y1, x2, y2 = person['bbox']
+        assert 0 <= x1 <= x2 <= 160 and 0 <= y1 <= y2 <= 128 and 0 <= person['bbox_score'] <= 1
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'val00001_actions.json', 'val00001_actions.mp4'}
+    assert json.loads((tmp_path / 'out' / 'val00001_actions.json').read_text()) == result
+    film = open_video(tmp_path / 'out' / 'val00001_actions.mp4')
+    assert (len(film), film.rate) == (24, 8)
+
+
+@pytest.mark.parametrize(
+    'frames, rate, seconds', [(12, 6, [0.5, 1.5]), (3, 30, [1 / 30]), (1, 30, [0]), (90, 60, [0.5, 1.25])]
+)
+def test_videos_of_any_length_and_rate_work(finder, tmp_path, frames, rate, seconds):
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    write_video(tmp_path / 'film.mp4', [picture] * frames, rate)
+    result = finder(tmp_path / 'film.mp4', out_dir=tmp_path)
+    found = [prediction['timestamp'] for prediction in result['predictions']]
+    assert found == pytest.approx(seconds)
+    assert len(open_video(tmp_path / 'film_actions.mp4')) == frames
+
+
+def test_a_video_without_persons_says_so_and_is_written_all_the_same(finder, films, tmp_path, capfd):
+    forget_earlier_runs()
+    finder.persons.score_thr = 1.1
+    result = finder(films / 'val' / 'val00000.mp4', out_dir=tmp_path)
+    assert all(prediction['persons'] == [] for prediction in result['predictions'])
+    printed = ''.join(capfd.readouterr())
+    assert 'No person was found in any of the 3 frames looked at' in printed and 'lower det_score_thr (1.1)' in printed
+    film, source = open_video(tmp_path / 'val00000_actions.mp4'), open_video(films / 'val' / 'val00000.mp4')
+    difference = np.abs(film.frames([9])[0].astype(int) - source.frames([9])[0])
+    assert difference.mean() < 3, 'nothing is drawn'
+
+
+def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
+    write_video(tmp_path / 'film.mp4', [np.full((96, 128, 3), 60, np.uint8)] * 30, 10)
+    labels = {0.5: [Label((20, 30, 60, 90), ['stand 0.90', 'turn 0.70'])], 1.5: []}
+    write_annotated(tmp_path / 'drawn.mp4', open_video(tmp_path / 'film.mp4'), labels)
+    frames = open_video(tmp_path / 'drawn.mp4').frames(range(30))
+    green = [(frame[..., 1].astype(int) - frame[..., 0] > 60) for frame in frames]
+    rows, columns = np.nonzero(green[5])
+    assert (abs(columns.min() - 20) <= 2, abs(columns.max() - 60) <= 2, abs(rows.max() - 90) <= 2) == (True,) * 3
+    assert abs(rows.min() - 30) <= 2
+    assert [bool(picture.any()) for picture in green] == [True] * 11 + [False] * 19 or [
+        bool(picture.any()) for picture in green
+    ] == [True] * 10 + [False] * 20
+
+
+@pytest.mark.parametrize(
+    'boxes, said',
+    [
+        ({1: [[10, 10, 400, 60]]}, 'which has 160 x 128 pixels and 3.0 seconds; give x1, y1, x2, y2 in pixels'),
+        ({1: [[50, 10, 20, 60]]}, 'give x1, y1, x2, y2 in pixels'),
+        ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are not in'),
+        ({1: [[10, 10, 40]]}, 'The boxes at second 1 are no lists of x1, y1, x2, y2'),
+        ({}, 'There are no boxes; give some by seconds'),
+        ({1: 'left'}, 'The boxes at second 1 are no lists of x1, y1, x2, y2'),
+    ],
+)
+def test_boxes_that_are_none_of_the_video_are_named(detector, films, boxes, said):
+    with pytest.raises(UserError, match=said):
+        detector(films / 'val' / 'val00000.mp4', boxes=boxes)
+
+
+def test_neither_boxes_nor_a_detector_is_a_fault(detector, films):
+    with pytest.raises(UserError, match='Give boxes of the persons, or det_config and det_checkpoint'):
+        detector(films / 'val' / 'val00000.mp4')
+
+
+@pytest.mark.parametrize('step', [0, -1])
+def test_a_step_that_is_none_is_a_fault(finder, films, step):
+    with pytest.raises(UserError, match="'step', must be over 0 seconds"):
+        finder(films / 'val' / 'val00000.mp4', step=step)
+
+
+def test_a_broken_video_is_named(detector, tmp_path):
+    (tmp_path / 'film.mp4').write_bytes(b'no video')
+    with pytest.raises(BrokenFileError, match="film.mp4' is damaged, cut off or no video"):
+        detector(tmp_path / 'film.mp4', boxes={0: [[1, 1, 5, 5]]})
+
+
+def test_faults_of_models_are_named(weights, person_weights, films):
+    settings = dict(label_file=str(films / 'actions.pbtxt'), device='cpu')
+    with pytest.raises(UserError, match='needs both det_config and det_checkpoint'):
+        ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, **settings)
+    with pytest.raises(UserError, match="knows no 'person' among its 3 classes, such as 'circle'; name those"):
+        ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, det_checkpoint=person_weights, **settings)
+    with pytest.raises(UserError, match='was not made with this config'):
+        ActionDetector(str(ACTIONS_CONFIG), person_weights, **settings)
+    with pytest.raises(UserError, match='is none of action detection; take one such as ava_hiera_l.py'):
+        ActionDetector(TINY, person_weights, device='cpu')
+    with pytest.raises(UserError, match="The action list 'data/actions/none.pbtxt' does not exist"):
+        ActionDetector(str(ACTIONS_CONFIG), weights, label_file='data/actions/none.pbtxt', device='cpu')
+
+
+def test_a_detector_of_mmdets_own_finds_persons(weights, films, tmp_path):
+    name = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
+    config = get_config(name)
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'yolox.pth')
+    detector = ActionDetector(
+        str(ACTIONS_CONFIG),
+        weights,
+        det_config=name,
+        det_checkpoint=str(tmp_path / 'yolox.pth'),
+        det_score_thr=0.0,
+        label_file=str(films / 'actions.pbtxt'),
+        device='cpu',
+    )
+    result = detector(films / 'val' / 'val00000.mp4', step=3)
+    assert detector.persons.wanted == [0], 'COCO begins with persons'
+    assert len(result['predictions']) == 1
