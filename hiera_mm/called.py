@@ -21,7 +21,7 @@ def command_line(command: str) -> str:
     program = Path(sys.argv[0])
     if program.name == '__main__.py' and program.parent.name == 'hiera_mm':
         return f'python -m hiera_mm {command}'
-    if program.suffix == '.py' and program.name != '__main__.py':
+    if _is_a_tool(program):
         return f'python tools/{tool_of(command)}'
     return f'hiera-mm {command}'
 
@@ -38,4 +38,8 @@ def a_command_starts() -> bool:
     if sys.argv[0] == '-m':
         return 'hiera_mm' in sys.orig_argv[sys.orig_argv.index('-m') + 1 :][:1]
     program = Path(sys.argv[0])
-    return program.stem == 'hiera-mm' or program.absolute().parent == Path(__file__).parents[1] / 'tools'
+    return program.stem == 'hiera-mm' or _is_a_tool(program)
+
+
+def _is_a_tool(program: Path) -> bool:
+    return program.absolute().parent == Path(__file__).absolute().parents[1] / 'tools'

@@ -5,6 +5,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+from hiera_mm.called import command_line
+
 
 class UserError(Exception):
     """A fault in the input, told as one sentence: what is wrong, with which file or key, what to do."""
@@ -35,6 +37,7 @@ def require_packages(*names: str) -> None:
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
-            f'hiera_mm needs {", ".join(missing)}, not installed in {sys.prefix}; in the repository run: bash '
-            f'tools/setup.sh && source .venv/bin/activate (python tools/check_env.py tells what else is off).'
+            f'hiera_mm needs {", ".join(missing)}, not installed in {sys.prefix}; run: pip install '
+            f"'hiera_mm[openmmlab]', or in a clone: bash tools/setup.sh && source .venv/bin/activate "
+            f'({command_line("check-env")} tells what else is off).'
         )

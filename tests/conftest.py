@@ -68,7 +68,9 @@ def run_tool(run_program):
     """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""
 
     def run(tool, *arguments):
-        return run_program(tool, arguments, lambda: runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__'))
+        return run_program(
+            ROOT / 'tools' / tool, arguments, lambda: runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+        )
 
     return run
 
@@ -81,17 +83,19 @@ def run_benchmark(run_program):
         module = f'benchmarks.{name}'
         # Run twice in a process, it must not be found imported.
         sys.modules.pop(module, None)
-        return run_program(f'{name}.py', arguments, lambda: runpy.run_module(module, run_name='__main__'))
+        return run_program(
+            ROOT / 'benchmarks' / f'{name}.py', arguments, lambda: runpy.run_module(module, run_name='__main__')
+        )
 
     return run
 
 
 @pytest.fixture
 def run_program(monkeypatch, capfd):
-    """Run something as a program of this name, in this process."""
+    """Run something as the program of this path, in this process."""
 
-    def run(name, arguments, program):
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
+    def run(path, arguments, program):
+        monkeypatch.setattr(sys, 'argv', [str(path), *map(str, arguments)])
         forget_earlier_runs()
         capfd.readouterr()
         code = 0

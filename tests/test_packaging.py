@@ -7,7 +7,8 @@ from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
-PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+SETTINGS = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+PROJECT = SETTINGS['project']
 NAMED = [Requirement(line) for line in (*PROJECT['dependencies'], *PROJECT['optional-dependencies']['openmmlab'])]
 TESTED = {
     requirement.name: str(requirement.specifier).removeprefix('==')
@@ -31,3 +32,10 @@ def test_the_extra_brings_all_of_the_tested_set():
 def test_the_distributions_that_share_a_folder_have_one_version(name):
     (requirement,) = [requirement for requirement in NAMED if requirement.name == name]
     assert str(requirement.specifier) == f'=={TESTED[name]}' == f'=={TESTED["opencv-python"]}'
+
+
+def test_typed_and_every_package_is_in_the_wheel():
+    listed = set(SETTINGS['tool']['setuptools']['packages']) - {'hiera_mm.configs'}
+    folders = {'.'.join(path.parent.relative_to(ROOT).parts) for path in (ROOT / 'hiera_mm').rglob('__init__.py')}
+    assert listed == folders and (ROOT / 'hiera_mm' / 'py.typed').is_file()
+    assert PROJECT['scripts'] == {'hiera-mm': 'hiera_mm.commands:main'}

@@ -180,8 +180,9 @@ def attempt(part: str, look: Callable[[], str], command: str = INSTALL) -> Row:
 
 
 def installed_suite() -> str:
-    import_name('hiera_mm.registration')
-    return import_name('hiera_mm.version').__version__
+    suite = import_name('hiera_mm')
+    import_name('hiera_mm.registration')  # which a command leaves for later
+    return suite.__version__
 
 
 def gpu_name() -> str:

@@ -1,9 +1,10 @@
 """Run a tool of mmdet, mmaction2 or mmengine that knows nothing of this package.
 
-hiera-mm run mmdet::analysis_tools/browse_dataset.py configs/mask_rcnn_hiera_b.py --output-dir pictures
+hiera-mm run mmdet::analysis_tools/browse_dataset.py hiera_mm::mask_rcnn_hiera_b.py --output-dir pictures
 hiera-mm run path/to/tool.py ARGUMENTS
 
-The tool runs unchanged, after everything is registered and repaired.
+The tool runs unchanged, after everything is registered and repaired. An argument that begins with hiera_mm:: becomes
+the path of that shipped config.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import runpy
 import sys
 from pathlib import Path
 
+from hiera_mm import CONFIGS
 from hiera_mm.errors import UserError
 
 
@@ -21,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     path = _file_of(arguments.tool)
-    sys.argv = [str(path), *arguments.arguments]
+    sys.argv = [str(path), *map(_with_path_of_config, arguments.arguments)]
+    _name_seaborn_styles()
     # As if python had been called with the tool, which may import its neighbours.
     sys.path.insert(0, str(path.parent))
     runpy.run_path(str(path), run_name='__main__')
@@ -35,3 +38,17 @@ def _file_of(tool: str) -> Path:
     if not path.is_file():
         raise UserError(f"The tool '{tool}' does not exist ({path}); give the path of a Python file.")
     return path
+
+
+def _name_seaborn_styles() -> None:
+    """mmdet's analyze_logs asks by default for the style 'dark', which matplotlib calls 'seaborn-v0_8-dark'."""
+    import matplotlib.style
+
+    library = matplotlib.style.library
+    for name in [name for name in library if name.startswith('seaborn-v0_8-')]:
+        library.setdefault(name.removeprefix('seaborn-v0_8-'), library[name])
+
+
+def _with_path_of_config(argument: str) -> str:
+    package, _, name = argument.partition('::')
+    return str(Path(CONFIGS, name)) if package == 'hiera_mm' else argument

@@ -1,5 +1,6 @@
 """What data sets do about files that can't be read."""
 
+from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
 
 from mmengine.logging import print_log
@@ -40,8 +41,8 @@ class SkipBrokenFiles:
             if self.tried >= TRIED_BEFORE_STOPPING and self.broken > self.max_broken * self.tried:
                 raise UserError(
                     f"{self.broken} of the {self.tried} {self.files} tried from '{self.source}' can't be read, more "
-                    f'than max_broken={self.max_broken} allows (tools/check_dataset.py names them all); the last: '
-                    f'{error}'
+                    f'than max_broken={self.max_broken} allows ({command_line("check-data")} names them all); '
+                    f'the last: {error}'
                 ) from error
             return None
 

@@ -255,7 +255,7 @@ class Hiera(BaseModule):
         if pixels.ndim != (4 if self.num_frames is None else 5):
             wanted = '(B, channels, H, W)' if self.num_frames is None else '(B, channels, T, H, W)'
             raise UserError(
-                f"This Hiera takes {wanted}, but got {tuple(pixels.shape)}; set the backbone's 'num_frames' for clips "
+                f"This Hiera takes {wanted}, but got {int_shape(pixels)}; set the backbone's 'num_frames' for clips "
                 f'and leave it out for images.'
             )
         if min(height, width) < UNIT_PIXELS:

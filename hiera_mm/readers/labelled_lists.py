@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hiera_mm.called import command_line
 from hiera_mm.errors import UserError
 
 
 def read_video_list(path: str | Path) -> list[tuple[str, int]]:
     """Names and labels of a list of videos, see :func:`read_labelled_list`."""
-    return read_labelled_list(path, 'video', remedy='make one with tools/make_video_list.py')
+    return read_labelled_list(path, 'video', remedy=f'make one with {command_line("make-video-list")}')
 
 
 def check_labels(

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+from hiera_mm.called import command_line
 from hiera_mm.checks.before_training import check_data
 from hiera_mm.checks.run import LOADERS, inspect_data
 from hiera_mm.config import dicts_in
@@ -123,7 +124,7 @@ def _look_at_data(config: Config) -> None:
     found = list(inspect_data(config, FILES_LOOKED_AT))
     faults = [sentence for sentence in found if not sentence.startswith('Note: ')]
     if faults:
-        more = f' ({len(faults) - 1} more: tools/check_dataset.py tells them all)' if len(faults) > 1 else ''
+        more = f' ({len(faults) - 1} more: {command_line("check-data")} tells them all)' if len(faults) > 1 else ''
         raise UserError(faults[0] + more)
 
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from urllib.error import URLError
 
 from hiera_mm.atomic_write import atomic_write
+from hiera_mm.called import command_line
 from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError
 from hiera_mm.weights.zoo import ZOO
@@ -74,8 +75,8 @@ def locate_checkpoint(source: str) -> Path:
         near = difflib.get_close_matches(source, ZOO, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ''
         raise UserError(
-            f"The checkpoint '{source}' does not exist; correct the path, or take a name that 'python "
-            f"tools/convert_weights.py list' shows{hint}."
+            f"The checkpoint '{source}' does not exist; correct the path, or take a name that "
+            f"'{command_line('weights')} list' shows{hint}."
         )
     return path
 

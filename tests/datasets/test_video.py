@@ -198,7 +198,7 @@ def test_lists_may_have_spaces_in_paths_and_empty_lines(tmp_path):
     [
         ('a.mp4\n', "Line 1 of the video list '.*' is 'a.mp4'; each line must be a path, a space and the number"),
         ('a.mp4 0\nb.mp4 running\n', "Line 2 of the video list '.*' is 'b.mp4 running'"),
-        ('\n', 'is empty; make one with tools/make_video_list.py'),
+        ('\n', 'is empty; make one with hiera-mm make-video-list'),
     ],
 )
 def test_a_list_with_a_fault_is_refused_with_its_line(tmp_path, content, said):
@@ -209,7 +209,7 @@ def test_a_list_with_a_fault_is_refused_with_its_line(tmp_path, content, said):
 
 def test_a_missing_list_is_named():
     with pytest.raises(
-        UserError, match="The video list 'nowhere.txt' does not exist; make one with tools/make_video_l"
+        UserError, match="The video list 'nowhere.txt' does not exist; make one with hiera-mm make-video-l"
     ):
         read_video_list('nowhere.txt')
 

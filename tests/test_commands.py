@@ -1,0 +1,115 @@
+"""``hiera-mm``: its commands, its doors in tools/, and how messages name them."""
+
+import subprocess
+import sys
+import time
+
+from hiera_mm.called import command_line, tool_of
+from hiera_mm.commands import COMMANDS, main, module_of
+from hiera_mm.config import shipped_configs
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def call(capfd):
+    """``call('train', '--help')`` gives the exit code and what was printed."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as ending:
+            main(arguments=words)
+        return ending.value.code or 0, ''.join(capfd.readouterr())
+
+    return call
+
+
+def test_the_overview_lists_every_module_of_the_package_once(call):
+    code, printed = call('--help')
+    shared = {'__init__', 'faults', 'options'}
+    modules = {path.stem for path in (ROOT / 'hiera_mm' / 'commands').glob('*.py')} - shared
+    assert code == 0 and {command.replace('-', '_') for command in COMMANDS} == modules
+    for command in COMMANDS:
+        assert printed.count(f'\n  {command} ') == 1
+        assert (module_of(command).__doc__ or '').splitlines()[0] in f'{printed}.'.replace('\n', '.\n')
+
+
+def test_a_misspelt_command_is_told_the_right_one(call):
+    code, printed = call('trian', 'mask_rcnn_hiera_b')
+    assert code == 2 and printed == "Error: 'trian' is not a command; did you mean train? hiera-mm --help lists them.\n"
+
+
+@pytest.mark.parametrize('command', [command for command in COMMANDS if command not in ('run', 'configs')])
+def test_each_command_has_a_door_in_tools(command):
+    door = ROOT / 'tools' / tool_of(command)
+    assert f"main('{command}')" in door.read_text()
+    assert not [line for line in door.read_text().splitlines() if line.startswith('def ')]
+
+
+def test_help_comes_without_torch():
+    program = (
+        "import sys\nfrom hiera_mm.commands import main\ntry: main()\nexcept SystemExit: print('torch' in sys.modules)"
+    )
+    for words in (['--help'], *([command, '--help'] for command in COMMANDS)):
+        command = [sys.executable, '-c', f'import sys; sys.argv = {["hiera-mm", *words]!r}\n{program}']
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == 'False', (words, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize('form', [['tools/train.py'], ['-m', 'hiera_mm', 'train']])
+def test_help_comes_within_a_second(form):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, *form, '--help'], cwd=ROOT, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+    assert done.returncode == 0 and '--resume' in done.stdout
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize(
+    'program, expected',
+    [
+        (str(ROOT / 'tools' / 'train.py'), 'python tools/check_dataset.py'),
+        ('/usr/bin/hiera-mm', 'hiera-mm check-data'),
+        ('/somewhere/hiera_mm/__main__.py', 'python -m hiera_mm check-data'),
+        ('-c', 'hiera-mm check-data'),
+        ('my_tools/train.py', 'hiera-mm check-data'),
+    ],
+)
+def test_messages_name_the_form_that_was_called(program, expected, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [program])
+    assert command_line('check-data') == expected
+
+
+def test_configs_are_listed_with_what_they_train(call):
+    code, printed = call('configs', 'AVA')
+    names = [line.split()[0] for line in printed.splitlines()]
+    assert code == 0 and 'ava_hiera_l' in names and 'mask_rcnn_hiera_b' not in names
+    assert call('configs')[1].count('\n') == len(shipped_configs()) == len(list((ROOT / 'configs').glob('*.py')))
+    assert call('configs', 'nothing of the kind')[0] == 1
+
+
+def test_the_whole_trace_is_shown_where_asked_for(call, tmp_path):
+    (tmp_path / 'broken.py').write_text('model = dict(\n')
+    path = str(tmp_path / 'broken.py')
+    assert 'Traceback' not in call('train', path)[1]
+    code, printed = call('train', path, '--traceback')
+    assert code == 1 and 'Traceback (most recent call last)' in printed
+    assert printed.splitlines()[-1].startswith(f"Error: The config '{path}' can't be read")
+
+
+def test_importing_the_package_registers_in_processes_that_a_command_starts():
+    """Workers started anew import the package while the command's name is still that of the program."""
+    program = (
+        'import multiprocessing, sys\n'
+        "sys.argv = ['hiera-mm', 'train']\n"
+        'import hiera_mm\n'
+        'from hiera_mm.called import a_command_starts\n'
+        'assert a_command_starts()\n'
+        "pool = multiprocessing.get_context('spawn').Pool(1)\n"
+        'print(pool.apply(a_command_starts))\n'
+    )
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout == 'False\n', done.stderr
