@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
-from hiera_mm.checks.before_training import check_data
+from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, read_config
 

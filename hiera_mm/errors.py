@@ -37,7 +37,7 @@ def require_packages(*names: str) -> None:
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
-            f'hiera_mm needs {", ".join(missing)}, not installed in {sys.prefix}; run: pip install '
-            f"'hiera_mm[openmmlab]', or in a clone: bash tools/setup.sh && source .venv/bin/activate "
+            f'hiera_mm needs {", ".join(missing)}, not installed in {sys.prefix}; install it with its extra, '
+            f"'hiera_mm[openmmlab]', or in a clone run: bash tools/setup.sh && source .venv/bin/activate "
             f'({command_line("check-env")} tells what else is off).'
         )

@@ -1,80 +1,61 @@
-"""What is wrong with data in AVA's format, in sentences."""
+"""What is wrong with data in AVA's format."""
 
-import random
 import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
+from hiera_mm.datasets.ava import locate_videos
+from hiera_mm.datasets.video import OpenVideo
+from hiera_mm.errors import BrokenFileError, examples
 from hiera_mm.readers.ava_files import Row, frame_key, read_action_list, read_exclusions, read_proposals, read_rows
+from hiera_mm.readers.frame_folders import FrameFolder
+from hiera_mm.readers.videos import FrameReader
 
 import numpy as np
 from mmengine.config import ConfigDict
-from mmengine.registry import DATASETS
-
-TYPES = ('AVAClipDataset', 'AVAKineticsClipDataset')
-METRICS = ('AVAMetric', 'ConstantAVAMetric')
 
 
-def check_ava(key: str, loader: ConfigDict, model: ConfigDict) -> None:
-    """Refuse data that can't be trained on or evaluated.
-
-    Args:
-        key: Place of the loader's data set in the config.
-        loader: A data loader with a data set of :data:`TYPES`.
-        model: Of the same config.
-
-    Raises:
-        UserError: with the first fault.
-    """
-    for sentence in _faults_of_files(key, loader, model, Files(loader.dataset)):
-        raise UserError(sentence)
-
-
-def check_ava_metric(key: str, metric: ConfigDict, model: ConfigDict) -> None:
-    """Refuse an evaluator whose files are missing or not in AVA's formats.
-
-    Raises:
-        UserError: with the first fault.
-    """
-    rows, actions = read_rows(metric.ann_file), read_action_list(metric.label_file)
-    if metric.get('exclude_file'):
-        read_exclusions(metric.exclude_file)
-    if not {row.action for row in rows} & set(actions):
-        raise UserError(
-            f"No action of '{metric.ann_file}' is in the list '{metric.label_file}' of {key}, so that nothing can be "
-            f'scored; correct label_file.'
-        )
-    for sentence in _differing_classes(key, metric, model):
-        raise UserError(sentence)
-
-
-def inspect_ava(key: str, loader: ConfigDict, model: ConfigDict, videos: int | None) -> Iterator[str]:
-    """All faults, and after ``Note:`` what is allowed but worth knowing.
-
-    Args:
-        key, loader, model: As for :func:`check_ava`.
-        videos: How many videos or folders of frames to open, chosen at random; None for all.
-    """
-    dataset, files = loader.dataset, Files(loader.dataset)
-    try:
-        yield from _faults_of_files(key, loader, model, files)
-    except UserError as error:
-        yield str(error)
+def faults(part: DataPart, kind: type) -> Iterator[Fault]:
+    """All faults of an ``AVAClipDataset``."""
+    dataset, files = part.dataset, Files(part.dataset)
+    for sentence in _faults_of_files(part, kind, files):
+        yield Fault(Severity.BLOCKS, sentence)
+    if part.before_training:
         return
     rows = [row for row in files.rows if row.key not in files.excluded]
     lines = [f'line {row.line}' for row in rows if row.box[0] >= row.box[2] or row.box[1] >= row.box[3]]
     if lines:
-        yield f"{key}: the boxes of {examples(lines)} in '{dataset.ann_file}' are empty; x2 must exceed x1, and y2 y1."
+        yield Fault(
+            Severity.FAULT,
+            f"{part.key}: the boxes of {examples(lines)} in '{dataset.ann_file}' are empty; x2 must exceed x1, and y2 "
+            f'y1.',
+        )
     unlisted = sorted({row.action for row in rows} - set(files.actions)) if files.actions else []
     if unlisted:
-        yield (
-            f"Note: {key}: {examples(unlisted)} of the actions in '{dataset.ann_file}' are not in the list "
-            f"'{dataset.label_file}': they are trained, but not scored (like 20 of AVA's 80)."
+        yield Fault(
+            Severity.NOTE,
+            f"{part.key}: {examples(unlisted)} of the actions in '{dataset.ann_file}' are not in the list "
+            f"'{dataset.label_file}': they are trained, but not scored (like 20 of AVA's 80).",
         )
-    yield from _doubtful_proposals(key, dataset, rows, files.proposals)
-    yield from _faults_of_videos(key, dataset, rows, videos)
+    yield from _doubtful_proposals(part.key, dataset, kind, rows, files.proposals)
+    yield from _faults_of_videos(part, kind, rows)
+
+
+def faults_of_metric(key: str, metric: ConfigDict, model: ConfigDict) -> Iterator[Fault]:
+    """Of an evaluator: files that are missing, not in AVA's formats, or don't belong together."""
+    rows, actions = read_rows(metric.ann_file), read_action_list(metric.label_file)
+    if metric.get('exclude_file'):
+        read_exclusions(metric.exclude_file)
+    if not {row.action for row in rows} & set(actions):
+        yield Fault(
+            Severity.BLOCKS,
+            f"No action of '{metric.ann_file}' is in the list '{metric.label_file}' of {key}, so that nothing can be "
+            f'scored; correct label_file.',
+        )
+    for sentence in _differing_classes(key, metric, model):
+        yield Fault(Severity.BLOCKS, sentence)
 
 
 class Files:
@@ -100,17 +81,15 @@ class Files:
         return read_proposals(self.dataset.proposal_file) if self.dataset.get('proposal_file') else {}
 
 
-def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict, files: Files) -> Iterator[str]:
+def _faults_of_files(part: DataPart, kind: type, files: Files) -> Iterator[str]:
     """Raises for a file that can't be read, yields for what is in it."""
-    from hiera_mm.datasets.ava import locate_videos
-
-    dataset = loader.dataset
+    key, dataset, loader, model = part.key, part.dataset, part.loader, part.model
     yield from _differing_classes(key, dataset, model)
     yield from _uncountable_ranks(model)
     if dataset.get('test_mode') and loader.get('batch_size', 1) > 1:
         yield (
             f'{key}: the action head predicts one clip at a time, but batch_size is {loader.batch_size}; set '
-            f'{key.rpartition(".")[0]}.batch_size=1.'
+            f'{part.loader_key}.batch_size=1.'
         )
     rows = files.rows
     classes = dataset.get('num_classes', 81)
@@ -132,7 +111,7 @@ def _faults_of_files(key: str, loader: ConfigDict, model: ConfigDict, files: Fil
     # The list of actions, too, must be one.
     _, proposals = files.actions, files.proposals
     if proposals:
-        yield from _faults_of_proposals(key, dataset, rows, proposals)
+        yield from _faults_of_proposals(part, kind, rows, proposals)
     prefix = dataset.get('data_prefix', {})
     locate_videos(prefix)
     kind, folder = next(iter(prefix.items()))
@@ -164,11 +143,11 @@ def _uncountable_ranks(model: ConfigDict) -> Iterator[str]:
 
 
 def _faults_of_proposals(
-    key: str, dataset: ConfigDict, rows: list[Row], proposals: dict[str, np.ndarray]
+    part: DataPart, kind: type, rows: list[Row], proposals: dict[str, np.ndarray]
 ) -> Iterator[str]:
-    place = f"'{dataset.proposal_file}' of {key}"
+    place = f"'{part.dataset.proposal_file}' of {part.key}"
     wrong = [name for name in proposals if not re.fullmatch(r'.+,\d{4,}', name)]
-    wanted = _proposal_keys(dataset, rows)
+    wanted = _proposal_keys(kind, rows)
     if wrong or not wanted & proposals.keys():
         yield (
             f"The proposals in {place} are under keys such as '{next(iter(wrong or proposals))}', where annotated "
@@ -187,28 +166,28 @@ def _faults_of_proposals(
 
 
 def _doubtful_proposals(
-    key: str, dataset: ConfigDict, rows: list[Row], proposals: dict[str, np.ndarray]
-) -> Iterator[str]:
+    key: str, dataset: ConfigDict, kind: type, rows: list[Row], proposals: dict[str, np.ndarray]
+) -> Iterator[Fault]:
     scoreless = [name for name, boxes in proposals.items() if boxes.shape[1] == 4]
     if scoreless:
-        yield (
+        yield Fault(
+            Severity.FAULT,
             f"{key}: the proposals for {examples(scoreless)} in '{dataset.proposal_file}' have no fifth column with "
-            f'scores, so that person_det_score_thr leaves none of them out; add one (1.0 where the box is sure).'
+            f'scores, so that person_det_score_thr leaves none of them out; add one (1.0 where the box is sure).',
         )
-    wanted = _proposal_keys(dataset, rows)
+    wanted = _proposal_keys(kind, rows)
     absent = sorted(wanted - proposals.keys())
     if proposals and absent:
-        yield (
-            f'Note: {key}: {examples(absent)} of the {len(wanted)} annotated seconds have no proposals in '
-            f"'{dataset.proposal_file}'; the whole frame is taken as one person there."
+        yield Fault(
+            Severity.NOTE,
+            f'{key}: {examples(absent)} of the {len(wanted)} annotated seconds have no proposals in '
+            f"'{dataset.proposal_file}'; the whole frame is taken as one person there.",
         )
 
 
-def _faults_of_videos(key: str, dataset: ConfigDict, rows: list[Row], count: int | None) -> Iterator[str]:
-    from hiera_mm.datasets.ava import locate_videos
-    from hiera_mm.datasets.video import OpenVideo
-
-    seconds = {}
+def _faults_of_videos(part: DataPart, kind: type, rows: list[Row]) -> Iterator[Fault]:
+    key, dataset = part.key, part.dataset
+    seconds: dict[str, set[int]] = {}
     for row in rows:
         seconds.setdefault(row.video_id, set()).add(row.timestamp)
     place_of, fps = locate_videos(dataset.data_prefix), dataset.get('fps', 30)
@@ -216,24 +195,28 @@ def _faults_of_videos(key: str, dataset: ConfigDict, rows: list[Row], count: int
         filename_tmpl=dataset.get('filename_tmpl', 'img_{:05}.jpg'), start_index=dataset.get('start_index', 1), fps=fps
     )
     other_rates = {}
-    for name in sample(sorted(seconds), count):
+    for name in sample(sorted(seconds), part.count):
         try:
             reader = OpenVideo()(dict(naming, **place_of(name)))['video_reader']
-            yield from _faults_of_seconds(key, dataset, name, reader, sorted(seconds[name]))
+            for sentence in _faults_of_seconds(key, dataset, kind, name, reader, sorted(seconds[name])):
+                yield Fault(Severity.FAULT, sentence)
             if abs(reader.rate / fps - 1) > 0.01:
                 other_rates[name] = reader.rate
         except BrokenFileError as error:
-            yield f'{key}: {error}'
+            yield Fault(Severity.FAULT, f'{key}: {error}')
     if other_rates:
         shown = examples([f'{name} with {rate:g}' for name, rate in other_rates.items()])
-        yield (
-            f'Note: {key}: {shown} of the videos have another rate than {fps} frames a second (fps); their clips are '
-            f'taken at {fps} by repeating or leaving out frames.'
+        yield Fault(
+            Severity.NOTE,
+            f'{key}: {shown} of the videos have another rate than {fps} frames a second (fps); their clips are '
+            f'taken at {fps} by repeating or leaving out frames.',
         )
 
 
-def _faults_of_seconds(key: str, dataset: ConfigDict, name: str, reader: object, seconds: list[int]) -> Iterator[str]:
-    starts_at = DATASETS.get(dataset.type).starts_at(name, dataset.get('timestamp_start', 900))
+def _faults_of_seconds(
+    key: str, dataset: ConfigDict, kind: type, name: str, reader: FrameReader, seconds: list[int]
+) -> Iterator[str]:
+    starts_at = kind.starts_at(name, dataset.get('timestamp_start', 900))
     ends_at = starts_at + len(reader) / reader.rate
     outside = [second for second in seconds if not starts_at <= second <= ends_at]
     if outside:
@@ -243,7 +226,7 @@ def _faults_of_seconds(key: str, dataset: ConfigDict, name: str, reader: object,
             f'timestamp_start, or extract frames anew, {dataset.get("fps", 30)} a second (fps).'
         )
         return
-    if hasattr(reader, 'file'):
+    if isinstance(reader, FrameFolder):
         frames = {second: round((second - starts_at) * reader.rate) for second in seconds}
         missing = [s for s, frame in frames.items() if not reader.file(min(frame, len(reader) - 1)).is_file()]
         if missing:
@@ -252,11 +235,5 @@ def _faults_of_seconds(key: str, dataset: ConfigDict, name: str, reader: object,
         reader.frames([0, len(reader) // 2, len(reader) - 1])
 
 
-def sample(names: list[str], count: int | None) -> list[str]:
-    """As many of the names at random, the same each time; all for None."""
-    return names if count is None or count >= len(names) else random.Random(0).sample(names, count)
-
-
-def _proposal_keys(dataset: ConfigDict, rows: list[Row]) -> set[str]:
-    film_of = DATASETS.get(dataset.type).film_of
-    return {frame_key(film_of(row.video_id), row.timestamp) for row in rows}
+def _proposal_keys(kind: type, rows: list[Row]) -> set[str]:
+    return {frame_key(kind.film_of(row.video_id), row.timestamp) for row in rows}

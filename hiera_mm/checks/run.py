@@ -1,131 +1,119 @@
-"""Every fault of a config's data sets in a sentence, for ``tools/check_dataset.py``."""
+"""All checks of a config: before training those that would stop or falsify the run, in ``check-data`` every one."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hiera_mm.checks.ava import TYPES, inspect_ava, sample
-from hiera_mm.checks.before_training import check_blending, check_data, check_video_list, coco_datasets
-from hiera_mm.checks.images import check_same_classes, inspect_images
-from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.checks import coco, images
+from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, unwrapped
+from hiera_mm.errors import UserError
+from hiera_mm.readers.coco_files import read_annotations
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import METRICS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def inspect_data(config: Config, count: int | None) -> Iterator[str]:
-    """Look at all that the config's lists and annotation files name.
+def check_data(config: Config, loaders: Sequence[str]) -> None:
+    """Refuse data that a run of these data loaders could not use, or would give wrong results with.
 
     Args:
         config: Of the whole run.
-        count: How many videos of each list, or images of each set with a class for each, to decode, chosen at random;
-            None for all.
+        loaders: Such as ``['train_dataloader', 'val_dataloader']``; absent ones are passed over, and so is data in a
+            remote store (``backend_args``). Of several processes only the first looks.
 
-    Yields:
-        One sentence a fault, and after ``Note:`` what is allowed but worth knowing.
+    Raises:
+        UserError: with the first fault.
     """
-    seen = set()
-    for check in (lambda: check_blending(config.model), lambda: check_same_classes(config, LOADERS)):
-        try:
-            check()
-        except UserError as error:
-            yield str(error)
-    for loader in LOADERS:
+    if int(os.environ.get('RANK', 0)) > 0:
+        return
+    for fault in faults_of(config, loaders, count=0):
+        if fault.severity is Severity.BLOCKS:
+            raise UserError(fault.sentence)
+
+
+def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | None = None) -> Iterator[Fault]:
+    """All that is wrong with what the config's data loaders and evaluators name, each file looked at once.
+
+    Args:
+        config: Of the whole run.
+        loaders: Absent ones are passed over.
+        count: How many videos of each list, or images of each set with a class for each, to decode, chosen at random;
+            None for all, 0 for what is looked at before training.
+    """
+    read = _reading_once()
+    yield from images.faults_of_blending(config.model)
+    seen, in_folders = set(), []
+    for loader in loaders:
         if config.get(loader) is None:
             continue
-        dataset = config[loader].dataset
-        inspect = {'ClipDataset': _video_faults, 'ImageDataset': inspect_images} | dict.fromkeys(TYPES, inspect_ava)
-        if dataset.get('type') in inspect:
-            place = (dataset.get('data_root'), dataset.get('ann_file'), str(dataset.get('data_prefix')))
-            if place not in seen:
-                yield from inspect[dataset.type](f'{loader}.dataset', config[loader], config.model, count)
+        for key, dataset in unwrapped(f'{loader}.dataset', config[loader].dataset):
+            kind = class_of(dataset, config.get('default_scope'))
+            check = _check_of(kind)
+            if check is images.faults:
+                in_folders.append(dataset)
+            place = str({name: value for name, value in dataset.items() if name != 'pipeline'})
+            if check is not None and place not in seen:
+                part = DataPart(key, dataset, loader, config[loader], config.model, read, count)
+                yield from _with_refusals(check(part, kind))
             seen.add(place)
-            continue
-        try:
-            check_data(config, [loader])
-        except UserError as error:
-            yield str(error)
-            continue
-        for key, part in coco_datasets(f'{loader}.dataset', dataset):
-            place = (part.get('data_root'), part.ann_file)
-            if place not in seen:
-                yield from _coco_faults(key, part)
-            seen.add(place)
+        yield from _with_refusals(_faults_of_evaluators(config, loader.replace('dataloader', 'evaluator'), read))
+    yield from _with_refusals(images.faults_between(in_folders))
 
 
-def _video_faults(key: str, loader: ConfigDict, model: ConfigDict, count: int | None) -> Iterator[str]:
-    from hiera_mm.readers.videos import open_video
+def _check_of(kind: type | None) -> Callable[[DataPart, type], Iterator[Fault]] | None:
+    """What looks at data sets of this class, if anything does."""
+    if kind is None:
+        return None
+    if coco.reads_coco(kind):
+        return coco.faults
+    return next((check for base, check in _checks_of_clips().items() if issubclass(kind, base)), None)
 
-    dataset = loader.dataset
+
+def _checks_of_clips() -> dict[type, Callable]:
+    """Of the data sets that need mmaction, if it is installed."""
     try:
-        entries = check_video_list(key, dataset, model)
+        from hiera_mm.checks import ava, videos
+        from hiera_mm.datasets.ava import AVAClipDataset
+        from hiera_mm.datasets.images import ImageDataset
+        from hiera_mm.datasets.video import ClipDataset
+    except ImportError:
+        return {}
+    return {AVAClipDataset: ava.faults, ClipDataset: videos.faults, ImageDataset: images.faults}
+
+
+def _faults_of_evaluators(config: Config, key: str, read: Callable) -> Iterator[Fault]:
+    evaluators = config.get(key) or []
+    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        if _is_of_ava(evaluator, config.get('default_scope')):
+            from hiera_mm.checks import ava
+
+            yield from ava.faults_of_metric(key, evaluator, config.model)
+        elif evaluator.get('ann_file') and not evaluator.get('backend_args'):
+            read(evaluator.ann_file, f'{key}.ann_file')
+
+
+def _is_of_ava(evaluator: ConfigDict, scope: str | None) -> bool:
+    kind = class_of(evaluator, scope, METRICS)
+    return kind is not None and any(base.__name__ == 'AVAMetric' for base in kind.__mro__)
+
+
+def _reading_once() -> Callable[[str | Path, str], dict]:
+    """:func:`read_annotations` that holds what it has read, for one check: a large set's annotations take gigabytes."""
+    held: dict[Path, dict] = {}
+
+    def read(path: str | Path, key: str) -> dict:
+        if Path(path) not in held:
+            held[Path(path)] = read_annotations(path, key)
+        return held[Path(path)]
+
+    return read
+
+
+def _with_refusals(found: Iterable[Fault]) -> Iterator[Fault]:
+    """The faults, and as the last of them what a reader refused to read."""
+    try:
+        yield from found
     except UserError as error:
-        yield str(error)
-        return
-    folder = Path(dataset.get('data_prefix', {}).get('video', ''))
-    missing = [name for name, _ in entries if not (folder / name).is_file()]
-    if missing:
-        names = examples(missing)
-        yield f"{key}: {names} of '{dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list."
-    present = sorted({name for name, _ in entries} - set(missing))
-    clip = max(step.get('clip_len', 1) for step in dataset.pipeline)
-    short = []
-    for name in sample(present, count):
-        try:
-            reader = open_video(folder / name)
-            reader.frames([0, len(reader) // 2, len(reader) - 1])
-        except BrokenFileError as error:
-            yield f'{key}: {error}'
-            continue
-        if len(reader) < clip:
-            short.append(f'{name} with {len(reader)}')
-    if short:
-        yield (
-            f'Note: {key}: {examples(short)} of the videos have fewer frames than the {clip} of a clip; frames are '
-            f'repeated there.'
-        )
-
-
-def _coco_faults(key: str, dataset: ConfigDict) -> Iterator[str]:
-    root = Path(dataset.get('data_root') or '.')
-    path = root / dataset.ann_file
-    content = json.loads(path.read_text(encoding='utf-8'))
-    images = {image['id']: image for image in content['images']}
-    folder = root / dataset.get('data_prefix', {}).get('img', '')
-    yield from _group(
-        (image['file_name'] for image in images.values() if not (folder / image['file_name']).is_file()),
-        lambda names: f"{key}: {names} named in '{path}' are not in '{folder}'; put them there or take them out.",
-    )
-    orphans = [annotation['id'] for annotation in content['annotations'] if annotation['image_id'] not in images]
-    yield from _group(
-        map(str, orphans), lambda ids: f"{key}: the annotations {ids} in '{path}' belong to no image of the file."
-    )
-    categories = {category['id'] for category in content['categories']}
-    yield from _group(
-        (str(a['id']) for a in content['annotations'] if a['category_id'] not in categories),
-        lambda ids: f"{key}: the annotations {ids} in '{path}' have a category that the file does not list.",
-    )
-    yield from _group(
-        (
-            str(a['id'])
-            for a in content['annotations']
-            if a['image_id'] in images and _outside(a, images[a['image_id']])
-        ),
-        lambda ids: f"{key}: the boxes of the annotations {ids} in '{path}' are empty or leave their image.",
-    )
-    if not content['annotations']:
-        yield f"{key}: '{path}' has {len(images)} images and no annotation."
-
-
-def _outside(annotation: dict, image: dict) -> bool:
-    x, y, width, height = annotation['bbox']
-    # A pixel of tolerance, as real sets round.
-    beyond = x < -1 or y < -1 or x + width > image['width'] + 1 or y + height > image['height'] + 1
-    return beyond or width <= 0 or height <= 0
-
-
-def _group(found: Iterable[str], sentence: Callable[[str], str]) -> Iterator[str]:
-    found = list(found)
-    if found:
-        yield sentence(examples(found))
+        yield Fault(Severity.BLOCKS, str(error))

@@ -19,12 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from hiera_mm.checks.run import inspect_data
+    from hiera_mm.checks.fault import Severity
+    from hiera_mm.checks.run import faults_of
 
     count = None if arguments.videos == 'all' else int(arguments.videos)
     faults = 0
-    for sentence in inspect_data(read_config(arguments), count):
-        faults += not sentence.startswith('Note: ')
-        print(sentence)
+    for fault in faults_of(read_config(arguments), count=count):
+        note = fault.severity is Severity.NOTE
+        faults += not note
+        print(f'Note: {fault.sentence}' if note else fault.sentence)
     print(f'{faults} faults found.' if faults else 'No fault found.')
     return 1 if faults else 0

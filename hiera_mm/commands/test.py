@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.checks.before_training import check_data
+    from hiera_mm.checks.run import check_data
     from hiera_mm.engine.running import process_group
     from hiera_mm.engine.settings import compile_backbone
     from hiera_mm.engine.testing import draw_predictions, prepare_test

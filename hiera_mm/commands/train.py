@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.checks.before_training import check_data
+    from hiera_mm.checks.run import check_data
     from hiera_mm.engine.running import build_runner, process_group
     from hiera_mm.engine.settings import resume
     from hiera_mm.weights.files import locate_checkpoint

@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.checks.ava import TYPES
-from hiera_mm.checks.before_training import classes_of
+from hiera_mm.checks.fault import class_of, classes_of
+from hiera_mm.datasets.ava import AVAClipDataset
 from hiera_mm.errors import UserError
 from hiera_mm.inference.models import in_scope, load_model
 from hiera_mm.inference.visualization import Label, write_annotated
 from hiera_mm.readers.ava_files import read_action_list
-from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.videos import FrameReader, open_video
 
 import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
 from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
@@ -58,8 +59,9 @@ class ActionDetector:
             raise UserError('A person detector needs both det_config and det_checkpoint.')
         self.model, self.config, _ = load_model(config, checkpoint, device)
         dataset = self.config.test_dataloader.dataset
-        if dataset.type not in TYPES:
-            raise UserError(f"The config '{config}' is none of action detection; take one such as ava_hiera_l.py.")
+        kind = class_of(dataset, self.config.get('default_scope'))
+        if kind is None or not issubclass(kind, AVAClipDataset):
+            raise UserError(f"The config '{config}' is not for action detection; take one such as ava_hiera_l.py.")
         self.fps = dataset.get('fps', 30)
         label_file = label_file or dataset.get('label_file')
         if label_file is None:
@@ -112,7 +114,7 @@ class ActionDetector:
             self._write(result, reader, Path(out_dir), Path(video).stem)
         return result
 
-    def _found(self, reader: object, step: float) -> dict[float, tuple]:
+    def _found(self, reader: FrameReader, step: float) -> dict[float, tuple]:
         if self.persons is None:
             raise UserError('Give boxes of the persons, or det_config and det_checkpoint of a detector to find them.')
         if step <= 0:
@@ -133,7 +135,7 @@ class ActionDetector:
         return found
 
     def _act(
-        self, reader: object, second: float, boxes: np.ndarray, scores: np.ndarray, sides: np.ndarray
+        self, reader: FrameReader, second: float, boxes: np.ndarray, scores: np.ndarray, sides: np.ndarray
     ) -> list[dict]:
         if not len(boxes):
             return []
@@ -158,7 +160,7 @@ class ActionDetector:
         surest = [int(action) for action in np.argsort(-scores[1:]) + 1 if scores[action] >= self.action_score_thr]
         return [dict(id=a, name=self.names.get(a, f'action {a}'), score=round(float(scores[a]), 4)) for a in surest]
 
-    def _write(self, result: dict, reader: object, folder: Path, name: str) -> None:
+    def _write(self, result: dict, reader: FrameReader, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / f'{name}_actions.json') as unfinished:
             unfinished.write_text(json.dumps(result, indent=1))
@@ -178,7 +180,7 @@ class PersonFinder:
     def __init__(self, config: str, checkpoint: str, score_thr: float, classes: Sequence[str], device: str) -> None:
         self.model, self.model.cfg, content = load_model(config, checkpoint, device)
         trained = content.get('meta', {}).get('dataset_meta', {}).get('classes')
-        known = list(trained or classes_of(self.model.cfg.test_dataloader.dataset))
+        known = list(trained or _classes_of_test_set(self.model.cfg))
         absent = [name for name in classes if name not in known]
         if absent:
             raise UserError(
@@ -201,7 +203,7 @@ class PersonFinder:
         return boxes.astype(np.float32), found.scores[kept]
 
 
-def _given(boxes: Mapping, reader: object, sides: np.ndarray) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, tuple[np.ndarray, np.ndarray]]:
     """A user's boxes in parts of the frame's sides, and scores of 1, by seconds."""
     if not boxes:
         raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
@@ -220,3 +222,8 @@ def _given(boxes: Mapping, reader: object, sides: np.ndarray) -> dict[float, tup
             )
         found[float(second)] = corners / sides, np.ones(len(corners))
     return found
+
+
+def _classes_of_test_set(config: Config) -> list[str]:
+    dataset = config.test_dataloader.dataset
+    return classes_of(dataset, class_of(dataset, config.get('default_scope')))

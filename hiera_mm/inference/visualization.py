@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.readers.videos import write_video
+from hiera_mm.readers.videos import FrameReader, write_video
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Label(NamedTuple):
     lines: list[str]
 
 
-def write_annotated(path: Path, reader: object, labels_at: dict[float, list[Label]]) -> None:
+def write_annotated(path: Path, reader: FrameReader, labels_at: dict[float, list[Label]]) -> None:
     """Write the whole video again as an mp4, each frame with the labels of the nearest of the seconds they are for.
 
     Args:
@@ -34,7 +34,7 @@ def write_annotated(path: Path, reader: object, labels_at: dict[float, list[Labe
     write_video(path, track(_frames(reader, labels_at), f'Writing {path.name}', total=len(reader)), reader.rate)
 
 
-def _frames(reader: object, labels_at: dict[float, list[Label]]) -> Iterator[np.ndarray]:
+def _frames(reader: FrameReader, labels_at: dict[float, list[Label]]) -> Iterator[np.ndarray]:
     drawing = Visualizer()
     seconds = np.array(sorted(labels_at))
     reach = max(np.diff(seconds), default=1.0) / 2

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import BrokenFileError, UserError
@@ -11,8 +12,22 @@ from hiera_mm.errors import BrokenFileError, UserError
 import numpy as np
 
 
-def open_video(path: str | Path) -> 'DecordReader | AvReader':
-    """A reader with a length, a ``rate`` in frames a second, and ``frames(indices)`` as RGB ``(H, W, 3)`` arrays.
+class FrameReader(Protocol):
+    """Frames of a video file, or of a folder that stands for one."""
+
+    path: str | Path
+    rate: float
+    """Frames a second."""
+
+    def __len__(self) -> int:
+        """The number of frames."""
+
+    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """RGB arrays ``(H, W, 3)``; raises ``BrokenFileError`` where they can't be decoded."""
+
+
+def open_video(path: str | Path) -> FrameReader:
+    """A reader of a video file, decord's or PyAV's.
 
     Raises:
         BrokenFileError: if there is no video at ``path``.

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hiera_mm.checks.before_training import classes_of, unwrapped
+from hiera_mm.checks.fault import class_of, classes_of, unwrapped
 from hiera_mm.checks.run import LOADERS
 from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.readers.ava_files import frame_key, read_proposals, read_rows
@@ -22,7 +22,6 @@ import numpy as np
 from mmaction.datasets import AVADataset, VideoDataset
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 FILES = ('ann_file', 'label_file', 'exclude_file', 'proposal_file')
@@ -34,7 +33,7 @@ FRAMES = (72, 10)
 def can_stand_in(config: Config) -> bool:
     """Whether nothing that the data loaders of a config name is there, and all of it can be drawn."""
     for _, dataset in _datasets(config):
-        kind = _kind_of(dataset)
+        kind = class_of(dataset, config.get('default_scope'))
         if any(path.exists() for path in _paths(dataset)) or (kind is not None and _artist_of(kind) is None):
             return False
     return True
@@ -45,7 +44,8 @@ def draw(config: Config, folder: Path) -> None:
     drawn = set()
     for loader, dataset in _datasets(config):
         _move(dataset, folder)
-        place, draw_set = str([str(path) for path in _paths(dataset)]), _artist_of(_kind_of(dataset))
+        place = str([str(path) for path in _paths(dataset)])
+        draw_set = _artist_of(class_of(dataset, config.get('default_scope')))
         if place not in drawn and draw_set is not None:
             batch = config[loader].get('batch_size', 1)
             # A whole batch and a smaller last one.
@@ -94,11 +94,6 @@ def _move(part: ConfigDict, folder: Path) -> None:
             holder[name] = moved(path)
 
 
-def _kind_of(dataset: ConfigDict) -> type | None:
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        return registry.get(dataset.type)
-
-
 def _artist_of(kind: type | None) -> Callable | None:
     """What draws a data set of this type, None if nothing can."""
     artists = {CocoDataset: _draw_coco, ImageDataset: _draw_images, AVADataset: _draw_ava, VideoDataset: _draw_videos}
@@ -109,7 +104,7 @@ def _artist_of(kind: type | None) -> Callable | None:
 
 
 def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
-    classes = classes_of(dataset)
+    classes = classes_of(dataset, class_of(dataset, 'mmdet') or CocoDataset)
     root, folder = _root_and_folder(dataset, 'img')
     images, annotations = [], []
     for number in range(1, count + 1):

@@ -212,7 +212,7 @@ def test_faults_of_models_are_named(weights, person_weights, films):
         ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, det_checkpoint=person_weights, **settings)
     with pytest.raises(UserError, match='was not made with this config'):
         ActionDetector(str(ACTIONS_CONFIG), person_weights, **settings)
-    with pytest.raises(UserError, match='is none of action detection; take one such as ava_hiera_l.py'):
+    with pytest.raises(UserError, match='is not for action detection; take one such as ava_hiera_l.py'):
         ActionDetector(TINY, person_weights, device='cpu')
     with pytest.raises(UserError, match="The action list 'data/actions/none.pbtxt' does not exist"):
         ActionDetector(str(ACTIONS_CONFIG), weights, label_file='data/actions/none.pbtxt', device='cpu')

@@ -3,7 +3,8 @@
 import json
 import shutil
 
-from hiera_mm.checks.before_training import check_data
+from hiera_mm.checks.fault import Severity
+from hiera_mm.checks.run import check_data, faults_of
 from hiera_mm.errors import UserError
 
 import pytest
@@ -124,3 +125,89 @@ def test_an_image_list_without_names_is_no_annotation_file(config):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match='instances_val.json.*lacks categories'):
         check_data(config, LOADERS)
+
+
+def test_a_type_named_with_its_scope_or_by_its_class_is_looked_at(config):
+    from mmdet.datasets import CocoDataset
+
+    config.train_dataloader.dataset.metainfo = dict(classes=('bar', 'circle', 'triangle'))
+    for kind in ('mmdet.CocoDataset', CocoDataset):
+        config.train_dataloader.dataset.type = kind
+        with pytest.raises(UserError, match='in another order'):
+            check_data(config, LOADERS)
+
+
+def test_a_users_own_subclass_is_looked_at_with_its_own_classes(config):
+    from mmdet.datasets import CocoDataset
+    from mmdet.registry import DATASETS
+
+    @DATASETS.register_module(force=True)
+    class ShapesDataset(CocoDataset):
+        METAINFO = dict(classes=('triangle', 'circle', 'bar'))
+
+    config.train_dataloader.dataset.type = 'ShapesDataset'
+    check_data(config, LOADERS)
+    del config.train_dataloader.dataset['metainfo']
+    with pytest.raises(UserError, match='in another order'):
+        check_data(config, LOADERS)
+
+
+def test_a_set_inside_two_wrappers_is_looked_at(config):
+    inner = dict(config.train_dataloader.dataset, metainfo=dict(classes=('bar', 'circle', 'triangle')))
+    joined = dict(type='mmdet.ConcatDataset', datasets=[config.val_dataloader.dataset, inner])
+    config.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=joined)
+    with pytest.raises(UserError, match='of train_dataloader.dataset.dataset.datasets.1 are in another order'):
+        check_data(config, LOADERS)
+
+
+@pytest.mark.parametrize(
+    'head', [dict(type='RetinaHead', num_classes=80), dict(type='mmdet.RetinaHead', num_classes=1)]
+)
+def test_the_head_of_a_one_stage_detector_is_looked_at(config, head):
+    config.model = dict(type='RetinaNet', bbox_head=head)
+    with pytest.raises(UserError, match=r'\(model.bbox_head.num_classes\), but the data set has 3'):
+        check_data(config, LOADERS)
+
+
+def test_a_head_that_leaves_its_number_of_classes_to_its_default_is_looked_at(config):
+    del config.model.roi_head.bbox_head['num_classes']
+    with pytest.raises(UserError, match=r'predicts 80 classes \(model.roi_head.bbox_head.num_classes\).*has 3'):
+        check_data(config, LOADERS)
+
+
+def test_each_head_of_a_cascade_is_looked_at(config):
+    head = config.model.roi_head.bbox_head
+    config.model.roi_head.bbox_head = [head, dict(head, num_classes=80)]
+    with pytest.raises(UserError, match='predicts 80 classes'):
+        check_data(config, LOADERS)
+
+
+def test_images_inside_a_wrapper_are_looked_at(tmp_path):
+    from tests.conftest import ROOT
+
+    config = Config.fromfile(ROOT / 'tests' / 'data' / 'tiny_in1k.py')
+    (tmp_path / 'train' / 'only').mkdir(parents=True)
+    dataset = dict(config.train_dataloader.dataset, data_root=str(tmp_path), data_prefix=dict(img='train'))
+    for kind in ('ImageDataset', 'mmengine.ImageDataset'):
+        config.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=dict(dataset, type=kind))
+        with pytest.raises(UserError, match='of train_dataloader.dataset.dataset has 1 classes, but'):
+            check_data(config, ['train_dataloader'])
+
+
+def test_each_annotation_file_is_parsed_once(config, monkeypatch):
+    parsed = []
+    loads = json.loads
+    monkeypatch.setattr(json, 'loads', lambda text: parsed.append(1) or loads(text))
+    list(faults_of(config, LOADERS))
+    assert len(parsed) == 2
+
+
+def test_faults_say_how_much_they_matter(config):
+    path = annotation_file(config)
+    content = json.loads(path.read_text())
+    content['annotations'][0]['bbox'] = [0, 0, 5000, 5]
+    path.write_text(json.dumps(content))
+    check_data(config, LOADERS)
+    assert [fault.severity for fault in faults_of(config, LOADERS)] == [Severity.FAULT]
+    config.val_evaluator.ann_file = 'nowhere.json'
+    assert [fault.severity for fault in faults_of(config, LOADERS)] == [Severity.FAULT, Severity.BLOCKS]

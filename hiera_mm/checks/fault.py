@@ -1,0 +1,88 @@
+"""What checks find, and what they look at."""
+
+import inspect
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS, DefaultScope, Registry
+
+
+class Severity(Enum):
+    """How much a fault matters."""
+
+    BLOCKS = 'the run would stop, or its results would be wrong'
+    FAULT = 'some samples are damaged or missing'
+    NOTE = 'allowed, but worth knowing'
+
+
+class Fault(NamedTuple):
+    """One sentence: what is wrong, with which file or key, and what to do."""
+
+    severity: Severity
+    sentence: str
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """A data set of a config, without its wrappers, and what a check of it needs.
+
+    Attributes:
+        key: Its place in the config, such as ``'train_dataloader.dataset.dataset'``.
+        dataset: Its config.
+        loader_key, loader: The data loader it belongs to.
+        model: Of the same config.
+        read_annotations: :func:`hiera_mm.readers.coco_files.read_annotations`, which reads no file twice in a check.
+        count: How many videos or images to open, chosen at random; None for all. Before training it is 0: then files
+            are only looked for, and annotation files read.
+    """
+
+    key: str
+    dataset: ConfigDict
+    loader_key: str
+    loader: ConfigDict
+    model: ConfigDict
+    read_annotations: Callable
+    count: int | None
+
+    @property
+    def before_training(self) -> bool:
+        return self.count == 0
+
+
+def unwrapped(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """The data sets inside wrappers such as ``RepeatDataset``, or the one itself, with their place in the config."""
+    inner = [(f'{key}.dataset', dataset.dataset)] if 'dataset' in dataset else []
+    inner += [(f'{key}.datasets.{number}', part) for number, part in enumerate(dataset.get('datasets', ()))]
+    for place, part in inner:
+        yield from unwrapped(place, part)
+    if not inner:
+        yield key, dataset
+
+
+def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS) -> type | None:
+    """The class that a dict's ``type`` names where a runner of this default scope would look; None if there is none."""
+    if not isinstance(part.get('type'), str):
+        return part.get('type')
+    with (
+        DefaultScope.overwrite_default_scope(scope or 'mmengine'),
+        registry.switch_scope_and_registry(None) as searched,
+    ):
+        found = searched.get(part.type)
+    return found if inspect.isclass(found) else None
+
+
+def classes_of(dataset: ConfigDict, kind: type) -> list[str]:
+    """Names of the classes of a data set's config, those of its type if it names none."""
+    chosen = dataset.get('metainfo', {}).get('classes')
+    if chosen is None:
+        chosen = kind.METAINFO['classes']
+    return [chosen] if isinstance(chosen, str) else list(chosen)
+
+
+def sample(names: list[str], count: int | None) -> list[str]:
+    """As many of the names at random, the same each time; all for None."""
+    return names if count is None or count >= len(names) else random.Random(0).sample(names, count)

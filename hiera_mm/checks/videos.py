@@ -1,0 +1,80 @@
+"""What is wrong with lists of labelled videos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
+from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.readers.labelled_lists import check_labels, read_video_list
+from hiera_mm.readers.videos import open_video
+
+
+def faults(part: DataPart, kind: type) -> Iterator[Fault]:
+    """All faults of a ``ClipDataset``."""
+    entries = _entries(part)
+    if wrong := _wrong_collate(part):
+        yield Fault(Severity.BLOCKS, wrong)
+    if part.before_training:
+        return
+    folder = _folder(part)
+    missing = [name for name, _ in entries if not (folder / name).is_file()]
+    if missing:
+        names = examples(missing)
+        yield Fault(
+            Severity.FAULT,
+            f"{part.key}: {names} of '{part.dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list.",
+        )
+    yield from _faults_of_files(part, sorted({name for name, _ in entries} - set(missing)))
+
+
+def _entries(part: DataPart) -> list[tuple[str, int]]:
+    """The names and labels of the list.
+
+    Raises:
+        UserError: for a list or folder that is missing, a line that is none, or labels that the head does not have.
+    """
+    entries = read_video_list(part.dataset.ann_file)
+    if not _folder(part).is_dir():
+        raise UserError(
+            f"The video folder '{_folder(part)}' of {part.key} does not exist; put the videos there or set the folder "
+            f'with --cfg-options {part.key}.data_prefix.video=FOLDER.'
+        )
+    classes = part.model.get('cls_head', {}).get('num_classes')
+    check_labels(entries, classes, 'videos', part.dataset.ann_file, part.key)
+    return entries
+
+
+def _folder(part: DataPart) -> Path:
+    return Path(part.dataset.get('data_prefix', {}).get('video', ''))
+
+
+def _wrong_collate(part: DataPart) -> str:
+    repeats = part.dataset.get('num_repeats', 1)
+    collate = part.loader.get('collate_fn', {}).get('type', 'pseudo_collate')
+    needed = 'repeat_pseudo_collate' if repeats > 1 else 'pseudo_collate'
+    if collate == needed or collate not in ('pseudo_collate', 'repeat_pseudo_collate'):
+        return ''
+    return (
+        f'{part.key}.num_repeats is {repeats}, whose samples {collate} does not put together; set '
+        f"{part.loader_key}.collate_fn.type='{needed}'."
+    )
+
+
+def _faults_of_files(part: DataPart, names: list[str]) -> Iterator[Fault]:
+    clip = max(step.get('clip_len', 1) for step in part.dataset.pipeline)
+    short = []
+    for name in sample(names, part.count):
+        try:
+            reader = open_video(_folder(part) / name)
+            reader.frames([0, len(reader) // 2, len(reader) - 1])
+        except BrokenFileError as error:
+            yield Fault(Severity.FAULT, f'{part.key}: {error}')
+            continue
+        if len(reader) < clip:
+            short.append(f'{name} with {len(reader)}')
+    if short:
+        yield Fault(
+            Severity.NOTE,
+            f'{part.key}: {examples(short)} of the videos have fewer frames than the {clip} of a clip; frames are '
+            f'repeated there.',
+        )
