@@ -16,7 +16,7 @@ class BrokenFileError(UserError):
     """A picture or video that is missing, damaged or none, or from which the wanted frames can't be read."""
 
 
-def sentence_of(error: BaseException) -> str:
+def user_message(error: BaseException) -> str:
     """The sentence of a :class:`UserError`, also of one that a data-loading process passed on."""
     # torch re-raises a worker's error with the worker's whole traceback as its text.
     passed_on = re.findall(rf'^[\w.]*{type(error).__name__}: (.*)$', str(error), flags=re.MULTILINE)
@@ -25,7 +25,12 @@ def sentence_of(error: BaseException) -> str:
 
 def examples(found: Sequence[object]) -> str:
     """How many were found and the first three: ``'4 (a, b, c, ...)'``."""
-    return f'{len(found)} ({", ".join(map(str, found[:3]))}{", ..." if len(found) > 3 else ""})'
+    return f'{len(found)} ({first_few(found)})'
+
+
+def first_few(found: Sequence[object], count: int = 3) -> str:
+    """``'a, b, c, ...'``."""
+    return ', '.join(map(str, found[:count])) + (', ...' if len(found) > count else '')
 
 
 def require_packages(*names: str) -> None:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from types import FrameType
 
-from hiera_mm.errors import UserError, sentence_of
+from hiera_mm.errors import UserError, user_message
 
 import torch.nn as nn
 from mmcv.transforms import BaseTransform
@@ -31,7 +31,7 @@ BUILD = 'build_from_cfg'
 """mmengine's function that calls a type with the keys of its dict."""
 
 
-def user_message(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """A sentence or two for any error."""
     sentence = explain(error)
     if sentence is not None:
@@ -43,7 +43,7 @@ def user_message(error: BaseException) -> str:
 def explain(error: BaseException) -> str | None:
     """The sentence that tells a user what to do about an error, or None for one nobody foresaw."""
     if isinstance(error, UserError):
-        return sentence_of(error)
+        return user_message(error)
     text = str(error)
     # The last of them, as a worker's traceback first quotes the source line that holds the same words.
     if undecodable := re.findall(r'failed to load image: (.*)', text):

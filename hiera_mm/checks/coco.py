@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, classes_of
 from hiera_mm.config import dicts_in
-from hiera_mm.errors import UserError, examples
+from hiera_mm.errors import UserError, examples, first_few
 
 from mmdet.datasets import CocoDataset
 from mmengine.config import ConfigDict
@@ -149,5 +149,5 @@ def _group(found: Iterable[str], sentence: Callable[[str], str]) -> Iterator[str
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ', '.join(f"'{name}'" for name in names[:10])
-    return f'[{shown}{f", ... {len(names)} in all" if len(names) > 10 else ""}]'
+    shown = first_few([f"'{name}'" for name in names], 10)
+    return f'[{shown} {len(names)} in all]' if len(names) > 10 else f'[{shown}]'

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import UserError
-
-ENDINGS = ('.mp4', '.webm', '.avi', '.mkv', '.mov')
+from hiera_mm.errors import UserError, first_few
+from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +29,20 @@ def run(arguments: argparse.Namespace) -> None:
     videos = existing(arguments.videos)
     if arguments.source == 'folders':
         classes = sorted(folder.name for folder in videos.iterdir() if folder.is_dir())
-        entries = [(path, classes.index(path.parent.name)) for path in videos.glob('*/*') if path.suffix in ENDINGS]
+        entries = [
+            (path, classes.index(path.parent.name)) for path in videos.glob('*/*') if path.suffix in VIDEO_ENDINGS
+        ]
         absent = []
     else:
         listed, classes = (kinetics if arguments.source == 'kinetics' else ssv2)(arguments)
         entries, absent = find(listed, videos)
     if not entries:
-        raise UserError(f"None of the videos was found in '{videos}' (endings: {', '.join(ENDINGS)}).")
+        raise UserError(f"None of the videos was found in '{videos}' (endings: {', '.join(VIDEO_ENDINGS)}).")
     write(arguments.list, sorted((str(path.relative_to(videos)), label) for path, label in entries))
     write(f'{arguments.list}.classes', [(name,) for name in classes])
     print(f"{len(entries)} videos of {len(classes)} classes are in '{arguments.list}', class names beside it.")
     if absent:
-        print(f"{len(absent)} listed videos are not in '{videos}', such as {', '.join(absent[:3])}: left out.")
+        print(f"{len(absent)} listed videos are not in '{videos}', such as {first_few(absent)}: left out.")
 
 
 def kinetics(arguments: argparse.Namespace) -> tuple[list[tuple[str, int]], list[str]]:
@@ -82,7 +83,7 @@ def find(listed: list[tuple[str, int]], videos: Path) -> tuple[list[tuple[Path, 
 
 def walk(folder: Path) -> Iterator[Path]:
     for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names if name.endswith(ENDINGS))
+        yield from (Path(place, name) for name in names if name.endswith(VIDEO_ENDINGS))
 
 
 def read_json(path: str) -> list | dict:

@@ -8,14 +8,12 @@ from pathlib import Path
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.ava_files import frame_key, read_exclusions, read_proposals, read_rows
+from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 import numpy as np
 from mmaction.datasets import AVADataset
 from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS, TRANSFORMS
-
-ENDINGS = ('.mp4', '.mkv', '.webm', '.avi', '.mov')
-"""Of video files, which AVA's annotations name without."""
 
 
 @DATASETS.register_module()
@@ -153,7 +151,7 @@ def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
     if 'img' in data_prefix:
         return lambda video_id: dict(frame_dir=str(Path(data_prefix['img'], video_id)))
     folder = Path(data_prefix['video'])
-    files = {path.stem: path for path in sorted(folder.glob('*')) if path.suffix.lower() in ENDINGS}
+    files = {path.stem: path for path in sorted(folder.glob('*')) if path.suffix.lower() in VIDEO_ENDINGS}
     return lambda video_id: dict(filename=str(files.get(video_id, folder / f'{video_id}.mp4')))
 
 

@@ -165,14 +165,13 @@ class Hiera(BaseModule):
         height, width = int_shape(pixels)[-2:]
         tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
         tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
-        rows, columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
-        regions = cut_into_windows(rows, columns, self.window_side or max(rows, columns))
-        units = self._units(tokens, regions)
+        grid = [side // UNIT_SIDE for side in int_shape(tokens)[-2:]]
+        regions = cut_into_windows(*grid, self.window_side or max(grid))
 
         maps = {}
-        for stage, rows in self._stage_ends(units, regions).items():
+        for stage, units in self._stage_ends(self._units(tokens, regions), regions).items():
             stride = PATCH_STRIDE * 2 ** min(stage, self.q_pools)
-            stage_map = self._map(self._normalised(rows, stage), regions)
+            stage_map = self._map(self._normalised(units, stage), regions)
             maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
         return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
 
@@ -190,8 +189,8 @@ class Hiera(BaseModule):
         self._check_input(pixels)
         tokens = self.patch_embed(pixels)
         tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
-        rows, columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
-        units = self._units(tokens, cut_into_windows(rows, columns, max(rows, columns)))
+        grid = [side // UNIT_SIDE for side in int_shape(tokens)[-2:]]
+        units = self._units(tokens, cut_into_windows(*grid, max(grid)))
         units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
         ends = self._stage_ends(units, regions=())
         return tuple(ends[stage] for stage in self.out_indices)

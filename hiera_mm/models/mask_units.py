@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Q_POOLS = 3
+MAX_Q_POOLS = 3
 """Poolings a mask unit has room for: 8 x 8 tokens become 1 x 1 after three."""
 
-UNIT_SIDE = 2**Q_POOLS
+UNIT_SIDE = 2**MAX_Q_POOLS
 """Side of a mask unit in patch tokens."""
 
 
@@ -120,7 +120,7 @@ def _rectangle(feature_map: Tensor, region: Region) -> Tensor:
 
 def _rectangle_to_units(rectangle: Tensor, region: Region) -> Tensor:
     batch, channels = int_shape(rectangle)[:2]
-    down, across, halves = region.window_rows, region.window_columns, (2,) * Q_POOLS
+    down, across, halves = region.window_rows, region.window_columns, (2,) * MAX_Q_POOLS
     # Axes: 0 batch, 1 channels, 2 window row, 3 unit row in it, 4..6 y bits coarse to fine, then the same of columns.
     split = rectangle.reshape(
         *(batch, channels, region.rows // down, down, *halves, region.columns // across, across, *halves)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hiera_mm.called import command_line
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, first_few
 
 
 def read_video_list(path: str | Path) -> list[tuple[str, int]]:
@@ -31,7 +31,7 @@ def check_labels(
     if beyond:
         raise UserError(
             f"{len(beyond)} {what} in '{source}' of {key} have labels outside 0 to {classes - 1}, such as "
-            f'{", ".join(beyond[:3])}; correct the list or set model.cls_head.num_classes.'
+            f'{first_few(beyond)}; correct the list or set model.cls_head.num_classes.'
         )
 
 

@@ -11,6 +11,8 @@ from hiera_mm.errors import BrokenFileError, UserError
 
 import numpy as np
 
+VIDEO_ENDINGS = ('.mp4', '.webm', '.avi', '.mkv', '.mov')
+
 
 class FrameReader(Protocol):
     """Frames of a video file, or of a folder that stands for one."""

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hiera_mm.explain import user_message
+from hiera_mm.explain import describe
 
 import psutil
 import torch
@@ -107,7 +107,7 @@ class Course:
         except Exception as error:
             failed = self.open.name if self.open else first
             # As text, since the error itself would keep the runner and its workers.
-            self.fail(failed, user_message(error), ''.join(traceback.format_exception(error)))
+            self.fail(failed, describe(error), ''.join(traceback.format_exception(error)))
         finally:
             self.close()
 

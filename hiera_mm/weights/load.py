@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import DECODER, Weights, count_beside, describe, part_of, to_our_names, unwrap
 
@@ -206,5 +206,5 @@ def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | Non
 def _some(keys: list[str]) -> str:
     if not keys:
         return 'no keys'
-    shown = ', '.join(f"'{key}'" for key in keys[:3]) + (', ...' if len(keys) > 3 else '')
+    shown = first_few([f"'{key}'" for key in keys])
     return f'{len(keys)} key{"s" if len(keys) > 1 else ""} ({shown})'

@@ -5,10 +5,12 @@ Nothing here is shipped with this package; the addresses are the publishers' own
 
 from dataclasses import dataclass
 
+from hiera_mm.architectures import LONG_NAMES
+
 NON_COMMERCIAL = 'CC BY-NC 4.0'
 FREE = 'Apache-2.0'
 
-LONG = dict(t='tiny', s='small', b='base', bp='base_plus', l='large', h='huge')
+LONG = {short: long for long, short in LONG_NAMES.items()}
 
 
 @dataclass(frozen=True)
