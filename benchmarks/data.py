@@ -7,7 +7,7 @@ batch_size / (num_workers x samples a second) seconds of data.
 import argparse
 from pathlib import Path
 
-import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, read_config

@@ -9,7 +9,7 @@ import io
 import tempfile
 from pathlib import Path
 
-import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.errors import UserError
 

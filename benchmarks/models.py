@@ -17,7 +17,7 @@ medians, ratios are to the first contestant.
 import argparse
 from pathlib import Path
 
-import hiera_mm  # noqa: F401  (first: it mends what the imports below need)
+import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.errors import UserError
 

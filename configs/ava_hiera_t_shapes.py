@@ -1,4 +1,4 @@
-# The quickstart of action detection: a small Hiera on generated films of acting shapes, from random weights, on a
+# The quickstart of action detection: a small Hiera on generated videos of acting shapes, from random weights, on a
 # laptop's CPU. All values are ours. Against ava_hiera_b.py only what makes it quick differs: 128 pixels, consecutive
 # frames at 8 a second, a narrow model without drop path and dropout, AdamW, and a short schedule. No flip, as two of
 # the actions are going left and right. Beside the mAP stands that of a constant prediction for every box.

@@ -1,4 +1,4 @@
-"""Places where today's torch and OpenMMLab disagree, each mended only where its fault is present."""
+"""Places where today's torch and OpenMMLab disagree, each repaired only where its fault is present."""
 
 import functools
 import importlib

@@ -19,7 +19,7 @@ AVERAGE = 1
 
 
 def install() -> None:
-    """Register the stand-in as ``mmcv._ext``, unless there is a compiled one; mend what mmdet left out."""
+    """Register the stand-in as ``mmcv._ext``, unless there is a compiled one; repair what mmdet left out."""
     if 'mmcv._ext' not in sys.modules and importlib.util.find_spec('mmcv._ext') is None:
         sys.modules['mmcv._ext'] = _StandIn('mmcv._ext')
         _replace_placeholders()

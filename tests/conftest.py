@@ -5,7 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
-import hiera_mm  # noqa: F401  (first: it mends what other imports need)
+import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import numpy as np

@@ -1,6 +1,6 @@
 """How a user's fault reaches the user, also out of a data-loading process."""
 
-import hiera_mm  # noqa: F401  (first: it mends what other imports need)
+import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
 from hiera_mm.errors import UserError
 from hiera_mm.explain import explain
 

@@ -171,7 +171,7 @@ def import_name(module: str):
 
 
 def attempt(part: str, look: Callable[[], str], command: str = INSTALL) -> Row:
-    """A row with what ``look`` finds, or with the first line of its error and the command that mends it."""
+    """A row with what ``look`` finds, or with the first line of its error and the command that repairs it."""
     try:
         return Row(part, look())
     except Exception as error:

@@ -23,7 +23,7 @@ from mmengine.logging import print_log
 from rich.progress import track
 
 SHOWN = 3
-"""Actions written above a person in the film."""
+"""Actions written above a person in the video."""
 
 
 class ActionDetector:
@@ -83,7 +83,7 @@ class ActionDetector:
         step: float = 1.0,
         out_dir: str | Path | None = None,
     ) -> dict:
-        """Actions in a video, also as ``out_dir/NAME_actions.json`` and the film ``out_dir/NAME_actions.mp4``.
+        """Actions in a video, also as ``out_dir/NAME_actions.json`` and the video ``out_dir/NAME_actions.mp4``.
 
         Args:
             video: The file, of any length and rate; a clip that is too short repeats its first and last frames.

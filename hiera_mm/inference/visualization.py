@@ -1,4 +1,4 @@
-"""Films with boxes and words on every frame."""
+"""Videos with boxes and words on every frame."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -158,18 +158,18 @@ def _draw_videos(dataset: ConfigDict, model: ConfigDict, count: int, random: np.
 
 
 def _draw_ava(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
-    """The generated films under the data set's own names of files, with a list of all its actions."""
-    films = (count + 1) // 2
+    """The generated videos under the data set's own names of files, with a list of all its actions."""
+    videos = (count + 1) // 2
     actions = dataset.get('num_classes', 81) - 1
     shift = dataset.get('timestamp_start', 900) - 900
     part = 'train'
     with tempfile.TemporaryDirectory() as scratch:
-        make_acting_shapes(scratch, train=films, val=1, seed=int(random.integers(1000)))
+        make_acting_shapes(scratch, train=videos, val=1, seed=int(random.integers(1000)))
         rows = read_rows(Path(scratch, f'{part}.csv'))
         proposals = read_proposals(Path(scratch, f'{part}_proposals.pkl'))
-        for film in sorted({row.video_id for row in rows}):
-            _place_film(Path(scratch, part, f'{film}.mp4'), f'{_label(dataset)}_{film}', dataset)
-    # The last number stands for actions that the generated films don't have.
+        for video in sorted({row.video_id for row in rows}):
+            _place_video(Path(scratch, part, f'{video}.mp4'), f'{_label(dataset)}_{video}', dataset)
+    # The last number stands for actions that the generated videos don't have.
     numbers = {row.action: min(row.action, actions) for row in rows}
     lines = []
     for row in rows:
@@ -188,19 +188,19 @@ def _draw_ava(dataset: ConfigDict, model: ConfigDict, count: int, random: np.ran
 
 
 def _moved_key(key: str, shift: int) -> str:
-    film, _, second = key.rpartition(',')
-    return frame_key(film, int(second) + shift)
+    video, _, second = key.rpartition(',')
+    return frame_key(video, int(second) + shift)
 
 
-def _place_film(film: Path, name: str, dataset: ConfigDict) -> None:
-    """The film as it is, or its frames at the data set's rate."""
+def _place_video(video: Path, name: str, dataset: ConfigDict) -> None:
+    """The video as it is, or its frames at the data set's rate."""
     prefix = dataset.get('data_prefix', {})
     if 'video' in prefix:
         target = Path(prefix['video'], f'{name}.mp4')
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(film.read_bytes())
+        target.write_bytes(video.read_bytes())
         return
-    reader = open_video(film)
+    reader = open_video(video)
     folder = Path(prefix['img'], name)
     folder.mkdir(parents=True, exist_ok=True)
     rate, first = dataset.get('fps', 30), dataset.get('start_index', 1)

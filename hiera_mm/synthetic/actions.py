@@ -1,4 +1,4 @@
-"""Generated films of several acting shapes in AVA's format: videos, annotations, action list and proposals."""
+"""Generated videos of several acting shapes in AVA's format: videos, annotations, action list and proposals."""
 
 import pickle
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ ACTIONS = (*GOING, 'turn', 'blink')
 
 WIDTH, HEIGHT = 160, 128
 RATE, SECONDS = 8, 3
-"""Pixels; frames a second, and length of a film. It begins at second 900, as AVA's."""
+"""Pixels; frames a second, and length of a video. It begins at second 900, as AVA's."""
 
 KEY_SECONDS = (901, 902)
 MARGIN = 36
@@ -29,13 +29,13 @@ def make_acting_shapes(folder: str | Path, train: int = 500, val: int = 60, seed
     """Write ``{train,val}/*.mp4``, ``{train,val}.csv``, ``{train,val}_proposals.pkl`` and ``actions.pbtxt``.
 
     One to three bright bars and triangles on a darker, rough background each stand or go left, right, up or down, and
-    may turn and blink as well, which no single frame tells: the middles of all ways are spread alike. Two seconds of
-    each film are annotated. Proposals are the actors' boxes, shaken a little, with high scores, and others with low
+    may turn and blink as well, which no single frame tells: the middles of all ways are spread equally. Two seconds of
+    each video are annotated. Proposals are the actors' boxes, shaken a little, with high scores, and others with low
     ones. The same arguments always give the same files; a folder that already holds them is left alone.
 
     Args:
         folder: Where the set lies afterwards; another generated set there is replaced as a whole.
-        train, val: Films of the two parts.
+        train, val: Videos of the two parts.
         seed: Of the random generator.
 
     Raises:

@@ -22,7 +22,7 @@ def make_motion_shapes(folder: str | Path, train: int = 1200, val: int = 180, se
 
     A bright bar or triangle on a darker, noisy background moves left, right, up or down, turns, or grows; what leaves
     at one edge comes in at the other, and what has grown starts again, so that place, angle and size are spread
-    alike over the classes at every moment. The same arguments always give the same videos; a folder that already
+    equally over the classes at every moment. The same arguments always give the same videos; a folder that already
     holds them is left alone.
 
     Args:

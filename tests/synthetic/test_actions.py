@@ -1,4 +1,4 @@
-"""The generated films of several actors: annotations, proposals and what is to be seen."""
+"""The generated videos of several actors: annotations, proposals and what is to be seen."""
 
 from hiera_mm.readers.ava_files import read_action_list, read_proposals, read_rows
 from hiera_mm.readers.videos import open_video

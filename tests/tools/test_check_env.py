@@ -1,4 +1,4 @@
-"""tools/check_env.py: every fault is found and named with the command that mends it."""
+"""tools/check_env.py: every fault is found and named with the command that repairs it."""
 
 import runpy
 import subprocess
