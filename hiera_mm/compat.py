@@ -54,7 +54,7 @@ def silence_debug_prints() -> None:
         if logger is not None or level > logging.DEBUG:
             printing(msg, logger, level)
 
-    print_log.drops_debug = True
+    vars(print_log)['drops_debug'] = True
     mmengine.logging.print_log = print_log
 
 
@@ -100,7 +100,8 @@ def stand_in_for_missing_drn() -> None:
     (https://github.com/open-mmlab/mmaction2/issues/2714): put a placeholder for the one class there.
     """
     package = 'mmaction.models.localizers.drn'
-    folder = Path(importlib.util.find_spec('mmaction').origin).parent / 'models' / 'localizers' / 'drn'
+    spec = importlib.util.find_spec('mmaction')
+    folder = Path(str(spec and spec.origin)).parent / 'models' / 'localizers' / 'drn'
     if package in sys.modules or folder.is_dir():
         return
 
@@ -112,7 +113,7 @@ def stand_in_for_missing_drn() -> None:
 
     for name in (package, f'{package}.drn'):
         sys.modules[name] = ModuleType(name, DRN.__doc__)
-        sys.modules[name].DRN = DRN
+        vars(sys.modules[name])['DRN'] = DRN
 
 
 def find_own_configs() -> None:
@@ -133,7 +134,7 @@ def find_own_configs() -> None:
         package, _, name = cfg_path.partition('::')
         return Config.fromfile(Path(CONFIGS, name)) if package == 'hiera_mm' else get_config(cfg_path, pretrained)
 
-    _get_cfg_path.knows_hiera_mm = True
+    vars(_get_cfg_path)['knows_hiera_mm'] = True
     Config._get_cfg_path = staticmethod(_get_cfg_path)
     mmengine.hub.hub.get_config = mmengine.hub.get_config = get_any_config
 
@@ -179,7 +180,7 @@ def switch_off_multimodal_mmaction() -> None:
     ``mmaction.models`` with them: register mmaction's own placeholders, as nothing here uses them. Not reported there;
     the same break in another project is https://github.com/xinyu1205/recognize-anything/issues/219.
     """
-    importlib.import_module('mmaction.utils.dependency').WITH_MULTIMODAL = False
+    vars(importlib.import_module('mmaction.utils.dependency'))['WITH_MULTIMODAL'] = False
 
 
 def _version_of(distribution: str) -> str | None:

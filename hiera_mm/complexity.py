@@ -1,12 +1,14 @@
 """Parameters and multiply-accumulates of models, attention included, without computing anything."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hiera_mm.errors import UserError
 
 import torch
 import torch.nn as nn
 from mmengine.config import ConfigDict
+from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,7 +17,7 @@ REGIONS = dict(bbox_head=1000, mask_head=100)
 """Regions of interest that the heads see for one image at test time, as in ViTDet's counts."""
 
 
-def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[int, object]:
+def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
     """Multiply-accumulates of one forward pass, and what the pass gives; tensors may be on ``meta``.
 
     Counts convolutions, linear layers and scaled dot-product attention, which mmengine's and fvcore's
@@ -24,7 +26,7 @@ def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[i
     return _macs_of(module.eval(), *inputs)
 
 
-def _macs_of(function: Callable[..., object], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, object]:
+def _macs_of(function: Callable[..., Any], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = function(*inputs)
     return counter.get_total_flops() // 2, output
@@ -129,10 +131,10 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _each(module: nn.Module) -> Sequence[nn.Module]:
+def _each(module: BaseModule) -> Sequence[BaseModule]:
     """The heads of a cascade, or the one head."""
-    return module if isinstance(module, nn.ModuleList) else [module]
+    return list(module) if isinstance(module, nn.ModuleList) else [module]
 
 
-def _first(module: nn.Module) -> nn.Module:
+def _first(module: BaseModule) -> BaseModule:
     return _each(module)[0]

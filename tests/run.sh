@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, check the style, and run the whole test suite: bash tests/run.sh [pytest options]
+# Set up, check style and types, and run the whole test suite: bash tests/run.sh [pytest options]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup.sh tests/requirements.txt
@@ -9,4 +9,5 @@ bash tools/setup.sh tests/requirements.txt
 .venv/bin/python tools/check_env.py
 .venv/bin/ruff check --quiet .
 .venv/bin/ruff format --check --quiet .
+.venv/bin/mypy --no-error-summary
 exec .venv/bin/python -m pytest --durations=10 "$@"

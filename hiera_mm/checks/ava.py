@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
-from hiera_mm.datasets.ava import locate_videos
+from hiera_mm.datasets.ava import AVAClipDataset, locate_videos
 from hiera_mm.datasets.video import OpenVideo
 from hiera_mm.errors import BrokenFileError, examples
 from hiera_mm.readers.ava_files import Row, frame_key, read_action_list, read_exclusions, read_proposals, read_rows
@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.config import ConfigDict
 
 
-def faults(part: DataPart, kind: type) -> Iterator[Fault]:
+def faults(part: DataPart, kind: type[AVAClipDataset]) -> Iterator[Fault]:
     """All faults of an ``AVAClipDataset``."""
     dataset, files = part.dataset, Files(part.dataset)
     for sentence in _faults_of_files(part, kind, files):
@@ -81,7 +81,7 @@ class Files:
         return read_proposals(self.dataset.proposal_file) if self.dataset.get('proposal_file') else {}
 
 
-def _faults_of_files(part: DataPart, kind: type, files: Files) -> Iterator[str]:
+def _faults_of_files(part: DataPart, kind: type[AVAClipDataset], files: Files) -> Iterator[str]:
     """Raises for a file that can't be read, yields for what is in it."""
     key, dataset, loader, model = part.key, part.dataset, part.loader, part.model
     yield from _differing_classes(key, dataset, model)
@@ -143,7 +143,7 @@ def _uncountable_ranks(model: ConfigDict) -> Iterator[str]:
 
 
 def _faults_of_proposals(
-    part: DataPart, kind: type, rows: list[Row], proposals: dict[str, np.ndarray]
+    part: DataPart, kind: type[AVAClipDataset], rows: list[Row], proposals: dict[str, np.ndarray]
 ) -> Iterator[str]:
     place = f"'{part.dataset.proposal_file}' of {part.key}"
     wrong = [name for name in proposals if not re.fullmatch(r'.+,\d{4,}', name)]
@@ -166,7 +166,7 @@ def _faults_of_proposals(
 
 
 def _doubtful_proposals(
-    key: str, dataset: ConfigDict, kind: type, rows: list[Row], proposals: dict[str, np.ndarray]
+    key: str, dataset: ConfigDict, kind: type[AVAClipDataset], rows: list[Row], proposals: dict[str, np.ndarray]
 ) -> Iterator[Fault]:
     scoreless = [name for name, boxes in proposals.items() if boxes.shape[1] == 4]
     if scoreless:
@@ -185,7 +185,7 @@ def _doubtful_proposals(
         )
 
 
-def _faults_of_videos(part: DataPart, kind: type, rows: list[Row]) -> Iterator[Fault]:
+def _faults_of_videos(part: DataPart, kind: type[AVAClipDataset], rows: list[Row]) -> Iterator[Fault]:
     key, dataset = part.key, part.dataset
     seconds: dict[str, set[int]] = {}
     for row in rows:
@@ -214,7 +214,7 @@ def _faults_of_videos(part: DataPart, kind: type, rows: list[Row]) -> Iterator[F
 
 
 def _faults_of_seconds(
-    key: str, dataset: ConfigDict, kind: type, name: str, reader: FrameReader, seconds: list[int]
+    key: str, dataset: ConfigDict, kind: type[AVAClipDataset], name: str, reader: FrameReader, seconds: list[int]
 ) -> Iterator[str]:
     starts_at = kind.starts_at(name, dataset.get('timestamp_start', 900))
     ends_at = starts_at + len(reader) / reader.rate
@@ -235,5 +235,5 @@ def _faults_of_seconds(
         reader.frames([0, len(reader) // 2, len(reader) - 1])
 
 
-def _proposal_keys(kind: type, rows: list[Row]) -> set[str]:
+def _proposal_keys(kind: type[AVAClipDataset], rows: list[Row]) -> set[str]:
     return {frame_key(kind.film_of(row.video_id), row.timestamp) for row in rows}

@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hiera_mm.checks.fault import DataPart, Fault, Severity, classes_of
+from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of
 from hiera_mm.config import dicts_in
 from hiera_mm.errors import UserError, examples, first_few
 
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 
@@ -19,7 +19,7 @@ def reads_coco(kind: type) -> bool:
     return issubclass(kind, CocoDataset) and all(getattr(kind, n) is getattr(CocoDataset, n) for n in readers)
 
 
-def faults(part: DataPart, kind: type) -> Iterator[Fault]:
+def faults(part: DataPart, kind: type[BaseDetDataset]) -> Iterator[Fault]:
     """All faults of a set that :func:`reads_coco`; those in a remote store (``backend_args``) are passed over."""
     if part.dataset.get('backend_args'):
         return
@@ -98,11 +98,9 @@ def _heads(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
 
 def _default_number(head: ConfigDict) -> int | None:
     """What a head predicts whose config doesn't say it."""
-    kind = head.get('type')
-    with MODELS.switch_scope_and_registry('mmdet') as registry:
-        kind = registry.get(kind) if isinstance(kind, str) else kind
-    for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
-        parameter = inspect.signature(base.__init__).parameters.get('num_classes')
+    kind = class_of(head, 'mmdet', MODELS)
+    for base in inspect.getmro(kind) if kind else ():
+        parameter = inspect.signature(vars(base).get('__init__', lambda: None)).parameters.get('num_classes')
         if parameter is not None:
             return parameter.default if isinstance(parameter.default, int) else None
     return None

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope, Registry
 
 
@@ -75,7 +76,7 @@ def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS)
     return found if inspect.isclass(found) else None
 
 
-def classes_of(dataset: ConfigDict, kind: type) -> list[str]:
+def classes_of(dataset: ConfigDict, kind: type[BaseDataset]) -> list[str]:
     """Names of the classes of a data set's config, those of its type if it names none."""
     chosen = dataset.get('metainfo', {}).get('classes')
     if chosen is None:

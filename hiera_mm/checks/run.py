@@ -44,7 +44,8 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
     """
     read = _reading_once()
     yield from images.faults_of_blending(config.model)
-    seen, in_folders = set(), []
+    seen: set[str] = set()
+    in_folders: list[ConfigDict] = []
     for loader in loaders:
         if config.get(loader) is None:
             continue
@@ -54,7 +55,7 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
             if check is images.faults:
                 in_folders.append(dataset)
             place = str({name: value for name, value in dataset.items() if name != 'pipeline'})
-            if check is not None and place not in seen:
+            if check is not None and kind is not None and place not in seen:
                 part = DataPart(key, dataset, loader, config[loader], config.model, read, count)
                 yield from _with_refusals(check(part, kind))
             seen.add(place)

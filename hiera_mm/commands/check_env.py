@@ -64,8 +64,8 @@ def check_openmmlab() -> Iterator[Row]:
         versions = ', '.join(f'{owner} {version_of(owner)}' for owner in found) or 'missing'
         yield Row(name, versions, '' if found else f'{name} is not installed: {INSTALL}')
     owner = next((d for d in ('mmaction2', 'otxmmaction2') if version_of(d)), None)
-    found = f'{owner} {version_of(owner)}' if owner else 'missing'
-    yield Row('mmaction', found, '' if owner else f'mmaction is not installed: {INSTALL}')
+    release = f'{owner} {version_of(owner)}' if owner else 'missing'
+    yield Row('mmaction', release, '' if owner else f'mmaction is not installed: {INSTALL}')
 
 
 def check_torch() -> Iterator[Row]:

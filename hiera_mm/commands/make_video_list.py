@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError, first_few
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         entries = [
             (path, classes.index(path.parent.name)) for path in videos.glob('*/*') if path.suffix in VIDEO_ENDINGS
         ]
-        absent = []
+        absent: list[str] = []
     else:
         listed, classes = (kinetics if arguments.source == 'kinetics' else ssv2)(arguments)
         entries, absent = find(listed, videos)
@@ -72,7 +73,7 @@ def ssv2(arguments: argparse.Namespace) -> tuple[list[tuple[str, int]], list[str
         if name not in numbers:
             raise UserError(f"The label '{name}' of video {row['id']} is not in '{arguments.labels}'.")
         listed.append((str(row['id']), numbers[name]))
-    return listed, sorted(numbers, key=numbers.get)
+    return listed, sorted(numbers, key=numbers.__getitem__)
 
 
 def find(listed: list[tuple[str, int]], videos: Path) -> tuple[list[tuple[Path, int]], list[str]]:
@@ -86,7 +87,7 @@ def walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if name.endswith(VIDEO_ENDINGS))
 
 
-def read_json(path: str) -> list | dict:
+def read_json(path: str) -> Any:
     try:
         return json.loads(existing(path).read_text(encoding='utf-8'))
     except ValueError as error:

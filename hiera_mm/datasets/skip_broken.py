@@ -1,5 +1,7 @@
 """What data sets do about files that can't be read."""
 
+from typing import TYPE_CHECKING
+
 from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
 
@@ -9,7 +11,13 @@ TRIED_BEFORE_STOPPING = 20
 """Files that a process tries before it may say that too many are broken."""
 
 
-class SkipBrokenFiles:
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset as Base
+else:
+    Base = object  # the data set is the next base of its class
+
+
+class SkipBrokenFiles(Base):
     """For data sets of videos or images: in training, one that can't be read is named and counted in the log, and
     another one taken in its place; in testing it is an error.
 

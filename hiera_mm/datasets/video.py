@@ -7,7 +7,7 @@ from pathlib import Path
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.readers.frame_folders import FrameFolder
 from hiera_mm.readers.labelled_lists import read_video_list
-from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.videos import FrameReader, open_video
 
 import numpy as np
 from mmaction.datasets import VideoDataset
@@ -82,7 +82,7 @@ class OpenVideo(BaseTransform):
     def transform(self, results: dict) -> dict:
         if 'frame_dir' in results:
             naming = (results['filename_tmpl'], results['start_index'])
-            reader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
+            reader: FrameReader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
         else:
             reader = open_video(results['filename'])
         return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)

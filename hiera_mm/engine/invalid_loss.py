@@ -21,7 +21,7 @@ class StopOnInvalidLossHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        losses = {name: value.item() for name, value in outputs.items()}
+        losses = {name: value.item() for name, value in (outputs or {}).items()}
         if not all(math.isfinite(value) for value in losses.values()):
             values = ', '.join(f'{name} = {value:g}' for name, value in losses.items())
             raise UserError(

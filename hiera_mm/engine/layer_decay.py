@@ -3,6 +3,7 @@
 from hiera_mm.errors import UserError
 
 import torch.nn as nn
+from mmengine.model import BaseModule
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -67,7 +68,7 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
             params.append(group)
 
 
-def _backbone_of(model: nn.Module) -> tuple[str, nn.Module]:
+def _backbone_of(model: nn.Module) -> tuple[str, BaseModule]:
     for name, module in model.named_modules():
         if hasattr(module, 'get_layer_depth'):
             return f'{name}.' if name else '', module

@@ -53,12 +53,13 @@ class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
     @classmethod
     def build_iter_from_epoch(
         cls,
-        *args,
+        optimizer: Optimizer | OptimWrapper,
         timescale: float,
         cool_down: float = 0,
         begin: float = 0,
         end: float = INF,
         by_epoch: bool = True,
+        *,
         epoch_length: int,
         **kwargs,
     ) -> 'ReciprocalSquareRootLR':
@@ -66,11 +67,11 @@ class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
         if not by_epoch:
             raise UserError('convert_to_iter_based=True is for schedules in epochs; leave by_epoch=False out.')
         return cls(
-            *args,
+            optimizer,
             timescale=timescale * epoch_length,
             cool_down=int(cool_down * epoch_length),
             begin=int(begin * epoch_length),
-            end=end if end == INF else int(end * epoch_length),
+            end=INF if end == INF else int(end * epoch_length),
             by_epoch=False,
             **kwargs,
         )

@@ -22,6 +22,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from rich.progress import track
 
+Persons = tuple[np.ndarray, np.ndarray]
+"""Boxes ``(N, 4)`` in parts of the frame's sides, and scores ``(N,)``."""
+
 SHOWN = 3
 """Actions written above a person in the video."""
 
@@ -73,7 +76,7 @@ class ActionDetector:
         with in_scope(self.config):
             self.pipeline = Compose(steps)
         self.persons = None
-        if det_config is not None:
+        if det_config is not None and det_checkpoint is not None:
             self.persons = PersonFinder(det_config, det_checkpoint, det_score_thr, det_classes, device)
 
     def __call__(
@@ -106,15 +109,15 @@ class ActionDetector:
         sides = np.array([width, height, width, height])
         found = self._found(reader, step) if boxes is None else _given(boxes, reader, sides)
         predictions = [
-            dict(timestamp=second, persons=self._act(reader, second, *persons, sides))
-            for second, persons in track(found.items(), 'Recognising actions', total=len(found))
+            dict(timestamp=second, persons=self._act(reader, second, boxes_there, scores, sides))
+            for second, (boxes_there, scores) in track(found.items(), 'Recognising actions', total=len(found))
         ]
         result = dict(video=str(video), width=width, height=height, fps=reader.rate, predictions=predictions)
         if out_dir is not None:
             self._write(result, reader, Path(out_dir), Path(video).stem)
         return result
 
-    def _found(self, reader: FrameReader, step: float) -> dict[float, tuple]:
+    def _found(self, reader: FrameReader, step: float) -> dict[float, Persons]:
         if self.persons is None:
             raise UserError('Give boxes of the persons, or det_config and det_checkpoint of a detector to find them.')
         if step <= 0:
@@ -178,7 +181,8 @@ class PersonFinder:
     """A mmdet detector: a frame, RGB ``(H, W, 3)``, to boxes ``(N, 4)`` in parts of its sides and scores ``(N,)``."""
 
     def __init__(self, config: str, checkpoint: str, score_thr: float, classes: Sequence[str], device: str) -> None:
-        self.model, self.model.cfg, content = load_model(config, checkpoint, device)
+        self.model, cfg, content = load_model(config, checkpoint, device)
+        self.model.cfg = cfg
         trained = content.get('meta', {}).get('dataset_meta', {}).get('classes')
         known = list(trained or _classes_of_test_set(self.model.cfg))
         absent = [name for name in classes if name not in known]
@@ -203,7 +207,7 @@ class PersonFinder:
         return boxes.astype(np.float32), found.scores[kept]
 
 
-def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, Persons]:
     """A user's boxes in parts of the frame's sides, and scores of 1, by seconds."""
     if not boxes:
         raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
@@ -226,4 +230,5 @@ def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float
 
 def _classes_of_test_set(config: Config) -> list[str]:
     dataset = config.test_dataloader.dataset
-    return classes_of(dataset, class_of(dataset, config.get('default_scope')))
+    kind = class_of(dataset, config.get('default_scope'))
+    return [] if kind is None else classes_of(dataset, kind)

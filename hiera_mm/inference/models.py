@@ -1,17 +1,18 @@
 """Trained models, ready to predict."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from hiera_mm.config import read_config_file
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.load import whole_state
 
-import torch.nn as nn
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
 
 
-def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[nn.Module, Config, Mapping]:
+def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[BaseModel, Config, Mapping]:
     """A model in evaluation mode, its config, and its checkpoint.
 
     Raises:
@@ -29,6 +30,6 @@ def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[nn.
     return model.to(device).eval(), config, checkpoint
 
 
-def in_scope(config: Config) -> object:
+def in_scope(config: Config) -> AbstractContextManager:
     """A context in which types without a prefix are looked for where the config's runner would."""
     return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))

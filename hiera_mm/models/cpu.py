@@ -6,7 +6,7 @@ autocast, while compiling, tracing or transforming (``torch.func``), and on any 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from hiera_mm.models.mask_units import Region, int_shape
 
@@ -18,6 +18,9 @@ from mmcv.cnn.bricks.scale import LayerScale
 from torch import Tensor
 from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from hiera_mm.models.hiera import Block
 
 FEWEST_ROWS = 512
 """Below this a convolution's preparation of the weights costs more than it gains."""
@@ -39,6 +42,7 @@ def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region]) -> Ten
     """
     if not _pays_for(units):
         return block(units, regions)
+    block = cast('Block', block)
     with _FasterFunctions():
         if not _treats_rows_alone(block):
             return block(units, regions)
@@ -154,7 +158,7 @@ def _pays_for(units: Tensor) -> bool:
     return not transformed and not forward_mode and torch.backends.mkldnn.is_available()
 
 
-def _treats_rows_alone(block: nn.Module) -> bool:
+def _treats_rows_alone(block: 'Block') -> bool:
     """Whether nothing in the block needs all rows at once: no stranger's module, no hook, no stochastic depth, which is
     drawn for each image."""
     if block.training and block.drop_path.drop_prob:

@@ -5,6 +5,7 @@ Parameter names are those of the published checkpoints, so Meta's weights fit wi
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.errors import UserError
@@ -148,11 +149,10 @@ class Hiera(BaseModule):
         for name, shape in _position_tables(embed_dim, num_frames, pos_embed, pos_embed_size).items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
         self.blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate, q_pools)
+        self.out_norms: nn.ModuleDict | None = None
         if out_norm:
             widths = {str(i): embed_dim * 2**i for i in self.out_indices}
             self.out_norms = nn.ModuleDict({i: nn.LayerNorm(c, eps=1e-6) for i, c in widths.items()})
-        else:
-            self.out_norms = None
 
         self.apply(_init_as_published)
         for name in sorted(self.no_weight_decay()):
@@ -165,8 +165,8 @@ class Hiera(BaseModule):
         height, width = int_shape(pixels)[-2:]
         tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
         tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
-        grid = [side // UNIT_SIDE for side in int_shape(tokens)[-2:]]
-        regions = cut_into_windows(*grid, self.window_side or max(grid))
+        unit_rows, unit_columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
+        regions = cut_into_windows(unit_rows, unit_columns, self.window_side or max(unit_rows, unit_columns))
 
         maps = {}
         for stage, units in self._stage_ends(self._units(tokens, regions), regions).items():
@@ -189,8 +189,8 @@ class Hiera(BaseModule):
         self._check_input(pixels)
         tokens = self.patch_embed(pixels)
         tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
-        grid = [side // UNIT_SIDE for side in int_shape(tokens)[-2:]]
-        units = self._units(tokens, cut_into_windows(*grid, max(grid)))
+        unit_rows, unit_columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
+        units = self._units(tokens, cut_into_windows(unit_rows, unit_columns, max(unit_rows, unit_columns)))
         units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
         ends = self._stage_ends(units, regions=())
         return tuple(ends[stage] for stage in self.out_indices)
@@ -321,8 +321,8 @@ class PatchEmbedding(nn.Module):
     def __init__(self, in_channels: int, channels: int, clips: bool) -> None:
         super().__init__()
         if clips:
-            geometry = dict(kernel_size=(3, 7, 7), stride=(FRAME_STRIDE, PATCH_STRIDE, PATCH_STRIDE), padding=(1, 3, 3))
-            self.proj = nn.Conv3d(in_channels, channels, **geometry)
+            stride = (FRAME_STRIDE, PATCH_STRIDE, PATCH_STRIDE)
+            self.proj: nn.Module = nn.Conv3d(in_channels, channels, (3, 7, 7), stride, padding=(1, 3, 3))
         else:
             self.proj = nn.Conv2d(in_channels, channels, kernel_size=7, stride=PATCH_STRIDE, padding=3)
 
@@ -417,16 +417,18 @@ class Attention(nn.Module):
         elif self.window_side == 1:
             mixed = self._attend(q, k, v, windows=int_shape(q)[1])
         else:
-            mixed = self._attend_inside_windows(q, k, v, regions)
+            mixed = self._attend_inside_windows(q, k, v, regions, self.window_side)
         return self.proj(mixed)
 
-    def _attend_inside_windows(self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region]) -> Tensor:
+    def _attend_inside_windows(
+        self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region], window_side: int
+    ) -> Tensor:
         lengths = [region.units for region in regions]
         parts = zip(regions, *(x.split(lengths, dim=1) for x in (q, k, v)), strict=True)
         mixed = []
-        for region, *qkv in parts:
-            absent = self.window_side**2 - region.units // region.windows
-            mixed.append(self._attend(*qkv, region.windows, padding=absent * int_shape(k)[2]))
+        for region, queries, keys, values in parts:
+            absent = window_side**2 - region.units // region.windows
+            mixed.append(self._attend(queries, keys, values, region.windows, padding=absent * int_shape(k)[2]))
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, windows: int, padding: int = 0) -> Tensor:
@@ -443,7 +445,8 @@ class Attention(nn.Module):
         """Keys and values with those of tokens that are zero after the norm: there the linear layer gives its bias."""
         _, k_bias, v_bias = self.qkv.bias.to(k.dtype).reshape(3, 1, self.heads, 1, -1)
         of_padding = (int_shape(k)[0], self.heads, padding, int_shape(k)[-1])
-        return tuple(torch.cat([x, bias.expand(of_padding)], dim=2) for x, bias in ((k, k_bias), (v, v_bias)))
+        padded = [torch.cat([x, bias.expand(of_padding)], dim=2) for x, bias in ((k, k_bias), (v, v_bias))]
+        return padded[0], padded[1]
 
 
 @per_row
@@ -473,7 +476,8 @@ def _architecture(arch: str | dict) -> dict:
             f"An arch dict of Hiera needs the keys 'embed_dim', 'num_heads' and 'depths' and may have 'layer_scale' "
             f"and 'pooled_shortcut', but this one has {sorted(arch)}."
         )
-    settings = dict(layer_scale=False, pooled_shortcut=False) | dict(arch, depths=tuple(arch['depths']))
+    settings: dict[str, Any] = dict(layer_scale=False, pooled_shortcut=False) | dict(arch)
+    settings['depths'] = tuple(settings['depths'])
     if len(settings['depths']) != 4 or min(settings['depths']) < 1:
         raise UserError(f"Hiera has four stages of at least one block, but arch says 'depths' = {settings['depths']}.")
     if settings['embed_dim'] % settings['num_heads']:
@@ -487,7 +491,7 @@ def _architecture(arch: str | dict) -> dict:
 def _position_tables(embed_dim: int, num_frames: int | None, mode: str, side: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the position tables, as published."""
     table = 'pos_embed' if num_frames is None else 'pos_embed_spatial'
-    tables = {table: (1, side**2, embed_dim)}
+    tables: dict[str, tuple[int, ...]] = {table: (1, side**2, embed_dim)}
     if mode == 'absolute_win':
         tables = {table: (1, embed_dim, side, side), 'pos_embed_window': (1, embed_dim, UNIT_SIDE, UNIT_SIDE)}
     if num_frames is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 from hiera_mm.errors import UserError
 from hiera_mm.models.cpu import run_block
@@ -64,7 +65,7 @@ class MaskedAutoencoder(BaseModel):
             )
         widths = [len(self.backbone.blocks[end - 1].norm2.weight) for end in accumulate(self.backbone.depths)]
         clips = self.backbone.num_frames is not None
-        convolution = nn.Conv3d if clips else nn.Conv2d
+        convolution: Any = nn.Conv3d if clips else nn.Conv2d
         self.multi_scale_fusion_heads = nn.ModuleList()
         for stage, side in ((0, 4), (1, 2)):
             kernel = (1, side, side) if clips else (side, side)
@@ -74,8 +75,8 @@ class MaskedAutoencoder(BaseModel):
         self.decoder_embed = nn.Linear(widths[-1], decoder_embed_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_embed_dim))
         self.decoder_pos_embed = nn.Parameter(torch.zeros(1, TOKENS * self.grid.numel(), decoder_embed_dim))
-        block = dict(dim=decoder_embed_dim, dim_out=decoder_embed_dim, heads=decoder_num_heads, window_side=None)
-        block.update(pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False)
+        block: dict[str, Any] = dict(dim=decoder_embed_dim, dim_out=decoder_embed_dim, heads=decoder_num_heads)
+        block |= dict(window_side=None, pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False)
         self.decoder_blocks = nn.ModuleList(Block(**block) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=1e-6)
         self.decoder_pred = nn.Linear(decoder_embed_dim, 3 * PATCH**2)
@@ -179,8 +180,9 @@ class MaskedAutoencoder(BaseModel):
         for rows, head in zip(finer, self.multi_scale_fusion_heads, strict=True):
             # Each unit a map of its own, and a kernel for each of its four tokens.
             maps = units_to_map(rows.flatten(0, 1)[:, None], [Region(0, 0, 1, 1, 1, 1)])
-            weight = head.weight.squeeze(2) if head.weight.ndim == 5 else head.weight
-            joined = F.conv2d(maps, weight, head.bias, stride=weight.shape[-2:])
+            weight, bias = head.get_parameter('weight'), head.get_parameter('bias')
+            kernel = weight.squeeze(2) if weight.ndim == 5 else weight
+            joined = F.conv2d(maps, kernel, bias, stride=kernel.shape[-2:])
             last = last + joined.flatten(2).transpose(1, 2).reshape(last.shape)
         return last
 

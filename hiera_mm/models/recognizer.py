@@ -1,5 +1,7 @@
 """The recogniser of clips, which tests batches of videos of several views each within bounded memory."""
 
+from typing import Any
+
 import torch
 from mmaction.models.recognizers import Recognizer3D
 from mmengine.registry import MODELS
@@ -27,7 +29,7 @@ class ClipRecognizer(Recognizer3D):
         limit = (self.test_cfg or {}).get('max_testing_views') if test_mode else None
         if limit is None:
             return super().extract_feat(inputs, stage, data_samples, test_mode)
-        parts = [self._maps(clips) for clips in inputs.flatten(0, 1).split(max(limit, len(inputs)))]
+        parts: list[Any] = [self._maps(clips) for clips in inputs.flatten(0, 1).split(max(limit, len(inputs)))]
         maps = torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(map(torch.cat, zip(*parts, strict=True)))
         return maps, dict(fcn_test=self.test_cfg.get('fcn_test', False))
 

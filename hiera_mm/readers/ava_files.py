@@ -43,7 +43,8 @@ def read_rows(path: str | Path) -> list[Row]:
         values = line.split(',')
         try:
             video_id, timestamp, *box, action, person = values
-            rows.append(Row(number, video_id, int(timestamp), tuple(map(float, box)), int(action), int(person)))
+            x1, y1, x2, y2 = map(float, box)
+            rows.append(Row(number, video_id, int(timestamp), (x1, y1, x2, y2), int(action), int(person)))
             if len(box) != 4 or not video_id:
                 raise ValueError
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 class LabelledImages(NamedTuple):
     """Paths and the numbers of their classes (None without labels), and names of classes where the source has them."""
 
-    entries: list[tuple[str, int | None]]
+    entries: Sequence[tuple[str, int | None]]
     classes: tuple[str, ...] | None
 
 

@@ -27,7 +27,9 @@ def check_labels(
     Raises:
         UserError: naming the first such entries.
     """
-    beyond = [f'{name} ({label})' for name, label in entries if None not in (classes, label) and label >= classes]
+    if classes is None:
+        return
+    beyond = [f'{name} ({label})' for name, label in entries if label is not None and label >= classes]
     if beyond:
         raise UserError(
             f"{len(beyond)} {what} in '{source}' of {key} have labels outside 0 to {classes - 1}, such as "

@@ -17,9 +17,12 @@ VIDEO_ENDINGS = ('.mp4', '.webm', '.avi', '.mkv', '.mov')
 class FrameReader(Protocol):
     """Frames of a video file, or of a folder that stands for one."""
 
-    path: str | Path
     rate: float
     """Frames a second."""
+
+    @property
+    def path(self) -> str | Path:
+        """Of the file or folder."""
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -110,7 +113,7 @@ class AvReader:
         return [found[self.times[int(index)]] for index in indices]
 
 
-READERS = dict(decord=DecordReader, av=AvReader)
+READERS: dict[str, type[DecordReader] | type[AvReader]] = dict(decord=DecordReader, av=AvReader)
 """By the packages they need, the preferred first."""
 
 

@@ -80,7 +80,8 @@ class StartHook(Hook):
     priority = 'LOW'
 
     def __init__(self, course: Course, start: Start) -> None:
-        self.course, self.start, self.losses = course, start, []
+        self.course, self.start = course, start
+        self.losses: list[float] = []
 
     def before_run(self, runner: Runner) -> None:
         check_kinds(runner)
@@ -93,7 +94,7 @@ class StartHook(Hook):
             )
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        self.losses.append(outputs['loss'].item())
+        self.losses.append((outputs or {})['loss'].item())
         if isinstance(runner.train_loop, IterBasedTrainLoop) and len(self.losses) == ITERATIONS:
             self._stop(runner, by_epoch=False)
 
@@ -140,10 +141,10 @@ class EndHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         for hook in runner.hooks:
-            if isinstance(hook, EarlyStoppingHook) and hook.monitor not in metrics:
+            if isinstance(hook, EarlyStoppingHook) and hook.monitor not in (metrics or {}):
                 raise UserError(
                     f"EarlyStoppingHook watches '{hook.monitor}', which no evaluator gives, so that it would never "
-                    f'stop the run; set its monitor to one of {", ".join(metrics)}.'
+                    f'stop the run; set its monitor to one of {", ".join(metrics or {})}.'
                 )
 
     def after_train(self, runner: Runner) -> None:

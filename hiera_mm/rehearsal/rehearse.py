@@ -176,12 +176,12 @@ def _train(config: Config, folder: Path, course: Course) -> str | None:
         _drop_weights(resumed.model)
         due = dict(after_train_iter='checkpoint', after_train_epoch='checkpoint', after_val_epoch='best checkpoint')
         back = dict.fromkeys(('after_train_iter', 'after_train_epoch', 'after_val'), 'last iterations')
-        enter = [
+        entering = [
             EnterHook(course, 'HIGHEST', before_val='validation'),
             EnterHook(course, 'LOW', **due),
             EnterHook(course, 'LOWEST', **back),
         ]
-        runner = _runner(resumed, EndHook(course, start), *enter)
+        runner = _runner(resumed, EndHook(course, start), *entering)
         with _workers_ended(runner):
             runner.train()
         _look_at_checkpoints(runner, course)

@@ -41,7 +41,7 @@ def can_stand_in(config: Config) -> bool:
 
 def draw(config: Config, folder: Path) -> None:
     """Draw data for all loaders below ``folder``, and change their paths and those of the evaluators to there."""
-    drawn = set()
+    drawn: set[str] = set()
     for loader, dataset in _datasets(config):
         _move(dataset, folder)
         place = str([str(path) for path in _paths(dataset)])
@@ -106,7 +106,8 @@ def _artist_of(kind: type | None) -> Callable | None:
 def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
     classes = classes_of(dataset, class_of(dataset, 'mmdet') or CocoDataset)
     root, folder = _root_and_folder(dataset, 'img')
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for number in range(1, count + 1):
         picture, objects = draw_scene(random)
         name = f'{_label(dataset)}_{number:012d}.jpg'

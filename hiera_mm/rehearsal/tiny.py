@@ -58,7 +58,7 @@ def shrink_pictures(config: Config, side: int) -> None:
         step[key] = _scaled(step[key], factor)
     if config.model.get('input_size'):
         *frames, height, width = config.model.input_size
-        config.model.input_size = (*frames, *_scaled((height, width), factor))
+        config.model.input_size = (*frames, _scaled(height, factor), _scaled(width, factor))
     padding = config.model.get('data_preprocessor', {})
     if padding.get('pad_size_divisor', 1) > UNIT_PIXELS:
         padding.pad_size_divisor = _scaled(padding.pad_size_divisor, factor)

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from hiera_mm.readers.ava_files import frame_key
 from hiera_mm.readers.videos import write_video
@@ -70,7 +71,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
 
 def _cast(random: np.random.Generator) -> list[dict]:
     """One to three actors, the middles of whose ways lie apart."""
-    middles = []
+    middles: list[np.ndarray] = []
     for _ in range(random.integers(1, 4)):
         for _ in range(20):
             middle = random.uniform([MARGIN, MARGIN], [WIDTH - MARGIN, HEIGHT - MARGIN])
@@ -98,7 +99,7 @@ def _actor(random: np.random.Generator, middle: np.ndarray) -> dict:
 
 def _play(random: np.random.Generator, actors: list[dict]) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """RGB frames ``(HEIGHT, WIDTH, 3)``, and for each the actors' boxes in parts of its sides."""
-    background = cv2.resize(random.integers(30, 110, (3, 4, 3)).astype(np.float32), (WIDTH, HEIGHT))
+    background: Any = cv2.resize(random.integers(30, 110, (3, 4, 3)).astype(np.float32), (WIDTH, HEIGHT))
     background += random.normal(0, 8, background.shape)
     frames, boxes = [], []
     count = RATE * SECONDS

@@ -68,7 +68,8 @@ def write_once(folder: Path, recipe: dict, write_part: Callable[[Path, str, int,
 def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
     (folder / part).mkdir(parents=True)
     (folder / 'annotations').mkdir(exist_ok=True)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for image_id in range(1, count + 1):
         picture, objects = draw_scene(random)
         name = f'{image_id:06d}.png'
@@ -90,7 +91,7 @@ def draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
     annotations = []
     if random.random() < CROWD_SHARE:
         annotations.append(_draw_crowd(random, picture))
-    shapes = []
+    shapes: list[tuple[int, np.ndarray]] = []
     for _ in range(random.integers(1, 5)):
         _place_shape(random, picture, shapes)
     for category, visible in shapes:
@@ -140,7 +141,7 @@ def _recognisable(visible: np.ndarray, before: np.ndarray) -> bool:
     if visible.sum() < 0.67 * before.sum():
         return False
     outlines, nesting = cv2.findContours(visible.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return len(outlines) > 0 and (nesting[0, :, 3] < 0).all()
+    return len(outlines) > 0 and bool((nesting[0, :, 3] < 0).all())
 
 
 def draw_colour(random: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:

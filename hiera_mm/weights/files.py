@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.error import URLError
 
 from hiera_mm.atomic_write import atomic_write
@@ -81,7 +81,7 @@ def locate_checkpoint(source: str) -> Path:
     return path
 
 
-def read_torch_file(file: object, map_location: object = 'cpu') -> object:
+def read_torch_file(file: str | os.PathLike | BinaryIO, map_location: Any = 'cpu') -> Any:
     """What a file of torch's format holds, nothing but data; ``pickle.UnpicklingError`` for anything else."""
     with _safe_globals(training_state_classes()):
         return torch.load(file, map_location=map_location, weights_only=True)

@@ -8,12 +8,12 @@ from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import DECODER, Weights, count_beside, describe, part_of, to_our_names, unwrap
 
 import torch
-import torch.nn as nn
 from mmengine.logging import print_log
+from mmengine.model import BaseModel, BaseModule
 from torch import Tensor
 
 
-def load_backbone_weights(backbone: nn.Module, init_cfg: dict) -> None:
+def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
     Takes every format of :mod:`hiera_mm.weights.formats` by path, address or name of the zoo. With ``inflate=True``
@@ -60,7 +60,7 @@ def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights
     return replace(weights, tensors=tensors)
 
 
-def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple[dict[str, Tensor], str]:
+def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a :class:`~hiera_mm.models.Hiera` takes, and a report in words.
 
     The position tables are made to fit. A classifier's norm becomes that of the last stage's map, if this is the one
@@ -105,7 +105,7 @@ def fit_to_backbone(backbone: nn.Module, weights: Weights, source: str) -> tuple
     )
 
 
-def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
+def fit_to_model(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a whole model with a Hiera as ``backbone`` takes, and a report in words.
 
     A file of another format gives the backbone and, to a recogniser with a ``HieraHead``, the head, or to a masked
@@ -134,7 +134,7 @@ def fit_to_model(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[di
     )
 
 
-def whole_state(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
+def whole_state(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
     """Every tensor of a model from a checkpoint of this suite, or from a published one of the whole model (a classifier
     or a masked autoencoder), and what was done with the latter, in words.
 
@@ -149,11 +149,11 @@ def whole_state(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[dic
     return state, report
 
 
-def has_hiera(model: nn.Module) -> bool:
+def has_hiera(model: BaseModel) -> bool:
     return hasattr(getattr(model, 'backbone', None), 'fit_position_tables')
 
 
-def check_fits(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def check_fits(model: BaseModel, state: Mapping[str, Tensor], source: str) -> None:
     """Refuse a whole model's checkpoint that lacks or misfits any of its tensors, before it is evaluated.
 
     Raises:

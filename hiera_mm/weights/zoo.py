@@ -32,7 +32,7 @@ def _hiera(arch: str, tag: str, contents: str, figure: str) -> Published:
     return Published(f'hiera_{arch}{video}.{tag}', address, arch, contents, NON_COMMERCIAL, figure)
 
 
-def _sam2(arch: str, version: str, folder: str, figure: str) -> Published:
+def _sam2(arch: str, version: str, folder: str, figure: float) -> Published:
     address = f'https://dl.fbaipublicfiles.com/segment_anything_2/{folder}/sam{version}_hiera_{LONG[arch]}.pt'
     contents = f'SAM {version} with its Hiera trunk, images of 1024 pixels'
     return Published(f'sam{version}_hiera_{arch}', address, arch, contents, FREE, f'{figure} J&F on SA-V test')
