@@ -6,17 +6,9 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/cascade_mask_rcnn_hiera.py',
+    './_base_/backbones/hiera_b_windows.py',
     './_base_/datasets/coco_instance_lsj.py',
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='b',
-        window_sizes=(8, 4, 14, 7),
-        global_blocks=(12, 16, 20),
-        drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_b.mae_in1k'),
-    ),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

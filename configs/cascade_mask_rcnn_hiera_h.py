@@ -5,18 +5,10 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/cascade_mask_rcnn_hiera.py',
+    './_base_/backbones/hiera_h_windows.py',
     './_base_/datasets/coco_instance_lsj.py',
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='h',
-        window_sizes=(8, 4, 16, 8),
-        global_blocks=(23, 33, 43),
-        drop_path_rate=0.5,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_h.mae_in1k'),
-    ),
-    neck=dict(in_channels=[256, 512, 1024, 2048]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))
 optim_wrapper = dict(optimizer=dict(lr=3e-5))

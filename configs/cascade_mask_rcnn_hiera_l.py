@@ -6,18 +6,10 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/cascade_mask_rcnn_hiera.py',
+    './_base_/backbones/hiera_l_windows.py',
     './_base_/datasets/coco_instance_lsj.py',
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='l',
-        window_sizes=(8, 4, 16, 8),
-        global_blocks=(23, 33, 43),
-        drop_path_rate=0.4,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_l.mae_in1k'),
-    ),
-    neck=dict(in_channels=[144, 288, 576, 1152]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))
 optim_wrapper = dict(optimizer=dict(lr=3e-5))

@@ -6,17 +6,9 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/mask_rcnn_hiera.py',
+    './_base_/backbones/hiera_bp_windows.py',
     './_base_/datasets/coco_instance_lsj.py',
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='bp',
-        window_sizes=(8, 4, 14, 7),
-        global_blocks=(12, 16, 20),
-        drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_bp.mae_in1k'),
-    ),
-    neck=dict(in_channels=[112, 224, 448, 896]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

@@ -5,17 +5,9 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [
     './_base_/models/mask_rcnn_hiera.py',
+    './_base_/backbones/hiera_t_windows.py',
     './_base_/datasets/coco_instance_lsj.py',
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='t',
-        window_sizes=(8, 4, 14, 7),
-        global_blocks=(5, 7, 9),
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k'),
-    ),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import MODELS
 from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).parents[1]
@@ -119,3 +120,12 @@ def shapes_options(folder):
     options = ['--cfg-options', f'val_evaluator.ann_file={folder}/annotations/instances_val.json']
     options.append(f'test_evaluator.ann_file={folder}/annotations/instances_val.json')
     return [*options, *(f'{part}_dataloader.dataset.data_root={folder}' for part in ('train', 'val', 'test'))]
+
+
+def classes_that_are_blended(config):
+    """The numbers of classes that mixup and cutmix make labels of in the recogniser of a config."""
+    model = config.model
+    model.backbone.update(arch=dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None)
+    model.cls_head.in_channels = 128
+    recogniser = MODELS.build(model)
+    return [augment.num_classes for augment in recogniser.data_preprocessor.blending.augments]

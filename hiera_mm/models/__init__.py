@@ -11,6 +11,6 @@ __all__ = ['ChannelLayerNorm', 'Hiera', 'MaskedAutoencoder']
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.models.action_head import WholeFrameBBoxHeadAVA  # noqa: F401
     from hiera_mm.models.heads import HieraHead  # noqa: F401
-    from hiera_mm.models.recognizer import ClipRecognizer  # noqa: F401
+    from hiera_mm.models.recognizer import ClipRecognizer, ImageRecognizer  # noqa: F401
 
-    __all__ += ['ClipRecognizer', 'HieraHead', 'WholeFrameBBoxHeadAVA']
+    __all__ += ['ClipRecognizer', 'HieraHead', 'ImageRecognizer', 'WholeFrameBBoxHeadAVA']

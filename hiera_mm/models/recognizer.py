@@ -1,15 +1,47 @@
-"""The recogniser of clips, which tests batches of videos of several views each within bounded memory."""
+"""The recognisers of images and of clips."""
 
+import copy
 from typing import Any
 
 import torch
-from mmaction.models.recognizers import Recognizer3D
+from mmaction.models.recognizers import Recognizer2D, Recognizer3D
 from mmengine.registry import MODELS
 from torch import Tensor
 
 
+class BlendsForItsHead:
+    """Mixup and cutmix make labels of as many classes as the head predicts, where ``data_preprocessor.blending`` names
+    no ``num_classes`` of its own; so ``cls_head.num_classes`` is the one place that says it.
+
+    Args:
+        backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor: As for mmaction2's recognisers.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        cls_head: dict | None = None,
+        neck: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        data_preprocessor = copy.deepcopy(data_preprocessor)
+        blending = (data_preprocessor or {}).get('blending') or {}
+        for augment in blending.get('augments', ()):
+            if cls_head is not None:
+                augment.setdefault('num_classes', cls_head['num_classes'])
+        parts: dict[str, Any] = dict(neck=neck, train_cfg=train_cfg, test_cfg=test_cfg)
+        super().__init__(backbone, cls_head, data_preprocessor=data_preprocessor, **parts)  # type: ignore[call-arg]
+
+
 @MODELS.register_module()
-class ClipRecognizer(Recognizer3D):
+class ImageRecognizer(BlendsForItsHead, Recognizer2D):
+    """mmaction2's ``Recognizer2D`` for images, which are clips of one frame."""
+
+
+@MODELS.register_module()
+class ClipRecognizer(BlendsForItsHead, Recognizer3D):
     """mmaction2's ``Recognizer3D``, with ``test_cfg=dict(max_testing_views=N)`` also for batches of several videos.
 
     mmaction2 refuses such batches (https://github.com/open-mmlab/mmaction2/issues/1136), so that one config can't

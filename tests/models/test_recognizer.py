@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmaction.models.recognizers import Recognizer3D
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 
 PARTS = dict(
     backbone=dict(
@@ -73,3 +73,14 @@ def test_without_a_limit_all_clips_are_computed_at_once():
     batch = clips(3, 4)
     torch.testing.assert_close(scores(ours, batch), scores(theirs, batch))
     assert seen == [12]
+
+
+@pytest.mark.parametrize('kind', ['ImageRecognizer', 'ClipRecognizer'])
+def test_mixup_and_cutmix_follow_the_heads_number_of_classes_unless_told_otherwise(kind):
+    augments = [dict(type='MixupBlending', alpha=0.8), dict(type='CutmixBlending', alpha=1.0, num_classes=7)]
+    blending = dict(type='RandomBatchAugment', augments=augments)
+    preprocessor = dict(type='ActionDataPreprocessor', blending=blending)
+    model = MODELS.build(dict(PARTS, type=kind, data_preprocessor=preprocessor))
+    classes = PARTS['cls_head']['num_classes']
+    assert [augment.num_classes for augment in model.data_preprocessor.blending.augments] == [classes, 7]
+    assert 'num_classes' not in augments[0]

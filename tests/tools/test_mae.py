@@ -195,8 +195,9 @@ def test_metas_classifier_gives_the_official_probabilities(classes, tmp_path, ru
 def test_faults_of_image_sets_are_told_before_training_starts(classes, tmp_path, run_tool):
     options = class_options(classes)
     heads = [*options, 'model.cls_head.num_classes=5']
-    assert_explained(run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *heads), 'makes labels of 3 classes, but')
-    heads += ['model.data_preprocessor.blending=None']
+    blending = 'model.data_preprocessor.blending.augments.0.num_classes=3'
+    result = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *heads, blending)
+    assert_explained(result, 'makes labels of 3 classes, but')
     result = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *heads)
     assert_explained(result, f"'{classes}/train' of train_dataloader.dataset has 3 classes, but the model predicts 5")
     (tmp_path / 'val' / 'square').mkdir(parents=True)

@@ -2,11 +2,10 @@
 # of one frame. Label smoothing, mixup and cutmix: table 14. Read in the first author's training code: one of mixup and
 # cutmix for every batch, by even odds; ImageNet's mean and deviation. Head: logits, so that average_clips takes the
 # one softmax.
-num_classes = 1000
 model = dict(
-    type='Recognizer2D',
+    type='ImageRecognizer',
     backbone=dict(type='Hiera', out_indices=(3,)),
-    cls_head=dict(type='HieraHead', num_classes=num_classes, label_smooth_eps=0.1, average_clips='prob'),
+    cls_head=dict(type='HieraHead', num_classes=1000, label_smooth_eps=0.1, average_clips='prob'),
     data_preprocessor=dict(
         type='ActionDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
@@ -15,8 +14,8 @@ model = dict(
         blending=dict(
             type='RandomBatchAugment',
             augments=[
-                dict(type='MixupBlending', alpha=0.8, num_classes=num_classes),
-                dict(type='CutmixBlending', alpha=1.0, num_classes=num_classes),
+                dict(type='MixupBlending', alpha=0.8),
+                dict(type='CutmixBlending', alpha=1.0),
             ],
         ),
     ),

@@ -1,11 +1,4 @@
 # As hiera_in1k.py for the 365 classes of Places365.
 _base_ = './hiera_in1k.py'
 
-num_classes = 365
-augments = _base_.model.data_preprocessor.blending.augments
-augments[0].update(num_classes=num_classes)
-augments[1].update(num_classes=num_classes)
-model = dict(
-    cls_head=dict(num_classes=num_classes),
-    data_preprocessor=dict(blending=dict(augments=augments)),
-)
+model = dict(cls_head=dict(num_classes=365))

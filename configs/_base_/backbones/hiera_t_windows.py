@@ -1,0 +1,10 @@
+# Hiera-T under a detector: windows in the last two stages, drop path of the detection recipe, weights of MAE, and
+# the channels of its four maps. Where the values come from is said in mask_rcnn_hiera_t.py.
+backbone = dict(
+    arch='t',
+    window_sizes=(8, 4, 14, 7),
+    global_blocks=(5, 7, 9),
+    drop_path_rate=0.1,
+    init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k'),
+)
+channels = [96, 192, 384, 768]
