@@ -9,6 +9,7 @@ from hiera_mm import CONFIGS
 from hiera_mm.called import command_line
 from hiera_mm.errors import UserError
 
+import yaml
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
 
@@ -49,6 +50,11 @@ def override(config: Config, options: Sequence[str], source: str) -> None:
 def shipped_configs() -> dict[str, Path]:
     """The suite's own configs by name."""
     return {path.stem: path for path in sorted(Path(CONFIGS).glob('*.py'))}
+
+
+def described_configs() -> list[dict]:
+    """What configs/metafile.yml says of each of the suite's own configs."""
+    return yaml.safe_load(Path(CONFIGS, 'metafile.yml').read_text(encoding='utf-8'))['Models']
 
 
 def dicts_in(part: object) -> Iterator[ConfigDict]:

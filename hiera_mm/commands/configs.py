@@ -8,15 +8,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from hiera_mm.config import shipped_configs
+    from hiera_mm.config import described_configs
 
-    rows = [
-        (name, path.read_text(encoding='utf-8').splitlines()[0].lstrip('# '))
-        for name, path in shipped_configs().items()
-    ]
-    found = [(name, words) for name, words in rows if arguments.word.lower() in f'{name} {words}'.lower()]
-    for name, words in found:
-        print(f'{name:32}{words}')
+    models = described_configs()
+    found = [model for model in models if arguments.word.lower() in f'{model["Name"]} {model["Trains"]}'.lower()]
+    for model in found:
+        metrics = model['Results'][0]['Metrics'] if 'Results' in model else {}
+        reported = ', '.join(f'{name} {value}' for name, value in metrics.items())
+        paper = f' (reported in the paper: {reported})' if reported else ''
+        print(f'{model["Name"]:28}{model["Metadata"]["Parameters (M)"]:6.1f}M  {model["Trains"]}{paper}')
     if not found:
-        print(f"None of the {len(rows)} configs has '{arguments.word}' in its name or in what it trains.")
+        print(f"None of the {len(models)} configs has '{arguments.word}' in its name or in what it trains.")
     return 0 if found else 1
