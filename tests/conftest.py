@@ -3,7 +3,6 @@
 import random
 import runpy
 import sys
-from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
 from hiera_mm.synthetic.shapes import make_coco_shapes
@@ -11,14 +10,8 @@ from hiera_mm.synthetic.shapes import make_coco_shapes
 import numpy as np
 import pytest
 import torch
-from mmdet.visualization import DetLocalVisualizer
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import MODELS
-from mmengine.visualization import Visualizer
 
-ROOT = Path(__file__).parents[1]
-SHARED_DATA = ROOT.parent / 'shared' / 'data'
-TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
+from tests.helpers import ROOT, SHARED_DATA, forget_earlier_runs
 
 
 @pytest.fixture(autouse=True)
@@ -107,25 +100,3 @@ def run_program(monkeypatch, capfd):
         return code, ''.join(capfd.readouterr())
 
     return run
-
-
-def forget_earlier_runs():
-    """mmengine keeps loggers by the second they were made in; a fresh program has none that write to a closed file."""
-    for manager in (MMLogger, MessageHub, Visualizer, DetLocalVisualizer):
-        manager._instance_dict.clear()
-
-
-def shapes_options(folder):
-    """The ``--cfg-options`` that point the tiny detector's config at a generated set."""
-    options = ['--cfg-options', f'val_evaluator.ann_file={folder}/annotations/instances_val.json']
-    options.append(f'test_evaluator.ann_file={folder}/annotations/instances_val.json')
-    return [*options, *(f'{part}_dataloader.dataset.data_root={folder}' for part in ('train', 'val', 'test'))]
-
-
-def classes_that_are_blended(config):
-    """The numbers of classes that mixup and cutmix make labels of in the recogniser of a config."""
-    model = config.model
-    model.backbone.update(arch=dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None)
-    model.cls_head.in_channels = 128
-    recogniser = MODELS.build(model)
-    return [augment.num_classes for augment in recogniser.data_preprocessor.blending.augments]

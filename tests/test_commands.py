@@ -10,7 +10,7 @@ from hiera_mm.config import shipped_configs
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 SETTINGS = tomllib.loads((ROOT / 'pyproject.toml').read_text())
 PROJECT = SETTINGS['project']

@@ -18,7 +18,7 @@ from mmengine.model import BaseDataPreprocessor
 from benchmarks import step_parts
 from benchmarks.measure import peak_memory
 from benchmarks.whole_models import WholeModel
-from tests.conftest import ROOT, TINY, shapes_options
+from tests.helpers import ROOT, TINY, shapes_options
 
 SWIN = 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py:backbone'
 

@@ -10,7 +10,7 @@ from hiera_mm.errors import UserError
 import pytest
 from mmengine.config import Config
 
-from tests.conftest import TINY
+from tests.helpers import ROOT, TINY
 
 LOADERS = ['train_dataloader', 'val_dataloader']
 
@@ -183,8 +183,6 @@ def test_each_head_of_a_cascade_is_looked_at(config):
 
 
 def test_images_inside_a_wrapper_are_looked_at(tmp_path):
-    from tests.conftest import ROOT
-
     config = Config.fromfile(ROOT / 'tests' / 'data' / 'tiny_in1k.py')
     (tmp_path / 'train' / 'only').mkdir(parents=True)
     dataset = dict(config.train_dataloader.dataset, data_root=str(tmp_path), data_prefix=dict(img='train'))

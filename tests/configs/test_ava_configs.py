@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 import torch
 from mmaction.registry import TRANSFORMS
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
 from torch import nn
 
-from tests.configs.test_configs import CONFIGS, FOLDER
+from tests.helpers import CONFIGS, read
 
 DETECTORS = [name for name in CONFIGS if name.startswith('ava_')]
 PUBLISHED = [name for name in DETECTORS if 'shapes' not in name]
-
-
-def read(name):
-    init_default_scope('mmaction')
-    return Config.fromfile(FOLDER / name)
 
 
 def test_the_configs_are_there():

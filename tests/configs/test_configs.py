@@ -14,19 +14,13 @@ from hydra import compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
-FOLDER = Path(__file__).parents[2] / 'configs'
-CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))
+from tests.helpers import CONFIGS, FOLDER, SIZES, read
+
 DETECTORS = [name for name in CONFIGS if 'mask_rcnn' in name]
-SIZES = ('t', 's', 'b', 'bp', 'l', 'h')
 SAM2_FILES = dict(t='t', s='s', bp='b+', l='l')
-
-
-def read(name):
-    init_default_scope('mmdet')
-    return Config.fromfile(FOLDER / name)
 
 
 def test_the_configs_of_the_table_are_there():

@@ -9,23 +9,16 @@ import hiera
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
+from mmengine.registry import MODELS, TRANSFORMS
 from PIL import Image
 
-from tests.configs.test_configs import CONFIGS, FOLDER, SIZES
-from tests.conftest import classes_that_are_blended
+from tests.helpers import CONFIGS, SIZES, classes_that_are_blended, read
 
 AUTOENCODERS = [name for name in CONFIGS if name.startswith('mae_')]
 CLASSES = dict(in1k=1000, inat2017=5089, inat2018=8142, inat2019=1010, places365=365)
 CLASSIFIERS = [name for name in CONFIGS if name.split('_')[0] in CLASSES]
 OFFICIAL = dict(t='tiny', s='small', b='base', bp='base_plus', l='large', h='huge')
-
-
-def read(name):
-    init_default_scope('mmaction')
-    return Config.fromfile(FOLDER / name)
 
 
 def size_of(name):

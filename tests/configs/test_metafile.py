@@ -7,7 +7,7 @@ from hiera_mm.config import described_configs, shipped_configs
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 MAKER = runpy.run_path(str(ROOT / 'docs' / 'make_metafile.py'))
 MODELS = {model['Name']: model for model in described_configs()}

@@ -15,9 +15,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import save_checkpoint
 from sam2.build_sam import build_sam2
 
-from tests.configs.test_configs import read
-from tests.models.test_hiera import perturbed
-from tests.models.test_windows import assert_same_maps
+from tests.helpers import assert_same_maps, perturbed, read
 
 IMAGE = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(5))
 LARGER = torch.randn(1, 3, 320, 448, generator=torch.Generator().manual_seed(5))

@@ -7,20 +7,13 @@ import numpy as np
 import pytest
 import torch
 from mmaction.registry import TRANSFORMS
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 
-from tests.configs.test_configs import CONFIGS, FOLDER
-from tests.conftest import classes_that_are_blended
+from tests.helpers import CONFIGS, classes_that_are_blended, read
 
 CLASSES = dict(k400=400, k600=600, k700=700, ssv2=174)
 RECOGNISERS = [name for name in CONFIGS if name.split('_')[0] in CLASSES]
-
-
-def read(name):
-    init_default_scope('mmaction')
-    return Config.fromfile(FOLDER / name)
 
 
 def test_the_configs_of_the_tables_are_there():

@@ -6,10 +6,11 @@ from hiera_mm.datasets.ava import AVAClipDataset, AVAKineticsClipDataset
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.videos import open_video, write_video
 
-import av
 import cv2
 import numpy as np
 import pytest
+
+from tests.helpers import extract_as_ffmpeg
 
 OPEN = [
     dict(type='OpenVideo'),
@@ -28,36 +29,6 @@ def dataset(tmp_path, seconds, name='film', kind=AVAClipDataset, pipeline=OPEN, 
 def numbered_film(path, count, rate):
     """Frame ``i`` is of the one grey ``i % 85 * 3``."""
     write_video(path, (np.full((32, 32, 3), number % 85 * 3, np.uint8) for number in range(count)), rate)
-
-
-def extract_as_ffmpeg(video, folder, rate):
-    """Frames by ffmpeg's own filter for ``-r``, without loss, named as mmaction2's."""
-    folder.mkdir(parents=True)
-    with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        graph = av.filter.Graph()
-        source, fps, sink = graph.add_buffer(template=stream), graph.add('fps', str(rate)), graph.add('buffersink')
-        source.link_to(fps)
-        fps.link_to(sink)
-        graph.configure()
-        count = 0
-
-        def drain():
-            nonlocal count
-            while True:
-                try:
-                    frame = graph.pull()
-                except (av.error.BlockingIOError, av.error.EOFError):
-                    return
-                count += 1
-                cv2.imwrite(str(folder / f'img_{count:05d}.png'), frame.to_ndarray(format='bgr24'))
-
-        for frame in container.decode(stream):
-            graph.push(frame)
-            drain()
-        graph.push(None)
-        drain()
-    return count
 
 
 @pytest.mark.parametrize('rate', [6, 15, 24000 / 1001, 24, 25, 30000 / 1001, 30, 60])

@@ -13,20 +13,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
-from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from tests.conftest import ROOT
-
-OFFICIAL_PREPARATION = transforms.Compose(
-    [
-        transforms.Resize(256, interpolation=transforms.InterpolationMode.BICUBIC),
-        transforms.CenterCrop(224),
-        transforms.ToTensor(),
-        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-    ]
-)
-"""As in the official README."""
+from tests.helpers import OFFICIAL_PREPARATION, ROOT
 
 
 @pytest.fixture(scope='module')

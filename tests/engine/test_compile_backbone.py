@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def test_a_masked_autoencoder_is_refused():

@@ -13,8 +13,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint
 from safetensors.torch import save_file
 
-from tests.conftest import ROOT, TINY, shapes_options
-from tests.weights.test_files import Payload
+from tests.helpers import ROOT, TINY, Payload, shapes_options
 
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 1, 1))
 ONCE = ['train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']

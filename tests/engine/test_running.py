@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from tests.conftest import TINY, forget_earlier_runs
+from tests.helpers import TINY, forget_earlier_runs, shapes_options
 
 
 @RUNNERS.register_module()
@@ -41,8 +41,6 @@ def test_a_strategy_that_the_runner_would_ignore_is_refused(config):
 
 @pytest.mark.slow
 def test_a_flexible_runner_trains_and_tests(run_tool, shapes, tmp_path):
-    from tests.conftest import shapes_options
-
     runner = ['runner_type=FlexibleRunner', 'strategy.type=SingleDeviceStrategy']
     options = [*shapes_options(shapes), *runner]
     code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)

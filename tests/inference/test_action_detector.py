@@ -12,24 +12,10 @@ from hiera_mm.synthetic.actions import KEY_SECONDS, make_acting_shapes
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 
-from tests.conftest import ROOT, TINY, forget_earlier_runs
-
-ACTIONS_CONFIG = ROOT / 'configs' / 'ava_hiera_t_shapes.py'
-
-
-def save_random_weights(config, path, seed=0):
-    """A checkpoint of untrained weights, as training would write it."""
-    config = Config.fromfile(config)
-    init_default_scope(config.default_scope)
-    torch.manual_seed(seed)
-    model = MODELS.build(config.model)
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict())), path)
-    return str(path)
+from tests.helpers import ACTIONS_CONFIG, TINY, forget_earlier_runs, save_random_weights
 
 
 @pytest.fixture(scope='module')

@@ -13,17 +13,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.helpers import perturbed
+
 SMALL = dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2))
 REDUCED = dict(l=dict(ARCHITECTURES['l'], depths=(1, 2, 3, 2)), h=dict(ARCHITECTURES['h'], depths=(1, 1, 2, 1)))
 """The large sizes with all their widths and heads, at a depth that CPU tests can afford."""
-
-
-def perturbed(model, seed=0):
-    """Weights far from their start, so that every term of the computation shows in the output."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return model
 
 
 def official(arch, input_size=(224, 224), **arguments):

@@ -18,8 +18,7 @@ import torch
 import torch.nn as nn
 from mmengine.registry import MODELS, init_default_scope
 
-from tests.conftest import ROOT
-from tests.models.test_hiera import perturbed
+from tests.helpers import ROOT, perturbed
 
 SMALL = dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2))
 SHALLOW = dict(l=dict(ARCHITECTURES['l'], depths=(1, 1, 2, 1)), h=dict(ARCHITECTURES['h'], depths=(1, 1, 1, 1)))

@@ -13,7 +13,7 @@ import torch
 import transformers
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
-from tests.models.test_hiera import perturbed
+from tests.helpers import assert_same_maps, perturbed
 
 SMALL = dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2))
 # Sizes of tables and windows, and global blocks, of the four trunks that SAM 2 has.
@@ -47,13 +47,6 @@ def with_weights_of(oracle, model):
     fitted, _ = fit_to_backbone(model, to_our_names(oracle.state_dict(), 'oracle'), 'oracle')
     model.load_state_dict(fitted)
     return model.eval()
-
-
-def assert_same_maps(maps, expected, tolerance=1e-4):
-    assert len(maps) == len(expected) == 4
-    for got, want in zip(maps, expected, strict=True):
-        assert got.shape == want.shape
-        assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 @pytest.mark.parametrize('size', [(1024, 1024), (800, 1344), (512, 512)])

@@ -9,7 +9,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from tests.conftest import ROOT, forget_earlier_runs
+from tests.helpers import ROOT, forget_earlier_runs
 
 CONFIGS = ROOT / 'configs'
 SHAPES, MOTION = CONFIGS / 'mask_rcnn_hiera_t_shapes.py', CONFIGS / 'k400_hiera_t_shapes.py'

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from tests.conftest import forget_earlier_runs
+from tests.helpers import forget_earlier_runs
 
 
 @DATASETS.register_module()

@@ -7,7 +7,7 @@ from hiera_mm.rehearsal.tiny import SIZES, shrink_model, shrink_pictures
 import pytest
 from mmengine.registry import MODELS, DefaultScope
 
-from tests.configs.test_configs import CONFIGS, FOLDER
+from tests.helpers import CONFIGS, FOLDER
 
 BACKBONE = {'model.backbone.arch', 'model.backbone.global_blocks'}
 WIDTHS = {'model.neck.in_channels', 'model.cls_head.in_channels', 'model.roi_head.bbox_head.in_channels'}

@@ -12,9 +12,7 @@ import torch
 from mmaction.evaluation import AVAMetric
 from mmengine.config import Config
 
-from tests.conftest import ROOT
-from tests.datasets.test_ava import extract_as_ffmpeg
-from tests.tools.test_train_and_test import assert_explained, losses_of, run
+from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, losses_of, run
 
 FILMS = {'0f39OWEqJ24': 'demo', '_-Z6wFjXtGQ': 'demo_spatiotemporal_det'}
 """Of AVA's films only the annotations are at hand; two other videos stand for them."""

@@ -8,9 +8,7 @@ from hiera_mm.synthetic.actions import make_acting_shapes
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
-from tests.datasets.test_ava import extract_as_ffmpeg
-from tests.tools.test_train_and_test import assert_explained
+from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg
 
 ACTIONS = ROOT / 'configs' / 'ava_hiera_t_shapes.py'
 

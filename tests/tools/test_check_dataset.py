@@ -10,7 +10,7 @@ from hiera_mm.synthetic.motions import make_motion_shapes
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, TINY, shapes_options
+from tests.helpers import ROOT, TINY, shapes_options
 
 MOTION = ROOT / 'configs' / 'k400_hiera_t_shapes.py'
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 SOUND = {
     'onedl-mmengine': '0.10.12',

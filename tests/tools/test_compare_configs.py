@@ -3,8 +3,7 @@
 import json
 import statistics
 
-from tests.conftest import TINY, shapes_options
-from tests.tools.test_train_and_test import assert_explained
+from tests.helpers import TINY, assert_explained, shapes_options
 
 
 def test_it_trains_every_config_with_every_seed_and_writes_means_and_spreads(shapes, tmp_path, run_tool):

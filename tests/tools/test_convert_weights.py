@@ -11,9 +11,7 @@ import torch
 import transformers
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
-from tests.tools.test_train_and_test import assert_explained
-from tests.weights.test_files import Payload
-from tests.weights.test_formats import official
+from tests.helpers import Payload, assert_explained, official_classifier
 
 SMALL = dict(embed_dim=16, num_heads=1, stages=(1, 2, 3, 2))
 
@@ -34,7 +32,7 @@ def test_the_list_names_every_checkpoint_with_licence_and_figure(run_tool):
 
 @pytest.mark.parametrize('target, ending', [('timm', '.safetensors'), ('timm', '.pth'), ('hiera_mm', '.pth')])
 def test_metas_file_converted_there_and_back_is_itself(run_tool, tmp_path, target, ending):
-    original = dict(model_state=official().state_dict())
+    original = dict(model_state=official_classifier().state_dict())
     torch.save(original, tmp_path / 'meta.pth')
     for source, destination, to in (('meta.pth', f'there{ending}', target), (f'there{ending}', 'back.pth', 'meta')):
         code, printed = run_tool('convert_weights.py', 'convert', tmp_path / source, tmp_path / destination, '--to', to)
@@ -102,7 +100,7 @@ def test_info_tells_format_size_tables_and_what_else_is_there(run_tool, tmp_path
 def broken_files(folder):
     """Hostile, truncated, wrong-format and empty files, and what is said of each."""
     torch.save(dict(model_state=Payload()), folder / 'hostile.pth')
-    torch.save(official().state_dict(), folder / 'whole.pth')
+    torch.save(official_classifier().state_dict(), folder / 'whole.pth')
     whole = (folder / 'whole.pth').read_bytes()
     (folder / 'truncated.pth').write_bytes(whole[: len(whole) // 3])
     (folder / 'empty.pth').touch()
@@ -132,7 +130,7 @@ def test_every_file_that_is_no_checkpoint_gets_one_sentence(run_tool, tmp_path, 
 
 
 def test_a_conversion_that_is_impossible_says_so_and_writes_nothing(run_tool, tmp_path):
-    torch.save(official().state_dict(), tmp_path / 'meta.pth')
+    torch.save(official_classifier().state_dict(), tmp_path / 'meta.pth')
     result = run_tool('convert_weights.py', 'convert', tmp_path / 'meta.pth', tmp_path / 's.pt', '--to', 'sam2')
     assert_explained(result, 'no place for a Hiera with one position table', 'convert it to timm or hiera_mm')
     result = run_tool('convert_weights.py', 'convert', tmp_path / 'meta.pth', tmp_path / 's.bin', '--to', 'timm')

@@ -6,9 +6,7 @@ from hiera_mm.readers.videos import open_video
 
 import pytest
 
-from tests.conftest import TINY
-from tests.inference.test_action_detector import ACTIONS_CONFIG, save_random_weights
-from tests.tools.test_train_and_test import assert_explained
+from tests.helpers import ACTIONS_CONFIG, TINY, assert_explained, save_random_weights
 
 
 @pytest.fixture(scope='module')

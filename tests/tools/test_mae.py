@@ -14,9 +14,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from tests.conftest import ROOT, TINY, shapes_options
-from tests.datasets.test_images import OFFICIAL_PREPARATION
-from tests.tools.test_train_and_test import assert_explained, losses_of, run
+from tests.helpers import OFFICIAL_PREPARATION, ROOT, TINY, assert_explained, losses_of, run, shapes_options
 
 TINY_MAE = ROOT / 'tests' / 'data' / 'tiny_mae.py'
 MOTION_MAE = ROOT / 'configs' / 'mae_hiera_t_k400_shapes.py'

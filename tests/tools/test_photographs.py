@@ -1,6 +1,6 @@
 """Real photographs through a config that inherits from the suite's in another folder."""
 
-from tests.conftest import TINY
+from tests.helpers import TINY
 
 CONFIG = """
 _base_ = '{tiny}'

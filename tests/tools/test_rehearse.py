@@ -2,7 +2,7 @@
 
 import json
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 SHAPES = ROOT / 'configs' / 'mask_rcnn_hiera_t_shapes.py'
 BROKEN = f"_base_ = '{SHAPES}'\ndefault_hooks = dict(checkpoint=dict(by_epoch=True))\n"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 DETECTOR = 'hiera_mm::mask_rcnn_hiera_t_shapes.py'
 

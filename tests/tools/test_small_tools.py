@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def test_make_shapes_writes_the_counts_it_is_told(run_tool, tmp_path):

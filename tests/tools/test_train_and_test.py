@@ -1,17 +1,14 @@
 """tools/train.py and tools/test.py on generated images: whole runs, and every bad input they must explain."""
 
 import json
-import os
 import pickle
 import shutil
-import socket
-import subprocess
 import sys
 
 import pytest
 import torch
 
-from tests.conftest import ROOT, TINY, shapes_options
+from tests.helpers import TINY, assert_explained, losses_of, run, shapes_options
 
 
 @pytest.fixture(scope='module')
@@ -20,22 +17,6 @@ def trained(shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp('runs') / 'trained'
     run([sys.executable, 'tools/train.py', TINY, '--work-dir', folder, *shapes_options(shapes)])
     return folder
-
-
-def losses_of(folder):
-    (log,) = folder.glob('*/vis_data/scalars.json')
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
-    return [entry['loss'] for entry in entries if 'loss' in entry]
-
-
-def assert_explained(result, *parts):
-    code, printed = result
-    assert code == 1, printed
-    assert 'Traceback' not in printed
-    sentence = printed[printed.index('Error: ') :]
-    assert len(sentence.strip().splitlines()) == 1, sentence
-    for part in parts:
-        assert part in sentence
 
 
 def test_training_writes_losses_checkpoints_and_coco_metrics(trained):
@@ -162,14 +143,6 @@ def same_images(folder):
         image.update(model, id=image['id'])
         content['annotations'] += [dict(a, image_id=image['id'], id=100 * image['id'] + a['id']) for a in objects]
     path.write_text(json.dumps(content))
-
-
-def run(command):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        environment = dict(os.environ, PORT=str(probe.getsockname()[1]), OMP_NUM_THREADS='1', PYTHON=sys.executable)
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_distributed_testing_gives_the_metrics_of_one_process(trained, shapes, tmp_path):

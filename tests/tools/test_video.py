@@ -13,8 +13,7 @@ import pytest
 import torch
 from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
 
-from tests.conftest import ROOT
-from tests.tools.test_train_and_test import assert_explained, run
+from tests.helpers import ROOT, assert_explained, run
 
 TINY_VIDEO = ROOT / 'tests' / 'data' / 'tiny_k400.py'
 PARTS = ('train', 'val', 'test')

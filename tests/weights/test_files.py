@@ -14,14 +14,9 @@ import safetensors.torch
 import torch
 from mmengine.logging import HistoryBuffer
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT, Payload
 
 WEIGHTS = dict(a=torch.arange(6.0).reshape(2, 3), b=torch.ones(1000))
-
-
-class Payload:
-    def __reduce__(self):
-        return os.system, ('touch payload_ran',)
 
 
 @pytest.mark.parametrize('legacy', [False, True])

@@ -10,12 +10,10 @@ import torch
 import transformers
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
+from tests.helpers import official_classifier
+
 SMALL = dict(embed_dim=16, num_heads=1, stages=(1, 2, 3, 2))
 SMALL_HF = dict(depths=[1, 2, 3, 2], embed_dim=16)
-
-
-def official(**arguments):
-    return hiera.Hiera(**SMALL, num_classes=5, **arguments)
 
 
 def autoencoder():
@@ -24,7 +22,7 @@ def autoencoder():
 
 
 def video():
-    return official(
+    return official_classifier(
         input_size=(16, 224, 224),
         q_stride=(1, 2, 2),
         mask_unit_size=(1, 8, 8),
@@ -54,7 +52,7 @@ def hf_sam2():
 
 
 PUBLISHERS = {
-    'meta': (official, 'meta'),
+    'meta': (official_classifier, 'meta'),
     'meta, autoencoder': (autoencoder, 'meta'),
     'meta, video': (video, 'meta'),
     'timm': (lambda: timm.models.hiera.Hiera(**SMALL), 'timm'),
@@ -141,7 +139,7 @@ def test_converted_names_are_those_of_the_publishers_packages(states):
     hf = PUBLISHERS['transformers'][0]()
     hf.load_state_dict(to_their_names(meta, 'transformers')[0])
     image = torch.randn(1, 3, 224, 224)
-    model = official().eval()
+    model = official_classifier().eval()
     model.load_state_dict(states['meta'])
     with torch.no_grad():
         expected = model(image)

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn as nn
 
-from tests.conftest import forget_earlier_runs
+from tests.helpers import forget_earlier_runs
 
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 2, 1))

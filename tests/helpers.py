@@ -1,0 +1,157 @@
+"""What several test modules use."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
+
+import av
+import cv2
+import hiera
+import torch
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.visualization import Visualizer
+from torchvision import transforms
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / 'shared' / 'data'
+TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
+ACTIONS_CONFIG = ROOT / 'configs' / 'ava_hiera_t_shapes.py'
+FOLDER = ROOT / 'configs'
+CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))
+SIZES = ('t', 's', 'b', 'bp', 'l', 'h')
+OFFICIAL_PREPARATION = transforms.Compose(
+    [
+        transforms.Resize(256, interpolation=transforms.InterpolationMode.BICUBIC),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ]
+)
+"""As in the official README."""
+
+
+def forget_earlier_runs():
+    """mmengine keeps loggers by the second they were made in; a fresh program has none that write to a closed file."""
+    for manager in (MMLogger, MessageHub, Visualizer, DetLocalVisualizer):
+        manager._instance_dict.clear()
+
+
+def shapes_options(folder):
+    """The ``--cfg-options`` that point the tiny detector's config at a generated set."""
+    options = ['--cfg-options', f'val_evaluator.ann_file={folder}/annotations/instances_val.json']
+    options.append(f'test_evaluator.ann_file={folder}/annotations/instances_val.json')
+    return [*options, *(f'{part}_dataloader.dataset.data_root={folder}' for part in ('train', 'val', 'test'))]
+
+
+def classes_that_are_blended(config):
+    """The numbers of classes that mixup and cutmix make labels of in the recogniser of a config."""
+    model = config.model
+    model.backbone.update(arch=dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None)
+    model.cls_head.in_channels = 128
+    recogniser = MODELS.build(model)
+    return [augment.num_classes for augment in recogniser.data_preprocessor.blending.augments]
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ('touch payload_ran',)
+
+
+def perturbed(model, seed=0):
+    """Weights far from their start, so that every term of the computation shows in the output."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def assert_same_maps(maps, expected, tolerance=1e-4):
+    assert len(maps) == len(expected) == 4
+    for got, want in zip(maps, expected, strict=True):
+        assert got.shape == want.shape
+        assert (got - want).abs().max() <= tolerance * want.abs().max()
+
+
+def losses_of(folder):
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    return [entry['loss'] for entry in entries if 'loss' in entry]
+
+
+def assert_explained(result, *parts):
+    code, printed = result
+    assert code == 1, printed
+    assert 'Traceback' not in printed
+    sentence = printed[printed.index('Error: ') :]
+    assert len(sentence.strip().splitlines()) == 1, sentence
+    for part in parts:
+        assert part in sentence
+
+
+def run(command):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        environment = dict(os.environ, PORT=str(probe.getsockname()[1]), OMP_NUM_THREADS='1', PYTHON=sys.executable)
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def extract_as_ffmpeg(video, folder, rate):
+    """Frames by ffmpeg's own filter for ``-r``, without loss, named as mmaction2's."""
+    folder.mkdir(parents=True)
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        graph = av.filter.Graph()
+        source, fps, sink = graph.add_buffer(template=stream), graph.add('fps', str(rate)), graph.add('buffersink')
+        source.link_to(fps)
+        fps.link_to(sink)
+        graph.configure()
+        count = 0
+
+        def drain():
+            nonlocal count
+            while True:
+                try:
+                    frame = graph.pull()
+                except (av.error.BlockingIOError, av.error.EOFError):
+                    return
+                count += 1
+                cv2.imwrite(str(folder / f'img_{count:05d}.png'), frame.to_ndarray(format='bgr24'))
+
+        for frame in container.decode(stream):
+            graph.push(frame)
+            drain()
+        graph.push(None)
+        drain()
+    return count
+
+
+def save_random_weights(config, path, seed=0):
+    """A checkpoint of untrained weights, as training would write it."""
+    config = Config.fromfile(config)
+    init_default_scope(config.default_scope)
+    torch.manual_seed(seed)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict())), path)
+    return str(path)
+
+
+def read(name):
+    """One of the suite's configs, and its default scope set."""
+    config = Config.fromfile(FOLDER / name)
+    init_default_scope(config.default_scope)
+    return config
+
+
+def official_classifier(**arguments):
+    """A small one of the official package, for five classes."""
+    return hiera.Hiera(embed_dim=16, num_heads=1, stages=(1, 2, 3, 2), num_classes=5, **arguments)
