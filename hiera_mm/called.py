@@ -8,12 +8,20 @@ from pathlib import Path
 
 TOOLS = {
     'check-data': 'check_dataset.py',
+    'check-env': 'check_env.py',
     'compare': 'compare_configs.py',
+    'demo': 'demo.py',
     'flops': 'get_flops.py',
     'make-data': 'make_shapes.py',
+    'make-video-list': 'make_video_list.py',
+    'plot-log': 'plot_log.py',
+    'rehearse': 'rehearse.py',
+    'test': 'test.py',
+    'train': 'train.py',
+    'visualize-mae': 'visualize_mae.py',
     'weights': 'convert_weights.py',
 }
-"""Files in ``tools/`` whose names are not those of their commands."""
+"""Files in ``tools/`` that run commands."""
 
 
 def command_line(command: str) -> str:
@@ -21,14 +29,9 @@ def command_line(command: str) -> str:
     program = Path(sys.argv[0])
     if program.name == '__main__.py' and program.parent.name == 'hiera_mm':
         return f'python -m hiera_mm {command}'
-    if _is_a_tool(program):
-        return f'python tools/{tool_of(command)}'
+    if _is_a_tool(program) and command in TOOLS:
+        return f'python tools/{TOOLS[command]}'
     return f'hiera-mm {command}'
-
-
-def tool_of(command: str) -> str:
-    """The file in ``tools/`` that runs a command."""
-    return TOOLS.get(command, f'{command.replace("-", "_")}.py')
 
 
 def a_command_starts() -> bool:
@@ -38,8 +41,9 @@ def a_command_starts() -> bool:
     if sys.argv[0] == '-m':
         return 'hiera_mm' in sys.orig_argv[sys.orig_argv.index('-m') + 1 :][:1]
     program = Path(sys.argv[0])
-    return program.stem == 'hiera-mm' or _is_a_tool(program)
+    return program.name in ('hiera-mm', 'hiera-mm.exe') or _is_a_tool(program)
 
 
 def _is_a_tool(program: Path) -> bool:
-    return program.absolute().parent == Path(__file__).absolute().parents[1] / 'tools'
+    folder = Path(__file__).absolute().parents[1] / 'tools'
+    return program.name in TOOLS.values() and program.absolute().parent == folder

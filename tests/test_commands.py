@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from hiera_mm.called import command_line, tool_of
+from hiera_mm.called import TOOLS, command_line
 from hiera_mm.commands import COMMANDS, main, module_of
 from hiera_mm.config import shipped_configs
 
@@ -42,7 +42,7 @@ def test_a_misspelt_command_is_told_the_right_one(call):
 
 @pytest.mark.parametrize('command', [command for command in COMMANDS if command not in ('run', 'configs')])
 def test_each_command_has_a_door_in_tools(command):
-    door = ROOT / 'tools' / tool_of(command)
+    door = ROOT / 'tools' / TOOLS[command]
     assert f"main('{command}')" in door.read_text()
     assert not [line for line in door.read_text().splitlines() if line.startswith('def ')]
 
@@ -76,6 +76,7 @@ def test_help_comes_within_a_second(form):
         ('/somewhere/hiera_mm/__main__.py', 'python -m hiera_mm check-data'),
         ('-c', 'hiera-mm check-data'),
         ('my_tools/train.py', 'hiera-mm check-data'),
+        (str(ROOT / 'tools' / 'my_own.py'), 'hiera-mm check-data'),
     ],
 )
 def test_messages_name_the_form_that_was_called(program, expected, monkeypatch):
@@ -113,3 +114,13 @@ def test_importing_the_package_registers_in_processes_that_a_command_starts():
     )
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert done.stdout == 'False\n', done.stderr
+
+
+@pytest.mark.parametrize('name, registered', [('my_own.py', 'True'), ('train.py', 'False')])
+def test_only_the_suites_own_tools_put_registering_off(name, registered):
+    program = (
+        f"import sys\nsys.argv = ['{ROOT / 'tools' / name}']\nimport hiera_mm\n"
+        "print('hiera_mm.registration' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout == f'{registered}\n', done.stderr

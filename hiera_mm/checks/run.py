@@ -1,5 +1,6 @@
 """All checks of a config: before training those that would stop or falsify the run, in ``check-data`` every one."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -74,13 +75,13 @@ def _check_of(kind: type | None) -> Callable[[DataPart, type], Iterator[Fault]] 
 
 def _checks_of_clips() -> dict[type, Callable]:
     """Of the data sets that need mmaction, if it is installed."""
-    try:
-        from hiera_mm.checks import ava, videos
-        from hiera_mm.datasets.ava import AVAClipDataset
-        from hiera_mm.datasets.images import ImageDataset
-        from hiera_mm.datasets.video import ClipDataset
-    except ImportError:
+    if importlib.util.find_spec('mmaction') is None:
         return {}
+    from hiera_mm.checks import ava, videos
+    from hiera_mm.datasets.ava import AVAClipDataset
+    from hiera_mm.datasets.images import ImageDataset
+    from hiera_mm.datasets.video import ClipDataset
+
     return {AVAClipDataset: ava.faults, ClipDataset: videos.faults, ImageDataset: images.faults}
 
 
