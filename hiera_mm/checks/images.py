@@ -51,7 +51,7 @@ def faults_of_blending(model: ConfigDict) -> Iterator[Fault]:
     classes = model.get('cls_head', {}).get('num_classes')
     blending = model.get('data_preprocessor', {}).get('blending') or {}
     for number, augment in enumerate(blending.get('augments', ())):
-        if augment.get('num_classes', classes) != classes:
+        if augment.get('num_classes') not in (None, classes):
             yield Fault(
                 Severity.BLOCKS,
                 f'{augment.type} makes labels of {augment.num_classes} classes, but the model predicts {classes}; set '

@@ -11,7 +11,7 @@ from torch import Tensor
 
 class BlendsForItsHead:
     """Mixup and cutmix make labels of as many classes as the head predicts, where ``data_preprocessor.blending`` names
-    no ``num_classes`` of its own; so ``cls_head.num_classes`` is the one place that says it.
+    no ``num_classes`` of its own, or None; so ``cls_head.num_classes`` is the one place that says it.
 
     Args:
         backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor: As for mmaction2's recognisers.
@@ -29,8 +29,8 @@ class BlendsForItsHead:
         data_preprocessor = copy.deepcopy(data_preprocessor)
         blending = (data_preprocessor or {}).get('blending') or {}
         for augment in blending.get('augments', ()):
-            if cls_head is not None:
-                augment.setdefault('num_classes', cls_head['num_classes'])
+            if cls_head is not None and augment.get('num_classes') is None:
+                augment['num_classes'] = cls_head['num_classes']
         parts: dict[str, Any] = dict(neck=neck, train_cfg=train_cfg, test_cfg=test_cfg)
         super().__init__(backbone, cls_head, data_preprocessor=data_preprocessor, **parts)  # type: ignore[call-arg]
 

@@ -77,10 +77,13 @@ def test_without_a_limit_all_clips_are_computed_at_once():
 
 @pytest.mark.parametrize('kind', ['ImageRecognizer', 'ClipRecognizer'])
 def test_mixup_and_cutmix_follow_the_heads_number_of_classes_unless_told_otherwise(kind):
-    augments = [dict(type='MixupBlending', alpha=0.8), dict(type='CutmixBlending', alpha=1.0, num_classes=7)]
+    augments = [
+        dict(type='MixupBlending', alpha=0.8, num_classes=None),
+        dict(type='CutmixBlending', alpha=1.0, num_classes=7),
+    ]
     blending = dict(type='RandomBatchAugment', augments=augments)
     preprocessor = dict(type='ActionDataPreprocessor', blending=blending)
     model = MODELS.build(dict(PARTS, type=kind, data_preprocessor=preprocessor))
     classes = PARTS['cls_head']['num_classes']
     assert [augment.num_classes for augment in model.data_preprocessor.blending.augments] == [classes, 7]
-    assert 'num_classes' not in augments[0]
+    assert augments[0]['num_classes'] is None

@@ -12,9 +12,10 @@ model = dict(
         format_shape='NCTHW',
         blending=dict(
             type='RandomBatchAugment',
+            # None: as many as the head predicts.
             augments=[
-                dict(type='MixupBlending', alpha=0.8),
-                dict(type='CutmixBlending', alpha=1.0),
+                dict(type='MixupBlending', alpha=0.8, num_classes=None),
+                dict(type='CutmixBlending', alpha=1.0, num_classes=None),
             ],
         ),
     ),
