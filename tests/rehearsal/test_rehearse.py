@@ -46,10 +46,10 @@ FAMILIES = [
     pytest.param('inat2018_hiera_h_448.py', marks=pytest.mark.slow),
     pytest.param('places365_hiera_b.py', marks=pytest.mark.slow),
     'k400_hiera_b.py',
-    'ssv2_hiera_l_32f.py',
+    pytest.param('ssv2_hiera_l_32f.py', marks=pytest.mark.slow),
     'ava_hiera_b.py',
     'mae_hiera_b.py',
-    'mae_hiera_b_k400.py',
+    pytest.param('mae_hiera_b_k400.py', marks=pytest.mark.slow),
     pytest.param('cascade_mask_rcnn_hiera_b.py', marks=pytest.mark.slow),
     pytest.param('ava_kinetics_hiera_l.py', marks=pytest.mark.slow),
 ]

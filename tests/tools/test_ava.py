@@ -128,6 +128,7 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(save_best=None))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_batch(actions, tmp_path):
     """The set is one film under two names, so that the logged loss of the first process is everyone's."""
     data = tmp_path / 'data'
