@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
@@ -27,13 +28,14 @@ beyond weights and input. On a CPU it also depends on what the process freed bef
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--folder', type=Path, default=Path('benchmarks/results'), help='of results (%(default)s)')
-    folder = parser.parse_args().folder
+    parser.add_argument('--page', type=Path, default=Path('docs/benchmarks.md'), help='to write (%(default)s)')
+    arguments = parser.parse_args()
+    folder, page = arguments.folder, arguments.page
     found = {path: json.loads(path.read_text()) for path in sorted(folder.glob('*.json'))}
     if not found:
         raise UserError(f"The folder '{folder}' holds no results; run: bash benchmarks/all.sh")
     parts = [START, machines(found), '## How much faster\n', summary(list(found.values()))]
-    parts += [section(path, result) for path, result in found.items()]
-    page = folder.with_suffix('.md')
+    parts += [section(path, result, page) for path, result in found.items()]
     with atomic_write(page) as unfinished:
         unfinished.write_text('\n'.join(parts).rstrip() + '\n')
     print(f'Written: {page}')
@@ -67,7 +69,7 @@ def summary(results: list[dict]) -> str:
     return _table(['model', 'against', 'work', 'CPU, float32', 'GPU, bfloat16'], lines)
 
 
-def section(path: Path, result: dict) -> str:
+def section(path: Path, result: dict, page: Path) -> str:
     rows = result['rows']
     lines = [f'## {result["title"]}\n', f'`{result["command"]}`\n']
     if 'contestant' in rows[0]:
@@ -78,8 +80,9 @@ def section(path: Path, result: dict) -> str:
         lines.append(_table(list(rows[0]), [[_plain(value) for value in row.values()] for row in rows]))
     if 'samples_a_second' in result:
         lines.append(f'{result["samples_a_second"]} samples a second and worker.\n')
-    if path.with_suffix('.png').is_file():
-        lines.append(f'![{result["title"]}]({path.parent.name}/{path.stem}.png)\n')
+    picture = path.with_suffix('.png')
+    if picture.is_file():
+        lines.append(f'![{result["title"]}]({os.path.relpath(picture, page.parent)})\n')
     return '\n'.join(lines)
 
 

@@ -201,11 +201,11 @@ def test_both_coco_metrics_give_the_same_figures(run_benchmark):
 
 def test_the_page_is_made_from_the_results(run_benchmark, tmp_path):
     folder = tmp_path / 'benchmarks'
-    code, printed = run_benchmark('docs', '--folder', folder)
+    code, printed = run_benchmark('docs', '--folder', folder, '--page', tmp_path / 'benchmarks.md')
     assert code == 1 and 'holds no results' in printed
     contestants = ('hiera_mm:t', 'hiera_mm:t:8/4/14/7', 'sam2:t:8/4/14/7', 'timm:hiera_tiny_224')
     run_benchmark('models', *contestants, '--size', 64, '--repeats', 1, '--out', folder / 'one', '--title', 'One title')
-    code, printed = run_benchmark('docs', '--folder', folder)
+    code, printed = run_benchmark('docs', '--folder', folder, '--page', tmp_path / 'benchmarks.md')
     assert code == 0, printed
     page = (tmp_path / 'benchmarks.md').read_text()
     rows = {row['contestant']: row for row in json.loads((folder / 'one.json').read_text())['rows']}
@@ -224,7 +224,7 @@ def test_whole_models_of_this_suite_are_compared_in_the_page_also_where_they_are
     other.update(contestant='mmdet::other.py', median_s=1.0)
     ours.update(contestant='configs/ours.py', median_s=2.0)
     (folder / 'one.json').write_text(json.dumps(result))
-    code, printed = run_benchmark('docs', '--folder', folder)
+    code, printed = run_benchmark('docs', '--folder', folder, '--page', tmp_path / 'benchmarks.md')
     assert code == 0, printed
     page = (tmp_path / 'benchmarks.md').read_text()
     assert '| `configs/ours.py` | `mmdet::other.py` | forward, 1 x 3 x 64 x 64 | 0.50x | not measured |' in page
