@@ -10,7 +10,7 @@ from pathlib import Path
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
-from hiera_mm.commands.options import add_common_options, read_config
+from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 from hiera_mm.inference.models import in_scope
 from hiera_mm.readers.videos import READERS
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
+    add_config_argument(parser)
     parser.add_argument('--seconds', type=float, default=20, help='for how long to measure')
     parser.add_argument('--decoder', choices=list(READERS), help='of videos (default: the first that is installed)')
     parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')

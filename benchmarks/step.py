@@ -9,7 +9,7 @@ from pathlib import Path
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
-from hiera_mm.commands.options import add_common_options, read_config
+from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 
 from benchmarks.report import write
 from benchmarks.step_parts import time_parts
@@ -39,7 +39,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
+    add_config_argument(parser)
     parser.add_argument('--repeats', type=int, default=5, help='steps that count, after one that warms up')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')

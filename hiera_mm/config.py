@@ -57,6 +57,12 @@ def described_configs() -> list[dict]:
     return yaml.safe_load(Path(CONFIGS, 'metafile.yml').read_text(encoding='utf-8'))['Models']
 
 
+def evaluators_of(config: Config, key: str) -> list[ConfigDict]:
+    """The metrics of ``val_evaluator`` or ``test_evaluator``, which may be absent, one dict, or a list."""
+    given = config.get(key) or []
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
 def dicts_in(part: object) -> Iterator[ConfigDict]:
     """All dicts in a part of a config, the part itself first, also in lists."""
     if isinstance(part, dict):

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
-from hiera_mm.datasets.ava import AVAClipDataset, locate_videos
+from hiera_mm.datasets.ava import locate_videos
 from hiera_mm.datasets.video import OpenVideo
 from hiera_mm.errors import BrokenFileError, examples
 from hiera_mm.readers.ava_files import Row, frame_key, read_action_list, read_exclusions, read_proposals, read_rows
@@ -17,10 +17,10 @@ import numpy as np
 from mmengine.config import ConfigDict
 
 
-def faults(part: DataPart, kind: type[AVAClipDataset]) -> Iterator[Fault]:
+def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of an ``AVAClipDataset``."""
     dataset, files = part.dataset, Files(part.dataset)
-    for sentence in _faults_of_files(part, kind, files):
+    for sentence in _faults_of_files(part, files):
         yield Fault(Severity.BLOCKS, sentence)
     if part.before_training:
         return
@@ -39,8 +39,8 @@ def faults(part: DataPart, kind: type[AVAClipDataset]) -> Iterator[Fault]:
             f"{part.key}: {examples(unlisted)} of the actions in '{dataset.ann_file}' are not in the list "
             f"'{dataset.label_file}': they are trained, but not scored (like 20 of AVA's 80).",
         )
-    yield from _doubtful_proposals(part.key, dataset, kind, rows, files.proposals)
-    yield from _faults_of_videos(part, kind, rows)
+    yield from _doubtful_proposals(part, rows, files.proposals)
+    yield from _faults_of_videos(part, rows)
 
 
 def faults_of_metric(key: str, metric: ConfigDict, model: ConfigDict) -> Iterator[Fault]:
@@ -81,7 +81,7 @@ class Files:
         return read_proposals(self.dataset.proposal_file) if self.dataset.get('proposal_file') else {}
 
 
-def _faults_of_files(part: DataPart, kind: type[AVAClipDataset], files: Files) -> Iterator[str]:
+def _faults_of_files(part: DataPart, files: Files) -> Iterator[str]:
     """Raises for a file that can't be read, yields for what is in it."""
     key, dataset, loader, model = part.key, part.dataset, part.loader, part.model
     yield from _differing_classes(key, dataset, model)
@@ -111,7 +111,7 @@ def _faults_of_files(part: DataPart, kind: type[AVAClipDataset], files: Files) -
     # The list of actions, too, must be one.
     _, proposals = files.actions, files.proposals
     if proposals:
-        yield from _faults_of_proposals(part, kind, rows, proposals)
+        yield from _faults_of_proposals(part, rows, proposals)
     prefix = dataset.get('data_prefix', {})
     locate_videos(prefix)
     kind, folder = next(iter(prefix.items()))
@@ -142,12 +142,10 @@ def _uncountable_ranks(model: ConfigDict) -> Iterator[str]:
         )
 
 
-def _faults_of_proposals(
-    part: DataPart, kind: type[AVAClipDataset], rows: list[Row], proposals: dict[str, np.ndarray]
-) -> Iterator[str]:
+def _faults_of_proposals(part: DataPart, rows: list[Row], proposals: dict[str, np.ndarray]) -> Iterator[str]:
     place = f"'{part.dataset.proposal_file}' of {part.key}"
     wrong = [name for name in proposals if not re.fullmatch(r'.+,\d{4,}', name)]
-    wanted = _proposal_keys(kind, rows)
+    wanted = _proposal_keys(part, rows)
     if wrong or not wanted & proposals.keys():
         yield (
             f"The proposals in {place} are under keys such as '{next(iter(wrong or proposals))}', where annotated "
@@ -165,9 +163,8 @@ def _faults_of_proposals(
         )
 
 
-def _doubtful_proposals(
-    key: str, dataset: ConfigDict, kind: type[AVAClipDataset], rows: list[Row], proposals: dict[str, np.ndarray]
-) -> Iterator[Fault]:
+def _doubtful_proposals(part: DataPart, rows: list[Row], proposals: dict[str, np.ndarray]) -> Iterator[Fault]:
+    key, dataset = part.key, part.dataset
     scoreless = [name for name, boxes in proposals.items() if boxes.shape[1] == 4]
     if scoreless:
         yield Fault(
@@ -175,7 +172,7 @@ def _doubtful_proposals(
             f"{key}: the proposals for {examples(scoreless)} in '{dataset.proposal_file}' have no fifth column with "
             f'scores, so that person_det_score_thr leaves none of them out; add one (1.0 where the box is sure).',
         )
-    wanted = _proposal_keys(kind, rows)
+    wanted = _proposal_keys(part, rows)
     absent = sorted(wanted - proposals.keys())
     if proposals and absent:
         yield Fault(
@@ -185,7 +182,7 @@ def _doubtful_proposals(
         )
 
 
-def _faults_of_videos(part: DataPart, kind: type[AVAClipDataset], rows: list[Row]) -> Iterator[Fault]:
+def _faults_of_videos(part: DataPart, rows: list[Row]) -> Iterator[Fault]:
     key, dataset = part.key, part.dataset
     seconds: dict[str, set[int]] = {}
     for row in rows:
@@ -198,7 +195,7 @@ def _faults_of_videos(part: DataPart, kind: type[AVAClipDataset], rows: list[Row
     for name in sample(sorted(seconds), part.count):
         try:
             reader = OpenVideo()(dict(naming, **place_of(name)))['video_reader']
-            for sentence in _faults_of_seconds(key, dataset, kind, name, reader, sorted(seconds[name])):
+            for sentence in _faults_of_seconds(part, name, reader, sorted(seconds[name])):
                 yield Fault(Severity.FAULT, sentence)
             if abs(reader.rate / fps - 1) > 0.01:
                 other_rates[name] = reader.rate
@@ -213,10 +210,9 @@ def _faults_of_videos(part: DataPart, kind: type[AVAClipDataset], rows: list[Row
         )
 
 
-def _faults_of_seconds(
-    key: str, dataset: ConfigDict, kind: type[AVAClipDataset], name: str, reader: FrameReader, seconds: list[int]
-) -> Iterator[str]:
-    starts_at = kind.starts_at(name, dataset.get('timestamp_start', 900))
+def _faults_of_seconds(part: DataPart, name: str, reader: FrameReader, seconds: list[int]) -> Iterator[str]:
+    key, dataset = part.key, part.dataset
+    starts_at = part.kind.starts_at(name, dataset.get('timestamp_start', 900))
     ends_at = starts_at + len(reader) / reader.rate
     outside = [second for second in seconds if not starts_at <= second <= ends_at]
     if outside:
@@ -235,5 +231,5 @@ def _faults_of_seconds(
         reader.frames([0, len(reader) // 2, len(reader) - 1])
 
 
-def _proposal_keys(kind: type[AVAClipDataset], rows: list[Row]) -> set[str]:
-    return {frame_key(kind.film_of(row.video_id), row.timestamp) for row in rows}
+def _proposal_keys(part: DataPart, rows: list[Row]) -> set[str]:
+    return {frame_key(part.kind.film_of(row.video_id), row.timestamp) for row in rows}

@@ -8,7 +8,7 @@ from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_o
 from hiera_mm.config import dicts_in
 from hiera_mm.errors import UserError, examples, first_few
 
-from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.datasets import CocoDataset
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 
@@ -19,13 +19,13 @@ def reads_coco(kind: type) -> bool:
     return issubclass(kind, CocoDataset) and all(getattr(kind, n) is getattr(CocoDataset, n) for n in readers)
 
 
-def faults(part: DataPart, kind: type[BaseDetDataset]) -> Iterator[Fault]:
+def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of a set that :func:`reads_coco`; those in a remote store (``backend_args``) are passed over."""
     if part.dataset.get('backend_args'):
         return
     folder, path = _image_folder(part), _annotation_file(part.dataset)
     content = part.read_annotations(path, f'{part.key}.ann_file')
-    classes = classes_of(part.dataset, kind)
+    classes = classes_of(part.dataset, part.kind)
     blocking = [
         *_faults_of_classes(part.key, path, classes, [category['name'] for category in content['categories']]),
         *_faults_of_heads(part.model, classes),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from hiera_mm.errors import UserError
+
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope, Registry
@@ -34,6 +36,7 @@ class DataPart:
     Attributes:
         key: Its place in the config, such as ``'train_dataloader.dataset.dataset'``.
         dataset: Its config.
+        kind: Its class.
         loader_key, loader: The data loader it belongs to.
         model: Of the same config.
         read_annotations: :func:`hiera_mm.readers.coco_files.read_annotations`, which reads no file twice in a check.
@@ -43,6 +46,7 @@ class DataPart:
 
     key: str
     dataset: ConfigDict
+    kind: type[BaseDataset]
     loader_key: str
     loader: ConfigDict
     model: ConfigDict
@@ -76,10 +80,19 @@ def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS)
     return found if inspect.isclass(found) else None
 
 
-def classes_of(dataset: ConfigDict, kind: type[BaseDataset]) -> list[str]:
-    """Names of the classes of a data set's config, those of its type if it names none."""
+def classes_of(dataset: ConfigDict, kind: type[BaseDataset] | None) -> list[str]:
+    """Names of the classes of a data set's config, those of its type if it names none.
+
+    Raises:
+        UserError: if it names none and nothing registers its type.
+    """
     chosen = dataset.get('metainfo', {}).get('classes')
     if chosen is None:
+        if kind is None:
+            raise UserError(
+                f"The classes of the data set type '{dataset.get('type')}' are not known, as nothing registers it; set "
+                f'metainfo = dict(classes=(...)) in its dict.'
+            )
         chosen = kind.METAINFO['classes']
     return [chosen] if isinstance(chosen, str) else list(chosen)
 

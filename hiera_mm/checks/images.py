@@ -12,7 +12,7 @@ from hiera_mm.readers.labelled_lists import check_labels
 from mmengine.config import ConfigDict
 
 
-def faults(part: DataPart, kind: type) -> Iterator[Fault]:
+def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of an ``ImageDataset``; before training only the names of class folders are looked at."""
     found = _named(part.dataset) if part.before_training else _read(part.dataset)
     _check_classes(part, found)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hiera_mm.checks import coco, images
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, unwrapped
+from hiera_mm.config import evaluators_of
 from hiera_mm.errors import UserError
 from hiera_mm.readers.coco_files import read_annotations
 
@@ -57,14 +58,14 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
                 in_folders.append(dataset)
             place = str({name: value for name, value in dataset.items() if name != 'pipeline'})
             if check is not None and kind is not None and place not in seen:
-                part = DataPart(key, dataset, loader, config[loader], config.model, read, count)
-                yield from _with_refusals(check(part, kind))
+                part = DataPart(key, dataset, kind, loader, config[loader], config.model, read, count)
+                yield from _with_refusals(check(part))
             seen.add(place)
         yield from _with_refusals(_faults_of_evaluators(config, loader.replace('dataloader', 'evaluator'), read))
     yield from _with_refusals(images.faults_between(in_folders))
 
 
-def _check_of(kind: type | None) -> Callable[[DataPart, type], Iterator[Fault]] | None:
+def _check_of(kind: type | None) -> Callable[[DataPart], Iterator[Fault]] | None:
     """What looks at data sets of this class, if anything does."""
     if kind is None:
         return None
@@ -86,8 +87,7 @@ def _checks_of_clips() -> dict[type, Callable]:
 
 
 def _faults_of_evaluators(config: Config, key: str, read: Callable) -> Iterator[Fault]:
-    evaluators = config.get(key) or []
-    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+    for evaluator in evaluators_of(config, key):
         if _is_of_ava(evaluator, config.get('default_scope')):
             from hiera_mm.checks import ava
 
@@ -98,7 +98,11 @@ def _faults_of_evaluators(config: Config, key: str, read: Callable) -> Iterator[
 
 def _is_of_ava(evaluator: ConfigDict, scope: str | None) -> bool:
     kind = class_of(evaluator, scope, METRICS)
-    return kind is not None and any(base.__name__ == 'AVAMetric' for base in kind.__mro__)
+    if kind is None or importlib.util.find_spec('mmaction') is None:
+        return False
+    from mmaction.evaluation import AVAMetric
+
+    return issubclass(kind, AVAMetric)
 
 
 def _reading_once() -> Callable[[str | Path, str], dict]:

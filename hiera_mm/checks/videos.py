@@ -9,7 +9,7 @@ from hiera_mm.readers.labelled_lists import check_labels, read_video_list
 from hiera_mm.readers.videos import open_video
 
 
-def faults(part: DataPart, kind: type) -> Iterator[Fault]:
+def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of a ``ClipDataset``."""
     entries = _entries(part)
     if wrong := _wrong_collate(part):

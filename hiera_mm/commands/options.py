@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def add_config_argument(
-    parser: argparse.ArgumentParser, words: str = 'config file, or the name of a shipped one'
-) -> None:
-    parser.add_argument('config', help=words)
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='config file, or the name of a shipped one')
 
 
 def add_common_options(

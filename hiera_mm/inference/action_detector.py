@@ -230,5 +230,4 @@ def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float
 
 def _classes_of_test_set(config: Config) -> list[str]:
     dataset = config.test_dataloader.dataset
-    kind = class_of(dataset, config.get('default_scope'))
-    return [] if kind is None else classes_of(dataset, kind)
+    return classes_of(dataset, class_of(dataset, config.get('default_scope')))

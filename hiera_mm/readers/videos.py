@@ -12,6 +12,7 @@ from hiera_mm.errors import BrokenFileError, UserError
 import numpy as np
 
 VIDEO_ENDINGS = ('.mp4', '.webm', '.avi', '.mkv', '.mov')
+"""Of the files that are taken for videos."""
 
 
 class FrameReader(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hiera_mm.called import command_line
 from hiera_mm.checks.fault import Severity
-from hiera_mm.checks.run import LOADERS, check_data, faults_of
+from hiera_mm.checks.run import LOADERS, faults_of
 from hiera_mm.config import dicts_in
 from hiera_mm.engine.testing import dump_of_predictions, prepare_test
 from hiera_mm.errors import UserError
@@ -120,9 +120,12 @@ def _keep_inside(config: Config, folder: Path, course: Course) -> None:
 
 
 def _look_at_data(config: Config) -> None:
-    check_data(config, _loaders(config))
-    found = faults_of(config, count=FILES_LOOKED_AT)
-    faults = [fault.sentence for fault in found if fault.severity is not Severity.NOTE]
+    faults = []
+    for fault in faults_of(config, count=FILES_LOOKED_AT):
+        if fault.severity is Severity.BLOCKS:
+            raise UserError(fault.sentence)
+        if fault.severity is Severity.FAULT:
+            faults.append(fault.sentence)
     if faults:
         more = f' ({len(faults) - 1} more: {command_line("check-data")} tells them all)' if len(faults) > 1 else ''
         raise UserError(faults[0] + more)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hiera_mm.checks.fault import class_of, classes_of, unwrapped
 from hiera_mm.checks.run import LOADERS
+from hiera_mm.config import evaluators_of
 from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.readers.ava_files import frame_key, read_proposals, read_rows
 from hiera_mm.readers.videos import open_video, write_video
@@ -52,8 +53,7 @@ def draw(config: Config, folder: Path) -> None:
             draw_set(dataset, config.model, batch + max(1, batch // 2), np.random.default_rng(len(drawn)))
         drawn.add(place)
     for key in EVALUATORS:
-        evaluators = config.get(key) or []
-        for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        for evaluator in evaluators_of(config, key):
             _move(evaluator, folder)
 
 
@@ -104,7 +104,7 @@ def _artist_of(kind: type | None) -> Callable | None:
 
 
 def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
-    classes = classes_of(dataset, class_of(dataset, 'mmdet') or CocoDataset)
+    classes = classes_of(dataset, class_of(dataset, 'mmdet'))
     root, folder = _root_and_folder(dataset, 'img')
     images: list[dict] = []
     annotations: list[dict] = []

@@ -3,12 +3,12 @@
 import json
 import shutil
 
-from hiera_mm.checks.fault import Severity
+from hiera_mm.checks.fault import Severity, class_of, classes_of
 from hiera_mm.checks.run import check_data, faults_of
 from hiera_mm.errors import UserError
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from tests.helpers import ROOT, TINY
 
@@ -209,3 +209,11 @@ def test_faults_say_how_much_they_matter(config):
     assert [fault.severity for fault in faults_of(config, LOADERS)] == [Severity.FAULT]
     config.val_evaluator.ann_file = 'nowhere.json'
     assert [fault.severity for fault in faults_of(config, LOADERS)] == [Severity.FAULT, Severity.BLOCKS]
+
+
+def test_classes_that_the_config_names_need_no_registered_type():
+    named = ConfigDict(type='NobodyRegisters', metainfo=dict(classes=('person', 'dog')))
+    assert classes_of(named, class_of(named, 'mmdet')) == ['person', 'dog']
+    unnamed = ConfigDict(type='NobodyRegisters')
+    with pytest.raises(UserError, match="type 'NobodyRegisters' are not known.*set metainfo"):
+        classes_of(unnamed, class_of(unnamed, 'mmdet'))
