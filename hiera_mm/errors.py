@@ -44,5 +44,5 @@ def require_packages(*names: str) -> None:
         raise ImportError(
             f'hiera_mm needs {", ".join(missing)}, not installed in {sys.prefix}; install it with its extra, '
             f"'hiera_mm[openmmlab]', or in a clone run: bash tools/setup.sh && source .venv/bin/activate "
-            f'({command_line("check-env")} tells what else is off).'
+            f'({command_line("check-env")} says what else is wrong).'
         )

@@ -158,7 +158,7 @@ def _faults_of_proposals(part: DataPart, rows: list[Row], proposals: dict[str, n
     ]
     if outside:
         yield (
-            f'The proposals in {place} have boxes or scores outside 0 to 1, or corners the wrong way round, for '
+            f'The proposals in {place} have boxes or scores outside 0 to 1, or corners in the wrong order, for '
             f"{examples(outside)}; x1, y1, x2, y2 are parts of the frame's sides, and the fifth column is a score."
         )
 
@@ -219,7 +219,7 @@ def _faults_of_seconds(part: DataPart, name: str, reader: FrameReader, seconds: 
         yield (
             f"{key}: '{name}' has no frames for {examples(outside)} of its annotated seconds: its {len(reader)} frames "
             f'at {reader.rate:g} a second reach from second {starts_at} (timestamp_start) to {ends_at:.1f}; correct '
-            f'timestamp_start, or extract frames anew, {dataset.get("fps", 30)} a second (fps).'
+            f'timestamp_start, or extract the frames again, {dataset.get("fps", 30)} a second (fps).'
         )
         return
     if isinstance(reader, FrameFolder):

@@ -19,12 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', required=True, help='its weights')
     parser.add_argument('--det-config', help="config of a mmdet detector that finds persons, also one of mmdet's own")
     parser.add_argument('--det-checkpoint', help='its weights')
-    parser.add_argument('--det-score-thr', type=float, default=0.8, help='least score of a person (%(default)s)')
+    parser.add_argument('--det-score-thr', type=float, default=0.8, help='minimum score of a person (%(default)s)')
     parser.add_argument('--det-classes', nargs='+', default=['person'], help="the detector's classes (%(default)s)")
     parser.add_argument('--boxes', help='JSON file with boxes by seconds, {"1.5": [[x1, y1, x2, y2]]}, in pixels')
-    parser.add_argument('--action-score-thr', type=float, default=0.5, help='least score of an action (%(default)s)')
+    parser.add_argument('--action-score-thr', type=float, default=0.5, help='minimum score of an action (%(default)s)')
     parser.add_argument('--label-map', help="action list, .pbtxt (by default that of the config's test set)")
-    parser.add_argument('--step', type=float, default=1.0, help='look for persons every so many seconds (%(default)s)')
+    parser.add_argument(
+        '--step', type=float, default=1.0, help='interval in seconds at which persons are detected (%(default)s)'
+    )
     parser.add_argument('--out-dir', default='demo_out', help='folder for the results (%(default)s)')
     parser.add_argument('--device', help='such as cuda:0 or cpu (by default a GPU if there is one)')
 

@@ -44,4 +44,4 @@ def run(arguments: argparse.Namespace) -> None:
     train, val = arguments.train or kind.train, arguments.val or kind.val
     make = getattr(importlib.import_module(f'hiera_mm.synthetic.{kind.module}'), kind.function)
     make(arguments.folder, train, val, arguments.seed)
-    print(f'{train} training and {val} validation {kind.files} lie in {arguments.folder}.')
+    print(f'{train} training and {val} validation {kind.files} are in {arguments.folder}.')

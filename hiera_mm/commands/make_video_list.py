@@ -52,7 +52,7 @@ def kinetics(arguments: argparse.Namespace) -> tuple[list[tuple[str, int]], list
         rows = list(csv.DictReader(file))
     needed = ('label', 'youtube_id', 'time_start', 'time_end')
     if not rows or any(column not in rows[0] for column in needed):
-        raise UserError(f"The file '{arguments.csv}' is no Kinetics list: it needs the columns {', '.join(needed)}.")
+        raise UserError(f"The file '{arguments.csv}' is not a Kinetics list: it needs the columns {', '.join(needed)}.")
     classes = sorted({row['label'] for row in rows})
     numbers = {name: number for number, name in enumerate(classes)}
     return [

@@ -26,7 +26,7 @@ from hiera_mm.commands.options import add_common_options, add_training_options, 
 from hiera_mm.errors import UserError
 
 if TYPE_CHECKING:
-    from hiera_mm.rehearsal import Station
+    from hiera_mm.rehearsal import Stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--tiny', action='store_true', help="cut the backbone (and a masked autoencoder's decoder) in width and depth"
     )
     parser.add_argument(
-        '--size', type=int, metavar='PIXELS', help='cut larger pictures down so that the longest side is this'
+        '--size', type=int, metavar='PIXELS', help='shrink larger images so that the longest side is this'
     )
     parser.add_argument('--out', metavar='FILE.json', help='file for what is printed, of one config')
     parser.add_argument('--jobs', type=int, default=1, help='of several configs, how many at once (default: 1)')
@@ -56,15 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     apply_training_options(config, arguments)
     with folder_for(arguments.work_dir) as folder:
-        stations = rehearse(config, folder, arguments.tiny, arguments.size)
-    failed = [station for station in stations if station.outcome == 'failed']
+        stages = rehearse(config, folder, arguments.tiny, arguments.size)
+    failed = [stage for stage in stages if stage.outcome == 'failed']
     if arguments.traceback:
-        print(*(station.trace for station in failed), sep='\n')
-    print('', arguments.config, *lines_of(stations), sep='\n')
-    print(f'{len(failed)} of {len(stations)} stations failed.' if failed else 'Nothing failed.')
+        print(*(stage.trace for stage in failed), sep='\n')
+    print('', arguments.config, *lines_of(stages), sep='\n')
+    print(f'{len(failed)} of {len(stages)} stages failed.' if failed else 'Nothing failed.')
     if arguments.out:
         with atomic_write(arguments.out) as path:
-            path.write_text(json.dumps([asdict(station) for station in stations], indent=1))
+            path.write_text(json.dumps([asdict(stage) for stage in stages], indent=1))
     return 1 if failed else 0
 
 
@@ -79,14 +79,14 @@ def folder_for(work_dir: str | None) -> Iterator[str]:
             yield folder
 
 
-def lines_of(stations: Sequence[Station]) -> Iterator[str]:
-    """A table, with what was seen or what is wrong below each station."""
-    yield f'{"station":22}{"outcome":13}{"seconds":>7}  memory'
-    for station in stations:
-        held = [(station.memory, ''), (station.gpu_memory, ' on the GPU')]
+def lines_of(stages: Sequence[Stage]) -> Iterator[str]:
+    """A table, with what was seen or what is wrong below each stage."""
+    yield f'{"stage":22}{"outcome":13}{"seconds":>7}  memory'
+    for stage in stages:
+        held = [(stage.memory, ''), (stage.gpu_memory, ' on the GPU')]
         memory = ' + '.join(f'{size / 2**30:.1f} GiB{place}' for size, place in held if size)
-        yield f'{station.name:22}{station.outcome:13}{station.seconds:7.1f}  {memory}'.rstrip()
-        yield from (f'    {words}' for words in station.words)
+        yield f'{stage.name:22}{stage.outcome:13}{stage.seconds:7.1f}  {memory}'.rstrip()
+        yield from (f'    {words}' for words in stage.words)
 
 
 def rehearse_all(configs: Sequence[str], words: Sequence[str], jobs: int) -> int:
@@ -95,29 +95,29 @@ def rehearse_all(configs: Sequence[str], words: Sequence[str], jobs: int) -> int
     start, failed = time.perf_counter(), 0
     print(f'{"config":42}{"outcome":10}{"seconds":>7}  memory', flush=True)
     with ThreadPoolExecutor(jobs) as pool:
-        for config, stations, seconds in pool.map(lambda config: rehearse_one(config, options, jobs), configs):
-            wrong = [station for station in stations if station['outcome'] == 'failed']
-            failed += bool(wrong) or not stations
-            most = max((station['memory'] or 0 for station in stations), default=0)
-            outcome = 'passed' if stations and not wrong else 'failed'
+        for config, stages, seconds in pool.map(lambda config: rehearse_one(config, options, jobs), configs):
+            wrong = [stage for stage in stages if stage['outcome'] == 'failed']
+            failed += bool(wrong) or not stages
+            most = max((stage['memory'] or 0 for stage in stages), default=0)
+            outcome = 'passed' if stages and not wrong else 'failed'
             print(f'{Path(config).name:42}{outcome:10}{seconds:7.1f}  {most / 2**30:.1f} GiB', flush=True)
-            for station in wrong:
-                print(f'    {station["name"]}: {station["words"][0]}', flush=True)
-            if not stations:
-                print('    it ended before its first station; rehearse it alone to see why', flush=True)
+            for stage in wrong:
+                print(f'    {stage["name"]}: {stage["words"][0]}', flush=True)
+            if not stages:
+                print('    it ended before its first stage; rehearse it alone to see why', flush=True)
     minutes = (time.perf_counter() - start) / 60
     print(f'{failed} of {len(configs)} configs failed, in {minutes:.1f} minutes.')
     return 1 if failed else 0
 
 
 def rehearse_one(config: str, options: Sequence[str], jobs: int) -> tuple[str, list[dict], float]:
-    """The stations of a config, none if there was no rehearsal, and seconds."""
+    """The stages of a config, none if there was no rehearsal, and seconds."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix='rehearsals_') as folder:
-        out = Path(folder, 'stations.json')
+        out = Path(folder, 'stages.json')
         command = [sys.executable, '-m', 'hiera_mm', 'rehearse', config, *options, '--out', str(out)]
         environment = dict(os.environ, OMP_NUM_THREADS=threads)
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stations = json.loads(out.read_text()) if out.is_file() else []
-    return config, stations, time.perf_counter() - start
+        stages = json.loads(out.read_text()) if out.is_file() else []
+    return config, stages, time.perf_counter() - start

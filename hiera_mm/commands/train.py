@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or without a value from the latest one in the work folder',
+        help='resume from this checkpoint, or without a value from the latest one in the work folder',
     )
     add_training_options(parser)
     add_common_options(parser)

@@ -14,7 +14,7 @@ from hiera_mm.atomic_write import atomic_write
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config of a masked autoencoder')
-    parser.add_argument('checkpoint', help="one of its training, or Meta's, by path, address or name")
+    parser.add_argument('checkpoint', help="one of its training, or Meta's, by path, URL or name")
     parser.add_argument('inputs', nargs='+', help='images, or videos for a config of clips')
     parser.add_argument('--out-dir', type=Path, default='mae_out', help='folder for the pictures (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the masks (%(default)s)')

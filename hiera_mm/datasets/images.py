@@ -74,7 +74,7 @@ class ReadImage(BaseTransform):
     """Read ``img_path`` as RGB; adds ``imgs``, one frame, and what mmaction2's transforms ask of a clip.
 
     Raises:
-        BrokenFileError: for a file that is missing, cut off or no image.
+        BrokenFileError: for a file that is missing, truncated or not an image.
     """
 
     def transform(self, results: dict) -> dict:
@@ -86,7 +86,7 @@ class ReadImage(BaseTransform):
             raise BrokenFileError(f"The image '{path}' does not exist; correct data_prefix or ann_file.") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BrokenFileError(
-                f"The image '{path}' is damaged, cut off or no image; replace it or take it out."
+                f"The image '{path}' is damaged, truncated or not an image; replace it or take it out."
             ) from error
         shape = frame.shape[:2]
         return dict(

@@ -28,7 +28,7 @@ class CompileBackboneHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if isinstance(model, MaskedAutoencoder):
             raise UserError(
-                "--compile is for models whose backbone sees whole inputs, which a masked autoencoder's does not; run "
+                "--compile is for models whose backbone takes whole inputs, which a masked autoencoder's does not; run "
                 'it without.'
             )
         model.backbone.compile(dynamic=False)

@@ -188,7 +188,7 @@ class PersonFinder:
         absent = [name for name in classes if name not in known]
         if absent:
             raise UserError(
-                f"The detector '{config}' knows no '{absent[0]}' among its {len(known)} classes, such as "
+                f"The detector '{config}' has no class '{absent[0]}' among its {len(known)}, such as "
                 f"'{known[0]}'; name those that count as persons with det_classes."
             )
         self.wanted = [known.index(name) for name in classes]

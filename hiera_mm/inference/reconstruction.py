@@ -33,7 +33,7 @@ class Reconstructor:
 
     Args:
         config: Config file of a masked autoencoder.
-        checkpoint: One that training with it wrote, or Meta's, by path, address or name.
+        checkpoint: One that training with it wrote, or Meta's, by path, URL or name.
         device: Such as ``'cuda:0'``.
 
     Raises:

@@ -111,7 +111,7 @@ def read_proposals(path: str | Path) -> dict[str, np.ndarray]:
             f'{error}; make it a dict of arrays.'
         ) from error
     except Exception as error:  # A damaged pickle can raise anything.
-        raise UserError(f"The proposal file '{path}' is damaged or no pickle; copy or make it again.") from error
+        raise UserError(f"The proposal file '{path}' is damaged or not a pickle; copy or make it again.") from error
     shape = "AVA's are a dict of arrays (N, 5), such as {'video,0902': [[x1, y1, x2, y2, score]]}"
     if not isinstance(content, dict) or not content:
         raise UserError(f"The proposal file '{path}' holds a {type(content).__name__}; {shape}.")
@@ -149,7 +149,7 @@ def _lines(path: str | Path, what: str, option: str, strip: bool = True) -> Iter
     try:
         text = path.read_text(encoding='utf-8')
     except UnicodeDecodeError as error:
-        raise UserError(f"The {what} '{path}' is no text file; correct {option}.") from error
+        raise UserError(f"The {what} '{path}' is not a text file; correct {option}.") from error
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             yield number, line.strip() if strip else line.rstrip()

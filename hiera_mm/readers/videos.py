@@ -88,7 +88,7 @@ class AvReader:
         except self.faults as error:
             raise _broken(path, error) from error
         if self.rate <= 0:
-            raise _broken(path, 'it says no frame rate')
+            raise _broken(path, 'it gives no frame rate')
         if len(self.times) < max(declared, 1):
             raise _broken(path, f'only {len(self.times)} of {declared} frames are there')
 
@@ -145,5 +145,5 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], rate: float) -> 
 def _broken(path: str, reason: object) -> BrokenFileError:
     first_line = (str(reason).strip() or type(reason).__name__).splitlines()[-1]
     return BrokenFileError(
-        f"The video '{path}' is damaged, cut off or no video ({first_line}); take it out or mend it."
+        f"The video '{path}' is damaged, truncated or not a video ({first_line}); repair or remove it."
     )

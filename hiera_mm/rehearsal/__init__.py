@@ -1,6 +1,6 @@
-"""A dress rehearsal of a run: every station of training and testing, once, before it costs anything."""
+"""A dress rehearsal of a run: every stage of training and testing, once, before it costs anything."""
 
-from hiera_mm.rehearsal.course import Station
+from hiera_mm.rehearsal.course import Stage
 from hiera_mm.rehearsal.rehearse import rehearse
 
-__all__ = ['Station', 'rehearse']
+__all__ = ['Stage', 'rehearse']

@@ -1,4 +1,4 @@
-"""The stations of a rehearsal: which were reached, how long each took, how much memory it needed, what went wrong."""
+"""The stages of a rehearsal: which were reached, how long each took, how much memory it needed, what went wrong."""
 
 import contextlib
 import threading
@@ -33,7 +33,7 @@ SHARE_OF_LOOKING = 0.03
 
 
 @dataclass
-class Station:
+class Stage:
     """One stage of a run.
 
     Attributes:
@@ -42,7 +42,7 @@ class Station:
         seconds: Spent there.
         memory: Most bytes that the process and its data-loading workers held, None where the system doesn't tell.
         gpu_memory: Most bytes that torch held on the GPU, None without one.
-        words: What is worth knowing; for a failed station, what is wrong and what to do.
+        words: What is worth knowing; for a failed stage, what is wrong and what to do.
         trace: The whole trace of what was raised there.
     """
 
@@ -56,25 +56,25 @@ class Station:
 
 
 class Course:
-    """All stations, of which at most one is open: what takes time and memory is counted there."""
+    """All stages, of which at most one is open: what takes time and memory is counted there."""
 
     def __init__(self) -> None:
-        self.stations = {name: Station(name) for name in STATIONS}
-        self.open: Station | None = None
+        self.stages = {name: Stage(name) for name in STATIONS}
+        self.open: Stage | None = None
         self.since = 0.0
         self.watching = threading.Event()
 
     def enter(self, name: str) -> None:
-        """Close the open station and open this one, for the first time or once more."""
+        """Close the open stage and open this one, for the first time or once more."""
         self.close()
-        self.open, self.since = self.stations[name], time.perf_counter()
+        self.open, self.since = self.stages[name], time.perf_counter()
         if self.open.outcome == 'not reached':
             self.open.outcome = 'passed'
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
     def close(self) -> None:
-        """Close the open station, if there is one."""
+        """Close the open stage, if there is one."""
         if self.open is None:
             return
         self.open.seconds += time.perf_counter() - self.since
@@ -83,23 +83,23 @@ class Course:
         self.open = None
 
     def say(self, name: str, words: str) -> None:
-        """Add what is worth knowing to a station, unless it has failed."""
-        if self.stations[name].outcome != 'failed':
-            self.stations[name].words.append(words)
+        """Add what is worth knowing to a stage, unless it has failed."""
+        if self.stages[name].outcome != 'failed':
+            self.stages[name].words.append(words)
 
     def fail(self, name: str, words: str, trace: str = '') -> None:
-        """Mark a station as failed."""
-        station = self.stations[name]
-        station.outcome, station.words, station.trace = 'failed', [words], trace
+        """Mark a stage as failed."""
+        stage = self.stages[name]
+        stage.outcome, stage.words, stage.trace = 'failed', [words], trace
 
     def leave_out(self, name: str, why: str) -> None:
-        """Mark a station that the config's run does not have."""
-        self.stations[name] = Station(name, outcome='left out', words=[why])
+        """Mark a stage that the config's run does not have."""
+        self.stages[name] = Stage(name, outcome='left out', words=[why])
 
     @contextlib.contextmanager
     def part(self, first: str) -> Iterator[None]:
-        """A part of the run that begins with the station ``first`` and may enter others; an error ends the part and
-        is put down to the station that is then open.
+        """A part of the run that begins with the stage ``first`` and may enter others; an error ends the part and
+        is put down to the stage that is then open.
         """
         self.enter(first)
         try:
@@ -125,11 +125,11 @@ class Course:
     def _watch(self) -> None:
         pause = 0.0
         while not self.watching.wait(pause):
-            station, start = self.open, time.perf_counter()
+            stage, start = self.open, time.perf_counter()
             held = memory_held()
             pause = max(0.05, (time.perf_counter() - start) / SHARE_OF_LOOKING)
-            if station is not None and held is not None:
-                station.memory = max(station.memory or 0, held)
+            if stage is not None and held is not None:
+                stage.memory = max(stage.memory or 0, held)
 
 
 def memory_held() -> int | None:

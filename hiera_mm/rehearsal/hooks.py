@@ -36,12 +36,12 @@ class Start:
 
 
 class EnterHook(Hook):
-    """Enters stations at a runner's events.
+    """Enters stages at a runner's events.
 
     Args:
         course: Of the rehearsal.
         priority: Among other hooks of the event.
-        events: Names of the stations by the events' names.
+        events: Names of the stages by the events' names.
     """
 
     def __init__(self, course: Course, priority: str, **events: str) -> None:
@@ -126,7 +126,7 @@ class EndHook(Hook):
         iteration = start.iteration if by_iteration else start.epoch * len(runner.train_dataloader)
         if (loop.epoch, loop.iter, rates) != (start.epoch, iteration, start.rates):
             raise UserError(
-                f'The run was left at epoch {start.epoch}, iteration {iteration}, and goes on at epoch {loop.epoch}, '
+                f'The run stopped at epoch {start.epoch}, iteration {iteration}, but resumes at epoch {loop.epoch}, '
                 f'iteration {loop.iter}, or with other learning rates; see the hooks that change checkpoints.'
             )
         self.course.say('resume', f'goes on after iteration {iteration}')
@@ -148,7 +148,7 @@ class EndHook(Hook):
                 )
 
     def after_train(self, runner: Runner) -> None:
-        if runner.val_loop is not None and self.course.stations['validation'].outcome == 'not reached':
+        if runner.val_loop is not None and self.course.stages['validation'].outcome == 'not reached':
             self.course.fail(
                 'validation',
                 'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
@@ -192,6 +192,6 @@ class EndlessHook(Hook):
     def _check(self, part: str, loader: DataLoader, number: int, or_else: str = '') -> None:
         if number >= len(loader):
             raise UserError(
-                f'{type(loader.sampler).__name__} of {part}_dataloader goes on for ever, where the loop waits for its '
+                f'{type(loader.sampler).__name__} of {part}_dataloader never ends, where the loop waits for its '
                 f"end; set {part}_dataloader.sampler.type='DefaultSampler'{or_else}."
             )

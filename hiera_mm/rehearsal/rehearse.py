@@ -14,7 +14,7 @@ from hiera_mm.config import dicts_in
 from hiera_mm.engine.testing import dump_of_predictions, prepare_test
 from hiera_mm.errors import UserError
 from hiera_mm.rehearsal import stand_in
-from hiera_mm.rehearsal.course import Course, Station
+from hiera_mm.rehearsal.course import Course, Stage
 from hiera_mm.rehearsal.few import cut
 from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, Enough, EnterHook, Start, StartHook
 from hiera_mm.rehearsal.schedule import WholeEpochs
@@ -30,7 +30,7 @@ from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner, find_latest_ch
 from mmengine.visualization import Visualizer
 
 FILES_LOOKED_AT = 20
-"""Videos or images of each data set that the first station decodes."""
+"""Videos or images of each data set that the first stage decodes."""
 
 STAND_IN_EPOCH = 100
 """Iterations of an epoch of data that are not there."""
@@ -39,8 +39,8 @@ REMOTE_BACKENDS = ('Aim', 'ClearML', 'DVCLive', 'MLflow', 'Neptune', 'Wandb')
 """Beginnings of the visualisers' types that would open a run at a service."""
 
 
-def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int | None = None) -> list[Station]:
-    """Go through every station of a config's run once.
+def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int | None = None) -> list[Stage]:
+    """Go through every stage of a config's run once.
 
     Everything is the config's own: loaders with their batches and workers, pipelines, samplers, hooks, evaluators,
     views, optimizer and schedule. Of each data set one whole batch and the last batch are taken. Training goes through
@@ -55,7 +55,7 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
         size: Make pictures whose longer side is this, in pixels, where the config's are larger.
 
     Returns:
-        All stations; those that were not reached say so.
+        All stages; those that were not reached say so.
     """
     course, folder = Course(), Path(folder).absolute()
     # Making the text of a config pretty takes seconds, which would be counted with each checkpoint.
@@ -66,11 +66,13 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
         with course.part('data'):
             if stands_in:
                 stand_in.draw(config, folder / 'data')
-                course.say('data', 'none of the config is there, so data drawn in its format stand in for them')
+                course.say(
+                    'data', 'nothing that the config names exists, so generated data in its format are used instead'
+                )
             _look_at_data(config)
         with course.part('weights'):
             _look_for_weights(config, course, tiny)
-        if tiny or course.stations['weights'].outcome == 'failed':
+        if tiny or course.stages['weights'].outcome == 'failed':
             # Whatever else is wrong is found without them.
             config.load_from = None
             _drop_weights(config.model)
@@ -93,7 +95,7 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
     ).items():
         for name in names if config.get(loader) is None else ():
             course.leave_out(name, f'the config has no {loader}')
-    return list(course.stations.values())
+    return list(course.stages.values())
 
 
 def _loaders(config: Config) -> list[str]:
@@ -127,7 +129,7 @@ def _look_at_data(config: Config) -> None:
         if fault.severity is Severity.FAULT:
             faults.append(fault.sentence)
     if faults:
-        more = f' ({len(faults) - 1} more: {command_line("check-data")} tells them all)' if len(faults) > 1 else ''
+        more = f' ({len(faults) - 1} more: {command_line("check-data")} lists them all)' if len(faults) > 1 else ''
         raise UserError(faults[0] + more)
 
 
@@ -205,7 +207,7 @@ def _look_at_checkpoints(runner: Runner, course: Course) -> None:
             f'{runner.iter}; see default_hooks.checkpoint and its save_last.'
         )
     course.say('checkpoint', f'{Path(last).name}, {Path(last).stat().st_size / 2**20:.0f} MiB')
-    if course.stations['validation'].outcome != 'passed':
+    if course.stages['validation'].outcome != 'passed':
         return
     course.enter('best checkpoint')
     kept = [name for hook in runner.hooks if isinstance(hook, CheckpointHook) for name in hook.save_best or ()]

@@ -16,7 +16,7 @@ from torch import Tensor
 def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
-    Takes every format of :mod:`hiera_mm.weights.formats` by path, address or name of the zoo. With ``inflate=True``
+    Takes every format of :mod:`hiera_mm.weights.formats` by path, URL or name of the zoo. With ``inflate=True``
     a checkpoint for images starts a backbone for clips.
 
     Raises:

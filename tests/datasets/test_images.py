@@ -126,8 +126,10 @@ def test_broken_images_are_named_and_in_training_replaced(classes, tmp_path, mon
     monkeypatch.setattr('hiera_mm.datasets.skip_broken.print_log', lambda text, **_: said.append(text))
     sample = ImageDataset([ReadImage()], data_root=str(tmp_path))[0]
     assert sample['img_path'].endswith('sound.png')
-    assert said and all("broken.png' is damaged, cut off or no image" in line for line in said)
-    with pytest.raises(BrokenFileError, match="broken.png' is damaged, cut off or no image; replace it or take it out"):
+    assert said and all("broken.png' is damaged, truncated or not an image" in line for line in said)
+    with pytest.raises(
+        BrokenFileError, match="broken.png' is damaged, truncated or not an image; replace it or take it out"
+    ):
         ImageDataset([ReadImage()], data_root=str(tmp_path), test_mode=True)[0]
     with pytest.raises(BrokenFileError, match="gone.png' does not exist"):
         ReadImage().transform(dict(img_path=str(tmp_path / 'gone.png')))

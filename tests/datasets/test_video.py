@@ -86,7 +86,7 @@ def test_frames_are_the_ones_asked_for_in_any_order(tmp_path, reader, options):
 @pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'sound'])
 def test_a_file_that_is_no_video_is_named(broken, reader, name):
     with pytest.raises(
-        BrokenFileError, match=f"{name}.mp4' is damaged, cut off or no video .*; take it out or mend it"
+        BrokenFileError, match=f"{name}.mp4' is damaged, truncated or not a video .*; repair or remove it"
     ):
         video = reader(str(broken / f'{name}.mp4'))
         video.frames(range(len(video)))
@@ -100,7 +100,7 @@ def test_a_video_cut_off_after_its_index_is_named_when_its_frames_are_read(tmp_p
     write_frames(tmp_path / 'whole.mp4', greys, dict(g='5'), dict(movflags='faststart'))
     whole = (tmp_path / 'whole.mp4').read_bytes()
     (tmp_path / 'cut.mp4').write_bytes(whole[: int(len(whole) * 0.6)])
-    with pytest.raises(BrokenFileError, match="cut.mp4' is damaged, cut off or no video"):
+    with pytest.raises(BrokenFileError, match="cut.mp4' is damaged, truncated or not a video"):
         video = reader(str(tmp_path / 'cut.mp4'))
         video.frames(range(40))
 

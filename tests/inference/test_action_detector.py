@@ -186,7 +186,7 @@ def test_a_step_that_is_none_is_a_fault(finder, films, step):
 
 def test_a_broken_video_is_named(detector, tmp_path):
     (tmp_path / 'film.mp4').write_bytes(b'no video')
-    with pytest.raises(BrokenFileError, match="film.mp4' is damaged, cut off or no video"):
+    with pytest.raises(BrokenFileError, match="film.mp4' is damaged, truncated or not a video"):
         detector(tmp_path / 'film.mp4', boxes={0: [[1, 1, 5, 5]]})
 
 
@@ -194,7 +194,7 @@ def test_faults_of_models_are_named(weights, person_weights, films):
     settings = dict(label_file=str(films / 'actions.pbtxt'), device='cpu')
     with pytest.raises(UserError, match='needs both det_config and det_checkpoint'):
         ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, **settings)
-    with pytest.raises(UserError, match="knows no 'person' among its 3 classes, such as 'circle'; name those"):
+    with pytest.raises(UserError, match="has no class 'person' among its 3, such as 'circle'; name those"):
         ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, det_checkpoint=person_weights, **settings)
     with pytest.raises(UserError, match='was not made with this config'):
         ActionDetector(str(ACTIONS_CONFIG), person_weights, **settings)

@@ -63,7 +63,7 @@ def test_a_missing_file_is_named_with_its_option(tmp_path, read):
 @pytest.mark.parametrize('read', [read_rows, read_action_list, read_exclusions])
 def test_a_file_that_is_no_text_is_named(tmp_path, read):
     (tmp_path / 'a').write_bytes(bytes(range(256)))
-    with pytest.raises(UserError, match='is no text file'):
+    with pytest.raises(UserError, match='is not a text file'):
         read(tmp_path / 'a')
 
 
@@ -149,5 +149,7 @@ def test_proposals_of_another_form_are_named(tmp_path, content, said):
 @pytest.mark.parametrize('content', [b'', b'no pickle', pickle.dumps({'a,0902': np.zeros((9, 5))})[:-40]])
 def test_a_damaged_proposal_file_is_named(tmp_path, content):
     (tmp_path / 'p.pkl').write_bytes(content)
-    with pytest.raises(UserError, match=f"^The proposal file '{tmp_path}/p.pkl' is damaged or no pickle; copy or make"):
+    with pytest.raises(
+        UserError, match=f"^The proposal file '{tmp_path}/p.pkl' is damaged or not a pickle; copy or make"
+    ):
         read_proposals(tmp_path / 'p.pkl')

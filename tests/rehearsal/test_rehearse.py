@@ -1,4 +1,4 @@
-"""A rehearsal passes what runs, and finds what would not, each fault at its station and in a sentence."""
+"""A rehearsal passes what runs, and finds what would not, each fault at its stage and in a sentence."""
 
 import shutil
 
@@ -17,7 +17,7 @@ SHAPES, MOTION = CONFIGS / 'mask_rcnn_hiera_t_shapes.py', CONFIGS / 'k400_hiera_
 
 @pytest.fixture
 def rehearsed(tmp_path, monkeypatch):
-    """``rehearsed(config_text_or_path, **options)`` gives the stations by name; nothing is written beside them."""
+    """``rehearsed(config_text_or_path, **options)`` gives the stages by name; nothing is written beside them."""
     (tmp_path / 'here').mkdir()
     monkeypatch.chdir(tmp_path / 'here')
 
@@ -27,17 +27,17 @@ def rehearsed(tmp_path, monkeypatch):
             path = tmp_path / 'config.py'
             path.write_text(config)
         forget_earlier_runs()
-        stations = rehearse(read_config_file(str(path)), tmp_path / 'rehearsal', **options)
+        stages = rehearse(read_config_file(str(path)), tmp_path / 'rehearsal', **options)
         assert not list((tmp_path / 'here').iterdir())
-        return {station.name: station for station in stations}
+        return {stage.name: stage for stage in stages}
 
     return run
 
 
-def assert_passed(stations):
-    failed = {name: station.words for name, station in stations.items() if station.outcome == 'failed'}
+def assert_passed(stages):
+    failed = {name: stage.words for name, stage in stages.items() if stage.outcome == 'failed'}
     assert not failed
-    assert {station.outcome for station in stations.values()} <= {'passed', 'left out'}
+    assert {stage.outcome for stage in stages.values()} <= {'passed', 'left out'}
 
 
 FAMILIES = [
@@ -56,23 +56,23 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize('name', FAMILIES)
-def test_one_config_of_each_family_passes_every_station_as_shipped(rehearsed, name):
-    stations = rehearsed(CONFIGS / name, tiny=True, size=256)
-    assert_passed(stations)
-    left_out = {name for name, station in stations.items() if station.outcome == 'left out'}
+def test_one_config_of_each_family_passes_every_stage_as_shipped(rehearsed, name):
+    stages = rehearsed(CONFIGS / name, tiny=True, size=256)
+    assert_passed(stages)
+    left_out = {name for name, stage in stages.items() if stage.outcome == 'left out'}
     assert left_out == ({'validation', 'best checkpoint', 'test', 'prediction file'} if 'mae' in name else set())
-    assert 'stand in' in stations['data'].words[0]
-    assert 'learning rate' in stations['loaders and schedule'].words[0]
-    assert sum(station.seconds for station in stations.values()) > 0
+    assert 'stand in' in stages['data'].words[0]
+    assert 'learning rate' in stages['loaders and schedule'].words[0]
+    assert sum(stage.seconds for stage in stages.values()) > 0
 
 
 @pytest.mark.slow
 def test_the_whole_model_is_rehearsed_where_it_is_not_cut(rehearsed):
-    stations = rehearsed(SHAPES)
-    assert_passed(stations)
+    stages = rehearsed(SHAPES)
+    assert_passed(stages)
     # 29 million parameters, in float32 with two moments of AdamW.
-    assert 'iter_450.pth, 3' in stations['checkpoint'].words[0]
-    assert stations['first iterations'].memory is None or stations['first iterations'].memory > 2**28
+    assert 'iter_450.pth, 3' in stages['checkpoint'].words[0]
+    assert stages['first iterations'].memory is None or stages['first iterations'].memory > 2**28
 
 
 BASE = "_base_ = '{}'\n"
@@ -145,12 +145,12 @@ FAULTS = {
     'an epoch that never ends': (
         DETECTOR + "train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=2)\nparam_scheduler = []",
         'first iterations',
-        'InfiniteSampler of train_dataloader goes on for ever, where the loop waits for its end; set train_dataloader.',
+        'InfiniteSampler of train_dataloader never ends, where the loop waits for its end; set train_dataloader.',
     ),
     'a validation that never ends': (
         VIDEO + "val_dataloader = dict(sampler=dict(type='InfiniteSampler', shuffle=False))",
         'validation',
-        'InfiniteSampler of val_dataloader goes on for ever, where the loop waits for its end; set val_dataloader.',
+        'InfiniteSampler of val_dataloader never ends, where the loop waits for its end; set val_dataloader.',
     ),
     'a metric that early stopping does not know': (
         VIDEO + "custom_hooks = [*_base_.custom_hooks, dict(type='EarlyStoppingHook', monitor='acc/top10')]",
@@ -200,41 +200,41 @@ SLOW = {
 @pytest.mark.parametrize(
     'kind', [pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in FAULTS]
 )
-def test_a_fault_is_found_at_its_station_and_told_in_a_sentence(rehearsed, kind):
-    text, station, said = FAULTS[kind]
-    stations = rehearsed(text, tiny=True)
-    assert stations[station].outcome == 'failed', {name: s.words for name, s in stations.items()}
-    (sentence,) = stations[station].words
+def test_a_fault_is_found_at_its_stage_and_told_in_a_sentence(rehearsed, kind):
+    text, stage, said = FAULTS[kind]
+    stages = rehearsed(text, tiny=True)
+    assert stages[stage].outcome == 'failed', {name: s.words for name, s in stages.items()}
+    (sentence,) = stages[stage].words
     assert said in sentence and '\n' not in sentence
-    failed = [name for name, s in stations.items() if s.outcome == 'failed']
-    assert failed[0] == station
-    reached = [name for name, s in stations.items() if s.outcome == 'passed']
-    if station == 'weights':
+    failed = [name for name, s in stages.items() if s.outcome == 'failed']
+    assert failed[0] == stage
+    reached = [name for name, s in stages.items() if s.outcome == 'passed']
+    if stage == 'weights':
         assert failed == ['weights'] and len(reached) == 11, 'all else is rehearsed without them'
-    if station == 'validation':
-        assert 'first iterations' in reached and stations['test'].outcome != 'not reached', 'tested all the same'
+    if stage == 'validation':
+        assert 'first iterations' in reached and stages['test'].outcome != 'not reached', 'tested all the same'
 
 
 def test_weights_that_another_config_of_the_folder_makes_are_named_with_it(rehearsed):
     config = CONFIGS / 'k400_hiera_t_shapes_mae.py'
-    stations = rehearsed(config, tiny=True)
-    assert_passed(stations)
-    (words,) = stations['weights'].words
+    stages = rehearsed(config, tiny=True)
+    assert_passed(stages)
+    (words,) = stages['weights'].words
     assert words.endswith(f'is not there yet: before this run train {CONFIGS}/mae_hiera_t_k400_shapes.py')
 
 
 def test_ones_own_data_are_taken_where_they_are(rehearsed, shapes, tmp_path):
     shutil.copytree(shapes, tmp_path / 'set')
     own = DETECTOR + OWN.format(data=tmp_path / 'set')
-    stations = rehearsed(own, tiny=True)
-    assert_passed(stations)
-    assert stations['data'].words == []
+    stages = rehearsed(own, tiny=True)
+    assert_passed(stages)
+    assert stages['data'].words == []
     # 4 images for validation, one at a time: a whole batch and the last one.
-    assert stations['prediction file'].words == ['2 predictions, as many as samples']
+    assert stages['prediction file'].words == ['2 predictions, as many as samples']
 
     next((tmp_path / 'set' / 'train').glob('*.png')).unlink()
-    stations = rehearsed(own, tiny=True)
-    assert stations['data'].outcome == 'failed' and "are not in '" in stations['data'].words[0]
+    stages = rehearsed(own, tiny=True)
+    assert stages['data'].outcome == 'failed' and "are not in '" in stages['data'].words[0]
 
 
 @DATASETS.register_module()
@@ -247,9 +247,9 @@ class FromNowhere(BaseDataset):
 
 def test_data_of_ones_own_type_are_left_to_it(rehearsed):
     text = MAE + "train_dataloader = dict(dataset=dict(_delete_=True, type='FromNowhere', pipeline=[]))"
-    stations = rehearsed(text, tiny=True)
-    assert stations['data'].outcome == 'passed' and not stations['data'].words
-    assert stations['first iterations'].outcome == 'failed', 'such samples are none for the model'
+    stages = rehearsed(text, tiny=True)
+    assert stages['data'].outcome == 'passed' and not stages['data'].words
+    assert stages['first iterations'].outcome == 'failed', 'such samples are none for the model'
 
 
 OWN = """
@@ -263,12 +263,12 @@ test_evaluator = val_evaluator
 
 
 @pytest.mark.slow
-def test_an_average_of_weights_goes_through_every_station(rehearsed):
+def test_an_average_of_weights_goes_through_every_stage(rehearsed):
     assert_passed(rehearsed(DETECTOR + "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook')]", tiny=True))
 
 
 def test_nothing_is_sent_to_a_service(rehearsed):
     backends = "[dict(type='LocalVisBackend'), dict(type='WandbVisBackend')]"
-    stations = rehearsed(VIDEO + f'visualizer = dict(vis_backends={backends})', tiny=True)
-    assert_passed(stations)
-    assert stations['model'].words == ['WandbVisBackend left out, so as not to open a run there']
+    stages = rehearsed(VIDEO + f'visualizer = dict(vis_backends={backends})', tiny=True)
+    assert_passed(stages)
+    assert stages['model'].words == ['WandbVisBackend left out, so as not to open a run there']

@@ -106,7 +106,7 @@ REFUSED = {
         lambda f: change_proposals(
             f / 'train_proposals.pkl', lambda p: {key: boxes[:, [2, 3, 0, 1, 4]] for key, boxes in p.items()}
         ),
-        'or corners the wrong way round, for 8 (train00000,0901, ',
+        'or corners in the wrong order, for 8 (train00000,0901, ',
     ),
     'keys without zeros': (
         lambda f: change_proposals(
@@ -120,7 +120,7 @@ REFUSED = {
     ),
     'proposals that are none': (
         lambda f: (f / 'train_proposals.pkl').write_bytes(b'none'),
-        'is damaged or no pickle',
+        'is damaged or not a pickle',
     ),
     'no folder': (
         lambda f: (f / 'train').rename(f / 'away'),
@@ -157,7 +157,7 @@ REPORTED = {
     ),
     'a broken video': (
         lambda f: (f / 'train' / 'train00001.mp4').write_bytes(b'none'),
-        "train00001.mp4' is damaged, cut off or no video",
+        "train00001.mp4' is damaged, truncated or not a video",
     ),
     'a second too late': (
         lambda f: change(f / 'train.csv', lambda text: text.replace('train00001,0902', 'train00001,0909')),
@@ -228,7 +228,7 @@ def test_frames_at_another_rate_than_said_leave_seconds_without_frames(run_tool,
     code, printed = run_tool('check_dataset.py', config_with_frames(faulty, 4))
     assert code == 1
     assert 'its 12 frames at 8 a second reach from second 900 (timestamp_start) to 901.5' in printed
-    assert 'or extract frames anew, 8 a second (fps).' in printed
+    assert 'or extract the frames again, 8 a second (fps).' in printed
 
 
 def test_a_gap_among_the_frames_is_named(run_tool, faulty):

@@ -72,7 +72,7 @@ def test_broken_videos_are_named_among_those_that_are_decoded(run_tool, faulty, 
         (faulty / f'train/{number:05d}.mp4').write_bytes(b'no video')
     code, printed = run_tool('check_dataset.py', MOTION, '--videos', sampled, *motion_options(faulty))
     assert code == 1
-    assert printed.count('is damaged, cut off or no video') == (12 if sampled == 'all' else 3)
+    assert printed.count('is damaged, truncated or not a video') == (12 if sampled == 'all' else 3)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_pictures_of_what_is_no_image_and_of_other_models_are_refused(pretrained
     (tmp_path / 'text.png').write_text('no image')
     checkpoint = pretrained / 'epoch_2.pth'
     result = run_tool('visualize_mae.py', TINY_MAE, checkpoint, tmp_path / 'text.png', '--out-dir', tmp_path / 'out')
-    assert_explained(result, "text.png' is damaged, cut off or no image")
+    assert_explained(result, "text.png' is damaged, truncated or not an image")
     assert not list((tmp_path / 'out').iterdir())
     result = run_tool('test.py', TINY_MAE, checkpoint, '--work-dir', tmp_path / 'run')
     assert_explained(result, 'has no test_dataloader', 'tools/visualize_mae.py')
@@ -229,7 +229,7 @@ def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_to
     (tmp_path / 'val' / 'circle' / 'b.png').write_text('no image')
     code, printed = run_tool('check_dataset.py', TINY_IN1K, *class_options(tmp_path), '--videos', 'all')
     assert code == 1 and 'Traceback' not in printed
-    assert "circle/b.png' is damaged, cut off or no image" in printed and '1 faults found' in printed
+    assert "circle/b.png' is damaged, truncated or not an image" in printed and '1 faults found' in printed
     assert 'Note: train_dataloader.dataset: no image has the class 1 (circle).' in printed
     (tmp_path / 'list.txt').write_text('train/bar/a.png 0\ntrain/gone.png 1\ntrain/bar/a.png 3\n')
     options = [

@@ -8,22 +8,22 @@ SHAPES = ROOT / 'configs' / 'mask_rcnn_hiera_t_shapes.py'
 BROKEN = f"_base_ = '{SHAPES}'\ndefault_hooks = dict(checkpoint=dict(by_epoch=True))\n"
 
 
-def test_every_station_is_printed_with_time_and_memory(run_tool, tmp_path):
-    out = tmp_path / 'stations.json'
+def test_every_stage_is_printed_with_time_and_memory(run_tool, tmp_path):
+    out = tmp_path / 'stages.json'
     code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--out', out)
     assert code == 0 and 'Nothing failed.' in printed, printed
     assert 'data drawn in its format stand in for them' in printed
-    stations = json.loads(out.read_text())
-    assert [station['outcome'] for station in stations] == ['passed'] * 12
-    for station in stations:
-        assert any(line.startswith(f'{station["name"]:22}passed') for line in printed.splitlines())
+    stages = json.loads(out.read_text())
+    assert [stage['outcome'] for stage in stages] == ['passed'] * 12
+    for stage in stages:
+        assert any(line.startswith(f'{stage["name"]:22}passed') for line in printed.splitlines())
 
 
 def test_a_failure_gives_exit_code_1_and_on_request_its_trace(run_tool, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(f"_base_ = '{SHAPES}'\nmodel = dict(neck=dict(in_channels=[1, 2, 3, 4]))\n")
     code, printed = run_tool('rehearse.py', config, '--tiny', '--traceback')
-    assert code == 1 and '1 of 12 stations failed.' in printed, printed
+    assert code == 1 and '1 of 12 stages failed.' in printed, printed
     assert 'Traceback (most recent call last)' in printed and 'not reached' in printed
     code, printed = run_tool('rehearse.py', config, '--tiny')
     assert code == 1 and 'Traceback (most recent call last)' not in printed

@@ -101,7 +101,7 @@ def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp
     options = [*options_for(tmp_path / 'list.txt', tmp_path), f'test_dataloader.num_workers={workers}']
     options += [f'test_dataloader.persistent_workers={workers > 0}']
     result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path / 'run', *options)
-    assert_explained(result, "broken.mp4' is damaged, cut off or no video")
+    assert_explained(result, "broken.mp4' is damaged, truncated or not a video")
 
 
 def test_pictures_of_predictions_are_for_detectors(checkpoint, lists, tmp_path, run_tool):
