@@ -1,6 +1,7 @@
 """Config files, read with faults as sentences."""
 
 import argparse
+import ast
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,8 +26,19 @@ def read_config_file(path: str) -> Config:
     try:
         return get_config(found) if '::' in found else Config.fromfile(found)
     except (OSError, SyntaxError, KeyError, TypeError, NameError, IndexError, AssertionError, ValueError) as error:
-        reason = f'{type(error).__name__}: {error}'.rstrip('.')
-        raise UserError(f"The config '{path}' can't be read: {reason}.") from error
+        raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """What mmengine says, without its advice where that would lose the heads of a cascade."""
+    if isinstance(error, TypeError) and "<class 'list'>" in str(error) and '_delete_' in str(error):
+        return (
+            f'a dict stands where the inherited config has a list, as it does for the three box heads of a cascade '
+            f'({error}). To change the classes, set classes = (...) at the top of the config, which reaches every '
+            f'head; to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
+            f'_delete_=True would drop the whole list'
+        )
+    return f'{type(error).__name__}: {error}'.rstrip('.')
 
 
 def override(config: Config, options: Sequence[str], source: str) -> None:
@@ -45,6 +57,39 @@ def override(config: Config, options: Sequence[str], source: str) -> None:
     except (KeyError, TypeError, IndexError) as error:
         reason = f'{type(error).__name__}: {error}'.rstrip('.')
         raise UserError(f"--cfg-options don't fit the config '{source}': {reason}.") from error
+
+
+def top_level_names(path: str) -> tuple[set[str], str | None]:
+    """The names that a user's config assigns at its top level, with those of configs that it inherits from, as far as
+    they are not the suite's; and the first of the suite's among these."""
+    path = path if '::' in path else _file_of(path)
+    if '::' in path or Path(path).resolve().is_relative_to(Path(CONFIGS).resolve()):
+        return set(), path
+    body = ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []
+    names = {
+        target.id
+        for line in body
+        if isinstance(line, ast.Assign)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
+    shipped = None
+    for base in Config._get_base_files(path):
+        others, found = top_level_names(Config._get_cfg_path(base, path)[0])
+        names, shipped = names | others, shipped or found
+    return names, shipped
+
+
+def heads_of(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """The heads of a detector that predict classes of boxes or masks, with their place in the config."""
+    for owner, place in ((model, 'model'), (model.get('roi_head') or {}, 'model.roi_head')):
+        for name in ('bbox_head', 'mask_head'):
+            given = owner.get(name)
+            for number, head in enumerate(given if isinstance(given, list | tuple) else [given]):
+                where = f'{place}.{name}.{number}' if isinstance(given, list | tuple) else f'{place}.{name}'
+                for inner in dicts_in(head):
+                    if 'num_classes' in inner or inner is head:
+                        yield where, inner
 
 
 def shipped_configs() -> dict[str, Path]:

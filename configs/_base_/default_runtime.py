@@ -1,7 +1,7 @@
 # What every config of the suite shares: mmdet's run-time defaults, this package, checkpoints in every
-# published format, and a stop at invalid losses.
+# published format, a plan of the run in the log, and a stop at invalid losses.
 _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['hiera_mm'], allow_failed_imports=False)
 custom_hooks = [dict(type='StopOnInvalidLossHook')]
-default_hooks = dict(fit_checkpoint=dict(type='FitCheckpointHook'))
+default_hooks = dict(fit_checkpoint=dict(type='FitCheckpointHook'), plan=dict(type='RunPlanHook'))

@@ -1,7 +1,7 @@
 # What every video config of the suite shares: mmaction2's run-time defaults, this package, checkpoints in every
-# published format, and a stop at invalid losses.
+# published format, a plan of the run in the log, and a stop at invalid losses.
 _base_ = 'mmaction::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['hiera_mm'], allow_failed_imports=False)
 custom_hooks = [dict(type='StopOnInvalidLossHook')]
-default_hooks = dict(fit_checkpoint=dict(type='FitCheckpointHook'))
+default_hooks = dict(fit_checkpoint=dict(type='FitCheckpointHook'), plan=dict(type='RunPlanHook'))

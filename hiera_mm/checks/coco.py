@@ -1,22 +1,27 @@
 """What is wrong with data in COCO's format."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of
-from hiera_mm.config import dicts_in
-from hiera_mm.errors import UserError, examples, first_few
+from hiera_mm.checks.pictures import faults_of_pictures
+from hiera_mm.config import dicts_in, heads_of
+from hiera_mm.datasets import coco
+from hiera_mm.errors import UserError, first_few
+from hiera_mm.readers.coco_files import CocoFile
 
-from mmdet.datasets import CocoDataset
-from mmengine.config import ConfigDict
+from mmdet.datasets import CocoDataset as PlainCocoDataset
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
 
 def reads_coco(kind: type) -> bool:
-    """Whether a data set's class reads COCO's files as ``CocoDataset`` does."""
-    readers = ('load_data_list', 'parse_data_info')
-    return issubclass(kind, CocoDataset) and all(getattr(kind, n) is getattr(CocoDataset, n) for n in readers)
+    """Whether a data set's class reads COCO's files as one of the two ``CocoDataset`` does."""
+    if not issubclass(kind, PlainCocoDataset) or kind.parse_data_info is not PlainCocoDataset.parse_data_info:
+        return False
+    return kind.load_data_list in (PlainCocoDataset.load_data_list, coco.CocoDataset.load_data_list)
 
 
 def faults(part: DataPart) -> Iterator[Fault]:
@@ -24,15 +29,48 @@ def faults(part: DataPart) -> Iterator[Fault]:
     if part.dataset.get('backend_args'):
         return
     folder, path = _image_folder(part), _annotation_file(part.dataset)
-    content = part.read_annotations(path, f'{part.key}.ann_file')
+    file = part.read_annotations(
+        path, f'{part.key}.ann_file', without_objects=part.for_testing and not _has_labels(part)
+    )
     classes = classes_of(part.dataset, part.kind)
-    blocking = [
-        *_faults_of_classes(part.key, path, classes, [category['name'] for category in content['categories']]),
-        *_faults_of_heads(part.model, classes),
-    ]
-    yield from (Fault(Severity.BLOCKS, sentence) for sentence in blocking)
-    if not part.before_training and not blocking:
-        yield from (Fault(Severity.FAULT, sentence) for sentence in _faults_inside(part.key, path, folder, content))
+    if _needs_masks(part):
+        file.for_masks(part.dataset.get('fill_masks_from_boxes', False))
+    for sentence in (*_faults_of_classes(part, file, classes), *_faults_of_heads(part.model, classes)):
+        yield Fault(Severity.BLOCKS, sentence)
+    yield from _what_was_repaired(part, file)
+    yield from _faults_of_objects(part, file, classes)
+    yield from faults_of_pictures(part, file, folder)
+
+
+def faults_of_metric(key: str, metric: ConfigDict, config: Config, loader: str, read: Callable) -> Iterator[Fault]:
+    """What is wrong with a metric of COCO's: another file than the data set reads, or masks that nobody predicts."""
+    kinds = metric.get('metric', 'bbox')
+    has_masks = bool(config.model.get('mask_head') or config.model.get('roi_head', {}).get('mask_head'))
+    if 'segm' in ([kinds] if isinstance(kinds, str) else kinds) and 'roi_head' in config.model and not has_masks:
+        yield Fault(
+            Severity.BLOCKS,
+            f"{key} scores masks ('segm'), but the model predicts boxes only; set {key}.metric='bbox'.",
+        )
+    if not metric.get('ann_file') or metric.get('backend_args'):
+        return
+    file = read(metric.ann_file, f'{key}.ann_file', without_objects=metric.get('format_only', False))
+    dataset = config[loader].dataset
+    if dataset.get('ann_file') and 'dataset' not in dataset and not dataset.get('backend_args'):
+        yield from _faults_between(
+            key, file, loader, read(_annotation_file(dataset), f'{loader}.dataset.ann_file', without_objects=True)
+        )
+
+
+def _faults_between(key: str, scored: CocoFile, loader: str, loaded: CocoFile) -> Iterator[Fault]:
+    if scored.path.resolve() == loaded.path.resolve():
+        return
+    names = {image['id']: image['file_name'] for image in scored.images}
+    if any(names.get(image['id']) != image['file_name'] for image in loaded.images):
+        yield Fault(
+            Severity.BLOCKS,
+            f"{key}.ann_file is '{scored.path}', which lists other pictures than '{loaded.path}' of {loader}.dataset; "
+            'set both to the same file.',
+        )
 
 
 def _image_folder(part: DataPart) -> Path:
@@ -60,40 +98,63 @@ def _annotation_file(dataset: ConfigDict) -> Path:
     return Path(dataset.get('data_root') or '.', dataset.ann_file)
 
 
-def _faults_of_classes(key: str, path: Path, classes: list[str], categories: list[str]) -> Iterator[str]:
-    remedy = f"set {key}.metainfo = dict(classes=(...)) to the file's names, in the file's order."
+def _loads_annotations(part: DataPart) -> list[ConfigDict]:
+    steps = part.dataset.get('pipeline', ())
+    return [step for step in dicts_in(steps) if str(step.get('type')).split('.')[-1] == 'LoadAnnotations']
+
+
+def _has_labels(part: DataPart) -> bool:
+    return bool(_loads_annotations(part))
+
+
+def _needs_masks(part: DataPart) -> bool:
+    return any(step.get('with_mask') for step in _loads_annotations(part))
+
+
+def _what_was_repaired(part: DataPart, file: CocoFile) -> Iterator[Fault]:
+    careful = issubclass(part.kind, coco.CocoDataset)
+    for sentence in file.repairs:
+        if careful:
+            yield Fault(Severity.NOTE, sentence)
+        else:
+            yield Fault(
+                Severity.BLOCKS,
+                f'{sentence} {part.kind.__module__}.{part.kind.__name__} does none of that; derive it from '
+                'hiera_mm.datasets.coco.CocoDataset, or name the type as text.',
+            )
+    for sentence in file.doubts:
+        yield Fault(Severity.FAULT, sentence)
+
+
+def _faults_of_classes(part: DataPart, file: CocoFile, classes: list[str]) -> Iterator[str]:
+    categories = [category['name'] for category in file.categories]
     absent = [name for name in classes if name not in categories]
-    if absent:
+    unknown = [name for name in categories if name not in classes]
+    if absent and (unknown or not part.for_testing):
         yield (
-            f"The classes of {key} don't match '{path}': the config has {_listed(classes)}, the file has "
-            f'{_listed(categories)}; {len(absent)} of the config are not in the file; {remedy}'
+            f"The classes of {part.key} don't match '{file.path}': the config has {_listed(classes)}, the file has "
+            f'{_listed(categories)}; {len(absent)} of the config are not in the file; set {part.key}.metainfo = '
+            "dict(classes=(...)) to the file's names."
         )
-        return
-    in_file_order = [name for name in categories if name in classes]
-    if in_file_order != classes:
+    elif not issubclass(part.kind, coco.CocoDataset) and classes != [name for name in categories if name in classes]:
         yield (
-            f'The classes of {key} are in another order than in the annotation file, and mmdet numbers them by the '
-            f"file's order: the config has {_listed(classes)}, '{path}' has {_listed(in_file_order)}; {remedy}"
+            f"The classes of {part.key} are in another order than in the annotation file, and mmdet's CocoDataset "
+            f"numbers them by the file's order: the config has {_listed(classes)}, '{file.path}' has "
+            f'{_listed(categories)}; name the type as text, so that the order does not matter.'
         )
 
 
 def _faults_of_heads(model: ConfigDict, classes: Sequence[str]) -> Iterator[str]:
-    for place, head in _heads(model):
-        predicted = head.get('num_classes', _default_number(head))
-        if predicted not in (None, len(classes)):
-            yield (
-                f'The model predicts {predicted} classes ({place}.num_classes), but the data set has {len(classes)} '
-                f'({_listed(classes)}); set num_classes={len(classes)} there.'
-            )
-
-
-def _heads(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The heads that predict classes of boxes or masks, with their place in the config."""
-    for owner, place in ((model, 'model'), (model.get('roi_head', {}), 'model.roi_head')):
-        for name in ('bbox_head', 'mask_head'):
-            for head in dicts_in(owner.get(name)):
-                if 'num_classes' in head or head is owner.get(name):
-                    yield f'{place}.{name}', head
+    wrong = [
+        (place, predicted)
+        for place, head in heads_of(model)
+        if (predicted := head.get('num_classes', _default_number(head))) not in (None, len(classes))
+    ]
+    for place, predicted in wrong:
+        yield (
+            f'The model predicts {predicted} classes ({place}.num_classes), but the data set has {len(classes)} '
+            f'({_listed(classes)}); set classes = (...) at the top of the config, which sets data sets and heads.'
+        )
 
 
 def _default_number(head: ConfigDict) -> int | None:
@@ -106,44 +167,29 @@ def _default_number(head: ConfigDict) -> int | None:
     return None
 
 
-def _faults_inside(key: str, path: Path, folder: Path, content: dict) -> Iterator[str]:
-    images = {image['id']: image for image in content['images']}
-    yield from _group(
-        (image['file_name'] for image in images.values() if not (folder / image['file_name']).is_file()),
-        lambda names: f"{key}: {names} named in '{path}' are not in '{folder}'; put them there or take them out.",
+def _faults_of_objects(part: DataPart, file: CocoFile, classes: Sequence[str]) -> Iterator[Fault]:
+    names = {category['id']: category['name'] for category in file.categories}
+    chosen = set(classes)
+    objects = Counter(
+        names[a['category_id']] for a in file.annotations if not a['iscrowd'] and names[a['category_id']] in chosen
     )
-    orphans = [annotation['id'] for annotation in content['annotations'] if annotation['image_id'] not in images]
-    yield from _group(
-        map(str, orphans), lambda ids: f"{key}: the annotations {ids} in '{path}' belong to no image of the file."
+    if not objects and _has_labels(part):
+        crowds = sum(annotation['iscrowd'] for annotation in file.annotations)
+        hint = f' ({crowds} are crowds or marked by ignore)' if crowds else ''
+        yield Fault(
+            Severity.FAULT if part.for_testing else Severity.BLOCKS,
+            f"{part.key}: '{file.path}' has {len(file.images)} images, but no object of the classes{hint}; annotate "
+            'some, or correct ann_file.',
+        )
+    if part.before_training:
+        return
+    without = len(file.images) - len({annotation['image_id'] for annotation in file.annotations})
+    counts = ', '.join(f'{name} {objects[name]}' for name in classes[:100])
+    yield Fault(
+        Severity.NOTE,
+        f'{part.key}: {len(file.images)} images, {without} of them without annotations; objects of each class: '
+        f'{counts}{", ..." if len(classes) > 100 else ""}.',
     )
-    categories = {category['id'] for category in content['categories']}
-    yield from _group(
-        (str(a['id']) for a in content['annotations'] if a['category_id'] not in categories),
-        lambda ids: f"{key}: the annotations {ids} in '{path}' have a category that the file does not list.",
-    )
-    yield from _group(
-        (
-            str(a['id'])
-            for a in content['annotations']
-            if a['image_id'] in images and _outside(a, images[a['image_id']])
-        ),
-        lambda ids: f"{key}: the boxes of the annotations {ids} in '{path}' are empty or leave their image.",
-    )
-    if not content['annotations']:
-        yield f"{key}: '{path}' has {len(images)} images and no annotation."
-
-
-def _outside(annotation: dict, image: dict) -> bool:
-    x, y, width, height = annotation['bbox']
-    # A pixel of tolerance, as real sets round.
-    beyond = x < -1 or y < -1 or x + width > image['width'] + 1 or y + height > image['height'] + 1
-    return beyond or width <= 0 or height <= 0
-
-
-def _group(found: Iterable[str], sentence: Callable[[str], str]) -> Iterator[str]:
-    found = list(found)
-    if found:
-        yield sentence(examples(found))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,12 +5,14 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError
 
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
+from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS, DefaultScope, Registry
 
 
@@ -57,6 +59,11 @@ class DataPart:
     def before_training(self) -> bool:
         return self.count == 0
 
+    @property
+    def for_testing(self) -> bool:
+        """Whether the set is validated or tested on."""
+        return self.loader_key != 'train_dataloader'
+
 
 def unwrapped(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The data sets inside wrappers such as ``RepeatDataset``, or the one itself, with their place in the config."""
@@ -84,7 +91,7 @@ def classes_of(dataset: ConfigDict, kind: type[BaseDataset] | None) -> list[str]
     """Names of the classes of a data set's config, those of its type if it names none.
 
     Raises:
-        UserError: if it names none and nothing registers its type.
+        UserError: if it names none and nothing registers its type, or names one text that is no file of names.
     """
     chosen = dataset.get('metainfo', {}).get('classes')
     if chosen is None:
@@ -94,9 +101,15 @@ def classes_of(dataset: ConfigDict, kind: type[BaseDataset] | None) -> list[str]
                 f'metainfo = dict(classes=(...)) in its dict.'
             )
         chosen = kind.METAINFO['classes']
-    return [chosen] if isinstance(chosen, str) else list(chosen)
+    if isinstance(chosen, str) and not Path(chosen).is_file():
+        raise UserError(
+            f"The classes of a data set are the text '{chosen}', which is no file of names either; write them as "
+            f"classes=('{chosen}',)."
+        )
+    # As mmengine reads such a file.
+    return list_from_file(chosen) if isinstance(chosen, str) else list(chosen)
 
 
-def sample(names: list[str], count: int | None) -> list[str]:
-    """As many of the names at random, the same each time; all for None."""
+def sample(names: list, count: int | None) -> list:
+    """As many of the entries at random, the same each time; all for None."""
     return names if count is None or count >= len(names) else random.Random(0).sample(names, count)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hiera_mm.checks import coco, images
-from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, unwrapped
+from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of, unwrapped
 from hiera_mm.config import evaluators_of
-from hiera_mm.errors import UserError
-from hiera_mm.readers.coco_files import read_annotations
+from hiera_mm.errors import UserError, first_few
+from hiera_mm.readers.coco_files import CocoFile, read_annotations
 
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 
@@ -46,6 +47,7 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
     """
     read = _reading_once()
     yield from images.faults_of_blending(config.model)
+    yield from _with_refusals(_faults_between_classes(config, loaders))
     seen: set[str] = set()
     in_folders: list[ConfigDict] = []
     for loader in loaders:
@@ -63,6 +65,26 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
             seen.add(place)
         yield from _with_refusals(_faults_of_evaluators(config, loader.replace('dataloader', 'evaluator'), read))
     yield from _with_refusals(images.faults_between(in_folders))
+
+
+def _faults_between_classes(config: Config, loaders: Sequence[str]) -> Iterator[Fault]:
+    """Detectors know their classes by number: all data sets must name them in one order."""
+    first: tuple[str, list[str]] | None = None
+    for loader in LOADERS:
+        for key, dataset in unwrapped(f'{loader}.dataset', config[loader].dataset) if config.get(loader) else ():
+            kind = class_of(dataset, config.get('default_scope'))
+            if kind is None or not coco.reads_coco(kind):
+                continue
+            classes = classes_of(dataset, kind)
+            first = first or (key, classes)
+            if classes != first[1] and (loader in loaders or first[0].split('.')[0] in loaders):
+                yield Fault(
+                    Severity.BLOCKS,
+                    f'The classes of {key} are {first_few(classes)}, but those of {first[0]} are '
+                    f'{first_few(first[1])}; give both the same names in the same order (the order in the annotation '
+                    'files does not matter), best by classes = (...) at the top of the config.',
+                )
+                return
 
 
 def _check_of(kind: type | None) -> Callable[[DataPart], Iterator[Fault]] | None:
@@ -88,31 +110,40 @@ def _checks_of_clips() -> dict[type, Callable]:
 
 def _faults_of_evaluators(config: Config, key: str, read: Callable) -> Iterator[Fault]:
     for evaluator in evaluators_of(config, key):
-        if _is_of_ava(evaluator, config.get('default_scope')):
+        if _is_of(evaluator, config.get('default_scope'), *_ava_metrics()):
             from hiera_mm.checks import ava
 
             yield from ava.faults_of_metric(key, evaluator, config.model)
-        elif evaluator.get('ann_file') and not evaluator.get('backend_args'):
-            read(evaluator.ann_file, f'{key}.ann_file')
+        elif _is_of(evaluator, config.get('default_scope'), CocoMetric):
+            loader = key.replace('evaluator', 'dataloader')
+            yield from coco.faults_of_metric(key, evaluator, config, loader, read)
 
 
-def _is_of_ava(evaluator: ConfigDict, scope: str | None) -> bool:
+def _is_of(evaluator: ConfigDict, scope: str | None, *kinds: type) -> bool:
     kind = class_of(evaluator, scope, METRICS)
-    if kind is None or importlib.util.find_spec('mmaction') is None:
-        return False
+    return kind is not None and issubclass(kind, kinds)
+
+
+def _ava_metrics() -> list[type]:
+    """Of mmaction, if it is installed."""
+    if importlib.util.find_spec('mmaction') is None:
+        return []
     from mmaction.evaluation import AVAMetric
 
-    return issubclass(kind, AVAMetric)
+    return [AVAMetric]
 
 
-def _reading_once() -> Callable[[str | Path, str], dict]:
+def _reading_once() -> Callable[..., CocoFile]:
     """:func:`read_annotations` that holds what it has read, for one check: a large set's annotations take gigabytes."""
-    held: dict[Path, dict] = {}
+    held: dict[tuple[Path, bool], CocoFile] = {}
 
-    def read(path: str | Path, key: str) -> dict:
-        if Path(path) not in held:
-            held[Path(path)] = read_annotations(path, key)
-        return held[Path(path)]
+    def read(path: str | Path, key: str, *, without_objects: bool) -> CocoFile:
+        place = (Path(path), without_objects)
+        # A file that has its objects is the same either way.
+        whole = held.get((Path(path), False))
+        if whole is None and place not in held:
+            held[place] = read_annotations(path, key, without_objects=without_objects)
+        return whole or held[place]
 
     return read
 

@@ -1,6 +1,8 @@
-"""Data sets and transforms that register in mmengine's root registries."""
+"""Data sets and transforms that register in mmengine's root registries, those for COCO's files in mmdet's."""
 
 import importlib.util
+
+from hiera_mm.datasets import coco, load_image  # noqa: F401
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.datasets import ava, images, transforms, video  # noqa: F401

@@ -23,5 +23,6 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=64)
 
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3))
+# Beside the last three, the checkpoint with the best box AP is kept.
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='coco/bbox_mAP'))
 log_processor = dict(by_epoch=False)

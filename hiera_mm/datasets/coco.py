@@ -1,0 +1,99 @@
+"""Data sets in COCO's format."""
+
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+from hiera_mm.errors import UserError
+from hiera_mm.readers.coco_files import CocoFile, read_annotations
+from hiera_mm.readers.pictures import shown_size
+
+from mmdet.datasets import CocoDataset as PlainCocoDataset
+from mmdet.registry import DATASETS
+from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
+
+EXIF_ORIENTATIONS = (None, 'displayed', 'stored')
+
+
+# Under mmdet's own name, so that every config that names it, mmdet's included, reads its files with care.
+@DATASETS.register_module(name='CocoDataset', force=True)
+class CocoDataset(PlainCocoDataset):
+    """mmdet's ``CocoDataset`` whose annotation file is read by :func:`~hiera_mm.readers.coco_files.read_annotations`
+    and whose labels follow the names of the classes: the order of categories in the file does not matter, and a
+    validation file may lack some.
+
+    Args:
+        fill_masks_from_boxes: Whether its box stands for the mask of an object that has none, in training and in
+            evaluation.
+        exif_orientation: Whether annotations mean pictures as they are ``'displayed'``, turned as their EXIF data say,
+            or as they are ``'stored'``. By default the size in the annotation file tells it for each picture.
+
+    Raises:
+        UserError: for an annotation file that can't be used, or classes that it does not list.
+    """
+
+    def __init__(
+        self, *args, fill_masks_from_boxes: bool = False, exif_orientation: str | None = None, **kwargs
+    ) -> None:
+        if exif_orientation not in EXIF_ORIENTATIONS:
+            raise UserError(
+                f"A data set's exif_orientation must be 'displayed', 'stored' or None, but is '{exif_orientation}'."
+            )
+        self.fill_masks_from_boxes, self.exif_orientation = fill_masks_from_boxes, exif_orientation
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """A dict for each picture, as mmdet's.
+
+        Raises:
+            UserError: as the class.
+        """
+        file = self._read()
+        self._number_classes(file)
+        objects = defaultdict(list)
+        for annotation in file.annotations:
+            objects[annotation['image_id']].append(annotation)
+        self.cat_img_map = defaultdict(list)
+        for annotation in file.annotations:
+            self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
+        return [self._parsed(image, objects[image['id']]) for image in file.images]
+
+    def _read(self) -> CocoFile:
+        steps = getattr(self.pipeline, 'transforms', ())
+        with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
+            file = read_annotations(
+                path, 'ann_file', without_objects=self.test_mode and not any(hasattr(s, 'with_bbox') for s in steps)
+            )
+        for sentence in file.repairs + file.doubts:
+            print_log(sentence, 'current', level=logging.WARNING)
+        if any(getattr(step, 'with_mask', False) for step in steps):
+            file = file.for_masks(self.fill_masks_from_boxes)
+        self._metainfo['fill_masks_from_boxes'] = self.fill_masks_from_boxes
+        return file
+
+    def _number_classes(self, file: CocoFile) -> None:
+        classes = self.metainfo['classes']
+        if isinstance(classes, str):
+            raise UserError(
+                f"The classes of a data set are the text '{classes}', which is no file of names either; write them as "
+                f"classes=('{classes}',)."
+            )
+        ids = {category['name']: category['id'] for category in file.categories}
+        present = [name for name in classes if name in ids]
+        if not present or (len(present) < len(classes) and not self.test_mode):
+            absent = next(name for name in classes if name not in ids)
+            raise UserError(
+                f"The annotation file '{file.path}' has no category '{absent}', but {list(ids)[:10]}; set "
+                'metainfo = dict(classes=(...)) to names of the file.'
+            )
+        self.cat_ids = [ids[name] for name in present]
+        self.cat2label = {ids[name]: number for number, name in enumerate(classes) if name in ids}
+
+    def _parsed(self, image: dict, objects: list[dict]) -> dict:
+        image = dict(image, img_id=image['id'])
+        if 'width' not in image:
+            path = Path(self.data_prefix['img'], image['file_name'])
+            image['width'], image['height'] = shown_size(path, self.exif_orientation == 'stored')
+        parsed = self.parse_data_info(dict(raw_img_info=image, raw_ann_info=objects))
+        return dict(parsed, exif_orientation=self.exif_orientation)

@@ -1,0 +1,231 @@
+"""Settings at the top of a user's config that stand for many keys, and the schedule that follows from them.
+
+They are ordinary names of the config file: a user who never writes one gets the recipe as it is.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+
+from hiera_mm.checks.fault import unwrapped
+from hiera_mm.config import dicts_in, evaluators_of, heads_of
+from hiera_mm.errors import UserError
+from hiera_mm.readers.coco_files import read_annotations
+
+from mmengine.config import Config, ConfigDict
+from mmengine.fileio import list_from_file
+
+PARTS = ('train', 'val', 'test')
+SIDES = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'pad_size')
+"""Keys of pipeline steps that hold the size of images."""
+
+STRIDE = 32
+"""What padded sides must be multiples of."""
+
+WARM_UP_SHARE = 0.05
+"""Of a short run, at most this goes into the warm-up."""
+
+VALIDATIONS = 50
+"""The most of a run whose intervals are chosen here."""
+
+
+def apply_own_settings(config: Config, names: set[str], base: Config | None) -> None:
+    """Give the settings at the top of a user's config their effect.
+
+    Args:
+        config: To change.
+        names: What the user's own files and options set, see :func:`hiera_mm.config.top_level_names`.
+        base: The config of the suite that it inherits from.
+
+    Raises:
+        UserError: for a setting that would have no effect.
+    """
+    if base is None or 'train_dataloader' not in config or config.get('default_scope') != 'mmdet':
+        return
+    _set_files(config, names, base)
+    if 'classes' in names:
+        _set_classes(config)
+    if 'image_size' in names:
+        _set_image_size(config, base)
+    if 'batch_size' in names:
+        _set(config.train_dataloader, 'batch_size', config.batch_size, base.train_dataloader, 'train_dataloader')
+    if 'learning_rate' in names:
+        optimizer = config.optim_wrapper.optimizer
+        _set(optimizer, 'lr', config.learning_rate, base.optim_wrapper.optimizer, 'optim_wrapper.optimizer')
+
+
+def scale_schedule(config: Config, names: set[str], base: Config | None) -> None:
+    """Make the schedule as long as ``epochs``, ``max_iters`` or ``train_cfg`` of a user's config say: rates, warm-up,
+    validations and checkpoints keep their places in the run, unless the user set them.
+
+    Raises:
+        UserError: for settings that contradict each other, or an annotation file that can't be used.
+    """
+    if base is None or config.get('default_scope') != 'mmdet' or 'max_iters' not in base.get('train_cfg', {}):
+        return
+    iterations = _iterations(config, names, base)
+    if iterations is None:
+        return
+    before = base.train_cfg.max_iters
+    if config.get('param_scheduler') == base.get('param_scheduler'):
+        config.param_scheduler = [_scaled(each, before, iterations) for each in config.param_scheduler]
+    interval = _interval(config, iterations)
+    if config.train_cfg.get('val_interval') == base.train_cfg.val_interval:
+        config.train_cfg.val_interval = interval
+    if config.train_cfg.get('dynamic_intervals') == base.train_cfg.get('dynamic_intervals'):
+        config.train_cfg.dynamic_intervals = None
+    hooks = config.get('default_hooks', {})
+    if hooks.get('checkpoint', {}).get('interval') == base.default_hooks.checkpoint.get('interval'):
+        hooks.checkpoint.interval = interval
+    config.train_cfg.max_iters = config.max_iters = iterations
+
+
+def training_pictures(config: Config) -> int | None:
+    """How many pictures an epoch of training has; None where that is not known without building the data set."""
+    number = 0
+    for key, dataset in unwrapped('train_dataloader.dataset', config.train_dataloader.dataset):
+        if dataset.get('backend_args') or not dataset.get('ann_file'):
+            return None
+        file = read_annotations(os.path.join(dataset.get('data_root') or '', dataset.ann_file), f'{key}.ann_file')
+        chosen = dataset.get('metainfo', {}).get('classes')
+        names = {category['id'] for category in file.categories if not chosen or category['name'] in chosen}
+        settings = dataset.get('filter_cfg') or {}
+        annotated = {a['image_id'] for a in file.annotations if a['category_id'] in names}
+        smallest = settings.get('min_size', 0)
+        number += sum(
+            (not settings.get('filter_empty_gt') or image['id'] in annotated)
+            and min(image.get('width', smallest), image.get('height', smallest)) >= smallest
+            for image in file.images
+        )
+    return number
+
+
+def global_batch(config: Config) -> int:
+    """Images that all processes together take in an iteration."""
+    return config.train_dataloader.batch_size * int(os.environ.get('WORLD_SIZE', 1))
+
+
+def _datasets(config: Config, parts: Iterable[str] = PARTS) -> Iterator[ConfigDict]:
+    for part in parts:
+        if config.get(f'{part}_dataloader'):
+            yield from (dataset for _, dataset in unwrapped('', config[f'{part}_dataloader'].dataset))
+
+
+def _set(part: ConfigDict, key: str, value: object, former: ConfigDict, place: str) -> None:
+    """Set a key that the user did not set otherwise.
+
+    Raises:
+        UserError: if the user did.
+    """
+    if part.get(key) not in (value, former.get(key)):
+        raise UserError(
+            f'The config sets {place}.{key} = {part[key]}, and at its top {value} for the same; leave one of them out.'
+        )
+    part[key] = value
+
+
+def _set_files(config: Config, names: set[str], base: Config) -> None:
+    for part in PARTS:
+        # A test set of its own is the exception; mmdet's configs test on the validation set.
+        source = part if part != 'test' or f'{part}_ann_file' in names else 'val'
+        former = next(iter(_datasets(base, [part])), ConfigDict())
+        for dataset in _datasets(config, [part]):
+            if 'data_root' in names and dataset.get('data_root') == former.get('data_root'):
+                dataset.data_root = config.data_root
+            if f'{source}_ann_file' in names:
+                dataset.ann_file = config[f'{source}_ann_file']
+            if f'{source}_data_prefix' in names:
+                dataset.data_prefix = ConfigDict(img=config[f'{source}_data_prefix'])
+            inherited = [metric.get('ann_file') for metric in evaluators_of(base, f'{part}_evaluator')]
+            for metric in evaluators_of(config, f'{part}_evaluator'):
+                if metric.get('ann_file') in inherited:
+                    metric.ann_file = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
+
+
+def _set_classes(config: Config) -> None:
+    classes = config.classes
+    if isinstance(classes, str):
+        if not os.path.isfile(classes):
+            raise UserError(
+                f"classes = '{classes}' is one text, and no file of names either; write classes = ('{classes}',)."
+            )
+        classes = list_from_file(classes)
+    for dataset in _datasets(config):
+        dataset.metainfo = ConfigDict(classes=tuple(classes))
+    for _, head in heads_of(config.model):
+        head.num_classes = len(classes)
+
+
+def _set_image_size(config: Config, base: Config) -> None:
+    size = config.image_size
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    former = base.get('image_size')
+    if former is None:
+        raise UserError(
+            'image_size at the top of the config has no effect, as the config that it inherits from has none; change '
+            'the pipelines.'
+        )
+    changed = 0
+    for step in (step for dataset in _datasets(config) for step in dicts_in(dataset.get('pipeline', ()))):
+        for key in SIDES:
+            if key in step and _sides(step[key]) in (tuple(former), size):
+                step[key] = size
+                changed += 1
+    if not changed:
+        raise UserError(
+            f'image_size = {size} at the top of the config has no effect, as the pipelines have other sizes; leave it '
+            'out, or the sizes in the pipelines.'
+        )
+    padding = config.model.get('data_preprocessor', {})
+    if padding.get('pad_size_divisor') == max(former):
+        padding.pad_size_divisor = math.ceil(max(size) / STRIDE) * STRIDE
+
+
+def _sides(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _iterations(config: Config, names: set[str], base: Config) -> int | None:
+    """How long a run is to be whose length the user changed; None for one that is as long as the recipe."""
+    if 'epochs' in names and 'max_iters' in names:
+        raise UserError('The config sets both epochs and max_iters; leave one of them out.')
+    if config.train_cfg.get('type') != base.train_cfg.get('type'):
+        return None
+    if 'epochs' in names:
+        pictures = training_pictures(config)
+        if not pictures:
+            raise UserError(
+                'epochs at the top of the config needs a training set whose pictures can be counted; set max_iters.'
+            )
+        return max(1, math.ceil(config.epochs * pictures / global_batch(config)))
+    wanted = config.max_iters if 'max_iters' in names else config.train_cfg.max_iters
+    inner = config.train_cfg.max_iters
+    if 'max_iters' in names and inner not in (wanted, base.train_cfg.max_iters):
+        raise UserError(
+            f'The config sets max_iters = {wanted} and train_cfg.max_iters = {inner}; leave one of them out.'
+        )
+    return wanted if wanted != base.train_cfg.max_iters else None
+
+
+def _scaled(scheduler: ConfigDict, before: int, after: int) -> ConfigDict:
+    """A schedule of a run of ``before`` iterations, for one of ``after``."""
+    scheduler, ratio = ConfigDict(scheduler), after / before
+    longest = max(1, round(WARM_UP_SHARE * after))
+
+    def place(iteration: int) -> int:
+        # What begins or ends early belongs to the warm-up, which need not be longer in a longer run.
+        return min(iteration, longest) if iteration <= WARM_UP_SHARE * before else round(iteration * ratio)
+
+    for key in ('begin', 'end', 'T_max'):
+        if scheduler.get(key):
+            scheduler[key] = place(scheduler[key])
+    if 'milestones' in scheduler:
+        scheduler.milestones = [max(1, place(milestone)) for milestone in scheduler.milestones]
+    return scheduler
+
+
+def _interval(config: Config, iterations: int) -> int:
+    """An epoch, or longer where that would be too many validations."""
+    pictures = training_pictures(config)
+    epoch = math.ceil(pictures / global_batch(config)) if pictures else 1
+    return min(iterations, max(epoch, math.ceil(iterations / VALIDATIONS)))

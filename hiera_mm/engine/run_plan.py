@@ -1,0 +1,76 @@
+"""What a run is going to do, in a few lines before it starts."""
+
+import math
+import time
+from collections.abc import Iterator
+
+from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import MultiStepLR
+from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+ITERATIONS = 20
+"""After which the duration of the whole run is estimated; the first of them is left out, as it warms up."""
+
+
+@HOOKS.register_module()
+class RunPlanHook(Hook):
+    """Logs how many pictures, iterations and epochs a run has, when it validates and saves, when the learning rate
+    drops, and after 20 iterations how long it will take."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self._started = 0.0
+        self._first = 0
+
+    def before_train(self, runner: Runner) -> None:
+        runner.logger.info('\n'.join(['The run:', *(f'  {line}' for line in _plan(runner))]))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        if not self._started:
+            self._started, self._first = time.monotonic(), runner.iter
+        elif runner.iter - self._first == ITERATIONS - 1:
+            each = (time.monotonic() - self._started) / (ITERATIONS - 1)
+            left = (runner.max_iters - runner.iter - 1) * each
+            runner.logger.info(f'{each:.2f} s an iteration: about {_duration(left)} left, without validations.')
+
+
+def _plan(runner: Runner) -> Iterator[str]:
+    loader = runner.train_dataloader
+    pictures = len(loader.dataset)
+    batch = (loader.batch_size or loader.batch_sampler.batch_size) * get_world_size()
+    epoch = math.ceil(pictures / batch)
+    iterations = runner.max_iters
+    yield (
+        f'{pictures} pictures or clips, {batch} an iteration: {iterations} iterations are '
+        f'{iterations / epoch:.3g} epochs'
+    )
+    by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+    unit = 'iterations' if by_iteration else 'epochs'
+    if runner.val_loop is not None:
+        yield f'validation every {runner.train_loop.val_interval} {unit}'
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            best = f', the best kept by {hook.save_best}' if hook.save_best else ''
+            yield f'checkpoint every {hook.interval} {"epochs" if hook.by_epoch else "iterations"}{best}'
+    yield from _drops(runner)
+
+
+def _drops(runner: Runner) -> Iterator[str]:
+    rates = [group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups]
+    yield f'learning rate {max(rates):.3g}'
+    for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():
+        if isinstance(scheduler, MultiStepLR):
+            places = ', '.join(map(str, sorted(scheduler.milestones)))
+            unit = 'epochs' if scheduler.by_epoch else 'iterations'
+            yield f'learning rate times {scheduler.gamma:g} after {places} {unit}'
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f'{seconds:.0f} seconds'
+    if seconds < 100 * 60:
+        return f'{seconds / 60:.0f} minutes'
+    return f'{seconds / 3600:.1f} hours' if seconds < 100 * 3600 else f'{seconds / 86400:.1f} days'

@@ -1,0 +1,90 @@
+"""COCO's metrics on ground truth that is read as in training."""
+
+from collections.abc import Sequence
+
+from hiera_mm.readers.coco_files import CocoFile, read_annotations
+
+import faster_coco_eval
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.evaluation import CocoMetric as PlainCocoMetric
+from mmdet.evaluation import FasterCocoMetric as PlainFasterCocoMetric
+from mmdet.registry import METRICS
+from mmengine.fileio import get_local_path
+
+ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+
+
+class NormalisedGroundTruth(PlainCocoMetric):
+    """What makes mmdet's COCO metrics agree with :class:`hiera_mm.datasets.coco.CocoDataset`: the annotation file is
+    read by the same reader, classes are found by their names, only pictures that were tested count, and a model that
+    predicts nothing scores 0.
+
+    Raises:
+        UserError: for an annotation file that can't be used.
+    """
+
+    api: type
+
+    def __init__(
+        self, ann_file: str | None = None, *, format_only: bool = False, backend_args: dict | None = None, **settings
+    ) -> None:
+        super().__init__(format_only=format_only, backend_args=backend_args, **settings)
+        self._file: CocoFile | None = None
+        if ann_file is not None:
+            with get_local_path(ann_file, backend_args=backend_args) as path:
+                self._file = read_annotations(path, 'ann_file', without_objects=format_only)
+            # mmdet gathers the ground truth from the data set where there is no such object.
+            self._coco_api = self.api()
+
+    def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
+        """As mmdet's."""
+        if self._file is not None:
+            self._use_ground_truth(self._file, [ground_truth for ground_truth, _ in results])
+        values = super().compute_metrics(results)
+        if not self.format_only:
+            floor = 0.0 if self._coco_api.dataset.get('annotations') else -1.0
+            for kind in {'bbox', 'segm'} & set(self.metrics):
+                for item in self.metric_items or ITEMS:
+                    values.setdefault(f'{kind}_{item}', floor)
+        return values
+
+    def _use_ground_truth(self, file: CocoFile, tested: list[dict]) -> None:
+        if 'segm' in self.metrics and not self.format_only:
+            file = file.for_masks(self.dataset_meta.get('fill_masks_from_boxes', False))
+        ids = {category['name']: category['id'] for category in file.categories}
+        unused = iter(range(1, len(ids) + len(self.dataset_meta['classes']) + 1))
+        taken = set(ids.values())
+        self.cat_ids = [
+            ids[name] if name in ids else next(number for number in unused if number not in taken)
+            for name in self.dataset_meta['classes']
+        ]
+        names = zip(self.cat_ids, self.dataset_meta['classes'], strict=True)
+        others = [category for category in file.categories if category['id'] not in self.cat_ids]
+        self._coco_api.dataset = dict(
+            info={},
+            images=self._with_sizes(file.images, tested),
+            annotations=file.annotations,
+            categories=[dict(id=number, name=name) for number, name in names] + others,
+        )
+        self._coco_api.createIndex()
+        self.img_ids = [ground_truth['img_id'] for ground_truth in tested]
+
+    @staticmethod
+    def _with_sizes(images: list[dict], tested: list[dict]) -> list[dict]:
+        """Sizes that the file does not have, from the pictures."""
+        sizes = {g['img_id']: dict(width=g['width'], height=g['height']) for g in tested}
+        return [image if 'width' in image else image | sizes.get(image['id'], {}) for image in images]
+
+
+@METRICS.register_module(name='CocoMetric', force=True)
+class CocoMetric(NormalisedGroundTruth):
+    """mmdet's ``CocoMetric``, which counts with pycocotools, on a :class:`NormalisedGroundTruth`."""
+
+    api = COCO
+
+
+@METRICS.register_module(name='FasterCocoMetric', force=True)
+class FasterCocoMetric(NormalisedGroundTruth, PlainFasterCocoMetric):
+    """mmdet's ``FasterCocoMetric``, which counts with faster-coco-eval, on a :class:`NormalisedGroundTruth`."""
+
+    api = faster_coco_eval.COCO
