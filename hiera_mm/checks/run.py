@@ -47,7 +47,6 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
     """
     read = _reading_once()
     yield from images.faults_of_blending(config.model)
-    yield from _with_refusals(_faults_between_classes(config, loaders))
     seen: set[str] = set()
     in_folders: list[ConfigDict] = []
     for loader in loaders:
@@ -65,6 +64,7 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
             seen.add(place)
         yield from _with_refusals(_faults_of_evaluators(config, loader.replace('dataloader', 'evaluator'), read))
     yield from _with_refusals(images.faults_between(in_folders))
+    yield from _with_refusals(_faults_between_classes(config, loaders))
 
 
 def _faults_between_classes(config: Config, loaders: Sequence[str]) -> Iterator[Fault]:
@@ -77,7 +77,7 @@ def _faults_between_classes(config: Config, loaders: Sequence[str]) -> Iterator[
                 continue
             classes = classes_of(dataset, kind)
             first = first or (key, classes)
-            if classes != first[1] and (loader in loaders or first[0].split('.')[0] in loaders):
+            if classes != first[1] and loader in loaders:
                 yield Fault(
                     Severity.BLOCKS,
                     f'The classes of {key} are {first_few(classes)}, but those of {first[0]} are '

@@ -1,6 +1,7 @@
 """COCO's metrics on ground truth that is read as in training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 
@@ -24,6 +25,8 @@ class NormalisedGroundTruth(PlainCocoMetric):
     """
 
     api: type
+    takes_any_id = True
+    """Whether ids of images may be text."""
 
     def __init__(
         self, ann_file: str | None = None, *, format_only: bool = False, backend_args: dict | None = None, **settings
@@ -39,7 +42,10 @@ class NormalisedGroundTruth(PlainCocoMetric):
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         """As mmdet's."""
         if self._file is not None:
-            self._use_ground_truth(self._file, [ground_truth for ground_truth, _ in results])
+            file = self._file
+            if not self.takes_any_id:
+                file, results = _numbered(file, results)
+            self._use_ground_truth(file, [ground_truth for ground_truth, _ in results])
         values = super().compute_metrics(results)
         if not self.format_only:
             floor = 0.0 if self._coco_api.dataset.get('annotations') else -1.0
@@ -88,3 +94,15 @@ class FasterCocoMetric(NormalisedGroundTruth, PlainFasterCocoMetric):
     """mmdet's ``FasterCocoMetric``, which counts with faster-coco-eval, on a :class:`NormalisedGroundTruth`."""
 
     api = faster_coco_eval.COCO
+    takes_any_id = False
+
+
+def _numbered(file: CocoFile, results: Sequence[tuple[dict, dict]]) -> tuple[CocoFile, Sequence[tuple[dict, dict]]]:
+    """The ground truth and predictions with numbers for images whose ids are text."""
+    if all(isinstance(image['id'], int) for image in file.images):
+        return file, results
+    numbers = {image['id']: number for number, image in enumerate(file.images, start=1)}
+    images = [dict(image, id=numbers[image['id']]) for image in file.images]
+    annotations = [dict(annotation, image_id=numbers[annotation['image_id']]) for annotation in file.annotations]
+    renamed = [tuple(dict(part, img_id=numbers[part['img_id']]) for part in pair) for pair in results]
+    return replace(file, images=images, annotations=annotations), renamed

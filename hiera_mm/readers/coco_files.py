@@ -11,7 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hiera_mm.errors import UserError, examples, first_few
@@ -66,7 +66,7 @@ class CocoFile:
         if lacking and not fill_masks_from_boxes:
             raise UserError(self._sentence_on_masks(lacking))
         annotations = [a if 'segmentation' in a else a | dict(segmentation=[_corners(a)]) for a in self.annotations]
-        return CocoFile(self.path, self.images, annotations, self.categories, self.repairs, self.doubts)
+        return replace(self, annotations=annotations)
 
     def _sentence_on_masks(self, lacking: list) -> str:
         objects = sum(not annotation['iscrowd'] for annotation in self.annotations)
@@ -449,7 +449,7 @@ class _Objects:
     def _polygons(self, annotation: dict, mask: list) -> tuple:
         if not isinstance(mask, list):
             raise TypeError
-        if not all(type(polygon) is list and polygon and type(polygon[0]) is not list for polygon in mask):
+        if not all(type(polygon) is list and len(polygon) > 3 and type(polygon[0]) is not list for polygon in mask):
             mask = _flat_polygons(mask)
             self.items['flat'].append(annotation['id'])
         large = [polygon for polygon in mask if len(polygon) >= 6]
@@ -491,11 +491,12 @@ class _Objects:
             self.items['negative'].append(annotation['id'])
             return False
         self._count_forms(x, y, w, h, size)
-        if around and not annotation['iscrowd']:
+        kept = self._inside(annotation, (x, y, w, h), size)
+        if kept and around and not annotation['iscrowd']:
             self.with_both += 1
             if _overlap((x, y, x + w, y + h), around) < 0.5:
                 self.items['shifted'].append(annotation['id'])
-        return self._inside(annotation, (x, y, w, h), size)
+        return kept
 
     def _box_of_mask(self, annotation: dict, around: tuple | None, size: tuple) -> bool:
         if around is None:
@@ -599,6 +600,8 @@ def _flat_polygons(mask: list) -> list[list[float]]:
         return [[value for point in mask for value in point]]
     if all(isinstance(polygon, list) and polygon and all(map(_is_point, polygon)) for polygon in mask):
         return [[value for point in polygon for value in point] for polygon in mask]
+    if all(isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon) for polygon in mask):
+        return mask
     raise ValueError
 
 
