@@ -12,6 +12,7 @@ TOOLS = {
     'compare': 'compare_configs.py',
     'demo': 'demo.py',
     'flops': 'get_flops.py',
+    'init': 'init_config.py',
     'make-data': 'make_shapes.py',
     'make-video-list': 'make_video_list.py',
     'plot-log': 'plot_log.py',

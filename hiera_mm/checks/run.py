@@ -1,12 +1,14 @@
 """All checks of a config: before training those that would stop or falsify the run, in ``check-data`` every one."""
 
 import importlib.util
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hiera_mm.checks import coco, images
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of, unwrapped
+from hiera_mm.checks.schedule import faults_of_schedule
 from hiera_mm.config import evaluators_of
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
@@ -31,7 +33,10 @@ def check_data(config: Config, loaders: Sequence[str]) -> None:
     """
     if int(os.environ.get('RANK', 0)) > 0:
         return
-    for fault in faults_of(config, loaders, count=0):
+    found = faults_of(config, loaders, count=0)
+    if 'train_dataloader' in loaders:
+        found = itertools.chain(faults_of_schedule(config), found)
+    for fault in found:
         if fault.severity is Severity.BLOCKS:
             raise UserError(fault.sentence)
 

@@ -1,11 +1,19 @@
 """Look for faults in the data that a config names.
 
-Exit code 1 if there are any.
+Exit code 1 if there are any. For data in COCO's format without faults, a sheet of pictures with their annotations is
+written to the work folder for each loader.
 """
 
+from __future__ import annotations
+
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +30,37 @@ def run(arguments: argparse.Namespace) -> int:
     from hiera_mm.checks.fault import Severity
     from hiera_mm.checks.run import faults_of
 
+    config = read_config(arguments)
     count = None if arguments.videos == 'all' else int(arguments.videos)
-    faults = 0
-    for fault in faults_of(read_config(arguments), count=count):
+    faults = notes = 0
+    for fault in faults_of(config, count=count):
         note = fault.severity is Severity.NOTE
         faults += not note
+        notes += note
         print(f'Note: {fault.sentence}' if note else fault.sentence)
-    print(f'{faults} faults found.' if faults else 'No fault found.')
+    if not faults:
+        _draw_sheets(config)
+    print(f'{_counted(faults, "fault")}, {_counted(notes, "note")}.')
     return 1 if faults else 0
+
+
+def _counted(number: int, word: str) -> str:
+    return f'{number} {word}' if number == 1 else f'{number} {word}s'
+
+
+def _draw_sheets(config: Config) -> None:
+    from hiera_mm.checks.coco import reads_coco
+    from hiera_mm.checks.fault import class_of, unwrapped
+    from hiera_mm.checks.run import LOADERS
+    from hiera_mm.inference.data_sheet import draw_sheet
+
+    drawn: list = []
+    for loader in LOADERS:
+        for key, dataset in unwrapped(f'{loader}.dataset', config[loader].dataset) if config.get(loader) else ():
+            kind = class_of(dataset, config.get('default_scope'))
+            if kind is None or not reads_coco(kind) or dataset in drawn or dataset.get('backend_args'):
+                continue
+            drawn.append(dataset)
+            path = Path(config.work_dir, 'data', f'{key.replace("_dataloader.dataset", "")}.png')
+            if pictures := draw_sheet(dataset, path):
+                print(f'{pictures} pictures of {key} with their annotations: {path}')

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import Checkpoint, faults_explained, read_checkpoint, read_torch_file
 from hiera_mm.weights.formats import unwrap
 from hiera_mm.weights.load import check_fits, fit_to_model, has_hiera, whole_state
@@ -23,7 +24,8 @@ class FitCheckpointHook(Hook):
             recogniser); a resumed one always must.
 
     Raises:
-        UserError: where the backbone, or with ``complete`` any tensor, is missing or has another shape.
+        UserError: where the backbone, or with ``complete`` any tensor, is missing or has another shape, or the
+            checkpoint's classes are not the test set's.
     """
 
     def __init__(self, complete: bool = False) -> None:
@@ -36,6 +38,7 @@ class FitCheckpointHook(Hook):
         report = ''
         if self.complete and not runner._resume:
             state, report = whole_state(model, checkpoint, source)
+            _check_classes(runner, checkpoint, source)
         elif has_hiera(model) and not runner._resume:
             state, report = fit_to_model(model, checkpoint, source)
         else:
@@ -45,6 +48,18 @@ class FitCheckpointHook(Hook):
         if report:
             runner.logger.info(report)
         checkpoint['state_dict'] = state
+
+
+def _check_classes(runner: Runner, checkpoint: dict, source: str) -> None:
+    """A model knows its classes by number, so a test set must name them in the order of training."""
+    trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
+    if trained and tested and list(trained) != list(tested):
+        raise UserError(
+            f"The checkpoint '{source}' was trained with the classes {first_few(list(trained))}, but the test set has "
+            f'{first_few(list(tested))}; set the classes of the config to those of training, in their order (the order '
+            'in the annotation file does not matter).'
+        )
 
 
 def load_from_anywhere(filename: str, map_location: object = None, **_: object) -> Checkpoint:

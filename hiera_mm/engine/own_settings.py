@@ -68,7 +68,9 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
         return
     before = base.train_cfg.max_iters
     if config.get('param_scheduler') == base.get('param_scheduler'):
-        config.param_scheduler = [_scaled(each, before, iterations) for each in config.param_scheduler]
+        scaled = [_scaled(each, before, iterations) for each in config.param_scheduler]
+        # In a run of a few iterations nothing is left after the warm-up.
+        config.param_scheduler = [each for each in scaled if each.get('begin', 0) < each.get('end', math.inf)]
     interval = _interval(config, iterations)
     if config.train_cfg.get('val_interval') == base.train_cfg.val_interval:
         config.train_cfg.val_interval = interval
@@ -214,13 +216,14 @@ def _scaled(scheduler: ConfigDict, before: int, after: int) -> ConfigDict:
 
     def place(iteration: int) -> int:
         # What begins or ends early belongs to the warm-up, which need not be longer in a longer run.
-        return min(iteration, longest) if iteration <= WARM_UP_SHARE * before else round(iteration * ratio)
+        early = iteration <= WARM_UP_SHARE * before
+        return max(1, min(iteration, longest) if early else round(iteration * ratio))
 
     for key in ('begin', 'end', 'T_max'):
         if scheduler.get(key):
             scheduler[key] = place(scheduler[key])
     if 'milestones' in scheduler:
-        scheduler.milestones = [max(1, place(milestone)) for milestone in scheduler.milestones]
+        scheduler.milestones = [place(milestone) for milestone in scheduler.milestones]
     return scheduler
 
 

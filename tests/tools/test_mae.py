@@ -220,7 +220,7 @@ def test_faults_of_image_sets_are_told_before_training_starts(classes, tmp_path,
 
 def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_tool):
     code, printed = run_tool('check_dataset.py', TINY_IN1K, *class_options(classes))
-    assert code == 0 and printed.strip() == 'No fault found.', printed
+    assert code == 0 and printed.strip() == '0 faults, 0 notes.', printed
     for part in ('train', 'val'):
         for name in ('bar', 'circle', 'triangle'):
             (tmp_path / part / name).mkdir(parents=True)
@@ -229,7 +229,7 @@ def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_to
     (tmp_path / 'val' / 'circle' / 'b.png').write_text('no image')
     code, printed = run_tool('check_dataset.py', TINY_IN1K, *class_options(tmp_path), '--videos', 'all')
     assert code == 1 and 'Traceback' not in printed
-    assert "circle/b.png' is damaged, truncated or not an image" in printed and '1 faults found' in printed
+    assert "circle/b.png' is damaged, truncated or not an image" in printed and '1 fault, 1 note.' in printed
     assert 'Note: train_dataloader.dataset: no image has the class 1 (circle).' in printed
     (tmp_path / 'list.txt').write_text('train/bar/a.png 0\ntrain/gone.png 1\ntrain/bar/a.png 3\n')
     options = [
