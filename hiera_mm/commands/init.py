@@ -44,8 +44,19 @@ PRETRAINED = """# The backbone starts from Meta's weights, CC BY-NC 4.0 (no comm
 """
 RANDOM = """
 # Random weights; without this line Meta's, CC BY-NC 4.0 (no commercial use), which need far fewer pictures.
-model = dict(backbone=dict(init_cfg=None))
+model = dict(backbone=dict(init_cfg=None){small})
 """
+SMALL = """model = dict({small})
+"""
+SMALL_PICTURES = """
+    # Small pictures hold small objects, and fewer of them: smaller anchors, fewer regions for the heads.
+    rpn_head=dict(anchor_generator=dict(scales=[4])),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
+"""
+
+SMALL_SIDE = 256
+"""Pixels up to which pictures count as small."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--size', choices=['t', 's', 'b', 'bp', 'l', 'h'], default='t', help='size of Hiera (default: %(default)s)'
     )
-    parser.add_argument('--epochs', type=int, default=100, help='passes over the training set (default: %(default)s)')
+    parser.add_argument('--epochs', type=int, default=50, help='passes over the training set (default: %(default)s)')
     parser.add_argument(
         '--random-weights', action='store_true', help='start from random weights instead of published ones'
     )
@@ -97,6 +108,7 @@ def config_text(train: FoundSet, val: FoundSet, size: str, epochs: int, random_w
     places = [train.ann_file.resolve(), val.ann_file.resolve(), train.images.resolve(), val.images.resolve()]
     root = Path(os.path.commonpath([place.parent if place.is_file() else place for place in places]))
     train_file, val_file, train_images, val_images = (str(place.relative_to(root)) for place in places)
+    side = _side(train)
     return TEXT.format(
         pictures=sum(len(file.images) for file in files),
         folder=root,
@@ -108,11 +120,17 @@ def config_text(train: FoundSet, val: FoundSet, size: str, epochs: int, random_w
         train_images=f'{train_images}/',
         val_file=val_file,
         val_images=f'{val_images}/',
-        side=_side(train),
+        side=side,
         epochs=epochs,
         rate='6e-4' if random_weights else '1e-4',
-        start=RANDOM if random_weights else PRETRAINED,
+        start=_model(side <= SMALL_SIDE, random_weights),
     )
+
+
+def _model(small: bool, random_weights: bool) -> str:
+    if random_weights:
+        return RANDOM.format(small=f',{SMALL_PICTURES}' if small else '')
+    return PRETRAINED + (SMALL.format(small=SMALL_PICTURES) if small else '')
 
 
 def _side(found: FoundSet) -> int:

@@ -25,7 +25,7 @@ STRIDE = 32
 WARM_UP_SHARE = 0.05
 """Of a short run, at most this goes into the warm-up."""
 
-VALIDATIONS = 50
+VALIDATIONS = 20
 """The most of a run whose intervals are chosen here."""
 
 

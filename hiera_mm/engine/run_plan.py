@@ -1,6 +1,7 @@
 """What a run is going to do, in a few lines before it starts."""
 
 import math
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -19,22 +20,32 @@ class RunPlanHook(Hook):
     """Logs how many pictures, iterations and epochs a run has, when it validates and saves, when the learning rate
     drops, and after 20 iterations how long it will take."""
 
-    priority = 'VERY_LOW'
+    # Called first, so that what other hooks do after an iteration is not counted.
+    priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        self._started = 0.0
-        self._first = 0
+        self._began = self._ended = 0.0
+        self._seconds: list[float] = []
+        self._waits: list[float] = []
 
     def before_train(self, runner: Runner) -> None:
         runner.logger.info('\n'.join(['The run:', *(f'  {line}' for line in _plan(runner))]))
+        self._seconds, self._waits, self._ended = [], [], time.monotonic()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        self._began = time.monotonic()
+        self._waits.append(self._began - self._ended)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        if not self._started:
-            self._started, self._first = time.monotonic(), runner.iter
-        elif runner.iter - self._first == ITERATIONS - 1:
-            each = (time.monotonic() - self._started) / (ITERATIONS - 1)
+        self._ended = time.monotonic()
+        self._seconds.append(self._ended - self._began)
+        if len(self._seconds) == ITERATIONS:
+            # Of the waits for data the median, as some of them hold a validation.
+            each = statistics.mean(self._seconds[1:]) + statistics.median(self._waits[1:])
             left = (runner.max_iters - runner.iter - 1) * each
-            runner.logger.info(f'{each:.2f} s an iteration: about {_duration(left)} left, without validations.')
+            runner.logger.info(
+                f'{each:.2f} s an iteration: about {_duration(left)} left, validations and checkpoints not counted.'
+            )
 
 
 def _plan(runner: Runner) -> Iterator[str]:
@@ -53,7 +64,8 @@ def _plan(runner: Runner) -> Iterator[str]:
         yield f'validation every {runner.train_loop.val_interval} {unit}'
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
-            best = f', the best kept by {hook.save_best}' if hook.save_best else ''
+            kept = hook.save_best if isinstance(hook.save_best, list) else [hook.save_best]
+            best = f', the best by {" and ".join(kept)} kept' if hook.save_best else ''
             yield f'checkpoint every {hook.interval} {"epochs" if hook.by_epoch else "iterations"}{best}'
     yield from _drops(runner)
 

@@ -105,7 +105,7 @@ def test_epochs_give_the_iterations_and_all_that_depends_on_them(settled):
     warm_up, steps = config.param_scheduler
     assert (warm_up.begin, warm_up.end) == (0, 20)
     assert steps.end == 400 and steps.milestones == [round(400 * m / 184375) for m in (163889, 177546)]
-    assert config.train_cfg.val_interval == config.default_hooks.checkpoint.interval == 8
+    assert config.train_cfg.val_interval == config.default_hooks.checkpoint.interval == 20
     assert config.train_cfg.dynamic_intervals is None
 
 
