@@ -68,13 +68,15 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str,
     """
     with torch.device('meta'):
         detector = MODELS.build(model)
+        extractors = {part: model.roi_head.get(part.replace('head', 'roi_extractor')) for part in REGIONS}
         regions = {
-            part: torch.empty(count, detector.neck.out_channels, *_first(extractor).roi_layers[0].output_size)
-            for (part, count), extractor in zip(
-                REGIONS.items(),
-                (detector.roi_head.bbox_roi_extractor, detector.roi_head.mask_roi_extractor),
-                strict=True,
+            part: torch.empty(
+                REGIONS[part],
+                detector.neck.out_channels,
+                *_first(getattr(detector.roi_head, part.replace('head', 'roi_extractor'))).roi_layers[0].output_size,
             )
+            for part, extractor in extractors.items()
+            if extractor is not None
         }
         backbone_macs, maps = count_macs(detector.backbone, torch.empty(1, 3, height, width))
     neck_macs, pyramid = count_macs(detector.neck, maps)

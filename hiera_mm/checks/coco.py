@@ -19,9 +19,10 @@ from mmengine.registry import MODELS
 
 def reads_coco(kind: type) -> bool:
     """Whether a data set's class reads COCO's files as one of the two ``CocoDataset`` does."""
-    if not issubclass(kind, PlainCocoDataset) or kind.parse_data_info is not PlainCocoDataset.parse_data_info:
-        return False
-    return kind.load_data_list in (PlainCocoDataset.load_data_list, coco.CocoDataset.load_data_list)
+    own = (PlainCocoDataset, coco.CocoDataset)
+    return issubclass(kind, PlainCocoDataset) and all(
+        getattr(kind, name) in [getattr(base, name) for base in own] for name in ('load_data_list', 'parse_data_info')
+    )
 
 
 def faults(part: DataPart) -> Iterator[Fault]:

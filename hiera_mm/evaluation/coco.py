@@ -104,5 +104,8 @@ def _numbered(file: CocoFile, results: Sequence[tuple[dict, dict]]) -> tuple[Coc
     numbers = {image['id']: number for number, image in enumerate(file.images, start=1)}
     images = [dict(image, id=numbers[image['id']]) for image in file.images]
     annotations = [dict(annotation, image_id=numbers[annotation['image_id']]) for annotation in file.annotations]
-    renamed = [tuple(dict(part, img_id=numbers[part['img_id']]) for part in pair) for pair in results]
+    renamed = [
+        (dict(truth, img_id=numbers[truth['img_id']]), dict(found, img_id=numbers[found['img_id']]))
+        for truth, found in results
+    ]
     return replace(file, images=images, annotations=annotations), renamed

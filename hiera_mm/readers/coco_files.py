@@ -534,7 +534,7 @@ class _Objects:
 
     def _area(self, annotation: dict) -> None:
         area, (_, _, w, h) = annotation.get('area'), annotation['bbox']
-        if type(area) in (int, float) and 0 < area <= 1.05 * w * h + 4:
+        if isinstance(area, int | float) and not isinstance(area, bool) and 0 < area <= 1.05 * w * h + 4:
             return
         self.items['area'].append(annotation['id'])
         annotation['area'] = _area_of_mask(annotation) or float(w * h)
@@ -546,9 +546,9 @@ def _compressed(mask: dict) -> tuple[dict, int, int]:
     Raises:
         ValueError: if they don't fit their own size.
     """
-    height, width = (_whole(side) for side in mask['size'])
+    height, width = (_whole(side) or 0 for side in mask['size'])
     counts = mask['counts']
-    if height is None or width is None or height <= 0 or width <= 0:
+    if height <= 0 or width <= 0:
         raise ValueError
     if isinstance(counts, list):
         if any(type(run) is not int or run < 0 for run in counts) or sum(counts) != height * width:
