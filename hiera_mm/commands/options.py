@@ -55,28 +55,18 @@ def read_config(arguments: argparse.Namespace) -> Config:
         UserError: if the file or one it inherits from is missing or no valid config, or options that don't fit it.
     """
     from hiera_mm.config import override, read_config_file
-    from hiera_mm.engine.own_settings import apply_own_settings
+    from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
     config = read_config_file(arguments.config)
     override(config, arguments.cfg_options or [], arguments.config)
-    apply_own_settings(config, *own_settings(arguments))
+    apply_own_settings(config, *own_settings(arguments.config, arguments.cfg_options or ()))
     config.launcher = arguments.launcher
     if arguments.work_dir:
         config.work_dir = arguments.work_dir
     elif config.get('work_dir') is None:
         config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
     return config
-
-
-def own_settings(arguments: argparse.Namespace) -> tuple[set[str], Config | None]:
-    """What a user's config and ``--cfg-options`` set at the top, and the config of the suite beneath."""
-    from hiera_mm.config import read_config_file, top_level_names
-
-    names, shipped = top_level_names(arguments.config)
-    given = {option.partition('=')[0] for option in arguments.cfg_options or []}
-    names |= {name for name in given if '.' not in name}
-    return names, read_config_file(shipped) if shipped and (names or given) else None
 
 
 def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:

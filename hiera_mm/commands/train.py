@@ -11,7 +11,6 @@ from hiera_mm.commands.options import (
     add_config_argument,
     add_training_options,
     apply_training_options,
-    own_settings,
     read_config,
 )
 
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.checks.run import check_data
-    from hiera_mm.engine.own_settings import scale_schedule
+    from hiera_mm.engine.own_settings import own_settings, scale_schedule
     from hiera_mm.engine.running import build_runner, process_group
     from hiera_mm.engine.settings import resume
     from hiera_mm.weights.files import locate_checkpoint
@@ -43,6 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
     elif config.get('load_from'):
         locate_checkpoint(config.load_from)
     check_data(config, ['train_dataloader', 'val_dataloader'])
-    scale_schedule(config, *own_settings(arguments))
+    scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
     with process_group(config):
         build_runner(config).train()

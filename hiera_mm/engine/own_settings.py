@@ -5,10 +5,10 @@ They are ordinary names of the config file: a user who never writes one gets the
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hiera_mm.checks.fault import unwrapped
-from hiera_mm.config import dicts_in, evaluators_of, heads_of
+from hiera_mm.config import dicts_in, evaluators_of, heads_of, read_config_file, top_level_names
 from hiera_mm.errors import UserError
 from hiera_mm.readers.coco_files import read_annotations
 
@@ -27,6 +27,15 @@ WARM_UP_SHARE = 0.05
 
 VALIDATIONS = 20
 """The most of a run whose intervals are chosen here."""
+
+
+def own_settings(path: str, options: Sequence[str] = ()) -> tuple[set[str], Config | None]:
+    """What a config's own files and ``KEY=VALUE`` options set at the top, and the config of the suite beneath, None if
+    there is nothing of either."""
+    names, shipped = top_level_names(path)
+    given = {option.partition('=')[0] for option in options}
+    names |= {name for name in given if '.' not in name}
+    return names, read_config_file(shipped) if shipped and (names or given) else None
 
 
 def apply_own_settings(config: Config, names: set[str], base: Config | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from hiera_mm.config import read_config_file
+from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.load import whole_state
 
@@ -19,6 +20,7 @@ def load_model(config_file: str, checkpoint_file: str, device: str) -> tuple[Bas
         UserError: if config or checkpoint can't be read, or the checkpoint lacks anything of the model.
     """
     config = read_config_file(config_file)
+    apply_own_settings(config, *own_settings(config_file))
     if config.model.get('backbone'):
         config.model.backbone.init_cfg = None
     config.model.pop('init_cfg', None)

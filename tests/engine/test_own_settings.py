@@ -3,7 +3,7 @@
 import json
 
 from hiera_mm.config import read_config_file, top_level_names
-from hiera_mm.engine.own_settings import apply_own_settings, scale_schedule
+from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
 from hiera_mm.errors import UserError
 
 import pytest
@@ -37,10 +37,9 @@ def settled(coloured, tmp_path):
         path = tmp_path / 'mine.py'
         path.write_text(TOP.format(base=base, folder=coloured, more=more))
         config = read_config_file(str(path))
-        names, shipped = top_level_names(str(path))
-        inherited = read_config_file(shipped)
-        apply_own_settings(config, names, inherited)
-        scale_schedule(config, names, inherited)
+        settings = own_settings(str(path))
+        apply_own_settings(config, *settings)
+        scale_schedule(config, *settings)
         return config
 
     return make
@@ -160,3 +159,9 @@ def test_names_of_the_users_own_bases_count(tmp_path, coloured):
     names, shipped = top_level_names(str(tmp_path / 'child.py'))
     assert {'epochs', 'batch_size', 'classes'} <= names and shipped.endswith('mask_rcnn_hiera_t.py')
     assert top_level_names(shipped)[0] == set()
+
+
+def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_them(settled):
+    heads = 'model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))'
+    with pytest.raises(UserError, match=r'list.*set classes = \(...\) at the top.*_delete_=True would drop'):
+        settled(heads, base='cascade_mask_rcnn_hiera_b')

@@ -12,7 +12,7 @@ def test_every_stage_is_printed_with_time_and_memory(run_tool, tmp_path):
     out = tmp_path / 'stages.json'
     code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--out', out)
     assert code == 0 and 'Nothing failed.' in printed, printed
-    assert 'data drawn in its format stand in for them' in printed
+    assert 'generated data in its format are used instead' in printed
     stages = json.loads(out.read_text())
     assert [stage['outcome'] for stage in stages] == ['passed'] * 12
     for stage in stages:

@@ -183,6 +183,14 @@ def test_a_missing_or_broken_image_is_named(run_tool, shapes, tmp_path, workers,
             image.write_bytes(content)
     options = [*shapes_options(folder), f'train_dataloader.num_workers={workers}']
     result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options)
+    assert_explained(
+        result, 'train_dataloader.dataset: ', f'{folder}/train', 'not in' if content is None else 'damaged'
+    )
+    # Data in a store, whose pictures are not looked at before.
+    store = tmp_path / 'store.py'
+    arguments = "dict(dataset=dict(backend_args=dict(_delete_=True, backend='local')))"
+    store.write_text(f"_base_ = '{TINY}'\ntrain_dataloader = {arguments}\n")
+    result = run_tool('train.py', store, '--work-dir', tmp_path / 'run', *options)
     assert_explained(result, f"The image '{folder}/train/0", said)
 
 
