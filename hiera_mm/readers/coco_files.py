@@ -113,7 +113,8 @@ def read_annotations(path: str | Path, key: str, *, without_objects: bool = Fals
                 f"The annotation file '{path}' of {key} is not in COCO format: its {part} are a "
                 f'{type(content[part]).__name__} instead of a list.'
             )
-    return _Normaliser(path, key, *(content[part] for part in PARTS)).run()
+    with _collector_at_rest():
+        return _Normaliser(path, key, *(content[part] for part in PARTS)).run()
 
 
 def _parsed(path: Path, key: str) -> object:
@@ -452,17 +453,14 @@ class _Objects:
         if not all(type(polygon) is list and len(polygon) > 3 and type(polygon[0]) is not list for polygon in mask):
             mask = _flat_polygons(mask)
             self.items['flat'].append(annotation['id'])
-        large = [polygon for polygon in mask if len(polygon) >= 6]
-        if not large or any(len(polygon) % 2 for polygon in mask):
-            raise ValueError
-        if len(large) < len(mask):
+        large = mask
+        if any(len(polygon) < 6 or len(polygon) % 2 for polygon in mask):
+            large = [polygon for polygon in mask if len(polygon) >= 6]
+            if not large or any(len(polygon) % 2 for polygon in mask):
+                raise ValueError
             self.items['few_points'].append(annotation['id'])
         annotation['segmentation'] = large
-        xs = [x for polygon in large for x in (min(polygon[0::2]), max(polygon[0::2]))]
-        ys = [y for polygon in large for y in (min(polygon[1::2]), max(polygon[1::2]))]
-        if not abs(math.fsum(sum(polygon) for polygon in large)) < math.inf or max(*xs, *ys) > LARGEST_COORDINATE:
-            raise ValueError
-        return min(xs), min(ys), max(xs), max(ys)
+        return _around(large[0]) if len(large) == 1 else _around([value for polygon in large for value in polygon])
 
     def _runs(self, annotation: dict, mask: dict, size: tuple) -> tuple | None:
         try:
@@ -494,7 +492,10 @@ class _Objects:
         kept = self._inside(annotation, (x, y, w, h), size)
         if kept and around and not annotation['iscrowd']:
             self.with_both += 1
-            if _overlap((x, y, x + w, y + h), around) < 0.5:
+            x1, y1, x2, y2 = around
+            # Most boxes are those around their masks, to the pixel.
+            close = abs(x - x1) + abs(y - y1) + abs(x + w - x2) + abs(y + h - y2) < 1
+            if not close and _overlap((x, y, x + w, y + h), around) < 0.5:
                 self.items['shifted'].append(annotation['id'])
         return kept
 
@@ -538,6 +539,20 @@ class _Objects:
             return
         self.items['area'].append(annotation['id'])
         annotation['area'] = _area_of_mask(annotation) or float(w * h)
+
+
+def _around(points: list[float]) -> tuple[float, float, float, float]:
+    """The corners around ``x, y, x, y, ...``.
+
+    Raises:
+        ValueError, TypeError: for what are no numbers of a picture.
+    """
+    xs, ys = points[0::2], points[1::2]
+    corners = min(xs), min(ys), max(xs), max(ys)
+    # A sum is quick, and finite only where all numbers are.
+    if not abs(sum(points)) < math.inf or max(corners[2:]) > LARGEST_COORDINATE:
+        raise ValueError
+    return corners
 
 
 def _compressed(mask: dict) -> tuple[dict, int, int]:
