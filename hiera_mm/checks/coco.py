@@ -35,7 +35,7 @@ def faults(part: DataPart) -> Iterator[Fault]:
     )
     classes = classes_of(part.dataset, part.kind)
     if _needs_masks(part):
-        file.for_masks(part.dataset.get('fill_masks_from_boxes', False))
+        file.for_masks(part.dataset.get('fill_masks_from_boxes'))
     for sentence in (*_faults_of_classes(part, file, classes), *_faults_of_heads(part.model, classes)):
         yield Fault(Severity.BLOCKS, sentence)
     yield from _what_was_repaired(part, file)

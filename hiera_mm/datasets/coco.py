@@ -25,7 +25,8 @@ class CocoDataset(PlainCocoDataset):
 
     Args:
         fill_masks_from_boxes: Whether its box stands for the mask of an object that has none, in training and in
-            evaluation.
+            evaluation (True), or the object is left out of the mask loss and of mask AP (False). By default such a set
+            is refused for a model of masks.
         exif_orientation: Whether annotations mean pictures as they are ``'displayed'``, turned as their EXIF data say,
             or as they are ``'stored'``. By default the size in the annotation file tells it for each picture.
 
@@ -34,7 +35,7 @@ class CocoDataset(PlainCocoDataset):
     """
 
     def __init__(
-        self, *args, fill_masks_from_boxes: bool = False, exif_orientation: str | None = None, **kwargs
+        self, *args, fill_masks_from_boxes: bool | None = None, exif_orientation: str | None = None, **kwargs
     ) -> None:
         if exif_orientation not in EXIF_ORIENTATIONS:
             raise UserError(

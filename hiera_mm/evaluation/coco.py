@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hiera_mm.readers.coco_files import CocoFile, read_annotations
+from hiera_mm.readers.coco_files import CocoFile, UnknownMask, read_annotations
 
 import faster_coco_eval
 from mmdet.datasets.api_wrappers import COCO
@@ -25,6 +25,7 @@ class NormalisedGroundTruth(PlainCocoMetric):
     """
 
     api: type
+    metrics: list[str]
     takes_any_id = True
     """Whether ids of images may be text."""
 
@@ -41,22 +42,45 @@ class NormalisedGroundTruth(PlainCocoMetric):
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         """As mmdet's."""
-        if self._file is not None:
-            file = self._file
-            if not self.takes_any_id:
-                file, results = _numbered(file, results)
-            self._use_ground_truth(file, [ground_truth for ground_truth, _ in results])
+        if self._file is None:
+            return super().compute_metrics(results)
+        file = self._file
+        if not self.takes_any_id:
+            file, results = _numbered(file, results)
+        if 'segm' not in self.metrics or self.format_only:
+            return self._scored(file, results)
+        return self._scored_with_masks(file, results)
+
+    def _scored_with_masks(self, file: CocoFile, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
+        file = file.for_masks(self.dataset_meta.get('fill_masks_from_boxes'))
+        unknown = [isinstance(annotation['segmentation'], UnknownMask) for annotation in file.annotations]
+        if not any(unknown):
+            return self._scored(file, results)
+        # What has no mask counts for boxes, and for masks is passed over like a crowd.
+        plain = [
+            a | dict(segmentation=list(a['segmentation'])) if u else a
+            for a, u in zip(file.annotations, unknown, strict=True)
+        ]
+        crowds = [a | dict(iscrowd=1) if u else a for a, u in zip(plain, unknown, strict=True)]
+        metrics = self.metrics
+        values: dict[str, float] = {}
+        for kind in metrics:
+            self.metrics = [kind]
+            values |= self._scored(replace(file, annotations=crowds if kind == 'segm' else plain), results)
+        self.metrics = metrics
+        return values
+
+    def _scored(self, file: CocoFile, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
+        self._use_ground_truth(file, [ground_truth for ground_truth, _ in results])
         values = super().compute_metrics(results)
         if not self.format_only:
-            floor = 0.0 if self._coco_api.dataset.get('annotations') else -1.0
+            floor = 0.0 if file.annotations else -1.0
             for kind in {'bbox', 'segm'} & set(self.metrics):
                 for item in self.metric_items or ITEMS:
                     values.setdefault(f'{kind}_{item}', floor)
         return values
 
     def _use_ground_truth(self, file: CocoFile, tested: list[dict]) -> None:
-        if 'segm' in self.metrics and not self.format_only:
-            file = file.for_masks(self.dataset_meta.get('fill_masks_from_boxes', False))
         ids = {category['name']: category['id'] for category in file.categories}
         unused = iter(range(1, len(ids) + len(self.dataset_meta['classes']) + 1))
         taken = set(ids.values())

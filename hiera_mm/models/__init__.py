@@ -4,9 +4,10 @@ import importlib.util
 
 from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
+from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.models.norms import ChannelLayerNorm
 
-__all__ = ['ChannelLayerNorm', 'Hiera', 'MaskedAutoencoder']
+__all__ = ['ChannelLayerNorm', 'FCNMaskHead', 'Hiera', 'MaskedAutoencoder']
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.models.action_head import WholeFrameBBoxHeadAVA  # noqa: F401

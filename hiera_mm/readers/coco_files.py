@@ -19,6 +19,9 @@ from hiera_mm.errors import UserError, examples, first_few
 from pycocotools import mask as run_lengths
 
 PARTS = ('images', 'annotations', 'categories')
+UNKNOWN = 2
+"""Pixels of an unknown mask, where those of a known one are 1."""
+
 CONFLICTING_SHARE = 0.1
 """More of the boxes that have nothing to do with their masks than this are a fault of the file."""
 
@@ -52,36 +55,44 @@ class CocoFile:
         """As pycocotools takes it."""
         return dict(images=self.images, annotations=self.annotations, categories=self.categories)
 
-    def for_masks(self, fill_masks_from_boxes: bool) -> CocoFile:
+    def for_masks(self, fill_masks_from_boxes: bool | None) -> CocoFile:
         """With a mask for every annotation; of a crowd without one it is the box, as crowds only hide what is inside.
 
         Args:
-            fill_masks_from_boxes: Whether the box also stands for an object that has no mask.
+            fill_masks_from_boxes: Whether the box stands for the mask of an object that has none, or is kept as an
+                :class:`UnknownMask`; by default neither.
 
         Raises:
-            UserError: if objects lack masks and no boxes are to stand for them.
+            UserError: if objects lack masks and it is not said what to do, or if none has a mask to learn from.
         """
         bare = [annotation for annotation in self.annotations if 'segmentation' not in annotation]
         lacking = [annotation['id'] for annotation in bare if not annotation['iscrowd']]
-        if lacking and not fill_masks_from_boxes:
-            raise UserError(self._sentence_on_masks(lacking))
-        annotations = [a if 'segmentation' in a else a | dict(segmentation=[_corners(a)]) for a in self.annotations]
+        objects = sum(not annotation['iscrowd'] for annotation in self.annotations)
+        if lacking and (fill_masks_from_boxes is None or len(lacking) == objects and not fill_masks_from_boxes):
+            raise UserError(self._sentence_on_masks(lacking, objects))
+        kind = list if fill_masks_from_boxes else UnknownMask
+        annotations = [
+            a if 'segmentation' in a else a | dict(segmentation=(list if a['iscrowd'] else kind)([_corners(a)]))
+            for a in self.annotations
+        ]
         return replace(self, annotations=annotations)
 
-    def _sentence_on_masks(self, lacking: list) -> str:
-        objects = sum(not annotation['iscrowd'] for annotation in self.annotations)
+    def _sentence_on_masks(self, lacking: list, objects: int) -> str:
         if len(lacking) == objects:
             return (
                 f"No object in the annotation file '{self.path}' has a mask (segmentation), which this model learns; "
                 'train boxes only with a config such as faster_rcnn_hiera_b.py, or set fill_masks_from_boxes=True in '
-                'the data set to take each box for the mask.'
+                'the data sets to take each box for the mask.'
             )
         return (
             f"In the annotation file '{self.path}', {examples(lacking)} of the {objects} objects have a box but no "
-            f'mask '
-            '(segmentation); add the masks, set fill_masks_from_boxes=True in the data set to take the box for each of '
-            'them, or train boxes only with a config such as faster_rcnn_hiera_b.py.'
+            'mask (segmentation); add the masks, or say in the data sets what to do: fill_masks_from_boxes=True takes '
+            'the box for each of them, fill_masks_from_boxes=False leaves them out of the mask loss and of mask AP.'
         )
+
+
+class UnknownMask(list):
+    """The box of an object in the place of polygons that nobody drew."""
 
 
 def read_annotations(path: str | Path, key: str, *, without_objects: bool = False) -> CocoFile:
