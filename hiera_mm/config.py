@@ -34,7 +34,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TypeError) and "<class 'list'>" in str(error) and '_delete_' in str(error):
         return (
             f'a dict stands where the inherited config has a list, as it does for the three box heads of a cascade '
-            f'({error}). To change the classes, set classes = (...) at the top of the config, which reaches every '
+            f'({str(error).partition(" You may")[0]}) To change the classes, set classes = (...) at the top of the config, which reaches every '
             f'head; to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
             f'_delete_=True would drop the whole list'
         )

@@ -87,7 +87,7 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
         config.train_cfg.dynamic_intervals = None
     hooks = config.get('default_hooks', {})
     if hooks.get('checkpoint', {}).get('interval') == base.default_hooks.checkpoint.get('interval'):
-        hooks.checkpoint.interval = interval
+        hooks.checkpoint.interval = config.train_cfg.val_interval
     config.train_cfg.max_iters = config.max_iters = iterations
 
 

@@ -215,6 +215,13 @@ def test_a_truncated_checkpoint_is_named(run_tool, trained, shapes, tmp_path):
     assert_explained(result, "cut.pth'", 'damaged, truncated')
 
 
+def test_a_checkpoint_of_other_classes_is_refused(run_tool, trained, shapes, tmp_path):
+    options = [*shapes_options(shapes), "test_dataloader.dataset.metainfo.classes=('bar','circle','triangle')"]
+    options.append("train_dataloader.dataset.metainfo.classes=('bar','circle','triangle')")
+    result = run_tool('test.py', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path, *options)
+    assert_explained(result, 'was trained with the classes circle, bar, triangle, but the test set has bar, circle')
+
+
 def test_a_checkpoint_of_another_model_is_refused(run_tool, trained, shapes, tmp_path):
     torch.save(dict(state_dict={'stem.weight': torch.ones(3)}), tmp_path / 'other.pth')
     result = run_tool('test.py', TINY, tmp_path / 'other.pth', '--work-dir', tmp_path, *shapes_options(shapes))
