@@ -32,10 +32,11 @@ def read_config_file(path: str) -> Config:
 def _reason(error: Exception) -> str:
     """What mmengine says, without its advice where that would lose the heads of a cascade."""
     if isinstance(error, TypeError) and "<class 'list'>" in str(error) and '_delete_' in str(error):
+        found = str(error).partition('. You may')[0]
         return (
             f'a dict stands where the inherited config has a list, as it does for the three box heads of a cascade '
-            f'({str(error).partition(" You may")[0]}) To change the classes, set classes = (...) at the top of the config, which reaches every '
-            f'head; to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
+            f'({found}). To change the classes, set classes = (...) at the top of the config, which reaches every head; '
+            f'to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
             f'_delete_=True would drop the whole list'
         )
     return f'{type(error).__name__}: {error}'.rstrip('.')
