@@ -35,8 +35,8 @@ def _reason(error: Exception) -> str:
         found = str(error).partition('. You may')[0]
         return (
             f'a dict stands where the inherited config has a list, as it does for the three box heads of a cascade '
-            f'({found}). To change the classes, set classes = (...) at the top of the config, which reaches every head; '
-            f'to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
+            f'({found}). To change the classes, set classes = (...) at the top of the config, which reaches every '
+            f'head; to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
             f'_delete_=True would drop the whole list'
         )
     return f'{type(error).__name__}: {error}'.rstrip('.')
