@@ -21,7 +21,9 @@ def contents(tmp_path):
 
 
 def metric_of(folder, kind, classes=('cat', 'dog'), **settings):
-    metric = METRICS.build(dict(type=kind, ann_file=str(folder / 'set' / 'val.json'), metric='bbox', **settings))
+    metric = METRICS.build(
+        dict(type=f'mmdet.{kind}', ann_file=str(folder / 'set' / 'val.json'), metric='bbox', **settings)
+    )
     metric.dataset_meta = dict(classes=classes)
     return metric
 
