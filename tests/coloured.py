@@ -89,7 +89,7 @@ def worst_agreement(dataset):
     return min(shares, default=0.0), len(shares) // 2
 
 
-def perfect_predictions(dataset, content, orders=None):
+def perfect_predictions(dataset, content):
     """What a model that knows all would predict on each picture of a data set, from the sound annotations, each with a
     label by the data set's classes."""
     names = {category['id']: category['name'] for category in content['categories']}

@@ -94,8 +94,7 @@ def _faults_of_sizes(part: DataPart, file: CocoFile, pairs: list[tuple[dict, Pic
         yield Fault(
             Severity.BLOCKS,
             f"{part.key}: {examples(wrong)} of the images have another width and height than '{file.path}' says; "
-            f'correct '
-            'both there (and check that the boxes fit), or put the pictures there that were annotated.',
+            'correct both there (and check that the boxes fit), or put the pictures there that were annotated.',
         )
 
 

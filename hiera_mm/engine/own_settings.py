@@ -5,7 +5,8 @@ They are ordinary names of the config file: a user who never writes one gets the
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 from hiera_mm.checks.fault import unwrapped
 from hiera_mm.config import dicts_in, evaluators_of, heads_of, read_config_file, top_level_names
@@ -72,7 +73,9 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
     """
     if base is None or config.get('default_scope') != 'mmdet' or 'max_iters' not in base.get('train_cfg', {}):
         return
-    iterations = _iterations(config, names, base)
+    # Counted once, and only where it is asked for: a large annotation file takes seconds to read.
+    pictures = cache(lambda: training_pictures(config))
+    iterations = _iterations(config, names, base, pictures)
     if iterations is None:
         return
     before = base.train_cfg.max_iters
@@ -80,7 +83,7 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
         scaled = [_scaled(each, before, iterations) for each in config.param_scheduler]
         # In a run of a few iterations nothing is left after the warm-up.
         config.param_scheduler = [each for each in scaled if each.get('begin', 0) < each.get('end', math.inf)]
-    interval = _interval(config, iterations)
+    interval = _interval(config, iterations, pictures())
     if config.train_cfg.get('val_interval') == base.train_cfg.val_interval:
         config.train_cfg.val_interval = interval
     if config.train_cfg.get('dynamic_intervals') == base.train_cfg.get('dynamic_intervals'):
@@ -196,19 +199,19 @@ def _sides(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
-def _iterations(config: Config, names: set[str], base: Config) -> int | None:
+def _iterations(config: Config, names: set[str], base: Config, pictures: Callable[[], int | None]) -> int | None:
     """How long a run is to be whose length the user changed; None for one that is as long as the recipe."""
     if 'epochs' in names and 'max_iters' in names:
         raise UserError('The config sets both epochs and max_iters; leave one of them out.')
     if config.train_cfg.get('type') != base.train_cfg.get('type'):
         return None
     if 'epochs' in names:
-        pictures = training_pictures(config)
-        if not pictures:
+        counted = pictures()
+        if not counted:
             raise UserError(
                 'epochs at the top of the config needs a training set whose pictures can be counted; set max_iters.'
             )
-        return max(1, math.ceil(config.epochs * pictures / global_batch(config)))
+        return max(1, math.ceil(config.epochs * counted / global_batch(config)))
     wanted = config.max_iters if 'max_iters' in names else config.train_cfg.max_iters
     inner = config.train_cfg.max_iters
     if 'max_iters' in names and inner not in (wanted, base.train_cfg.max_iters):
@@ -236,8 +239,7 @@ def _scaled(scheduler: ConfigDict, before: int, after: int) -> ConfigDict:
     return scheduler
 
 
-def _interval(config: Config, iterations: int) -> int:
+def _interval(config: Config, iterations: int, pictures: int | None) -> int:
     """An epoch, or longer where that would be too many validations."""
-    pictures = training_pictures(config)
     epoch = math.ceil(pictures / global_batch(config)) if pictures else 1
     return min(iterations, max(epoch, math.ceil(iterations / VALIDATIONS)))

@@ -50,11 +50,6 @@ class CocoFile:
     repairs: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
-    @property
-    def content(self) -> dict:
-        """As pycocotools takes it."""
-        return dict(images=self.images, annotations=self.annotations, categories=self.categories)
-
     def for_masks(self, fill_masks_from_boxes: bool | None) -> CocoFile:
         """With a mask for every annotation; of a crowd without one it is the box, as crowds only hide what is inside.
 

@@ -63,8 +63,7 @@ def find_coco(folder: Path) -> tuple[FoundSet, FoundSet]:
     if 'train' not in parts or 'val' not in parts:
         raise UserError(
             f"'{folder}' holds several annotation files ({first_few(list(found))}), and their names don't tell which "
-            f'is '
-            "for training and which for validation; put 'train' and 'val' into the names."
+            "is for training and which for validation; put 'train' and 'val' into the names."
         )
     train, val = (
         FoundSet(found[path], path, _folder_of_pictures(folder, path, found[path]))
@@ -118,8 +117,7 @@ def find_voc(folder: Path, out: Path) -> tuple[FoundSet, FoundSet]:
     if not sets:
         raise UserError(
             f"'{folder}' holds neither Annotations and JPEGImages, nor folders such as train and valid with pictures "
-            f'and '
-            'their XML files, as Pascal VOC has them.'
+            'and their XML files, as Pascal VOC has them.'
         )
     return _both(sets)
 
@@ -244,8 +242,8 @@ def _as_coco_file(converted: DetectionDataset, path: Path, images: Path) -> Foun
     if turned:
         raise UserError(
             f'{len(turned)} pictures, such as {first_few([Path(p).name for p in turned])}, are turned by their EXIF '
-            f'data, '
-            "and these files don't tell whether the boxes mean them so; turn the pixels (mogrify -auto-orient) if they "
+            "data, and these files don't tell whether the boxes mean them so; turn the pixels (mogrify -auto-orient) "
+            'if they '
             'were annotated as displayed, or remove the EXIF data (exiftool -Orientation= -n) if not.'
         )
     path.parent.mkdir(parents=True, exist_ok=True)
