@@ -12,6 +12,7 @@ import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
 import av
 import cv2
 import hiera
+import numpy as np
 import torch
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
@@ -36,6 +37,22 @@ OFFICIAL_PREPARATION = transforms.Compose(
     ]
 )
 """As in the official README."""
+
+
+class MadeUpFilm:
+    """A reader of ``count`` frames of noise."""
+
+    path = 'made up'
+
+    def __init__(self, count, height=64, width=64, rate=30):
+        self.rate, self.times, self.duration = rate, np.arange(count) / rate, count / rate
+        self.shape, self.random = (height, width, 3), np.random.default_rng(0)
+
+    def __len__(self):
+        return len(self.times)
+
+    def frames(self, indices):
+        return [self.random.integers(0, 256, self.shape, dtype=np.uint8) for _ in indices]
 
 
 def forget_earlier_runs():

@@ -11,7 +11,7 @@ from hiera_mm.datasets.video import OpenVideo
 from hiera_mm.errors import BrokenFileError, examples
 from hiera_mm.readers.ava_files import Row, frame_key, read_action_list, read_exclusions, read_proposals, read_rows
 from hiera_mm.readers.frame_folders import FrameFolder
-from hiera_mm.readers.videos import FrameReader
+from hiera_mm.readers.frames import FrameReader
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -213,7 +213,7 @@ def _faults_of_videos(part: DataPart, rows: list[Row]) -> Iterator[Fault]:
 def _faults_of_seconds(part: DataPart, name: str, reader: FrameReader, seconds: list[int]) -> Iterator[str]:
     key, dataset = part.key, part.dataset
     starts_at = part.kind.starts_at(name, dataset.get('timestamp_start', 900))
-    ends_at = starts_at + len(reader) / reader.rate
+    ends_at = starts_at + reader.duration
     outside = [second for second in seconds if not starts_at <= second <= ends_at]
     if outside:
         yield (

@@ -127,8 +127,8 @@ def check_small_libraries() -> Iterator[Row]:
 
 
 def check_video() -> Iterator[Row]:
-    found = [f'{name} {version_of(name)}' for name in ('decord', 'av') if version_of(name)]
-    yield Row('video decoders', ', '.join(found) or 'missing', '' if found else 'no decoder: pip install av')
+    found = version_of('av')
+    yield Row('video decoder av', found or 'missing', '' if found else 'av is not installed: pip install av')
 
 
 def check_suite() -> Iterator[Row]:

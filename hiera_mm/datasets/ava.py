@@ -8,6 +8,7 @@ from pathlib import Path
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.ava_files import frame_key, read_exclusions, read_proposals, read_rows
+from hiera_mm.readers.frames import frames_at_steps
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 import numpy as np
@@ -159,8 +160,8 @@ def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
 class SampleAroundKeyFrame(BaseTransform):
     """A clip with the frame of ``timestamp`` in its middle, as PySlowFast takes it; adds ``frame_inds``.
 
-    Frames are counted at ``fps`` whatever the video's own rate is: of a video at another rate those are taken that
-    ``ffmpeg -r`` would have extracted. What lies before the first or after the last frame is that frame repeated.
+    Frames are counted at ``fps`` whatever the video's own rate is, constant or not: those are taken that ``ffmpeg -r``
+    would have extracted. What lies before the first or after the last frame is that frame repeated.
     mmaction2's ``SampleAVAFrames`` takes a clip one frame later, and in training moves each frame at random.
 
     Args:
@@ -175,21 +176,18 @@ class SampleAroundKeyFrame(BaseTransform):
         self.clip_len, self.frame_interval = clip_len, frame_interval
 
     def transform(self, results: dict) -> dict:
-        seconds = results['timestamp'] - results['timestamp_start']
-        rate, count = results['avg_fps'], results['total_frames']
-        if not 0 <= seconds <= count / rate:
-            place, start = results.get('frame_dir', results.get('filename')), results['timestamp_start']
+        reader, start = results['video_reader'], results['timestamp_start']
+        seconds = results['timestamp'] - start
+        if not 0 <= seconds <= reader.duration:
             raise BrokenFileError(
-                f"The second {results['timestamp']} is not in '{place}', whose {count} frames at {rate:g} a second "
-                f'begin at {start} (timestamp_start) and end at {start + count / rate:.1f}.'
+                f"The second {results['timestamp']} is not in '{reader.path}', whose {len(reader)} frames at "
+                f'{reader.rate:g} a second begin at {start} (timestamp_start) and end at {start + reader.duration:.1f}.'
             )
         middle = round(seconds * results['fps'])
-        wanted = middle + self.frame_interval * (np.arange(self.clip_len) - self.clip_len // 2)
-        # ffmpeg puts each frame at the nearest step, and of several the last.
-        frames = np.ceil((wanted + 0.5) * rate / results['fps']) - 1
+        steps = middle + self.frame_interval * (np.arange(self.clip_len) - self.clip_len // 2)
         return dict(
             results,
-            frame_inds=np.clip(frames, 0, count - 1).astype(np.int64),
+            frame_inds=frames_at_steps(reader, steps, results['fps']),
             clip_len=self.clip_len,
             frame_interval=self.frame_interval,
             num_clips=1,

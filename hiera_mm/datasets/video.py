@@ -6,11 +6,13 @@ from pathlib import Path
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.readers.frame_folders import FrameFolder
+from hiera_mm.readers.frames import FrameReader, FramesInMemory, count_steps, frames_at_steps
 from hiera_mm.readers.labelled_lists import read_video_list
-from hiera_mm.readers.videos import FrameReader, open_video
+from hiera_mm.readers.videos import open_video
 
 import numpy as np
 from mmaction.datasets import VideoDataset
+from mmaction.datasets.transforms import SampleFrames
 from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS, TRANSFORMS
 
@@ -60,15 +62,23 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
         ]
 
     def _samples(self, index: int) -> dict | list[dict]:
+        if self.num_repeats == 1:
+            return self.pipeline(self.get_data_info(index))
         open_video, *others = self.pipeline.transforms
         opened = open_video(self.get_data_info(index))
-        samples = []
-        for _ in range(self.num_repeats):
-            sample = {key: value if key == 'video_reader' else deepcopy(value) for key, value in opened.items()}
-            for transform in others:
-                sample = transform(sample)
-            samples.append(sample)
-        return samples if self.num_repeats > 1 else samples[0]
+        reads = [isinstance(step, ReadFrames) for step in others].index(True)
+        drawn = [self._apply(others[:reads], opened) for _ in range(self.num_repeats)]
+        # All clips of a video by one pass through it.
+        wanted = sorted({int(frame) for sample in drawn for frame in np.ravel(sample['frame_inds'])})
+        reader = FramesInMemory(opened['video_reader'], wanted)
+        return [self._apply(others[reads:], dict(sample, video_reader=reader)) for sample in drawn]
+
+    @staticmethod
+    def _apply(steps: list[Callable], sample: dict) -> dict:
+        sample = {key: value if key == 'video_reader' else deepcopy(value) for key, value in sample.items()}
+        for step in steps:
+            sample = step(sample)
+        return sample
 
 
 @TRANSFORMS.register_module()
@@ -86,6 +96,39 @@ class OpenVideo(BaseTransform):
         else:
             reader = open_video(results['filename'])
         return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)
+
+
+@TRANSFORMS.register_module()
+class SampleFramesByTime(SampleFrames):
+    """mmaction2's ``SampleFrames`` on a clock of ``fps`` ticks a second, whatever the video's own rate is.
+
+    Of a video with another rate, or a varying one, the frames are those that ``ffmpeg -r FPS`` would extract, so that a
+    clip always spans the same time; of one with this rate they are ``SampleFrames``' own.
+
+    Args:
+        clip_len, frame_interval, num_clips, out_of_bound_opt, test_mode: As for ``SampleFrames``. By default a video
+            shorter than a clip repeats its last frame.
+        fps: Ticks a second, of which ``frame_interval`` lie between two frames.
+    """
+
+    def __init__(
+        self,
+        clip_len: int,
+        frame_interval: int,
+        num_clips: int = 1,
+        fps: float = 30,
+        out_of_bound_opt: str = 'repeat_last',
+        test_mode: bool = False,
+    ) -> None:
+        self.fps = fps
+        super().__init__(clip_len, frame_interval, num_clips, out_of_bound_opt=out_of_bound_opt, test_mode=test_mode)
+
+    def transform(self, results: dict) -> dict:
+        """Add ``frame_inds`` of ``video_reader``."""
+        reader = results['video_reader']
+        ticks = super().transform(dict(results, total_frames=count_steps(reader, self.fps)))
+        frames = frames_at_steps(reader, ticks['frame_inds'], self.fps)
+        return dict(ticks, frame_inds=frames, total_frames=len(reader))
 
 
 @TRANSFORMS.register_module()

@@ -11,7 +11,8 @@ from hiera_mm.errors import UserError
 from hiera_mm.inference.models import in_scope, load_model
 from hiera_mm.inference.visualization import Label, write_annotated
 from hiera_mm.readers.ava_files import read_action_list
-from hiera_mm.readers.videos import FrameReader, open_video
+from hiera_mm.readers.frames import FrameReader, frames_at
+from hiera_mm.readers.videos import VideoFile, open_video
 
 import numpy as np
 import torch
@@ -122,12 +123,11 @@ class ActionDetector:
             raise UserError('Give boxes of the persons, or det_config and det_checkpoint of a detector to find them.')
         if step <= 0:
             raise UserError(f"The time between two looks for persons, 'step', must be over 0 seconds, but is {step}.")
-        duration = len(reader) / reader.rate
-        starts = np.arange(0, duration, step)
-        middles = ((starts + np.minimum(starts + step, duration)) / 2 * reader.rate).astype(int)
+        starts = np.arange(0, reader.duration, step)
+        middles = (starts + np.minimum(starts + step, reader.duration)) / 2
         found = {}
-        for frame in track(np.unique(middles).tolist(), 'Looking for persons'):
-            found[frame / reader.rate] = self.persons(reader.frames([frame])[0])
+        for frame in track(np.unique(frames_at(reader, middles)).tolist(), 'Looking for persons'):
+            found[float(reader.times[frame])] = self.persons(reader.frames([frame])[0])
         if not any(len(scores) for _, scores in found.values()):
             print_log(
                 f"No person was found in any of the {len(found)} frames looked at in '{reader.path}'; lower "
@@ -163,7 +163,7 @@ class ActionDetector:
         surest = [int(action) for action in np.argsort(-scores[1:]) + 1 if scores[action] >= self.action_score_thr]
         return [dict(id=a, name=self.names.get(a, f'action {a}'), score=round(float(scores[a]), 4)) for a in surest]
 
-    def _write(self, result: dict, reader: FrameReader, folder: Path, name: str) -> None:
+    def _write(self, result: dict, reader: VideoFile, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / f'{name}_actions.json') as unfinished:
             unfinished.write_text(json.dumps(result, indent=1))
@@ -211,7 +211,6 @@ def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float
     """A user's boxes in parts of the frame's sides, and scores of 1, by seconds."""
     if not boxes:
         raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
-    duration = len(reader) / reader.rate
     found = {}
     for second, given in sorted(boxes.items(), key=lambda item: float(item[0])):
         try:
@@ -219,10 +218,10 @@ def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float
         except ValueError as error:
             raise UserError(f'The boxes at second {second} are no lists of x1, y1, x2, y2: {given}.') from error
         inside = (corners >= 0).all() and (corners <= sides).all() and (corners[:, :2] < corners[:, 2:]).all()
-        if not 0 <= float(second) <= duration or not inside:
+        if not 0 <= float(second) <= reader.duration or not inside:
             raise UserError(
                 f"The boxes {given} at second {second} are not in '{reader.path}', which has {sides[0]} x {sides[1]} "
-                f'pixels and {duration:.1f} seconds; give x1, y1, x2, y2 in pixels.'
+                f'pixels and {reader.duration:.1f} seconds; give x1, y1, x2, y2 in pixels.'
             )
         found[float(second)] = corners / sides, np.ones(len(corners))
     return found

@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.readers.videos import FrameReader, write_video
+from hiera_mm.readers.videos import VideoFile
+from hiera_mm.readers.write_video import write_video
 
 import numpy as np
 import torch
 from mmengine.visualization import Visualizer
 from rich.progress import track
-
-CHUNK = 32
-"""Frames that are decoded at a time."""
 
 
 class Label(NamedTuple):
@@ -22,7 +20,7 @@ class Label(NamedTuple):
     lines: list[str]
 
 
-def write_annotated(path: Path, reader: FrameReader, labels_at: dict[float, list[Label]]) -> None:
+def write_annotated(path: Path, reader: VideoFile, labels_at: dict[float, list[Label]]) -> None:
     """Write the whole video again as an mp4, each frame with the labels of the nearest of the seconds they are for.
 
     Args:
@@ -31,19 +29,18 @@ def write_annotated(path: Path, reader: FrameReader, labels_at: dict[float, list
         labels_at: By seconds from the video's beginning; labels are shown for no longer than half of the longest way
             between two of them.
     """
-    write_video(path, track(_frames(reader, labels_at), f'Writing {path.name}', total=len(reader)), reader.rate)
+    frames = track(_frames(reader, labels_at), f'Writing {path.name}', total=len(reader))
+    write_video(path, frames, reader.rate, reader.times - reader.times[0])
 
 
-def _frames(reader: FrameReader, labels_at: dict[float, list[Label]]) -> Iterator[np.ndarray]:
+def _frames(reader: VideoFile, labels_at: dict[float, list[Label]]) -> Iterator[np.ndarray]:
     drawing = Visualizer()
     seconds = np.array(sorted(labels_at))
     reach = max(np.diff(seconds), default=1.0) / 2
-    for start in range(0, len(reader), CHUNK):
-        indices = range(start, min(start + CHUNK, len(reader)))
-        for index, frame in zip(indices, reader.frames(indices), strict=True):
-            nearest = seconds[np.abs(seconds - index / reader.rate).argmin()]
-            shown = abs(nearest - index / reader.rate) <= reach
-            yield draw(drawing, frame, labels_at[nearest]) if shown else frame
+    for second, frame in zip(reader.times, reader, strict=False):
+        nearest = seconds[np.abs(seconds - second).argmin()]
+        shown = abs(nearest - second) <= reach
+        yield draw(drawing, frame, labels_at[nearest]) if shown else frame
 
 
 def draw(drawing: Visualizer, frame: np.ndarray, labels: list[Label]) -> np.ndarray:

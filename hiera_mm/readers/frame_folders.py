@@ -16,7 +16,7 @@ class FrameFolder:
 
     Args:
         path: Folder of one video's frames.
-        filename_tmpl: Such as ``'img_{:05}.jpg'``.
+        filename_tmpl: Such as ``'img_{:05}.jpg'``, or ``'{video_id}_{:06}.jpg'`` where the folder's name is in it.
         start_index: Number of the first frame in the file names.
         rate: Frames a second they were extracted at.
 
@@ -29,6 +29,7 @@ class FrameFolder:
         if not self.path.is_dir():
             raise BrokenFileError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
         self.length = _count(str(path), os.path.splitext(filename_tmpl)[1], self.path.stat().st_mtime_ns)
+        self.times, self.duration = np.arange(self.length) / rate, self.length / rate
         if self.length == 0:
             raise BrokenFileError(
                 f"The folder '{path}' holds no frames named as filename_tmpl='{filename_tmpl}'; extract them or "
@@ -40,7 +41,7 @@ class FrameFolder:
 
     def file(self, index: int) -> Path:
         """The picture of the frame ``index``, counted from 0."""
-        return self.path / self.filename_tmpl.format(index + self.start_index)
+        return self.path / self.filename_tmpl.format(index + self.start_index, video_id=self.path.name)
 
     def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
         """RGB ``(H, W, 3)`` arrays."""

@@ -1,149 +1,218 @@
-"""Video files: read by decord where it is installed and by PyAV otherwise, broken ones named, and written whole."""
+"""Video files: exactly the frames that a player shows."""
 
-import importlib.util
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import cast
 
-from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.errors import BrokenFileError
+from hiera_mm.readers.video_index import (
+    DECODER_FAULTS,
+    broken,
+    errors_named,
+    index_by_decoding,
+    index_of,
+    opened,
+)
 
+import av
 import numpy as np
+from av.container import InputContainer
 
-VIDEO_ENDINGS = ('.mp4', '.webm', '.avi', '.mkv', '.mov')
-"""Of the files that are taken for videos."""
+VIDEO_ENDINGS = (
+    '.mp4',
+    '.m4v',
+    '.mov',
+    '.mkv',
+    '.webm',
+    '.avi',
+    '.mpg',
+    '.mpeg',
+    '.ts',
+    '.mts',
+    '.wmv',
+    '.flv',
+    '.3gp',
+)
+"""Of the files that are taken for videos, in lower case."""
+
+SEEKS_TRIED = 3
+"""Key frames from which decoding is tried, before it begins with the film."""
 
 
-class FrameReader(Protocol):
-    """Frames of a video file, or of a folder that stands for one."""
-
-    rate: float
-    """Frames a second."""
-
-    @property
-    def path(self) -> str | Path:
-        """Of the file or folder."""
-
-    def __len__(self) -> int:
-        """The number of frames."""
-
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        """RGB arrays ``(H, W, 3)``; raises ``BrokenFileError`` where they can't be decoded."""
-
-
-def open_video(path: str | Path) -> FrameReader:
-    """A reader of a video file, decord's or PyAV's.
+def open_video(path: str | Path) -> 'VideoFile':
+    """A reader of a video file.
 
     Raises:
         BrokenFileError: if there is no video at ``path``.
-        UserError: if neither decord nor PyAV is installed.
     """
-    if not Path(path).is_file():
-        raise BrokenFileError(f"The video '{path}' does not exist; correct the path, data_prefix or the list.")
-    for package, reader in READERS.items():
-        if importlib.util.find_spec(package) is not None:
-            return reader(str(path))
-    raise UserError('No video decoder is installed; run: pip install av')
+    return VideoFile(path)
 
 
-class DecordReader:
-    """decord's reader: fast at random access."""
+class VideoFile:
+    """Frames of a video file by their place in the presentation: frame ``i`` is the one a player shows as its i-th.
 
-    def __init__(self, path: str) -> None:
-        import decord
+    The file is open only while it is read. Rotation and mirroring that it asks of players are applied; a cover picture
+    is not taken for the film.
 
-        self.path = path
-        self.faults = (decord.DECORDError, RuntimeError, IndexError)
-        try:
-            self.reader = decord.VideoReader(path, num_threads=1)
-            self.rate = float(self.reader.get_avg_fps())
-        except self.faults as error:
-            raise _broken(path, error) from error
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        try:
-            return list(self.reader.get_batch(list(map(int, indices))).asnumpy())
-        except self.faults as error:
-            raise _broken(self.path, error) from error
-
-
-class AvReader:
-    """PyAV's reader: frames are numbered by the order of their time stamps."""
-
-    def __init__(self, path: str) -> None:
-        import av
-
-        self.path, self.open = path, av.open
-        self.faults = (av.FFmpegError, IndexError)
-        try:
-            with self.open(path) as container:
-                stream = container.streams.video[0]
-                self.rate = float(stream.average_rate or 0)
-                self.times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-                declared = stream.frames
-        except self.faults as error:
-            raise _broken(path, error) from error
-        if self.rate <= 0:
-            raise _broken(path, 'it gives no frame rate')
-        if len(self.times) < max(declared, 1):
-            raise _broken(path, f'only {len(self.times)} of {declared} frames are there')
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        wanted = {self.times[int(index)] for index in indices}
-        found = {}
-        try:
-            with self.open(self.path) as container:
-                stream = container.streams.video[0]
-                container.seek(min(wanted), stream=stream)
-                for frame in container.decode(stream):
-                    if frame.pts in wanted:
-                        found[frame.pts] = frame.to_ndarray(format='rgb24')
-                    if len(found) == len(wanted):
-                        break
-        except self.faults as error:
-            raise _broken(self.path, error) from error
-        if len(found) < len(wanted):
-            raise _broken(self.path, f'only {len(found)} of {len(wanted)} frames can be decoded')
-        return [found[self.times[int(index)]] for index in indices]
-
-
-READERS: dict[str, type[DecordReader] | type[AvReader]] = dict(decord=DecordReader, av=AvReader)
-"""By the packages they need, the preferred first."""
-
-
-def write_video(path: str | Path, frames: Iterable[np.ndarray], rate: float) -> None:
-    """Write RGB frames ``(H, W, 3)`` as an mp4, so that ``path`` either holds all of it or is not touched.
+    Args:
+        path: Of anything that FFmpeg decodes.
 
     Raises:
-        UserError: if PyAV is not installed.
+        BrokenFileError: if it is missing, a part of it is, or it holds no film.
     """
-    if importlib.util.find_spec('av') is None:
-        raise UserError('Writing a video needs PyAV; run: pip install av')
-    import av
 
-    options = dict(crf='18', preset='ultrafast')
-    # The fastest preset, as slower ones of x264 don't give the same bytes each time.
-    with atomic_write(path) as unfinished, av.open(str(unfinished), 'w', format='mp4') as container:
-        stream = container.add_stream('libx264', rate=Fraction(rate).limit_denominator(1001), options=options)
-        stream.pix_fmt = 'yuv420p'
-        for frame in frames:
-            # This kind of colour needs even sides.
-            even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode='edge')
-            if not stream.codec_context.is_open:
-                stream.height, stream.width = even.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format='rgb24')))
-        container.mux(stream.encode())
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        if not os.path.isfile(self.path):
+            raise BrokenFileError(f"The video '{path}' does not exist; correct the path, data_prefix or the list.")
+        file = os.stat(self.path)
+        self.version = file.st_mtime_ns, file.st_size
+        self.index = index_of(self.path, self.version)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds ``(N,)`` from the beginning at which the frames appear."""
+        return self.index.times
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last frame is gone."""
+        return self.index.duration
+
+    @property
+    def rate(self) -> float:
+        """Frames a second, on average."""
+        return self.index.rate
+
+    def __len__(self) -> int:
+        return len(self.index.stamps)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """All frames in order, as RGB ``(H, W, 3)``, no more than a few of them in memory at once."""
+        with errors_named(self.path), opened(self.path) as (container, stream):
+            for packet in container.demux(stream):
+                yield from map(_picture, _decoded(packet))
+
+    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """The frames at these places, in any order and also several times, as RGB arrays ``(H, W, 3)`` of their own.
+
+        Raises:
+            BrokenFileError: if one can't be decoded, or the film has fewer.
+        """
+        if max(indices) >= len(self):
+            raise broken(self.path, f'it has {len(self)} frames, so no frame {max(indices)}')
+        stamps = self.index.stamps[np.asarray(indices, int)].tolist()
+        try:
+            with errors_named(self.path):
+                pictures = self._read(sorted(set(stamps)))
+        except _OtherFrames:
+            # Seldom do packets promise other frames than come out of them; then only decoding tells.
+            self.index = index_by_decoding(self.path, self.version)
+            return self.frames(indices)
+        # Copies, as transforms that work in place would change a repeated frame twice.
+        return [
+            pictures[stamp].copy() if stamp in stamps[:place] else pictures[stamp] for place, stamp in enumerate(stamps)
+        ]
+
+    def _read(self, wanted: list[int]) -> dict[int, np.ndarray]:
+        pictures: dict[int, np.ndarray] = {}
+        with opened(self.path) as (container, stream):
+            for stretch in self._stretches(wanted):
+                pictures |= self._seek_and_decode(container, stream, stretch)
+        return pictures
+
+    def _stretches(self, wanted: list[int]) -> Iterator[list[int]]:
+        """Apart where a whole group of pictures lies between, so that seeking is faster than to decode on."""
+        groups = np.searchsorted(self.index.keys, wanted, side='right')
+        ends = [*(np.flatnonzero(np.diff(groups) > 1) + 1).tolist(), len(wanted)]
+        yield from (wanted[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True))
+
+    def _seek_and_decode(
+        self, container: InputContainer, stream: av.VideoStream, wanted: list[int]
+    ) -> dict[int, np.ndarray]:
+        keys = self.index.keys[self.index.keys <= wanted[0]]
+        # Some formats land behind what was asked for, and not everything that is marked as a key frame is one.
+        for key in keys[::-1][:SEEKS_TRIED]:
+            pictures = self._decode(_packets_from(container, stream, int(key), wanted[0]), wanted)
+            if len(pictures) == len(wanted):
+                return pictures
+        with opened(self.path) as (container, stream):
+            pictures = self._decode(container.demux(stream), wanted, damaged_too=True)
+        if len(pictures) == len(wanted):
+            return pictures
+        if not self.index.decoded:
+            raise _OtherFrames
+        raise broken(self.path, f'{len(wanted) - len(pictures)} of {len(wanted)} frames can not be decoded')
+
+    def _decode(
+        self, packets: Iterator[av.Packet], wanted: list[int], damaged_too: bool = False
+    ) -> dict[int, np.ndarray]:
+        """The wanted frames by stamp, as far as they come out."""
+        pictures: dict[int, np.ndarray] = {}
+        missing, place = set(wanted), 0
+        before: int | None = None
+        for packet in packets:
+            if not self.index.counted:
+                _pass_over_unless_needed(packet, missing)
+            for frame in _decoded(packet):
+                stamp = place if self.index.counted else frame.pts
+                if not self.index.decoded and not self.index.allows(before, stamp):
+                    raise _OtherFrames
+                place, before = place + 1, stamp
+                if stamp in missing:
+                    if frame.is_corrupt and not damaged_too:
+                        return {}
+                    missing.discard(stamp)
+                    pictures[stamp] = _picture(frame)
+            if not missing:
+                break
+        return pictures
 
 
-def _broken(path: str, reason: object) -> BrokenFileError:
-    first_line = (str(reason).strip() or type(reason).__name__).splitlines()[-1]
-    return BrokenFileError(
-        f"The video '{path}' is damaged, truncated or not a video ({first_line}); repair or remove it."
-    )
+class _OtherFrames(Exception):
+    """Other frames come out than the index promises, or in another order."""
+
+
+def _packets_from(container: InputContainer, stream: av.VideoStream, key: int, first: int) -> Iterator[av.Packet]:
+    """The packets from a key frame on; none if it is shown after ``first``."""
+    container.seek(key, stream=stream)
+    begun = False
+    for packet in container.demux(stream):
+        if not begun and packet.size:
+            if not packet.is_keyframe:
+                continue
+            if packet.pts is None or packet.pts > first:
+                return
+            begun = True
+        yield packet
+
+
+def _pass_over_unless_needed(packet: av.Packet, wanted: set[int]) -> None:
+    """Let the decoder drop a frame that nobody asked for and no other is made from, as H.264 marks them."""
+    context = packet.stream.codec_context
+    if context.name == 'h264':
+        context.skip_frame = 'DEFAULT' if packet.pts is None or packet.pts in wanted else 'NONREF'
+
+
+def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
+    try:
+        return packet.decode()
+    except DECODER_FAULTS:
+        # Such as a frame made from others that lie before the key frame. What is missing in the end is told.
+        return []
+
+
+def _picture(frame: av.VideoFrame) -> np.ndarray:
+    """RGB ``(H, W, 3)``, turned and mirrored as the file asks of players."""
+    picture = frame.to_ndarray(format='rgb24')
+    matrix = frame.side_data.get('DISPLAYMATRIX')
+    if matrix is None:
+        return picture
+    (a, b, _), (c, d, _), _ = np.frombuffer(cast(bytes, matrix), np.int32).reshape(3, 3)
+    if a == d == 0 and b and c:
+        picture = picture.transpose(1, 0, 2)
+        down, right = b, c
+    else:
+        down, right = d, a
+    return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])

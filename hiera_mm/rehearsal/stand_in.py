@@ -13,7 +13,8 @@ from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import evaluators_of
 from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.readers.ava_files import frame_key, read_proposals, read_rows
-from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.actions import ACTIONS, RATE, action_list, make_acting_shapes
 from hiera_mm.synthetic.motions import MOTIONS, draw_frames
 from hiera_mm.synthetic.shapes import draw_scene

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.readers.ava_files import frame_key
-from hiera_mm.readers.videos import write_video
+from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.motions import STEPS
 from hiera_mm.synthetic.shapes import OUTLINES, write_once
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hiera_mm.readers.videos import write_video
+from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.shapes import OUTLINES, write_once
 
 import cv2

@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
 from torch import nn
 
-from tests.helpers import CONFIGS, read
+from tests.helpers import CONFIGS, MadeUpFilm, read
 
 DETECTORS = [name for name in CONFIGS if name.startswith('ava_')]
 PUBLISHED = [name for name in DETECTORS if 'shapes' not in name]
@@ -29,18 +29,12 @@ def test_the_configs_are_there():
 
 def run_pipeline(pipeline, num_classes):
     """A made-up film with two persons through all steps of a config's pipeline but opening the file."""
-    random = np.random.default_rng(0)
-
-    class Reader:
-        def frames(self, indices):
-            return [random.integers(0, 256, (270, 360, 3), dtype=np.uint8) for _ in indices]
-
     boxes = np.array([[0.3, 0.2, 0.6, 0.9], [0.0, 0.1, 0.2, 0.9]])
     labels = np.zeros((2, num_classes), np.float32)
     labels[0, [1, 3]] = labels[1, 2] = 1
     results = dict(gt_bboxes=boxes, gt_labels=labels, proposals=boxes, video_id='a', img_key='a,0902', modality='RGB')
     results.update(fps=30, timestamp=902, timestamp_start=900)
-    results.update(video_reader=Reader(), total_frames=999, avg_fps=30.0, start_index=1)
+    results.update(video_reader=MadeUpFilm(999, 270, 360), total_frames=999, avg_fps=30.0, start_index=1)
     for step in pipeline[1:]:
         results = TRANSFORMS.build(step)(results)
     return results

@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, TRANSFORMS
 from PIL import Image
 
-from tests.helpers import CONFIGS, SIZES, classes_that_are_blended, read
+from tests.helpers import CONFIGS, SIZES, MadeUpFilm, classes_that_are_blended, read
 
 AUTOENCODERS = [name for name in CONFIGS if name.startswith('mae_')]
 CLASSES = dict(in1k=1000, inat2017=5089, inat2018=8142, inat2019=1010, places365=365)
@@ -48,15 +48,9 @@ def photograph(tmp_path_factory):
 
 def run_pipeline(pipeline, photograph):
     """A made-up image, or video of as many frames as it takes, through all steps of a config's pipeline."""
-
-    class Reader:
-        def frames(self, indices):
-            random = np.random.default_rng(0)
-            return [random.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in indices]
-
     results = dict(img_path=photograph, label=2)
     if pipeline[0].type == 'OpenVideo':
-        results = dict(label=2, start_index=0, modality='RGB', total_frames=90, avg_fps=30, video_reader=Reader())
+        results = dict(label=2, start_index=0, modality='RGB', total_frames=90, avg_fps=30, video_reader=MadeUpFilm(90))
         pipeline = pipeline[1:]
     for step in pipeline:
         results = TRANSFORMS.build(step)(results)

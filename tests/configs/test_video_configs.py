@@ -10,7 +10,7 @@ from mmaction.registry import TRANSFORMS
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 
-from tests.helpers import CONFIGS, classes_that_are_blended, read
+from tests.helpers import CONFIGS, MadeUpFilm, classes_that_are_blended, read
 
 CLASSES = dict(k400=400, k600=600, k700=700, ssv2=174)
 RECOGNISERS = [name for name in CONFIGS if name.split('_')[0] in CLASSES]
@@ -31,12 +31,6 @@ def frames(config):
 
 def run_pipeline(pipeline, count=90):
     """A made-up video through all steps of a config's pipeline but opening and reading the file."""
-    random = np.random.default_rng(0)
-
-    class Reader:
-        def frames(self, indices):
-            return [random.integers(0, 256, (90, 120, 3), dtype=np.uint8) for _ in indices]
-
     results = dict(
         filename='made up',
         label=3,
@@ -44,7 +38,7 @@ def run_pipeline(pipeline, count=90):
         modality='RGB',
         total_frames=count,
         avg_fps=30,
-        video_reader=Reader(),
+        video_reader=MadeUpFilm(count, 90, 120),
     )
     for step in pipeline[1:]:
         results = TRANSFORMS.build(step)(results)
@@ -96,7 +90,7 @@ def test_short_videos_give_clips_that_go_forward_and_repeat_frames(name, count):
     """As PySlowFast's, which never start again from the first frame."""
     config = read(name)
     for pipeline in (config.train_pipeline, config.val_pipeline, config.test_pipeline):
-        results = dict(total_frames=count, start_index=0, avg_fps=12)
+        results = dict(total_frames=count, start_index=0, avg_fps=12, video_reader=MadeUpFilm(count, rate=12))
         indices = TRANSFORMS.build(pipeline[1])(results)['frame_inds'].reshape(-1, frames(config))
         assert indices.min() >= 0 and indices.max() < count
         assert (np.diff(indices, axis=1) >= 0).all()

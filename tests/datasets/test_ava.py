@@ -4,7 +4,8 @@ import pickle
 
 from hiera_mm.datasets.ava import AVAClipDataset, AVAKineticsClipDataset
 from hiera_mm.errors import BrokenFileError, UserError
-from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.write_video import write_video
 
 import cv2
 import numpy as np

@@ -1,20 +1,22 @@
-"""Reading videos: both decoders, broken files, repeated clips, and lists."""
+"""Clips of videos: repeated, short and broken ones, at the rate of the recipe, and lists."""
 
 import shutil
 
-from hiera_mm.datasets.video import ClipDataset
+from hiera_mm.datasets.video import ClipDataset, SampleFramesByTime
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.labelled_lists import read_video_list
-from hiera_mm.readers.videos import AvReader, DecordReader, open_video
+from hiera_mm.readers.videos import VideoFile, open_video
 from hiera_mm.synthetic.motions import MOTIONS, make_motion_shapes
 
 import av
 import numpy as np
 import pytest
 from mmaction.datasets import VideoDataset
+from mmaction.datasets.transforms import SampleFrames
 from mmengine.registry import init_default_scope
 
-READERS = [DecordReader, AvReader]
+from tests.helpers import MadeUpFilm
+
 PIPELINE = [
     dict(type='OpenVideo'),
     dict(type='SampleFrames', clip_len=16, frame_interval=1, num_clips=1),
@@ -59,63 +61,6 @@ def write_frames(path, greys, options=None, container_options=None):
         container.mux(stream.encode())
 
 
-@pytest.mark.parametrize('name', ['demo.mp4', 'demo_spatiotemporal_det.mp4'])
-def test_both_decoders_give_the_same_frames_of_real_videos(real_videos, name):
-    first, second = (reader(str(real_videos / name)) for reader in READERS)
-    assert len(first) == len(second) and first.rate == pytest.approx(second.rate)
-    indices = [0, 1, 7, len(first) // 2, len(first) - 1, 5, 5]
-    for one, other in zip(first.frames(indices), second.frames(indices), strict=True):
-        assert one.dtype == np.uint8 and one.shape[2] == 3
-        assert np.array_equal(one, other)
-
-
-@pytest.mark.parametrize('reader', READERS)
-@pytest.mark.parametrize('options', [{}, dict(bf='3', g='12'), dict(g='1')])
-def test_frames_are_the_ones_asked_for_in_any_order(tmp_path, reader, options):
-    """Also with frames stored in another order than shown, and far from key frames."""
-    greys = list(range(20, 220, 5))
-    write_frames(tmp_path / 'grey.mp4', greys, options)
-    video = reader(str(tmp_path / 'grey.mp4'))
-    assert len(video) == len(greys) and video.rate == 10
-    wanted = [39, 0, 13, 13, 27, 2]
-    for index, frame in zip(wanted, video.frames(wanted), strict=True):
-        assert abs(frame.mean() - greys[index]) < 2
-
-
-@pytest.mark.parametrize('reader', READERS)
-@pytest.mark.parametrize('name', ['truncated', 'empty', 'text', 'sound'])
-def test_a_file_that_is_no_video_is_named(broken, reader, name):
-    with pytest.raises(
-        BrokenFileError, match=f"{name}.mp4' is damaged, truncated or not a video .*; repair or remove it"
-    ):
-        video = reader(str(broken / f'{name}.mp4'))
-        video.frames(range(len(video)))
-
-
-@pytest.mark.parametrize('reader', READERS)
-def test_a_video_cut_off_after_its_index_is_named_when_its_frames_are_read(tmp_path, reader):
-    """With the index at the front the file opens, and says that it has all frames."""
-    random = np.random.default_rng(0)
-    greys = random.integers(0, 255, 40).tolist()
-    write_frames(tmp_path / 'whole.mp4', greys, dict(g='5'), dict(movflags='faststart'))
-    whole = (tmp_path / 'whole.mp4').read_bytes()
-    (tmp_path / 'cut.mp4').write_bytes(whole[: int(len(whole) * 0.6)])
-    with pytest.raises(BrokenFileError, match="cut.mp4' is damaged, truncated or not a video"):
-        video = reader(str(tmp_path / 'cut.mp4'))
-        video.frames(range(40))
-
-
-def test_pyav_serves_where_decord_is_missing(videos, monkeypatch):
-    path = videos / 'train/00000.mp4'
-    assert isinstance(open_video(path), DecordReader)
-    installed = {'av'}
-    monkeypatch.setattr('importlib.util.find_spec', lambda name: name if name in installed else None)
-    assert isinstance(open_video(path), AvReader)
-    installed.clear()
-    with pytest.raises(UserError, match='No video decoder is installed; run: pip install av'):
-        open_video(path)
-
-
 def clips(list_file, folder, **arguments):
     init_default_scope('mmaction')
     return ClipDataset(str(list_file), pipeline=PIPELINE, data_prefix=dict(video=str(folder)), **arguments)
@@ -137,9 +82,61 @@ def test_repeated_clips_are_drawn_apart_and_share_the_label(videos):
     assert isinstance(clips(videos / 'train.txt', videos)[3], dict)
 
 
+def sampled(film, seed=0, **options):
+    """Places of the frames of clips of 16 frames of every fourth."""
+    np.random.seed(seed)
+    step = SampleFramesByTime(clip_len=16, frame_interval=4, **options)
+    results = step(dict(video_reader=film, total_frames=len(film), avg_fps=film.rate, start_index=0))
+    return results['frame_inds'].reshape(-1, 16)
+
+
+@pytest.mark.parametrize('test_mode, num_clips', [(False, 1), (True, 1), (True, 5)])
+@pytest.mark.parametrize('count', [1, 20, 64, 65, 300])
+def test_at_the_recipes_rate_clips_are_those_that_mmaction2_counts(test_mode, num_clips, count):
+    film = MadeUpFilm(count, rate=30)
+    theirs = SampleFrames(16, 4, num_clips, out_of_bound_opt='repeat_last', test_mode=test_mode)
+    for seed in range(5):
+        np.random.seed(seed)
+        expected = theirs(dict(total_frames=count, start_index=0))['frame_inds']
+        assert sampled(film, seed, test_mode=test_mode, num_clips=num_clips).ravel().tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize('rate', [10, 24, 25, 29.97, 50, 60, 120])
+def test_a_clip_spans_the_same_time_at_any_rate(rate):
+    film = MadeUpFilm(int(10 * rate), rate=rate)
+    seconds = film.times[sampled(film, test_mode=True, num_clips=5)]
+    np.testing.assert_allclose(np.diff(seconds, axis=1), 4 / 30, atol=1 / rate + 1e-6)
+    np.testing.assert_allclose(seconds[:, -1] - seconds[:, 0], 2, atol=1 / rate + 1e-6)
+    assert seconds[-1, -1] > 9.8
+
+
+def test_a_clip_of_a_variable_rate_takes_the_frames_that_are_shown(tmp_path):
+    film = MadeUpFilm(100)
+    film.times = np.concatenate([np.arange(60) / 30, 2 + np.arange(40) / 10])
+    film.duration = 6.0
+    (clip,) = sampled(film, test_mode=True)
+    # From 1.983 s on, as the clip lies in the middle of 6 s.
+    ticks = 59 + 4 * np.arange(16)
+    expected = [tick if tick < 60 else 60 + (tick - 60) // 3 for tick in ticks]
+    assert clip.tolist() == expected
+
+
+def test_all_clips_of_a_video_are_read_in_one_pass_and_are_its_frames(videos, monkeypatch):
+    reads = []
+    read = VideoFile.frames
+    monkeypatch.setattr(VideoFile, 'frames', lambda self, places: reads.append(len(places)) or read(self, places))
+    samples = clips(videos / 'train.txt', videos, num_repeats=4)[3]
+    assert len(reads) == 1 and 16 < reads[0] <= 20, 'the videos have 20 frames'
+    name, _ = read_video_list(videos / 'train.txt')[3]
+    whole = np.array(open_video(videos / name).frames(range(20)))
+    for sample in samples:
+        clip = sample['inputs'][0].permute(1, 2, 3, 0).numpy()
+        assert any(np.array_equal(clip, whole[begin : begin + 16]) for begin in range(5))
+
+
 def test_clips_equal_those_of_mmaction2s_own_decoding(videos):
     ours = clips(videos / 'val.txt', videos, test_mode=True)
-    pipeline = [dict(type='DecordInit'), dict(PIPELINE[1], test_mode=True), dict(type='DecordDecode'), *PIPELINE[3:]]
+    pipeline = [dict(type='PyAVInit'), dict(PIPELINE[1], test_mode=True), dict(type='PyAVDecode'), *PIPELINE[3:]]
     ours.pipeline.transforms[1].test_mode = True
     theirs = VideoDataset(str(videos / 'val.txt'), pipeline, dict(video=str(videos)), test_mode=True)
     for index in range(6):

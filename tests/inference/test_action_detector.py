@@ -6,7 +6,8 @@ from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference import ActionDetector
 from hiera_mm.inference.visualization import Label, write_annotated
 from hiera_mm.readers.ava_files import read_rows
-from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.actions import KEY_SECONDS, make_acting_shapes
 
 import numpy as np

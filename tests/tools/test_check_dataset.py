@@ -4,7 +4,7 @@ import json
 import shutil
 
 from hiera_mm.readers.labelled_lists import read_video_list
-from hiera_mm.readers.videos import write_video
+from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.motions import make_motion_shapes
 
 import numpy as np

@@ -112,7 +112,7 @@ def test_a_package_that_does_not_import_is_a_fault(faults_with):
 
 
 def test_without_a_video_decoder_there_is_a_fault(faults_with):
-    assert faults_with(['check_video'], av=None, decord=None) == {'video decoders': 'no decoder: pip install av'}
+    assert faults_with(['check_video'], av=None) == {'video decoder av': 'av is not installed: pip install av'}
 
 
 def test_where_nothing_is_installed_the_tool_says_so():

@@ -4,7 +4,8 @@ import pickle
 import sys
 
 from hiera_mm.models import Hiera
-from hiera_mm.readers.videos import open_video, write_video
+from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.motions import make_motion_shapes
 
 import hiera

@@ -1,14 +1,14 @@
 # Kinetics-400 videos in mmaction2's lists. Paper, table 11: 16 frames of every fourth, repeated augmentation 2,
 # RandAugment (7, 0.5); testing with 3 crops of 5 clips (table 4).
 # Read in PySlowFast: short side 320 before the crops, area 0.08 to 1, flip, erasing with noise at 0.25, and their
-# order; a video shorter than a clip repeats its last frame. Frames are counted at the video's own rate, as mmaction2
-# does.
+# order; frames counted at 30 a second whatever the video's own rate is; a video shorter than a clip repeats its last
+# frame.
 data_root = 'data/kinetics400/'
 train_list, val_list = 'kinetics400_train_list_videos.txt', 'kinetics400_val_list_videos.txt'
 
 train_pipeline = [
     dict(type='OpenVideo'),
-    dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1, out_of_bound_opt='repeat_last'),
+    dict(type='SampleFramesByTime', clip_len=16, frame_interval=4),
     dict(type='ReadFrames'),
     dict(type='Resize', scale=(-1, 320)),
     dict(type='ClipRandAugment', magnitude=7, magnitude_std=0.5, num_layers=2),
@@ -22,14 +22,7 @@ train_pipeline = [
 ]
 val_pipeline = [
     dict(type='OpenVideo'),
-    dict(
-        type='SampleFrames',
-        clip_len=16,
-        frame_interval=4,
-        num_clips=1,
-        out_of_bound_opt='repeat_last',
-        test_mode=True,
-    ),
+    dict(type='SampleFramesByTime', clip_len=16, frame_interval=4, num_clips=1, test_mode=True),
     dict(type='ReadFrames'),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='CenterCrop', crop_size=224),
@@ -38,14 +31,7 @@ val_pipeline = [
 ]
 test_pipeline = [
     dict(type='OpenVideo'),
-    dict(
-        type='SampleFrames',
-        clip_len=16,
-        frame_interval=4,
-        num_clips=5,
-        out_of_bound_opt='repeat_last',
-        test_mode=True,
-    ),
+    dict(type='SampleFramesByTime', clip_len=16, frame_interval=4, num_clips=5, test_mode=True),
     dict(type='ReadFrames'),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='ThreeCrop', crop_size=224),

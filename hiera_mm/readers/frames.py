@@ -1,0 +1,78 @@
+"""What every reader of frames offers, and which of its frames belong to which moment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+MILLISECOND = 1e-3
+"""What a time may be off: Matroska rounds to it."""
+
+
+class FrameReader(Protocol):
+    """Frames of a video file, or of a folder that stands for one."""
+
+    @property
+    def path(self) -> str | Path:
+        """Of the file or folder."""
+
+    @property
+    def rate(self) -> float:
+        """Frames a second, on average."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds ``(N,)`` from the beginning at which the frames appear; they never decrease."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last frame is gone."""
+
+    def __len__(self) -> int:
+        """The number of frames."""
+
+    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """RGB arrays ``(H, W, 3)``; raises ``BrokenFileError`` where they can't be decoded."""
+
+
+class FramesInMemory:
+    """Some frames of another reader, read once and given away as copies any number of times.
+
+    Args:
+        reader: The other one.
+        indices: Of the frames.
+    """
+
+    def __init__(self, reader: FrameReader, indices: Sequence[int]) -> None:
+        self.path, self.rate, self.times, self.duration = reader.path, reader.rate, reader.times, reader.duration
+        self.pictures = dict(zip(indices, reader.frames(indices), strict=True))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """RGB arrays ``(H, W, 3)``."""
+        return [self.pictures[int(index)].copy() for index in indices]
+
+
+def frames_at(reader: FrameReader, seconds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Places of the frames that are on the screen at these seconds; outside the film, its first and last."""
+    shown = np.searchsorted(reader.times, np.asarray(seconds, float) + MILLISECOND, side='right') - 1
+    return np.clip(shown, 0, len(reader) - 1)
+
+
+def frames_at_steps(reader: FrameReader, steps: Sequence[int] | np.ndarray, fps: float) -> np.ndarray:
+    """Places of the frames that ``ffmpeg -r FPS`` extracts as number ``steps``, counted from 0.
+
+    It puts each frame at the nearest step, of several at one step takes the last, and repeats the one before where
+    there is none. Of a film with a constant rate of ``fps`` they are the steps themselves.
+    """
+    middles = (np.asarray(steps) + 0.5) / fps - MILLISECOND / 2
+    shown = np.searchsorted(reader.times, middles, side='left') - 1
+    return np.clip(shown, 0, len(reader) - 1)
+
+
+def count_steps(reader: FrameReader, fps: float) -> int:
+    """How many frames ``ffmpeg -r FPS`` extracts, 1 at least."""
+    return max(1, round(reader.duration * fps))
