@@ -5,14 +5,13 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError
+from hiera_mm.readers.class_names import classes_from
 
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS, DefaultScope, Registry
 
 
@@ -101,13 +100,7 @@ def classes_of(dataset: ConfigDict, kind: type[BaseDataset] | None) -> list[str]
                 f'metainfo = dict(classes=(...)) in its dict.'
             )
         chosen = kind.METAINFO['classes']
-    if isinstance(chosen, str) and not Path(chosen).is_file():
-        raise UserError(
-            f"The classes of a data set are the text '{chosen}', which is no file of names either; write them as "
-            f"classes=('{chosen}',)."
-        )
-    # As mmengine reads such a file.
-    return list_from_file(chosen) if isinstance(chosen, str) else list(chosen)
+    return list(classes_from(chosen))
 
 
 def sample(names: list, count: int | None) -> list:

@@ -73,23 +73,37 @@ def faults_of(config: Config, loaders: Sequence[str] = LOADERS, count: int | Non
 
 
 def _faults_between_classes(config: Config, loaders: Sequence[str]) -> Iterator[Fault]:
-    """Detectors know their classes by number: all data sets must name them in one order."""
+    """Models know their classes by number: all data sets must name them in one order."""
     first: tuple[str, list[str]] | None = None
     for loader in LOADERS:
         for key, dataset in unwrapped(f'{loader}.dataset', config[loader].dataset) if config.get(loader) else ():
-            kind = class_of(dataset, config.get('default_scope'))
-            if kind is None or not coco.reads_coco(kind):
+            classes = _named_classes(dataset, class_of(dataset, config.get('default_scope')))
+            if classes is None:
                 continue
-            classes = classes_of(dataset, kind)
             first = first or (key, classes)
             if classes != first[1] and loader in loaders:
                 yield Fault(
                     Severity.BLOCKS,
                     f'The classes of {key} are {first_few(classes)}, but those of {first[0]} are '
                     f'{first_few(first[1])}; give both the same names in the same order (the order in the annotation '
-                    'files does not matter), best by classes = (...) at the top of the config.',
+                    'files or lists does not matter), best by classes = (...) at the top of the config, the names or '
+                    'a file of them.',
                 )
                 return
+
+
+def _named_classes(dataset: ConfigDict, kind: type | None) -> list[str] | None:
+    """Of a data set whose labels are told by name; None for others."""
+    if kind is None:
+        return None
+    if coco.reads_coco(kind):
+        return classes_of(dataset, kind)
+    if importlib.util.find_spec('mmaction') is None:
+        return None
+    from hiera_mm.checks.videos import classes_of_list
+    from hiera_mm.datasets.video import ClipDataset
+
+    return classes_of_list(dataset) if issubclass(kind, ClipDataset) else None
 
 
 def _check_of(kind: type | None) -> Callable[[DataPart], Iterator[Fault]] | None:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.errors import BrokenFileError, UserError, examples
-from hiera_mm.readers.labelled_lists import check_labels, read_video_list
+from hiera_mm.readers.class_names import names_of_list, with_class_names
+from hiera_mm.readers.labelled_lists import check_labels, read_named_list
 from hiera_mm.readers.videos import open_video
+
+from mmengine.config import ConfigDict
 
 
 def faults(part: DataPart) -> Iterator[Fault]:
@@ -33,7 +36,7 @@ def _entries(part: DataPart) -> list[tuple[str, int]]:
     Raises:
         UserError: for a list or folder that is missing, a line that is none, or labels that the head does not have.
     """
-    entries = read_video_list(part.dataset.ann_file)
+    entries, _ = read_named_list(part.dataset.ann_file, _classes(part.dataset))
     if not _folder(part).is_dir():
         raise UserError(
             f"The video folder '{_folder(part)}' of {part.key} does not exist; put the videos there or set the folder "
@@ -42,6 +45,16 @@ def _entries(part: DataPart) -> list[tuple[str, int]]:
     classes = part.model.get('cls_head', {}).get('num_classes')
     check_labels(entries, classes, 'videos', part.dataset.ann_file, part.key)
     return entries
+
+
+def classes_of_list(dataset: ConfigDict) -> list[str] | None:
+    """The names of the classes of a ``ClipDataset``: the config's, or those beside its list; None where neither are."""
+    classes = _classes(dataset) or names_of_list(dataset.ann_file)
+    return None if classes is None else list(classes)
+
+
+def _classes(dataset: ConfigDict) -> tuple[str, ...] | None:
+    return (with_class_names(dataset.get('metainfo')) or {}).get('classes')
 
 
 def _folder(part: DataPart) -> Path:

@@ -1,21 +1,36 @@
 """Make mmaction2's video lists from folders of classes, Kinetics' CSV, or Something-Something's JSON.
 
-hiera-mm make-video-list folders VIDEOS LIST          # VIDEOS/class name/*.mp4
-hiera-mm make-video-list kinetics CSV VIDEOS LIST     # label, youtube_id, time_start, time_end, split
-hiera-mm make-video-list ssv2 JSON LABELS VIDEOS LIST # something-something-v2-{train,labels}.json
+hiera-mm make-video-list folders VIDEOS LIST [VIDEOS LIST ...] [--classes FILE]   # VIDEOS/class name/**/*.mp4
+hiera-mm make-video-list kinetics CSV VIDEOS LIST [--classes FILE]      # label, youtube_id, time_start, time_end, split
+hiera-mm make-video-list ssv2 JSON LABELS VIDEOS LIST                   # something-something-v2-{train,labels}.json
+
+The names of the classes are written beside each list, as LIST.classes. Parts that are given together are numbered
+alike; for one that is made later, --classes names the file of the first.
 """
 
 import argparse
 import csv
+import io
 import json
-import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import UserError, first_few
+from hiera_mm.errors import UserError, examples, first_few
+from hiera_mm.readers.class_names import names_file, numbers_by_name, read_class_names
+from hiera_mm.readers.text import files_below, folders_in, read_text
 from hiera_mm.readers.videos import VIDEO_ENDINGS
+
+KINETICS_COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end')
+
+
+class Listed(NamedTuple):
+    """The videos of a list with their numbers, and what was left out, in sentences."""
+
+    entries: list[tuple[Path, int]]
+    notes: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,73 +39,141 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command = sources.add_parser(source)
         for name in (*files, 'videos', 'list'):
             command.add_argument(name)
+        if source == 'folders':
+            command.add_argument('more', nargs='*', help='videos and list of further parts, numbered alike')
+        if source != 'ssv2':
+            command.add_argument('--classes', metavar='FILE', help='the names, such as those beside an earlier list')
 
 
 def run(arguments: argparse.Namespace) -> None:
-    videos = existing(arguments.videos)
+    places = [arguments.videos, arguments.list, *getattr(arguments, 'more', ())]
+    if len(places) % 2:
+        raise UserError(f"After the videos '{places[-1]}' the list to write is missing; give both for each part.")
+    parts = [(existing(videos), Path(path)) for videos, path in zip(places[::2], places[1::2], strict=True)]
     if arguments.source == 'folders':
-        classes = sorted(folder.name for folder in videos.iterdir() if folder.is_dir())
-        entries = [
-            (path, classes.index(path.parent.name)) for path in videos.glob('*/*') if path.suffix in VIDEO_ENDINGS
-        ]
-        absent: list[str] = []
+        classes = classes_of_folders([videos for videos, _ in parts], arguments.classes)
+        found = [of_folders(videos, classes) for videos, _ in parts]
+    elif arguments.source == 'kinetics':
+        named = kinetics(arguments.csv)
+        classes = chosen(arguments.classes) or tuple(sorted({name for _, name in named}))
+        numbers = numbers_by_name([name for _, name in named], classes, arguments.csv)
+        found = [find([(video, number) for (video, _), number in zip(named, numbers, strict=True)], parts[0][0])]
     else:
-        listed, classes = (kinetics if arguments.source == 'kinetics' else ssv2)(arguments)
-        entries, absent = find(listed, videos)
-    if not entries:
-        raise UserError(f"None of the videos was found in '{videos}' (endings: {', '.join(VIDEO_ENDINGS)}).")
-    write(arguments.list, sorted((str(path.relative_to(videos)), label) for path, label in entries))
-    write(f'{arguments.list}.classes', [(name,) for name in classes])
-    print(f"{len(entries)} videos of {len(classes)} classes are in '{arguments.list}', class names beside it.")
-    if absent:
-        print(f"{len(absent)} listed videos are not in '{videos}', such as {first_few(absent)}: left out.")
+        listed, classes = ssv2(arguments.json, arguments.labels)
+        found = [find(listed, parts[0][0])]
+    for (videos, _), (entries, _) in zip(parts, found, strict=True):
+        if not entries:
+            raise UserError(f"None of the videos was found in '{videos}' (endings: {', '.join(VIDEO_ENDINGS)}).")
+    for (videos, path), (entries, notes) in zip(parts, found, strict=True):
+        write(path, sorted((str(video.relative_to(videos)), number) for video, number in entries))
+        write(names_file(path), [(name,) for name in classes])
+        print(f"{len(entries)} videos of {len(classes)} classes are in '{path}', class names beside it.")
+        print(''.join(f'{note}\n' for note in notes), end='')
 
 
-def kinetics(arguments: argparse.Namespace) -> tuple[list[tuple[str, int]], list[str]]:
-    """Names without ending, as the set's downloaders write them: ``{id}_{start:06d}_{end:06d}``."""
-    with existing(arguments.csv).open(newline='', encoding='utf-8') as file:
-        rows = list(csv.DictReader(file))
-    needed = ('label', 'youtube_id', 'time_start', 'time_end')
-    if not rows or any(column not in rows[0] for column in needed):
-        raise UserError(f"The file '{arguments.csv}' is not a Kinetics list: it needs the columns {', '.join(needed)}.")
-    classes = sorted({row['label'] for row in rows})
-    numbers = {name: number for number, name in enumerate(classes)}
-    return [
-        (
-            f'{row["youtube_id"]}_{int(float(row["time_start"])):06d}_{int(float(row["time_end"])):06d}',
-            numbers[row['label']],
+def classes_of_folders(parts: Sequence[Path], names: str | None) -> tuple[str, ...]:
+    """The classes that have a folder in any part, or those of the file of names."""
+    folders = sorted({name for videos in parts for name in folders_in(videos)})
+    if names is not None:
+        classes = read_class_names(names)
+        for videos in parts:
+            numbers_by_name(folders_in(videos), classes, videos)
+        return classes
+    alike = [name for name, count in Counter(name.casefold() for name in folders).items() if count > 1]
+    if alike:
+        raise UserError(
+            f'The folders of {examples(alike)} classes differ between upper and lower case only; give each class one '
+            'name, the same in all parts.'
         )
-        for row in rows
-    ], classes
+    return tuple(folders)
 
 
-def ssv2(arguments: argparse.Namespace) -> tuple[list[tuple[str, int]], list[str]]:
-    labels, rows = (read_json(path) for path in (arguments.labels, arguments.json))
+def of_folders(videos: Path, classes: Sequence[str]) -> Listed:
+    """The videos below each class's folder, however deep."""
+    everything = list(files_below(videos))
+    found = [path for path in everything if path.suffix.lower() in VIDEO_ENDINGS]
+    inside = [path for path in found if path.parent != videos]
+    names = folders_in(videos)
+    number_of = dict(zip(names, numbers_by_name(names, classes, videos), strict=True))
+    entries = [(path, number_of[path.relative_to(videos).parts[0]]) for path in inside]
+    left = [path.name for path in everything if path not in set(inside)]
+    absent = sorted({*range(len(classes))} - {number for _, number in entries})
+    notes = []
+    if left:
+        notes.append(f"{examples(left)} files in '{videos}' are no videos in the folder of a class: left out.")
+    if absent:
+        notes.append(f"{examples([classes[number] for number in absent])} of the classes have no video in '{videos}'.")
+    return Listed(entries, notes)
+
+
+def kinetics(path: str) -> list[tuple[str, str]]:
+    """Names without ending, as the set's downloaders write them (``{id}_{start:06d}_{end:06d}``), and their classes."""
+    rows = list(csv.DictReader(io.StringIO(read_text(existing(path), 'Kinetics list'), newline='')))
+    if not rows or any(column not in rows[0] for column in KINETICS_COLUMNS):
+        columns = ', '.join(KINETICS_COLUMNS)
+        raise UserError(f"The file '{path}' is not a Kinetics list: it needs the columns {columns}.")
+    named = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            start, end = (int(float(row[column])) for column in ('time_start', 'time_end'))
+            if not row['label'] or not row['youtube_id']:
+                raise ValueError
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"Row {line} of the Kinetics list '{path}' needs a label, a youtube_id, and times in seconds, but has "
+                f'{", ".join(f"{column}={row[column]!r}" for column in KINETICS_COLUMNS)}; correct it or take it out.'
+            ) from error
+        named.append((f'{row["youtube_id"]}_{start:06d}_{end:06d}', row['label']))
+    return named
+
+
+def ssv2(path: str, labels_path: str) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
+    """Names without ending and numbers, and the classes."""
+    labels, rows = read_json(labels_path), read_json(path)
+    if not isinstance(labels, dict) or not all(str(number).isdigit() for number in labels.values()):
+        raise UserError(
+            f"The file '{labels_path}' is not Something-Something's labels, a dict from names to numbers; give the "
+            'part first and then the labels: something-something-v2-train.json something-something-v2-labels.json.'
+        )
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {'id', 'template'} <= row.keys() for row in rows
+    ):
+        raise UserError(
+            f"The file '{path}' is not a labelled part of Something-Something, a list of entries with id and template "
+            '(those of the test part have no template); give something-something-v2-train.json or -validation.json.'
+        )
     numbers = {name: int(number) for name, number in labels.items()}
     listed = []
     for row in rows:
-        name = row['template'].replace('[', '').replace(']', '')
+        name = str(row['template']).replace('[', '').replace(']', '')
         if name not in numbers:
-            raise UserError(f"The label '{name}' of video {row['id']} is not in '{arguments.labels}'.")
+            raise UserError(f"The label '{name}' of video {row['id']} is not in '{labels_path}'.")
         listed.append((str(row['id']), numbers[name]))
-    return listed, sorted(numbers, key=numbers.__getitem__)
+    return listed, tuple(sorted(numbers, key=numbers.__getitem__))
 
 
-def find(listed: list[tuple[str, int]], videos: Path) -> tuple[list[tuple[Path, int]], list[str]]:
-    """The files of names, wherever below ``videos`` they lie, and the names without one."""
-    files = {path.stem: path for path in walk(videos)}
-    return [(files[name], label) for name, label in listed if name in files], [n for n, _ in listed if n not in files]
+def find(listed: list[tuple[str, int]], videos: Path) -> Listed:
+    """The files of names, wherever below ``videos`` they lie."""
+    paths = list(files_below(videos, VIDEO_ENDINGS))
+    files = {path.stem: path for path in reversed(paths)}
+    absent = [name for name, _ in listed if name not in files]
+    twice = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
+    notes = []
+    if absent:
+        notes.append(f"{len(absent)} listed videos are not in '{videos}', such as {first_few(absent)}: left out.")
+    if twice:
+        notes.append(f"{examples(twice)} videos are more than once in '{videos}': the first of each is taken.")
+    return Listed([(files[name], label) for name, label in listed if name in files], notes)
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names if name.endswith(VIDEO_ENDINGS))
+def chosen(path: str | None) -> tuple[str, ...] | None:
+    return None if path is None else read_class_names(path)
 
 
 def read_json(path: str) -> Any:
     try:
-        return json.loads(existing(path).read_text(encoding='utf-8'))
-    except ValueError as error:
+        return json.loads(read_text(existing(path), 'file'))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The file '{path}' is not valid JSON: {error}.") from error
 
 
@@ -100,6 +183,7 @@ def existing(path: str) -> Path:
     return Path(path)
 
 
-def write(path: str, rows: list[tuple]) -> None:
+def write(path: Path, rows: Sequence[tuple]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as unfinished:
         unfinished.write_text(''.join(' '.join(map(str, row)) + '\n' for row in rows), encoding='utf-8')

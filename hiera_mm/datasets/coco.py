@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from hiera_mm.errors import UserError
+from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 from hiera_mm.readers.pictures import shown_size
 
@@ -44,6 +45,10 @@ class CocoDataset(PlainCocoDataset):
         self.fill_masks_from_boxes, self.exif_orientation = fill_masks_from_boxes, exif_orientation
         super().__init__(*args, **kwargs)
 
+    @classmethod
+    def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
+        return super()._load_metainfo(with_class_names(metainfo))
+
     def load_data_list(self) -> list[dict]:
         """A dict for each picture, as mmdet's.
 
@@ -75,11 +80,6 @@ class CocoDataset(PlainCocoDataset):
 
     def _number_classes(self, file: CocoFile) -> None:
         classes = self.metainfo['classes']
-        if isinstance(classes, str):
-            raise UserError(
-                f"The classes of a data set are the text '{classes}', which is no file of names either; write them as "
-                f"classes=('{classes}',)."
-            )
         ids = {category['name']: category['id'] for category in file.categories}
         present = [name for name in classes if name in ids]
         if not present or (len(present) < len(classes) and not self.test_mode):

@@ -5,9 +5,10 @@ from copy import deepcopy
 from pathlib import Path
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
+from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.frame_folders import FrameFolder
 from hiera_mm.readers.frames import FrameReader, FramesInMemory, count_steps, frames_at_steps
-from hiera_mm.readers.labelled_lists import read_video_list
+from hiera_mm.readers.labelled_lists import read_named_list
 from hiera_mm.readers.videos import open_video
 
 import numpy as np
@@ -27,11 +28,14 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
         data_prefix: ``dict(video=FOLDER)``.
         num_repeats: Clips taken of each video (repeated augmentation, arXiv 1901.09335); with more than 1 the data
             loader needs ``collate_fn=dict(type='repeat_pseudo_collate')``.
+        metainfo: ``dict(classes=NAMES)``, a tuple or a file with one a line, in the order in which the model numbers
+            them; by default those that lie beside the list (``LIST.classes``). Where both are there, the list's labels
+            are told by name.
         max_broken: See :class:`SkipBrokenFiles`.
         test_mode: As for mmaction2's data sets.
 
     Raises:
-        UserError: for a line without a label, and as :class:`SkipBrokenFiles`.
+        UserError: for a line without a label, a label without a name, and as :class:`SkipBrokenFiles`.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
         ann_file: str,
         pipeline: list[dict | Callable],
         data_prefix: dict | None = None,
+        metainfo: dict | None = None,
         num_repeats: int = 1,
         max_broken: float = 0.05,
         test_mode: bool = False,
@@ -49,17 +54,22 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
             ann_file,
             pipeline=pipeline,
             data_prefix=data_prefix or dict(video=''),
+            metainfo=metainfo,
             max_broken=max_broken,
             test_mode=test_mode,
             lazy_init=lazy_init,
         )
 
+    @classmethod
+    def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
+        return super()._load_metainfo(with_class_names(metainfo))
+
     def load_data_list(self) -> list[dict]:
         """``[dict(filename=..., label=...)]`` in the list's order."""
-        return [
-            dict(filename=str(Path(self.data_prefix['video'], name)), label=label)
-            for name, label in read_video_list(self.ann_file)
-        ]
+        entries, classes = read_named_list(self.ann_file, self._metainfo.get('classes'))
+        if classes is not None:
+            self._metainfo['classes'] = classes
+        return [dict(filename=str(Path(self.data_prefix['video'], name)), label=label) for name, label in entries]
 
     def _samples(self, index: int) -> dict | list[dict]:
         if self.num_repeats == 1:

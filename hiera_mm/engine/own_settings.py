@@ -11,10 +11,10 @@ from functools import cache
 from hiera_mm.checks.fault import unwrapped
 from hiera_mm.config import dicts_in, evaluators_of, heads_of, read_config_file, top_level_names
 from hiera_mm.errors import UserError
+from hiera_mm.readers.class_names import classes_from
 from hiera_mm.readers.coco_files import read_annotations
 
 from mmengine.config import Config, ConfigDict
-from mmengine.fileio import list_from_file
 
 PARTS = ('train', 'val', 'test')
 SIDES = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'pad_size')
@@ -25,6 +25,9 @@ STRIDE = 32
 
 WARM_UP_SHARE = 0.05
 """Of a short run, at most this goes into the warm-up."""
+
+TOP = 5
+"""Kinetics' second figure: whether the right class is among so many."""
 
 VALIDATIONS = 20
 """The most of a run whose intervals are chosen here."""
@@ -50,7 +53,11 @@ def apply_own_settings(config: Config, names: set[str], base: Config | None) -> 
     Raises:
         UserError: for a setting that would have no effect.
     """
-    if base is None or 'train_dataloader' not in config or config.get('default_scope') != 'mmdet':
+    if base is None or 'train_dataloader' not in config:
+        return
+    if 'classes' in names and config.train_dataloader.dataset.type == 'ClipDataset':
+        _set_classes_of_clips(config)
+    if config.get('default_scope') != 'mmdet':
         return
     _set_files(config, names, base)
     if 'classes' in names:
@@ -157,17 +164,26 @@ def _set_files(config: Config, names: set[str], base: Config) -> None:
 
 
 def _set_classes(config: Config) -> None:
-    classes = config.classes
-    if isinstance(classes, str):
-        if not os.path.isfile(classes):
-            raise UserError(
-                f"classes = '{classes}' is one text, and no file of names either; write classes = ('{classes}',)."
-            )
-        classes = list_from_file(classes)
+    classes = classes_from(config.classes)
     for dataset in _datasets(config):
-        dataset.metainfo = ConfigDict(classes=tuple(classes))
+        dataset.metainfo = ConfigDict(classes=classes)
     for _, head in heads_of(config.model):
         head.num_classes = len(classes)
+
+
+def _set_classes_of_clips(config: Config) -> None:
+    classes = classes_from(config.classes)
+    for dataset in _datasets(config):
+        dataset.metainfo = ConfigDict(classes=classes)
+    head = config.model.cls_head
+    head.num_classes = len(classes)
+    if len(classes) > TOP:
+        return
+    # That the right one is among the first 5 says nothing here.
+    head.setdefault('topk', (1,))
+    for metric in (metric for part in PARTS for metric in evaluators_of(config, f'{part}_evaluator')):
+        if metric.type == 'AccMetric':
+            metric.setdefault('metric_options', ConfigDict(top_k_accuracy=dict(topk=(1,))))
 
 
 def _set_image_size(config: Config, base: Config) -> None:

@@ -2,6 +2,8 @@
 
 import os
 
+from hiera_mm.evaluation.dump import DumpNamedResults
+
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
@@ -18,7 +20,7 @@ def prepare_test(config: Config, checkpoint: str) -> None:
 
 def dump_of_predictions(config: Config, path: str) -> DumpResults:
     """A metric that writes all predictions to a pickle, masks as run lengths."""
-    return (DumpDetResults if config.default_scope == 'mmdet' else DumpResults)(out_file_path=path)
+    return (DumpDetResults if config.default_scope == 'mmdet' else DumpNamedResults)(out_file_path=path)
 
 
 def draw_predictions(config: Config, folder: str) -> None:

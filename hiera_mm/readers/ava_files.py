@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.text import read_text
 
 import numpy as np
 
@@ -72,6 +73,11 @@ def read_action_list(path: str | Path) -> dict[int, str]:
         raise UserError(
             f"The action list '{path}' has {len(names)} names and {len(numbers)} numbers that can be read; write each "
             f'action as four lines: item {{, two blanks and name: "stand", two blanks and id: 12, }}.'
+        )
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    if twice:
+        raise UserError(
+            f"The action list '{path}' gives the number {examples(twice)} to more than one action; give each its own."
         )
     return dict(zip(numbers, names, strict=True))
 
@@ -146,11 +152,7 @@ def _lines(path: str | Path, what: str, option: str, strip: bool = True) -> Iter
     """Numbered lines that are not blank."""
     path = Path(path)
     _must_exist(path, what, option)
-    try:
-        text = path.read_text(encoding='utf-8')
-    except UnicodeDecodeError as error:
-        raise UserError(f"The {what} '{path}' is not a text file; correct {option}.") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path, what).splitlines(), start=1):
         if line.strip():
             yield number, line.strip() if strip else line.rstrip()
 

@@ -1,13 +1,13 @@
 """What a data set of labelled images holds: from folders of classes, a list, or iNaturalist's JSON."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError, examples
 from hiera_mm.readers.labelled_lists import read_labelled_list
+from hiera_mm.readers.text import files_below, folders_in, read_text
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -52,7 +52,7 @@ def class_folders(folder: str | Path) -> tuple[str, ...]:
     Raises:
         UserError: if there is no such folder, or none in it.
     """
-    classes = tuple(sorted(entry.name for entry in os.scandir(_existing(folder)) if entry.is_dir()))
+    classes = tuple(folders_in(_existing(folder)))
     if not classes:
         raise UserError(
             f"The image folder '{folder}' holds no folders; put the images into one folder for each class, or name a "
@@ -76,20 +76,15 @@ def _from_classes(folder: Path) -> LabelledImages:
 
 
 def _from_everywhere(folder: Path) -> LabelledImages:
-    paths = (
-        os.path.join(place, name)
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMG_EXTENSIONS)
-    )
-    return LabelledImages([(path, None) for path in sorted(paths)], None)
+    paths = sorted(map(str, files_below(folder, IMG_EXTENSIONS)))
+    return LabelledImages([(path, None) for path in paths], None)
 
 
 def _from_json(folder: Path, path: Path, with_label: bool) -> LabelledImages:
     if not path.is_file():
         raise UserError(f"The annotation file '{path}' does not exist; put it there or correct ann_file.")
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(read_text(path, 'annotation file'))
         names = {image['id']: str(folder / image['file_name']) for image in content['images']}
         if not with_label:
             return LabelledImages([(name, None) for name in names.values()], None)

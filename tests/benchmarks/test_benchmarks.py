@@ -28,7 +28,7 @@ def rows_of(path):
         return {row['contestant']: row for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize('mode', ['forward', 'backward', 'step'])
+@pytest.mark.parametrize('mode', ['forward', pytest.param('backward', marks=pytest.mark.slow), 'step'])
 def test_contestants_run_in_turns_and_missing_ones_are_left_out(run_benchmark, monkeypatch, tmp_path, mode):
     monkeypatch.setitem(sys.modules, 'hiera', None)
     contestants = ['sam2:t:8/4/14/7', 'hiera_mm:t:8/4/14/7', 'timm:hiera_tiny_224', 'mmdet.ResNet:depth=18', SWIN]
@@ -102,6 +102,7 @@ def test_only_the_mask_units_that_are_kept_are_computed(run_benchmark, tmp_path)
     assert quarter < 0.4 * whole
 
 
+@pytest.mark.slow
 def test_whole_models_take_a_training_step(run_benchmark, tmp_path):
     recogniser = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
     for config, options in ((TINY, ()), (recogniser, ('--frames', 16))):

@@ -41,8 +41,8 @@ def assert_passed(stages):
 
 
 FAMILIES = [
-    'mask_rcnn_hiera_b.py',
-    'in1k_hiera_b.py',
+    pytest.param('mask_rcnn_hiera_b.py', marks=pytest.mark.slow),
+    pytest.param('in1k_hiera_b.py', marks=pytest.mark.slow),
     pytest.param('inat2018_hiera_h_448.py', marks=pytest.mark.slow),
     pytest.param('places365_hiera_b.py', marks=pytest.mark.slow),
     'k400_hiera_b.py',
@@ -193,6 +193,7 @@ SLOW = {
     'a validation that is never due',
     'a metric that early stopping does not know',
     'a test that leaves samples out',
+    'weights that are not there',
 }
 """Those whose like is found by a faster one."""
 

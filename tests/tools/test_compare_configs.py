@@ -3,9 +3,12 @@
 import json
 import statistics
 
+import pytest
+
 from tests.helpers import TINY, assert_explained, shapes_options
 
 
+@pytest.mark.slow
 def test_it_trains_every_config_with_every_seed_and_writes_means_and_spreads(shapes, tmp_path, run_tool):
     short = [*shapes_options(shapes), 'train_cfg.max_iters=1', 'train_cfg.val_interval=1']
     arguments = ('compare_configs.py', TINY, '--seeds', 3, 4, '--work-dir', tmp_path, *short)

@@ -2,12 +2,15 @@
 
 import json
 
+import pytest
+
 from tests.helpers import ROOT
 
 SHAPES = ROOT / 'configs' / 'mask_rcnn_hiera_t_shapes.py'
 BROKEN = f"_base_ = '{SHAPES}'\ndefault_hooks = dict(checkpoint=dict(by_epoch=True))\n"
 
 
+@pytest.mark.slow
 def test_every_stage_is_printed_with_time_and_memory(run_tool, tmp_path):
     out = tmp_path / 'stages.json'
     code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--out', out)
@@ -29,6 +32,7 @@ def test_a_failure_gives_exit_code_1_and_on_request_its_trace(run_tool, tmp_path
     assert code == 1 and 'Traceback (most recent call last)' not in printed
 
 
+@pytest.mark.slow
 def test_several_configs_are_rehearsed_each_for_itself(run_tool, tmp_path):
     config = tmp_path / 'broken.py'
     config.write_text(BROKEN)

@@ -1,0 +1,60 @@
+"""Text files as people's programs write them, and folders as their computers leave them."""
+
+import codecs
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hiera_mm.errors import UserError
+
+MARKS = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}
+"""What Windows' editors and Excel write at the beginning of a text, and the encoding it tells."""
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
+
+    Args:
+        path: Of a file that exists.
+        what: It is, for messages.
+
+    Raises:
+        UserError: for another encoding, naming the line, or a file that is no text.
+    """
+    content = Path(path).read_bytes()
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), 'utf-8')
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b'\n') + 1
+        raise UserError(
+            f"Line {line} of the {what} '{path}' is not in UTF-8; save the file as UTF-8, or correct the path if it is "
+            'not a text file.'
+        ) from error
+    if '\0' in text:
+        raise UserError(f"The {what} '{path}' is not a text file in UTF-8; save it as UTF-8, or correct the path.")
+    return text
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is one that a computer put there for itself."""
+    return name.startswith('.') or name in ('__MACOSX', '__pycache__', 'Thumbs.db', 'desktop.ini', '@eaDir')
+
+
+def files_below(folder: str | Path, endings: Sequence[str] | None = None) -> Iterator[Path]:
+    """All files in a folder and the folders in it, in alphabetical order, but for hidden ones.
+
+    Args:
+        folder: Where to look.
+        endings: Of the files, in lower case, such as ``('.mp4',)``; those in upper case count too. None for all files.
+    """
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        for name in sorted(names):
+            if not is_hidden(name) and (endings is None or name.lower().endswith(tuple(endings))):
+                yield Path(place, name)
+
+
+def folders_in(folder: str | Path) -> list[str]:
+    """Names of the folders in a folder, in alphabetical order, but for hidden ones."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
