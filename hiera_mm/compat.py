@@ -6,7 +6,6 @@ import importlib.util
 import logging
 import pickle
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -36,7 +35,6 @@ def repair() -> None:
         find_mmaction_configs()
         let_mmaction_name_numpy_constants()
         switch_off_multimodal_mmaction()
-        keep_evaluations_of_ava_apart()
 
 
 def silence_debug_prints() -> None:
@@ -156,23 +154,6 @@ def let_mmaction_name_numpy_constants() -> None:
     for name in ('NAN', 'Inf'):
         if name not in vars(np):
             setattr(np, name, getattr(np, name.lower()))
-
-
-def keep_evaluations_of_ava_apart() -> None:
-    """mmaction 1.2.0's ``AVAMetric`` passes predictions on in a file of the current folder that is named after the
-    second, so that two evaluations in the same second read each other's (not reported): take a temporary folder.
-    """
-    from mmaction.evaluation import AVAMetric, ava_eval, results2csv
-
-    def compute_metrics(self: AVAMetric, results: list) -> dict:
-        with tempfile.TemporaryDirectory() as folder:
-            predictions = str(Path(folder, 'predictions.csv'))
-            results2csv(results, predictions, self.custom_classes)
-            files = (self.label_file, self.ann_file, self.exclude_file)
-            settings = dict(ignore_empty_frames=True, custom_classes=self.custom_classes)
-            return ava_eval(predictions, self.options[0], *files, **settings)
-
-    AVAMetric.compute_metrics = compute_metrics
 
 
 def switch_off_multimodal_mmaction() -> None:

@@ -8,15 +8,12 @@ import sys
 
 from hiera_mm import compat
 from hiera_mm.errors import require_packages
-from hiera_mm.readers.ava_files import read_rows
-from hiera_mm.synthetic.actions import make_acting_shapes
 
 import mmcv
 import mmengine.config.utils
 import numpy as np
 import pytest
 import torch
-from mmaction.evaluation import AVAMetric
 
 
 def run(code, **arguments):
@@ -181,19 +178,3 @@ def test_avas_evaluation_gives_no_number_for_an_action_without_examples():
 def test_the_constants_that_numpy_2_removed_keep_their_values():
     for name, value in (('NAN', np.nan), ('Inf', np.inf)):
         assert str(getattr(np, name)) == str(value)
-
-
-def test_avas_evaluation_leaves_nothing_in_the_current_folder_for_another_to_read(tmp_path, monkeypatch):
-    """Not even for a moment: there is no such folder any more."""
-    make_acting_shapes(tmp_path / 'set', train=1, val=1)
-    rows = read_rows(tmp_path / 'set' / 'val.csv')
-    files = dict(ann_file=str(tmp_path / 'set' / 'val.csv'), label_file=str(tmp_path / 'set' / 'actions.pbtxt'))
-    metric = AVAMetric(**files, exclude_file=None, num_classes=8)
-    for row in rows:
-        scores = torch.eye(8)[[row.action]]
-        found = dict(bboxes=torch.tensor([row.box]), scores=scores)
-        metric.process(None, [dict(pred_instances=found, video_id=row.video_id, timestamp=row.timestamp)])
-    (tmp_path / 'gone').mkdir()
-    monkeypatch.chdir(tmp_path / 'gone')
-    (tmp_path / 'gone').rmdir()
-    assert metric.evaluate(len(rows))['mAP/overall'] == pytest.approx(1)

@@ -31,6 +31,8 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         proposal_file: Boxes of persons from a detector. Without it the annotated ones are taken, also in testing, where
             a mAP with them says nothing of finding persons.
         person_det_score_thr: Least score of a box; where none has it, the best one is taken.
+        idle_seconds: In testing, have the seconds of the proposal file, too, in which nobody is annotated, as the
+            official evaluation does; otherwise annotated seconds only.
         num_classes: Actions and one for the background: AVA's 80 and 1.
         filename_tmpl, start_index: Names of the frames, and the number of the first.
         timestamp_start: Second of the film at which frames and videos begin: 900 where AVA's 15 minutes were cut
@@ -52,6 +54,7 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         exclude_file: str | None = None,
         proposal_file: str | None = None,
         person_det_score_thr: float = 0.9,
+        idle_seconds: bool = False,
         num_classes: int = 81,
         filename_tmpl: str = 'img_{:05}.jpg',
         start_index: int = 1,
@@ -61,6 +64,9 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         test_mode: bool = False,
         lazy_init: bool = False,
     ) -> None:
+        # Not by the parent, which would execute what the file holds.
+        proposals = None if proposal_file is None else read_proposals(proposal_file)
+        self.idle_keys = proposals.keys() if proposals and idle_seconds and test_mode else ()
         super().__init__(
             ann_file,
             pipeline,
@@ -77,8 +83,7 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
             test_mode=test_mode,
             lazy_init=lazy_init,
         )
-        # Not by the parent, which would execute what the file holds.
-        self.proposals = None if proposal_file is None else read_proposals(proposal_file)
+        self.proposals = proposals
 
     def load_data_list(self) -> list[dict]:
         """One entry for each annotated second, in the file's order."""
@@ -87,13 +92,21 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         for row in read_rows(self.ann_file):
             record = dict(entity_box=np.array(row.box), label=row.action, entity_id=row.person)
             rows_of[row.video_id, row.timestamp].append(record)
+        # Clips of Kinetics reach no further than their annotated seconds.
+        films = {video_id for video_id, _ in rows_of if self.film_of(video_id) == video_id}
+        for film, _, second in (key.rpartition(',') for key in self.idle_keys):
+            if film in films:
+                rows_of.setdefault((film, int(second)), [])
         entries = []
         for (video_id, timestamp), records in rows_of.items():
-            boxes, labels, persons = self.parse_img_record(records)
+            boxes, labels, persons = self.parse_img_record(records) if records else self._nobody()
             entry = dict(video_id=video_id, timestamp=timestamp, img_key=frame_key(self.film_of(video_id), timestamp))
             entry.update(fps=self._FPS, ann=dict(gt_bboxes=boxes, gt_labels=labels, entity_ids=persons))
             entries.append(entry | place_of(video_id))
         return entries
+
+    def _nobody(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return np.empty((0, 4)), np.empty((0, self.num_classes), np.float32), np.empty(0, int)
 
     def filter_data(self) -> list[dict]:
         """The entries without those that ``exclude_file`` names."""

@@ -42,8 +42,7 @@ def classes_from(given: Sequence[str] | str) -> tuple[str, ...]:
     """
     if isinstance(given, str) and not Path(given).is_file():
         raise UserError(
-            f"The classes are the text '{given}', which is no file of names either; write them as "
-            f"classes = ('{given}',)."
+            f"The classes are the text '{given}', which is no file of names either; write classes = ('{given}',)."
         )
     return read_class_names(given) if isinstance(given, str) else tuple(given)
 

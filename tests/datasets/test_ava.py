@@ -198,3 +198,33 @@ def test_a_video_that_fails_while_it_is_written_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         write_video(tmp_path / 'film.mp4', frames(), 30)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_seconds_in_which_nobody_is_annotated_are_tested_where_that_is_asked_for(tmp_path):
+    numbered_film(tmp_path / 'film.mp4', 150, 30)
+    boxes = np.array([[0.1, 0.1, 0.5, 0.5, 0.99]])
+    keys = ('film,0901', 'film,0902', 'film,0903', 'other,0902', 'film,0904')
+    (tmp_path / 'proposals.pkl').write_bytes(pickle.dumps(dict.fromkeys(keys, boxes)))
+    (tmp_path / 'excluded.csv').write_text('film,0904\n')
+    files = dict(
+        proposal_file=str(tmp_path / 'proposals.pkl'),
+        exclude_file=str(tmp_path / 'excluded.csv'),
+        data_prefix=dict(video=str(tmp_path)),
+    )
+    seconds = {}
+    for idle, test_mode in ((False, True), (True, False), (True, True)):
+        data = dataset(tmp_path, [902], idle_seconds=idle, test_mode=test_mode, **files)
+        seconds[idle, test_mode] = [data.get_data_info(place)['timestamp'] for place in range(len(data))]
+    assert seconds == {(False, True): [902], (True, False): [902], (True, True): [902, 901, 903]}
+    idle = data[1]
+    assert idle['gt_bboxes'].shape == (0, 4) and idle['gt_labels'].shape[0] == 0
+    np.testing.assert_allclose(idle['proposals'], boxes[:, :4])
+
+
+def test_frames_may_be_named_after_the_video_as_pyslowfast_extracts_them(tmp_path):
+    (tmp_path / 'film').mkdir()
+    for number in range(1, 31):
+        cv2.imwrite(str(tmp_path / 'film' / f'film_{number:06d}.jpg'), np.full((8, 8, 3), number, np.uint8))
+    settings = dict(filename_tmpl='{video_id}_{:06}.jpg', data_prefix=dict(img=str(tmp_path)))
+    data = dataset(tmp_path, [900], **settings)
+    assert [frame.mean() for frame in data[0]['imgs']][-2:] == pytest.approx([25, 29], abs=1)

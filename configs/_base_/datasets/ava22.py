@@ -58,6 +58,8 @@ val_dataloader = dict(
         exclude_file=annotations + 'ava_val_excluded_timestamps_v2.2.csv',
         label_file=label_file,
         proposal_file=proposals.format('val'),
+        # What is found where nobody is annotated counts, as in the official evaluation.
+        idle_seconds=True,
         person_det_score_thr=0.8,
         data_prefix=dict(img=frames),
         pipeline=test_pipeline,
