@@ -12,11 +12,11 @@ from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 from hiera_mm.inference.models import in_scope
-from hiera_mm.readers.videos import READERS
 
 from mmengine.registry import DATASETS
 
 from benchmarks.data_speed import time_samples
+from benchmarks.measure import peak_memory
 from benchmarks.report import write
 
 
@@ -24,29 +24,27 @@ def main() -> None:
     arguments = parse_arguments()
     config = read_config(arguments)
     check_data(config, ['train_dataloader'])
-    if arguments.decoder:
-        for other in set(READERS) - {arguments.decoder}:
-            del READERS[other]
     with in_scope(config):
         dataset = DATASETS.build(config.train_dataloader.dataset)
-    rate, transforms = time_samples(dataset, arguments.seconds)
+    made: list[tuple[float, dict[str, float]]] = []
+    peak = peak_memory(lambda: made.append(time_samples(dataset, arguments.seconds)), 'cpu')
+    ((rate, transforms),) = made
     rows = [dict(step=step, milliseconds_a_sample=round(1000 * seconds, 2)) for step, seconds in transforms.items()]
     rows.append(dict(step='all', milliseconds_a_sample=round(1000 / rate, 2)))
     print(f'{rate:.2f} samples a second and worker')
+    if peak is not None:
+        print(f'{peak / 2**30:.3f} GiB more than without data, at most')
     for row in rows:
         print(f'{row["step"]:24}{row["milliseconds_a_sample"]:10.2f} ms')
     if arguments.out:
-        title = (
-            f'Training samples of {Path(arguments.config).stem}{arguments.decoder and f", {arguments.decoder}" or ""}'
-        )
-        write(arguments.out, rows, title, samples_a_second=round(rate, 2))
+        title = f'Training samples of {Path(arguments.config).stem}'
+        write(arguments.out, rows, title, samples_a_second=round(rate, 2), peak_bytes=peak)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_argument(parser)
     parser.add_argument('--seconds', type=float, default=20, help='for how long to measure')
-    parser.add_argument('--decoder', choices=list(READERS), help='of videos (default: the first that is installed)')
     parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()

@@ -16,6 +16,9 @@ class _Timed:
     def __init__(self, transform: Callable) -> None:
         self.transform, self.seconds = transform, 0.0
 
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.transform, name)
+
     def __call__(self, results: object) -> object:
         start = time.perf_counter()
         results = self.transform(results)

@@ -51,8 +51,9 @@ class MadeUpFilm:
     def __len__(self):
         return len(self.times)
 
-    def frames(self, indices):
-        return [self.random.integers(0, 256, self.shape, dtype=np.uint8) for _ in indices]
+    def frames(self, indices, shrink=None):
+        pictures = [self.random.integers(0, 256, self.shape, dtype=np.uint8) for _ in indices]
+        return [shrink(picture) for picture in pictures] if shrink else pictures
 
 
 def forget_earlier_runs():

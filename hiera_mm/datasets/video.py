@@ -1,5 +1,6 @@
 """Lists of videos as mmaction2 reads them, with broken ones named."""
 
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.frame_folders import FrameFolder
-from hiera_mm.readers.frames import FrameReader, FramesInMemory, count_steps, frames_at_steps
+from hiera_mm.readers.frames import FrameReader, count_steps, frames_at_steps
 from hiera_mm.readers.labelled_lists import read_named_list
 from hiera_mm.readers.videos import open_video
 
+import mmcv
 import numpy as np
 from mmaction.datasets import VideoDataset
 from mmaction.datasets.transforms import SampleFrames
@@ -76,19 +78,14 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
             return self.pipeline(self.get_data_info(index))
         open_video, *others = self.pipeline.transforms
         opened = open_video(self.get_data_info(index))
-        reads = [isinstance(step, ReadFrames) for step in others].index(True)
-        drawn = [self._apply(others[:reads], opened) for _ in range(self.num_repeats)]
-        # All clips of a video by one pass through it.
-        wanted = sorted({int(frame) for sample in drawn for frame in np.ravel(sample['frame_inds'])})
-        reader = FramesInMemory(opened['video_reader'], wanted)
-        return [self._apply(others[reads:], dict(sample, video_reader=reader)) for sample in drawn]
-
-    @staticmethod
-    def _apply(steps: list[Callable], sample: dict) -> dict:
-        sample = {key: value if key == 'video_reader' else deepcopy(value) for key, value in sample.items()}
-        for step in steps:
-            sample = step(sample)
-        return sample
+        samples = [
+            {key: value if key == 'video_reader' else deepcopy(value) for key, value in opened.items()}
+            for _ in range(self.num_repeats)
+        ]
+        for step in others:
+            together = getattr(step, 'takes_all_clips', False)
+            samples = step(samples) if together else [step(sample) for sample in samples]
+        return samples
 
 
 @TRANSFORMS.register_module()
@@ -143,11 +140,37 @@ class SampleFramesByTime(SampleFrames):
 
 @TRANSFORMS.register_module()
 class ReadFrames(BaseTransform):
-    """Read the frames ``frame_inds`` of ``video_reader``; adds ``imgs``, RGB, and their shapes."""
+    """Read the frames ``frame_inds`` of ``video_reader``; adds ``imgs``, RGB, and their shapes.
 
-    def transform(self, results: dict) -> dict:
-        indices = np.asarray(results['frame_inds']).reshape(-1)
-        frames = results['video_reader'].frames(indices)
-        results = {key: value for key, value in results.items() if key != 'video_reader'}
-        shape = frames[0].shape[:2]
-        return dict(results, frame_inds=indices, imgs=frames, original_shape=shape, img_shape=shape)
+    Several clips of one video, as a list, are read by one pass through it.
+
+    Args:
+        short_side: Pixels to which the shorter side of each frame is resized when it is decoded, as by mmaction2's
+            ``Resize(scale=(-1, short_side))`` next in the pipeline, which then finds nothing left to do: a clip of
+            large frames would take hundreds of megabytes. None leaves them as they are.
+    """
+
+    takes_all_clips = True
+
+    def __init__(self, short_side: int | None = None) -> None:
+        self.short_side = short_side
+
+    def transform(self, results: dict | list[dict]) -> dict | list[dict]:
+        clips = results if isinstance(results, list) else [results]
+        places = [[int(index) for index in np.ravel(clip['frame_inds'])] for clip in clips]
+        wanted = sorted({index for clip in places for index in clip})
+        reader: FrameReader = clips[0]['video_reader']
+        read = dict(zip(wanted, reader.frames(wanted, self._resized if self.short_side else None), strict=True))
+        uses = Counter(index for clip in places for index in clip)
+        filled = []
+        for clip, indices in zip(clips, places, strict=True):
+            # A frame that is used again is given away as a copy, as transforms may change it in place.
+            frames = [read[index].copy() if uses[index] > 1 else read[index] for index in indices]
+            clip = {key: value for key, value in clip.items() if key != 'video_reader'}
+            shape = frames[0].shape[:2]
+            clip.update(frame_inds=np.array(indices), imgs=frames, original_shape=shape, img_shape=shape)
+            filled.append(clip)
+        return filled if isinstance(results, list) else filled[0]
+
+    def _resized(self, frame: np.ndarray) -> np.ndarray:
+        return mmcv.imrescale(frame, (np.inf, self.short_side))

@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hiera_mm.errors import BrokenFileError
+from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.frames import Shrink
 
 import cv2
 import numpy as np
@@ -22,10 +23,18 @@ class FrameFolder:
 
     Raises:
         BrokenFileError: if there is no such folder, or no picture in it.
+        UserError: for a ``filename_tmpl`` that is none.
     """
 
     def __init__(self, path: str | Path, filename_tmpl: str, start_index: int, rate: float) -> None:
         self.path, self.filename_tmpl, self.start_index, self.rate = Path(path), filename_tmpl, start_index, rate
+        try:
+            self.file(0)
+        except (IndexError, KeyError, ValueError) as error:
+            raise UserError(
+                f"filename_tmpl='{filename_tmpl}' is no name of frames; it needs one place for their number, such as "
+                "'img_{:05}.jpg', and may have the folder's name, such as '{video_id}_{:06}.jpg'."
+            ) from error
         if not self.path.is_dir():
             raise BrokenFileError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
         self.length = _count(str(path), os.path.splitext(filename_tmpl)[1], self.path.stat().st_mtime_ns)
@@ -43,10 +52,13 @@ class FrameFolder:
         """The picture of the frame ``index``, counted from 0."""
         return self.path / self.filename_tmpl.format(index + self.start_index, video_id=self.path.name)
 
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        """RGB ``(H, W, 3)`` arrays."""
-        pictures = {index: self._read(index) for index in {int(index) for index in indices}}
-        return [pictures[int(index)] for index in indices]
+    def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
+        """RGB arrays ``(H, W, 3)`` of their own, see :class:`~hiera_mm.readers.frames.FrameReader`."""
+        pictures = {}
+        for index in {int(index) for index in indices}:
+            picture = self._read(index)
+            pictures[index] = picture if shrink is None else shrink(picture)
+        return [pictures[int(index)].copy() for index in indices]
 
     def _read(self, index: int) -> np.ndarray:
         path = self.file(index)

@@ -1,10 +1,13 @@
 """What every reader of frames offers, and which of its frames belong to which moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+Shrink = Callable[[np.ndarray], np.ndarray]
+"""From a frame ``(H, W, 3)`` to a smaller one."""
 
 MILLISECOND = 1e-3
 """What a time may be off: Matroska rounds to it."""
@@ -32,28 +35,13 @@ class FrameReader(Protocol):
     def __len__(self) -> int:
         """The number of frames."""
 
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        """RGB arrays ``(H, W, 3)``; raises ``BrokenFileError`` where they can't be decoded."""
+    def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
+        """RGB arrays ``(H, W, 3)``; raises ``BrokenFileError`` where they can't be decoded.
 
-
-class FramesInMemory:
-    """Some frames of another reader, read once and given away as copies any number of times.
-
-    Args:
-        reader: The other one.
-        indices: Of the frames.
-    """
-
-    def __init__(self, reader: FrameReader, indices: Sequence[int]) -> None:
-        self.path, self.rate, self.times, self.duration = reader.path, reader.rate, reader.times, reader.duration
-        self.pictures = dict(zip(indices, reader.frames(indices), strict=True))
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        """RGB arrays ``(H, W, 3)``."""
-        return [self.pictures[int(index)].copy() for index in indices]
+        Args:
+            indices: Places of the frames, in any order, also several times.
+            shrink: Done with each frame when it comes out of the decoder, so that no more than one is held as it was.
+        """
 
 
 def frames_at(reader: FrameReader, seconds: Sequence[float] | np.ndarray) -> np.ndarray:

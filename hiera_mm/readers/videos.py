@@ -1,11 +1,13 @@
 """Video files: exactly the frames that a player shows."""
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
 from hiera_mm.errors import BrokenFileError
+from hiera_mm.readers.frames import Shrink
 from hiera_mm.readers.video_index import (
     DECODER_FAULTS,
     broken,
@@ -94,8 +96,12 @@ class VideoFile:
             for packet in container.demux(stream):
                 yield from map(_picture, _decoded(packet))
 
-    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+    def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
         """The frames at these places, in any order and also several times, as RGB arrays ``(H, W, 3)`` of their own.
+
+        Args:
+            indices: The places.
+            shrink: Done with each frame when it comes out of the decoder, so that no more than one is held as it was.
 
         Raises:
             BrokenFileError: if one can't be decoded, or the film has fewer.
@@ -105,21 +111,24 @@ class VideoFile:
         stamps = self.index.stamps[np.asarray(indices, int)].tolist()
         try:
             with errors_named(self.path):
-                pictures = self._read(sorted(set(stamps)))
+                pictures = self._read(sorted(set(stamps)), shrink or _as_it_is)
         except _OtherFrames:
             # Seldom do packets promise other frames than come out of them; then only decoding tells.
             self.index = index_by_decoding(self.path, self.version)
-            return self.frames(indices)
+            return self.frames(indices, shrink)
+        finally:
+            # PyAV's objects refer to each other, and hold a decoder's frames until they are collected: a millisecond.
+            gc.collect(1)
         # Copies, as transforms that work in place would change a repeated frame twice.
         return [
             pictures[stamp].copy() if stamp in stamps[:place] else pictures[stamp] for place, stamp in enumerate(stamps)
         ]
 
-    def _read(self, wanted: list[int]) -> dict[int, np.ndarray]:
+    def _read(self, wanted: list[int], shrink: Shrink) -> dict[int, np.ndarray]:
         pictures: dict[int, np.ndarray] = {}
         with opened(self.path) as (container, stream):
             for stretch in self._stretches(wanted):
-                pictures |= self._seek_and_decode(container, stream, stretch)
+                pictures |= self._seek_and_decode(container, stream, stretch, shrink)
         return pictures
 
     def _stretches(self, wanted: list[int]) -> Iterator[list[int]]:
@@ -129,16 +138,16 @@ class VideoFile:
         yield from (wanted[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True))
 
     def _seek_and_decode(
-        self, container: InputContainer, stream: av.VideoStream, wanted: list[int]
+        self, container: InputContainer, stream: av.VideoStream, wanted: list[int], shrink: Shrink
     ) -> dict[int, np.ndarray]:
         keys = self.index.keys[self.index.keys <= wanted[0]]
         # Some formats land behind what was asked for, and not everything that is marked as a key frame is one.
         for key in keys[::-1][:SEEKS_TRIED]:
-            pictures = self._decode(_packets_from(container, stream, int(key), wanted[0]), wanted)
+            pictures = self._decode(_packets_from(container, stream, int(key), wanted[0]), wanted, shrink)
             if len(pictures) == len(wanted):
                 return pictures
         with opened(self.path) as (container, stream):
-            pictures = self._decode(container.demux(stream), wanted, damaged_too=True)
+            pictures = self._decode(container.demux(stream), wanted, shrink, damaged_too=True)
         if len(pictures) == len(wanted):
             return pictures
         if not self.index.decoded:
@@ -146,7 +155,7 @@ class VideoFile:
         raise broken(self.path, f'{len(wanted) - len(pictures)} of {len(wanted)} frames can not be decoded')
 
     def _decode(
-        self, packets: Iterator[av.Packet], wanted: list[int], damaged_too: bool = False
+        self, packets: Iterator[av.Packet], wanted: list[int], shrink: Shrink, damaged_too: bool = False
     ) -> dict[int, np.ndarray]:
         """The wanted frames by stamp, as far as they come out."""
         pictures: dict[int, np.ndarray] = {}
@@ -164,7 +173,7 @@ class VideoFile:
                     if frame.is_corrupt and not damaged_too:
                         return {}
                     missing.discard(stamp)
-                    pictures[stamp] = _picture(frame)
+                    pictures[stamp] = shrink(_picture(frame))
             if not missing:
                 break
         return pictures
@@ -193,6 +202,10 @@ def _pass_over_unless_needed(packet: av.Packet, wanted: set[int]) -> None:
     context = packet.stream.codec_context
     if context.name == 'h264':
         context.skip_frame = 'DEFAULT' if packet.pts is None or packet.pts in wanted else 'NONREF'
+
+
+def _as_it_is(picture: np.ndarray) -> np.ndarray:
+    return picture
 
 
 def _decoded(packet: av.Packet) -> list[av.VideoFrame]:

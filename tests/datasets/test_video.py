@@ -2,6 +2,7 @@
 
 import shutil
 
+from hiera_mm.config import read_config_file
 from hiera_mm.datasets.video import ClipDataset, SampleFramesByTime
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.labelled_lists import read_video_list
@@ -10,10 +11,12 @@ from hiera_mm.synthetic.motions import MOTIONS, make_motion_shapes
 
 import av
 import numpy as np
+import psutil
 import pytest
+import torch
 from mmaction.datasets import VideoDataset
 from mmaction.datasets.transforms import SampleFrames
-from mmengine.registry import init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 
 from tests.helpers import MadeUpFilm
 
@@ -49,14 +52,14 @@ def broken(videos, tmp_path):
     return tmp_path
 
 
-def write_frames(path, greys, options=None, container_options=None):
+def write_frames(path, greys, options=None, side=64):
     """A video whose frames are grey levels, losslessly enough to tell them apart."""
-    with av.open(str(path), 'w', options=container_options or {}) as container:
+    with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=10, options=dict(crf='1', threads='1') | (options or {}))
-        stream.width = stream.height = 64
+        stream.width = stream.height = side
         stream.pix_fmt = 'yuv420p'
         for grey in greys:
-            frame = np.full((64, 64, 3), grey, np.uint8)
+            frame = np.full((side, side, 3), grey, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
         container.mux(stream.encode())
 
@@ -124,7 +127,9 @@ def test_a_clip_of_a_variable_rate_takes_the_frames_that_are_shown(tmp_path):
 def test_all_clips_of_a_video_are_read_in_one_pass_and_are_its_frames(videos, monkeypatch):
     reads = []
     read = VideoFile.frames
-    monkeypatch.setattr(VideoFile, 'frames', lambda self, places: reads.append(len(places)) or read(self, places))
+    monkeypatch.setattr(
+        VideoFile, 'frames', lambda self, places, shrink: reads.append(len(places)) or read(self, places)
+    )
     samples = clips(videos / 'train.txt', videos, num_repeats=4)[3]
     assert len(reads) == 1 and 16 < reads[0] <= 20, 'the videos have 20 frames'
     name, _ = read_video_list(videos / 'train.txt')[3]
@@ -236,3 +241,33 @@ def test_shapes_move_as_their_class_says(tmp_path):
             assert later.sum() > first.sum()
         seen.add(MOTIONS[label])
     assert len(seen) >= 5
+
+
+@pytest.mark.parametrize('side', [224, 320])
+def test_frames_that_are_resized_when_they_are_read_are_those_that_are_resized_afterwards(real_videos, tmp_path, side):
+    path = write_list(tmp_path / 'list.txt', ['demo.mp4'])
+    read = []
+    for options in ({}, dict(short_side=side)):
+        steps = [PIPELINE[0], PIPELINE[1], dict(type='ReadFrames', **options), dict(type='Resize', scale=(-1, side))]
+        init_default_scope('mmaction')
+        settings = dict(pipeline=[*steps, *PIPELINE[3:]], data_prefix=dict(video=str(real_videos)), num_repeats=2)
+        np.random.seed(0)
+        read.append([sample['inputs'] for sample in ClipDataset(str(path), **settings)[0]])
+    for one, other in zip(*read, strict=True):
+        assert one.shape[-2] == side and torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_hundreds_of_clips_of_large_videos_hold_no_more_memory_than_a_few(tmp_path):
+    write_frames(tmp_path / 'large.mp4', list(range(20, 220)), dict(g='50'), side=1080)
+    path = write_list(tmp_path / 'list.txt', ['large.mp4'])
+    config = read_config_file('k400_hiera_b.py').train_dataloader.dataset
+    config.update(ann_file=str(path), data_prefix=dict(video=str(tmp_path)))
+    init_default_scope('mmaction')
+    dataset = DATASETS.build(config)
+    held, before = [], psutil.Process().memory_info().rss
+    for _ in range(60):
+        dataset[0]
+        held.append(psutil.Process().memory_info().rss)
+    assert max(held) - before < 0.4 * 2**30
+    assert np.median(held[-10:]) < 1.02 * np.median(held[10:20])

@@ -9,7 +9,7 @@ train_list, val_list = 'kinetics400_train_list_videos.txt', 'kinetics400_val_lis
 train_pipeline = [
     dict(type='OpenVideo'),
     dict(type='SampleFramesByTime', clip_len=16, frame_interval=4),
-    dict(type='ReadFrames'),
+    dict(type='ReadFrames', short_side=320),
     dict(type='Resize', scale=(-1, 320)),
     dict(type='ClipRandAugment', magnitude=7, magnitude_std=0.5, num_layers=2),
     dict(type='RandomResizedCrop', area_range=(0.08, 1.0), aspect_ratio_range=(3 / 4, 4 / 3)),
@@ -23,7 +23,7 @@ train_pipeline = [
 val_pipeline = [
     dict(type='OpenVideo'),
     dict(type='SampleFramesByTime', clip_len=16, frame_interval=4, num_clips=1, test_mode=True),
-    dict(type='ReadFrames'),
+    dict(type='ReadFrames', short_side=224),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='CenterCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -32,7 +32,7 @@ val_pipeline = [
 test_pipeline = [
     dict(type='OpenVideo'),
     dict(type='SampleFramesByTime', clip_len=16, frame_interval=4, num_clips=5, test_mode=True),
-    dict(type='ReadFrames'),
+    dict(type='ReadFrames', short_side=224),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='ThreeCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
