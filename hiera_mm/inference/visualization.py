@@ -8,8 +8,7 @@ from hiera_mm.readers.videos import VideoFile
 from hiera_mm.readers.write_video import write_video
 
 import numpy as np
-import torch
-from mmengine.visualization import Visualizer
+from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
 
@@ -34,29 +33,30 @@ def write_annotated(path: Path, reader: VideoFile, labels_at: dict[float, list[L
 
 
 def _frames(reader: VideoFile, labels_at: dict[float, list[Label]]) -> Iterator[np.ndarray]:
-    drawing = Visualizer()
     seconds = np.array(sorted(labels_at))
     reach = max(np.diff(seconds), default=1.0) / 2
     for second, frame in zip(reader.times, reader, strict=False):
         nearest = seconds[np.abs(seconds - second).argmin()]
         shown = abs(nearest - second) <= reach
-        yield draw(drawing, frame, labels_at[nearest]) if shown else frame
+        yield draw(frame, labels_at[nearest]) if shown else frame
 
 
-def draw(drawing: Visualizer, frame: np.ndarray, labels: list[Label]) -> np.ndarray:
+def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
     """The frame, RGB ``(H, W, 3)``, with the labels."""
     if not labels:
         return frame
-    drawing.set_image(frame)
     height, width = frame.shape[:2]
-    boxes = torch.tensor(np.clip([label.box for label in labels], 0, np.array([width, height] * 2) - 1))
-    drawing.draw_bboxes(boxes, edge_colors='lime', line_widths=1.5)
-    size = max(4, min(height, width) // 26)
-    for label, (x1, y1, x2, _) in zip(labels, boxes.tolist(), strict=True):
+    picture = Image.fromarray(frame)
+    drawing = ImageDraw.Draw(picture, 'RGBA')
+    size = max(8, min(height, width) // 22)
+    font = ImageFont.load_default(size)
+    for box, lines in labels:
+        x1, y1, x2, y2 = np.clip(box, 0, np.array([width, height] * 2) - 1).tolist()
+        drawing.rectangle((x1, y1, x2, y2), outline='lime', width=max(1, size // 10))
         # Above the box, and inside the frame: towards its middle, and not over its upper edge.
-        x, side = (x1, 'left') if x1 + x2 < width else (x2, 'right')
-        y = max(y1, 1.8 * size * len(label.lines))
-        text = dict(font_sizes=size, colors='white', vertical_alignments='bottom', horizontal_alignments=side)
-        backing = dict(facecolor='black', alpha=0.6, pad=0.5, edgecolor='none')
-        drawing.draw_texts('\n'.join(label.lines), torch.tensor([[x, y]]), bboxes=backing, **text)
-    return drawing.get_image()
+        text, align = '\n'.join(lines), 'l' if x1 + x2 < width else 'r'
+        place = x1 if align == 'l' else x2, max(y1, 1.3 * size * len(lines))
+        around = drawing.multiline_textbbox(place, text, font, anchor=f'{align}d')
+        drawing.rectangle(around, fill=(0, 0, 0, 150))
+        drawing.multiline_text(place, text, 'white', font, anchor=f'{align}d')
+    return np.asarray(picture)
