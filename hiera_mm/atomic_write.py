@@ -5,14 +5,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ENDING = '.unfinished'
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """A path to write to, whose file takes the place of ``path`` at the end, or goes away if writing fails."""
     path = Path(path)
-    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
+    unfinished = path.with_name(f'{path.name}.{os.getpid()}{ENDING}')
     try:
         yield unfinished
+        # On the disk before it has the name, and then the name: a machine that loses power keeps one whole file.
+        _flush(unfinished)
         os.replace(unfinished, path)
+        _flush(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process has left half-written."""
+    for path in folder.glob(f'*{ENDING}'):
+        path.unlink(missing_ok=True)

@@ -30,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.checks.run import check_data
+    from hiera_mm.engine.interruption import signals_end_the_run
     from hiera_mm.engine.own_settings import own_settings, scale_schedule
-    from hiera_mm.engine.running import build_runner, process_group
-    from hiera_mm.engine.settings import resume
+    from hiera_mm.engine.resuming import resume
+    from hiera_mm.engine.running import build_runner, prepare_training, process_group
     from hiera_mm.weights.files import locate_checkpoint
 
     config = read_config(arguments)
@@ -43,5 +44,6 @@ def run(arguments: argparse.Namespace) -> None:
         locate_checkpoint(config.load_from)
     check_data(config, ['train_dataloader', 'val_dataloader'])
     scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
-    with process_group(config):
+    prepare_training(config)
+    with signals_end_the_run(), process_group(config):
         build_runner(config).train()

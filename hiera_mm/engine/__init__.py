@@ -1,18 +1,29 @@
 """Optimiser construction, schedules and hooks that register in mmengine's root registries."""
 
 from hiera_mm.engine.compile_backbone import CompileBackboneHook
+from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
 from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
 from hiera_mm.engine.load_from import FitCheckpointHook, read_nothing_but_data
+from hiera_mm.engine.random_states import NumberedSampler, RandomStateHook, SelfSeededDataset
 from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
+from hiera_mm.engine.resuming import ResumeHook
 from hiera_mm.engine.run_plan import RunPlanHook
+from hiera_mm.engine.saving import CheckpointHook, save_whole_files
 
 __all__ = [
+    'CheckpointHook',
     'CompileBackboneHook',
     'DepthLayerDecayConstructor',
     'FitCheckpointHook',
+    'NumberedSampler',
+    'RandomStateHook',
     'ReciprocalSquareRootLR',
+    'ResumeHook',
     'RunPlanHook',
+    'SelfSeededDataset',
     'StopOnInvalidLossHook',
+    'StopOnSignalHook',
     'read_nothing_but_data',
+    'save_whole_files',
 ]

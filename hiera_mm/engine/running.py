@@ -4,12 +4,16 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+from hiera_mm.engine.random_states import seed_samples
 from hiera_mm.errors import UserError
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+HOOKS_OF_TRAINING = dict(random_states='RandomStateHook', resume='ResumeHook', stop_on_signal='StopOnSignalHook')
+"""By their names in ``default_hooks``."""
 
 
 @contextlib.contextmanager
@@ -29,6 +33,19 @@ def process_group(config: Config) -> Iterator[None]:
         # and the model is one.
         gc.collect()
         torch.distributed.destroy_process_group()
+
+
+def prepare_training(config: Config) -> None:
+    """What every training run of this suite has, whatever its config lists as hooks: exact resuming, samples that draw
+    random numbers of their own, a stop at invalid losses and at signals, and no process left behind.
+    """
+    hooks = config.setdefault('default_hooks', {})
+    for name, kind in HOOKS_OF_TRAINING.items():
+        hooks.setdefault(name, dict(type=kind))
+    loader = config.train_dataloader
+    seed_samples(loader)
+    if loader.get('num_workers'):
+        loader.setdefault('worker_init_fn', dict(type='end_with_parent'))
 
 
 def build_runner(config: Config) -> Runner:

@@ -1,11 +1,9 @@
 """What the options of training and testing set in a config."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.weights.files import locate_checkpoint
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
 
 def use_mixed_precision(config: Config) -> None:
@@ -37,18 +35,3 @@ def scale_learning_rate(config: Config) -> None:
             'auto_scale_lr = dict(base_batch_size=...) in the config.'
         )
     config.auto_scale_lr.enable = True
-
-
-def resume(config: Config, checkpoint: str) -> None:
-    """Go on from a checkpoint, or for ``'auto'`` from the latest one in the work folder (``--resume``).
-
-    Raises:
-        UserError: if there is no such checkpoint.
-    """
-    config.resume = True
-    config.load_from = None if checkpoint == 'auto' else checkpoint
-    found = find_latest_checkpoint(config.work_dir) if checkpoint == 'auto' else checkpoint
-    if found is not None:
-        locate_checkpoint(found)
-        # The checkpoint holds the backbone too, so nothing has to be fetched first.
-        config.model.backbone.init_cfg = None

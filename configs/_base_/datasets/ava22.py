@@ -22,7 +22,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=4),
-    dict(type='ReadFrames'),
+    dict(type='ReadFrames', short_side=224),
     dict(type='BoxesToPixels'),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='CenterCrop', crop_size=224),

@@ -1,0 +1,175 @@
+"""Which checkpoint a run goes on from, and what of the config takes effect then."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from hiera_mm.engine.saving import INTERRUPTED, LAST
+from hiera_mm.errors import UserError
+from hiera_mm.weights.files import Checkpoint, DamagedFile, read_checkpoint
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+NEEDED = ('meta', 'state_dict', 'optimizer', 'message_hub')
+"""What a checkpoint has beyond weights that a run can go on from."""
+
+POSITIONS = ('last_step', '_last_value', '_global_step', 'base_values', 'verbose')
+"""Of a schedule's state: where it is, not what it is."""
+
+
+def resume(config: Config, checkpoint: str) -> None:
+    """Go on from a checkpoint, or for ``'auto'`` from the newest whole one in the work folder (``--resume``).
+
+    Damaged ones are named and passed over. Without any the run starts from the beginning, and says so.
+
+    Raises:
+        UserError: if the checkpoint does not exist or no run can go on from it, or none in the folder is whole.
+    """
+    config.resume = True
+    found = newest(config) if checkpoint == 'auto' else read_checkpoint(checkpoint)
+    if found is None:
+        config.load_from = None
+        print_log(f"There is no checkpoint in '{config.work_dir}': training starts from the beginning.", 'current', 30)
+        return
+    _must_hold_a_run(found)
+    config.load_from = found.source
+    # The checkpoint holds the backbone too, so nothing has to be fetched first.
+    config.model.backbone.init_cfg = None
+    # Before the samplers are built, which shuffle by it.
+    seed = found['meta'].get('seed')
+    if isinstance(seed, int):
+        config.randomness = dict(config.get('randomness') or {}, seed=seed)
+
+
+def newest(config: Config) -> Checkpoint | None:
+    """The checkpoint of the most iterations in the work folder; None if there is none.
+
+    Raises:
+        UserError: if there are some, but none that is whole.
+    """
+    damaged, whole = [], []
+    for kind in _by_kind(config):
+        for path in kind:
+            try:
+                whole.append(read_checkpoint(str(path)))
+                break
+            except DamagedFile as error:
+                damaged.append(path.name)
+                print_log(f'Passed over: {error}', 'current', 30)
+    if not whole and damaged:
+        raise UserError(
+            f"None of the checkpoints in '{config.work_dir}' is whole ({', '.join(damaged)}); remove them to start "
+            'from the beginning, or give another one: --resume CHECKPOINT.'
+        )
+    return max(whole, key=lambda found: found.get('meta', {}).get('iter', 0), default=None)
+
+
+def _by_kind(config: Config) -> Iterator[list[Path]]:
+    """Checkpoints of epochs, of iterations, and of an interruption, the newest of each kind first."""
+    folder = Path(config.work_dir)
+    named = Path(folder, LAST).read_text().strip() if Path(folder, LAST).is_file() else ''
+    # Checkpoints may be in another folder (CheckpointHook's out_dir), which the file names.
+    folders = {folder, *([Path(named).parent] if named and Path(named).is_file() and not _moved(folder, named) else [])}
+    for pattern in (r'epoch_(\d+)\.pth', r'iter_(\d+)\.pth', re.escape(INTERRUPTED) + '()'):
+        numbered = [
+            (int(found[1] or 0), path)
+            for place in folders
+            for path in (place.glob('*.pth') if place.is_dir() else ())
+            if (found := re.fullmatch(pattern, path.name))
+        ]
+        yield [path for _, path in sorted(numbered, reverse=True)]
+
+
+def _moved(folder: Path, named: str) -> bool:
+    """Whether a work folder holds the checkpoint that it says lies elsewhere, as a copy does."""
+    return Path(folder, Path(named).name).is_file()
+
+
+def _must_hold_a_run(checkpoint: Checkpoint) -> None:
+    missing = [key for key in NEEDED if key not in checkpoint]
+    meta = checkpoint.get('meta')
+    if missing or not isinstance(meta, dict) or not {'epoch', 'iter'} <= meta.keys():
+        raise UserError(
+            f"The checkpoint '{checkpoint.source}' holds weights, but not the state of a run to resume "
+            f'({", ".join(missing) or "epoch and iter in meta"} is missing); to start from its weights use '
+            f'--cfg-options load_from={checkpoint.source} instead of --resume.'
+        )
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Of a resumed run: executes nothing that the checkpoint holds, and says what the config changes.
+
+    The learning rate of the config takes effect: the state's rates are scaled to it, and the schedule goes on from
+    there. The schedule stays the checkpoint's.
+
+    Raises:
+        UserError: for an optimizer with other groups of parameters than the checkpoint's.
+    """
+
+    # After the hook that makes the checkpoint fit the model.
+    priority = 'LOW'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if not runner._resume:
+            return
+        # mmengine would run it as a config.
+        checkpoint['meta'].pop('config', None)
+        _use_learning_rate(runner, checkpoint)
+        _compare_schedules(runner, checkpoint)
+
+    def before_train(self, runner: Runner) -> None:
+        done, most = (runner.iter, runner.max_iters) if runner.max_iters else (runner.epoch, runner.max_epochs)
+        if done >= most:
+            runner.logger.warning(
+                f'The checkpoint has {runner.iter} iterations of {runner.max_iters}, so nothing is left to train; '
+                'raise the length of the run in the config to go on.'
+            )
+
+
+def _use_learning_rate(runner: Runner, checkpoint: dict) -> None:
+    groups = runner.optim_wrapper.optimizer.param_groups
+    saved = checkpoint['optimizer'].get('param_groups', [])
+    sizes = [[len(group['params']) for group in some] for some in (groups, saved)]
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f'The optimizer has {len(groups)} groups of parameters, but that of the checkpoint to resume has '
+            f'{len(saved)}, or they have other sizes, as when other stages are frozen; resume with the settings of the '
+            'first run, or start from the weights alone: --cfg-options load_from=CHECKPOINT.'
+        )
+    wanted = [group.get('initial_lr', group['lr']) for group in groups]
+    before = [group.get('initial_lr', group['lr']) for group in saved]
+    ratios = [new / old if old else 1.0 for new, old in zip(wanted, before, strict=True)]
+    if all(abs(ratio - 1) < 1e-6 for ratio in ratios):
+        return
+    for group, ratio in zip(saved, ratios, strict=True):
+        group.update({key: group[key] * ratio for key in ('lr', 'initial_lr') if key in group})
+    for state in checkpoint.get('param_schedulers') or ():
+        if state.get('param_name') == 'lr':
+            for key in ('base_values', '_last_value'):
+                if key in state:
+                    state[key] = [value * ratio for value, ratio in zip(state[key], ratios, strict=True)]
+    runner.logger.warning(
+        f"The learning rate of the config differs from the checkpoint's and takes effect: {max(before):g} becomes "
+        f'{max(wanted):g}.'
+    )
+
+
+def _compare_schedules(runner: Runner, checkpoint: dict) -> None:
+    built, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
+    if not isinstance(built, list) or not isinstance(saved, list):
+        return
+    now, then = ([_without_position(state) for state in states] for states in ([s.state_dict() for s in built], saved))
+    if now != then:
+        runner.logger.warning(
+            'The schedule of the config (param_scheduler) differs from that of the checkpoint, which goes on; for '
+            'another one start from the weights alone: --cfg-options load_from=CHECKPOINT.'
+        )
+
+
+def _without_position(state: dict) -> dict:
+    return {key: value for key, value in state.items() if key not in POSITIONS}

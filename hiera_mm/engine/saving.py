@@ -1,0 +1,185 @@
+"""Checkpoints that can't be lost: written whole beside the old ones, which go only afterwards."""
+
+import math
+import os
+from collections import deque
+from pathlib import Path
+
+from hiera_mm.atomic_write import atomic_write, remove_unfinished
+from hiera_mm.engine.random_states import State, gathered_states
+from hiera_mm.errors import UserError
+
+import mmengine.runner.runner
+import torch
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook as PlainCheckpointHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+INTERRUPTED = 'interrupted.pth'
+"""What a run saves that is told to end."""
+
+LAST = 'last_checkpoint'
+"""Names the newest checkpoint, in its folder."""
+
+
+# Under mmengine's own name, so that every config saves in this way.
+@HOOKS.register_module(name='CheckpointHook', force=True)
+class CheckpointHook(PlainCheckpointHook):
+    """mmengine's ``CheckpointHook`` that deletes an old checkpoint only when the new one is whole, writes and deletes
+    nothing outside the folder of the run, and stores the states of all processes' random generators.
+
+    Raises:
+        UserError: before anything is written, if a weight is infinite or NaN.
+    """
+
+    random_states: list[State]
+    best_ckpt_path: str | None
+    best_ckpt_path_dict: dict[str, str | None]
+    validating = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Take up what an interrupted run has left, in this run's folder."""
+        super().before_train(runner)
+        if is_main_process() and os.path.isdir(self.out_dir):
+            remove_unfinished(Path(self.out_dir))
+        # Of a run that goes on from another folder's checkpoint, the best one stays where it is.
+        self.best_ckpt_path = self._in_this_folder(getattr(self, 'best_ckpt_path', None))
+        for metric, path in getattr(self, 'best_ckpt_path_dict', {}).items():
+            self.best_ckpt_path_dict[metric] = self._in_this_folder(path)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse weights that are no numbers, and add the random states."""
+        poisoned = [
+            name
+            for name, tensor in checkpoint['state_dict'].items()
+            if torch.is_tensor(tensor)
+            and tensor.is_floating_point()
+            and not math.isfinite(tensor.float().sum().item())
+            and not torch.isfinite(tensor).all()
+        ]
+        if poisoned:
+            raise UserError(
+                f"At iteration {runner.iter + 1} the weights are no longer numbers ('{poisoned[0]}' and "
+                f'{len(poisoned) - 1} others), so nothing is saved; the last checkpoint is whole. Go on from it with '
+                '--resume and a lower optim_wrapper.optimizer.lr, or with clip_grad.'
+            )
+        checkpoint['random_states'] = self.random_states
+
+    def before_val(self, runner: Runner) -> None:
+        # What is saved during a validation must not depend on it.
+        self.random_states, self.validating = gathered_states(), True
+
+    def after_val(self, runner: Runner) -> None:
+        self.validating = False
+
+    def save_now(self, runner: Runner, position: int) -> str:
+        """Save between the regular times; every process must call it.
+
+        Args:
+            runner: Of the run.
+            position: How many batches of the epoch are done.
+
+        Returns:
+            The name of the file, which the next regular checkpoint removes.
+        """
+        self.random_states = gathered_states()
+        meta = dict(epoch=runner.epoch, iter=runner.iter + 1, position=position)
+        runner.save_checkpoint(self.out_dir, INTERRUPTED, meta=meta, by_epoch=False, backend_args=self.backend_args)
+        return self.file_backend.join_path(self.out_dir, INTERRUPTED)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        if not self.validating:
+            self.random_states = gathered_states()
+        steps = [kept for kept in getattr(self, 'keep_ckpt_ids', ()) if kept != step] + [step]
+        kept = steps[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else steps
+        if self.max_keep_ckpts > 0:
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
+        if is_main_process():
+            inside = os.path.abspath(self.out_dir) == os.path.abspath(runner.work_dir)
+            with atomic_write(Path(runner.work_dir, LAST)) as unfinished:
+                unfinished.write_text(name if inside else self.last_ckpt)
+            for old in steps[: len(steps) - len(kept)]:
+                self._remove(self.filename_tmpl.format(old))
+            self._remove(INTERRUPTED)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        before = self._best()
+        # mmengine would delete the best one before it writes the next.
+        self.best_ckpt_path = None
+        if hasattr(self, 'best_ckpt_path_dict'):
+            self.best_ckpt_path_dict = dict.fromkeys(self.best_ckpt_path_dict)
+        super()._save_best_checkpoint(runner, metrics)
+        for metric, path in before.items():
+            now = self._best()
+            if now.get(metric) is None:
+                self._set_best(metric, path)
+            elif path is not None and path != now[metric] and is_main_process():
+                self._remove(os.path.basename(path))
+
+    def _best(self) -> dict[str | None, str | None]:
+        return {None: self.best_ckpt_path, **getattr(self, 'best_ckpt_path_dict', {})}
+
+    def _set_best(self, metric: str | None, path: str | None) -> None:
+        if metric is None:
+            self.best_ckpt_path = path
+        else:
+            self.best_ckpt_path_dict[metric] = path
+
+    def _in_this_folder(self, path: str | None) -> str | None:
+        if path is None:
+            return None
+        here = self.file_backend.join_path(self.out_dir, os.path.basename(path))
+        return here if self.file_backend.isfile(here) else None
+
+    def _remove(self, name: str) -> None:
+        path = self.file_backend.join_path(self.out_dir, name)
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):
+            self.file_backend.rmtree(path)
+
+
+def save_whole_files() -> None:
+    """Have mmengine's runner write its checkpoints so that a kill or a full disk leaves the old file as it was."""
+    mmengine.runner.runner.save_checkpoint = save_whole
+
+
+def save_whole(
+    checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
+) -> None:
+    """As mmengine's ``save_checkpoint``, but never half a file.
+
+    Raises:
+        UserError: where it can't be written.
+    """
+    local = file_client_args is None and isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend)
+    if not local:
+        mmengine.runner.checkpoint.save_checkpoint(checkpoint, filename, file_client_args, backend_args)
+        return
+    path = Path(filename)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as unfinished, unfinished.open('wb') as file:
+            torch.save(checkpoint, file)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"The checkpoint '{filename}' can't be written ({error}); the earlier ones are whole. Make room or set "
+            'another --work-dir, and go on with --resume.'
+        ) from error
