@@ -24,8 +24,13 @@ def read_config_file(path: str) -> Config:
     """
     found = path if '::' in path else _file_of(path)
     try:
+        if found.endswith(('.yml', '.yaml')):
+            # mmengine's reader makes whatever objects such a file names.
+            yaml.safe_load(Path(found).read_text(encoding='utf-8'))
         return get_config(found) if '::' in found else Config.fromfile(found)
-    except (OSError, SyntaxError, KeyError, TypeError, NameError, IndexError, AssertionError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # A config is a program, which can raise anything.
         raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
 
 

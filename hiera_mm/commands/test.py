@@ -6,6 +6,8 @@ hiera-mm test mask_rcnn_hiera_b work_dirs/mask_rcnn_hiera_b/iter_184375.pth
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 from typing import TYPE_CHECKING
 
 from hiera_mm.called import command_line
@@ -26,12 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.checks.run import check_data
-    from hiera_mm.engine.running import process_group
+    from hiera_mm.engine.running import process_group, written
     from hiera_mm.engine.settings import compile_backbone
     from hiera_mm.engine.testing import draw_predictions, prepare_test
     from hiera_mm.weights.files import locate_checkpoint
 
     config = _config(arguments)
+    with written(config.work_dir, '--work-dir'):
+        os.makedirs(config.work_dir, exist_ok=True)
+    if arguments.out:
+        # Before hours of testing, not after them.
+        with written(arguments.out, '--out'):
+            folder = os.path.dirname(arguments.out) or '.'
+            os.makedirs(folder, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
     locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
     prepare_test(config, arguments.checkpoint)

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.interruption import signals_end_the_run
     from hiera_mm.engine.own_settings import own_settings, scale_schedule
     from hiera_mm.engine.resuming import resume
-    from hiera_mm.engine.running import build_runner, prepare_training, process_group
+    from hiera_mm.engine.running import build_runner, only_run_in, prepare_training, process_group
     from hiera_mm.weights.files import locate_checkpoint
 
     config = read_config(arguments)
@@ -45,5 +45,5 @@ def run(arguments: argparse.Namespace) -> None:
     check_data(config, ['train_dataloader', 'val_dataloader'])
     scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
     prepare_training(config)
-    with signals_end_the_run(), process_group(config):
+    with only_run_in(config.work_dir), signals_end_the_run(), process_group(config):
         build_runner(config).train()

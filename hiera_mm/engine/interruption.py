@@ -1,6 +1,8 @@
 """Runs that are told to end save where they are, and processes that outlive nobody."""
 
 import ctypes
+import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -16,6 +18,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import FUNCTIONS, HOOKS
 from mmengine.runner import Runner
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 """Of Slurm, cloud machines, ``kill``, the keyboard, and a terminal that closes."""
@@ -32,14 +35,28 @@ class _Told:
 
 @contextmanager
 def signals_end_the_run() -> Iterator[None]:
-    """Let the iteration finish at the first signal; a second one ends the process at once."""
+    """Let the iteration finish at the first signal; a second one ends the process at once. No data-loading process that
+    was started inside is left at the end, however it comes.
+    """
     before = {number: signal.signal(number, _tell) for number in SIGNALS}
+    others = {child.pid for child in multiprocessing.active_children()}
     _Told.number = 0
     try:
         yield
     finally:
+        _end_workers(others)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_workers(others: set[int | None]) -> None:
+    for iterator in [each for each in gc.get_objects() if isinstance(each, _MultiProcessingDataLoaderIter)]:
+        if all(worker.pid not in others for worker in iterator._workers):
+            iterator._shutdown_workers()
+    # One that was in the middle of a long sample; it does not hear signals.
+    for child in multiprocessing.active_children():
+        if child.pid not in others:
+            child.kill()
 
 
 def _tell(number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,9 @@
 """The runner of a config, and the processes it runs in."""
 
 import contextlib
+import fcntl
 import gc
+import os
 from collections.abc import Iterator
 
 from hiera_mm.engine.random_states import seed_samples
@@ -46,6 +48,43 @@ def prepare_training(config: Config) -> None:
     seed_samples(loader)
     if loader.get('num_workers'):
         loader.setdefault('worker_init_fn', dict(type='end_with_parent'))
+
+
+@contextlib.contextmanager
+def only_run_in(folder: str) -> Iterator[None]:
+    """Keep a second run out of a work folder, where both would write the same files, as long as this one lives.
+
+    Raises:
+        UserError: if another run is in the folder, or it can't be written.
+    """
+    if int(os.environ.get('RANK', 0)) > 0:
+        yield
+        return
+    with written(folder, '--work-dir'):
+        os.makedirs(folder, exist_ok=True)
+        lock = open(os.path.join(folder, '.lock'), 'w')  # noqa: SIM115  (held as long as the run)
+    with lock:
+        try:
+            # The system lets go of it however the process ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"Another run is writing to '{folder}'; wait until it ends, or give this one its own --work-dir."
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def written(path: str, option: str) -> Iterator[None]:
+    """Say in a sentence that a place can't be written.
+
+    Raises:
+        UserError: naming the place and the option that sets it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"'{path}' can't be written ({error.strerror}); set {option} to another place.") from error
 
 
 def build_runner(config: Config) -> Runner:

@@ -66,7 +66,7 @@ def read_action_list(path: str | Path) -> dict[int, str]:
     """
     text = '\n'.join(line for _, line in _lines(path, 'action list', 'label_file', strip=False))
     names = re.findall(r'name:\s*"([^"]*)"', text)
-    numbers = [int(number) for number in re.findall(r'\b(?:label_)?id:\s*(\d+)', text)]
+    numbers = [int(number) for number in re.findall(r'\b(?:label_)?id:\s*(\d{1,9})\b', text)]
     # mmaction2's reader looks for these very beginnings and passes over all else.
     seen = re.findall(r'^  name: *"', text, re.MULTILINE), re.findall(r'^  (?:label_)?id: \d+ *$', text, re.MULTILINE)
     if not names or len({len(names), len(numbers), *map(len, seen)}) != 1:
@@ -90,7 +90,7 @@ def read_exclusions(path: str | Path) -> set[str]:
     """
     keys = set()
     for number, line in _lines(path, 'list of excluded timestamps', 'exclude_file'):
-        found = re.fullmatch(r'([^,]+),(\d+)', line)
+        found = re.fullmatch(r'([^,]+),(\d{1,9})', line)
         if not found:
             raise UserError(
                 f"Line {number} of the excluded timestamps '{path}' is '{line}'; each must be a video, a comma and a "
@@ -111,6 +111,8 @@ def read_proposals(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with path.open('rb') as file:
             content = _ArraysOnly(file, encoding='latin1').load()
+        if isinstance(content, dict):
+            content = {key: boxes.value() if isinstance(boxes, _Array) else boxes for key, boxes in content.items()}
     except _CodeInside as error:
         raise UserError(
             f"The proposal file '{path}' was refused: it holds more than boxes and could run code when loaded: "
@@ -136,16 +138,61 @@ class _CodeInside(Exception):
     pass
 
 
+class _Array:
+    """What stands in a pickle for an array, of which nothing but plain numbers is believed."""
+
+    def __init__(self, *frombuffer: object) -> None:
+        self.state: tuple = ()
+        if frombuffer and len(frombuffer) == 4:
+            content, dtype, shape, order = frombuffer
+            self.state = (1, shape, dtype, order == 'F', content)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.state = state
+
+    def value(self) -> np.ndarray:
+        """The array, built anew from its bytes."""
+        _, shape, dtype, is_fortran, content = self.state
+        if not isinstance(dtype, _Kind) or not isinstance(content, bytes | bytearray | memoryview):
+            raise _CodeInside('an array of something else than numbers')
+        flat = np.frombuffer(content, dtype.value()).copy()
+        return flat.reshape(tuple(int(side) for side in shape), order='F' if is_fortran else 'C')
+
+
+class _Kind:
+    """What stands in a pickle for the kind of an array's numbers."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        self.name, self.order = name, '='
+
+    def __setstate__(self, state: tuple) -> None:
+        self.order = state[1]
+
+    def value(self) -> np.dtype:
+        if not isinstance(self.name, str) or not re.fullmatch(r'[fiu][1248]', self.name) or self.order not in '<>=|':
+            raise _CodeInside(f'an array of {self.name}')
+        return np.dtype(f'{self.order}{self.name}')
+
+
+def _bytes(text: str, encoding: str = 'latin1') -> bytes:
+    return text.encode('latin1')
+
+
 class _ArraysOnly(pickle.Unpickler):
-    ALLOWED = re.compile(
-        r'numpy\.(ndarray|dtype)|numpy\._?core\.(multiarray\.(_reconstruct|scalar)|numeric\._frombuffer)|'
-        r'_codecs\.encode'
+    """Makes nothing but stand-ins for arrays: numpy's own objects would follow pointers that a file gives."""
+
+    STAND_INS = (
+        (r'numpy\.ndarray', _Array),
+        (r'numpy\.dtype', _Kind),
+        (r'numpy\._?core\.(multiarray\._reconstruct|numeric\._frombuffer)', _Array),
+        (r'_codecs\.encode', _bytes),
     )
 
     def find_class(self, module: str, name: str) -> object:
-        if not self.ALLOWED.fullmatch(f'{module}.{name}'):
-            raise _CodeInside(f'{module}.{name}')
-        return super().find_class(module, name)
+        for pattern, stand_in in self.STAND_INS:
+            if re.fullmatch(pattern, f'{module}.{name}'):
+                return stand_in
+        raise _CodeInside(f'{module}.{name}')
 
 
 def _lines(path: str | Path, what: str, option: str, strip: bool = True) -> Iterator[tuple[int, str]]:

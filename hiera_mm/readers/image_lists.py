@@ -93,7 +93,7 @@ def _from_json(folder: Path, path: Path, with_label: bool) -> LabelledImages:
         labels = {entry['image_id']: number[entry['category_id']] for entry in content['annotations']}
         unlabelled = [name for key, name in names.items() if key not in labels]
         entries = [(name, labels.get(key)) for key, name in names.items()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"The annotation file '{path}' is not one of images in JSON: {error}.") from error
     except KeyError as error:
         raise UserError(

@@ -4,6 +4,8 @@ import difflib
 import os
 import pickle
 import re
+import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,8 @@ WRITTEN_AS = ('.pth', '.pt', '.safetensors')
 
 READING_FAULTS = (
     *(pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, EOFError, OSError),
-    *(ValueError, KeyError, IndexError, AttributeError, TypeError),
+    *(ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError, MemoryError, OverflowError),
+    *(struct.error, zipfile.BadZipFile, NotImplementedError),
 )
 """What torch and safetensors raise for files that are not theirs."""
 
@@ -100,7 +103,8 @@ def faults_explained(name: str, size: int) -> Iterator[None]:
         if isinstance(error, pickle.UnpicklingError) and asked_for:
             raise UserError(
                 f'The checkpoint {name} was refused: it holds more than weights and could run code when loaded: '
-                f'{asked_for[1] or asked_for[2]}; take the file from its publisher.'
+                f'{asked_for[1] or asked_for[2]}; take the file from its publisher, or if it is your own, save its '
+                f"weights alone where it was made: torch.save(model.state_dict(), 'weights.pth')."
             ) from error
         raise DamagedFile(
             f'The checkpoint {name} ({size} bytes) is damaged, truncated or not a PyTorch or safetensors '
@@ -143,11 +147,23 @@ def _read_or_remove(path: Path, source: str, map_location: object) -> Checkpoint
 
 def _read(path: Path, source: str, map_location: object) -> Checkpoint:
     with faults_explained(f"'{path}'", path.stat().st_size), path.open('rb') as file:
+        _refuse_bomb(file, path.stat().st_size)
         # An open file, as torch takes a path's ending for its content.
         content = safetensors.torch.load_file(path) if _is_safetensors(file) else read_torch_file(file, map_location)
+    if isinstance(content, Mapping) and not all(isinstance(key, str) for key in content):
+        raise UserError(f"The file '{path}' holds tensors under numbers instead of names; it is no checkpoint.")
     if not isinstance(content, Mapping):
         raise UserError(f"The file '{path}' holds a {type(content).__name__}, not a checkpoint with named weights.")
     return Checkpoint(content, source)
+
+
+def _refuse_bomb(file: BinaryIO, size: int) -> None:
+    """Refuse a file that would unfold to more than it is: torch stores tensors as they are."""
+    if zipfile.is_zipfile(file):
+        unfolded = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
+        if unfolded > size:
+            raise ValueError(f'it would unfold to {unfolded} bytes')
+    file.seek(0)
 
 
 def _is_safetensors(file: BinaryIO) -> bool:

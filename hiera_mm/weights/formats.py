@@ -102,6 +102,12 @@ FORMATS = {
 }
 
 
+OTHER_WRAPPERS = (
+    *('model_state_dict', 'net', 'network', 'module', 'model_ema', 'state_dict_ema', 'ema', 'teacher', 'student'),
+)
+"""Keys that other trainers put their weights under, in the order in which they are looked for."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """A checkpoint's tensors by our names."""
@@ -168,7 +174,7 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
     """
     import torch
 
-    wrappers = (kind.wrapper for kind in FORMATS.values() if kind.wrapper)
+    wrappers = (*(kind.wrapper for kind in FORMATS.values() if kind.wrapper), *OTHER_WRAPPERS)
     wrapper = next((key for key in wrappers if isinstance(checkpoint.get(key), Mapping)), None)
     content = checkpoint if wrapper is None else checkpoint[wrapper]
     state = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
