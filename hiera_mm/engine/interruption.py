@@ -50,7 +50,7 @@ def signals_end_the_run() -> Iterator[None]:
 
 
 def _end_workers(others: set[int | None]) -> None:
-    for iterator in [each for each in gc.get_objects() if isinstance(each, _MultiProcessingDataLoaderIter)]:
+    for iterator in [each for each in gc.get_objects() if type(each) is _MultiProcessingDataLoaderIter]:
         if all(worker.pid not in others for worker in iterator._workers):
             iterator._shutdown_workers()
     # One that was in the middle of a long sample; it does not hear signals.

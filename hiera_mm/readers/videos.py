@@ -4,7 +4,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from hiera_mm.errors import BrokenFileError
 from hiera_mm.readers.frames import Shrink
@@ -71,6 +71,7 @@ class VideoFile:
         file = os.stat(self.path)
         self.version = file.st_mtime_ns, file.st_size
         self.index = index_of(self.path, self.version)
+        self.placing: _Placing | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -94,7 +95,7 @@ class VideoFile:
         """All frames in order, as RGB ``(H, W, 3)``, no more than a few of them in memory at once."""
         with errors_named(self.path), opened(self.path) as (container, stream):
             for packet in container.demux(stream):
-                yield from map(_picture, _decoded(packet))
+                yield from map(self._picture, _decoded(packet))
 
     def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
         """The frames at these places, in any order and also several times, as RGB arrays ``(H, W, 3)`` of their own.
@@ -173,10 +174,16 @@ class VideoFile:
                     if frame.is_corrupt and not damaged_too:
                         return {}
                     missing.discard(stamp)
-                    pictures[stamp] = shrink(_picture(frame))
+                    pictures[stamp] = shrink(self._picture(frame))
             if not missing:
                 break
         return pictures
+
+    def _picture(self, frame: av.VideoFrame) -> np.ndarray:
+        """RGB ``(H, W, 3)``, placed as the file asks of players."""
+        # Of the first frame alone: a frame that was asked for this is kept until its garbage is collected.
+        self.placing = self.placing or _placing_of(frame)
+        return self.placing.applied(frame.to_ndarray(format='rgb24'))
 
 
 class _OtherFrames(Exception):
@@ -216,16 +223,23 @@ def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
         return []
 
 
-def _picture(frame: av.VideoFrame) -> np.ndarray:
-    """RGB ``(H, W, 3)``, turned and mirrored as the file asks of players."""
-    picture = frame.to_ndarray(format='rgb24')
+class _Placing(NamedTuple):
+    """How a player turns and mirrors the frames of a film: quarter turns and mirrors are transposing and reversing."""
+
+    transposed: bool
+    down: int
+    right: int
+
+    def applied(self, picture: np.ndarray) -> np.ndarray:
+        picture = picture.transpose(1, 0, 2) if self.transposed else picture
+        return np.ascontiguousarray(picture[:: self.down, :: self.right])
+
+
+def _placing_of(frame: av.VideoFrame) -> _Placing:
     matrix = frame.side_data.get('DISPLAYMATRIX')
     if matrix is None:
-        return picture
-    (a, b, _), (c, d, _), _ = np.frombuffer(cast(bytes, matrix), np.int32).reshape(3, 3)
-    if a == d == 0 and b and c:
-        picture = picture.transpose(1, 0, 2)
-        down, right = b, c
-    else:
-        down, right = d, a
-    return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
+        return _Placing(False, 1, 1)
+    (a, b, _), (c, d, _), _ = np.frombuffer(cast(bytes, matrix), np.int32).reshape(3, 3).tolist()
+    transposed = a == d == 0 and bool(b) and bool(c)
+    down, right = (b, c) if transposed else (d, a)
+    return _Placing(transposed, -1 if down < 0 else 1, -1 if right < 0 else 1)

@@ -1,0 +1,249 @@
+"""tools/train.py interrupted, killed, or before damaged checkpoints: no run is lost, and it goes on exactly."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tests.helpers import ROOT, TINY, assert_explained, shapes_options
+
+FAST = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2', 'model.backbone.drop_path_rate=0.3']
+NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
+VIDEO = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
+
+
+def options(shapes, *more):
+    return ['--cfg-options', *[option for option in shapes_options(shapes) if option != '--cfg-options'], *more]
+
+
+def weights(path):
+    return torch.load(path, weights_only=False, map_location='cpu')['state_dict']
+
+
+def assert_same(one, other):
+    one, other = weights(one), weights(other)
+    assert one.keys() == other.keys()
+    different = [key for key in one if not torch.equal(one[key], other[key])]
+    assert not different
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_detector_goes_on_to_the_bit(run_tool, shapes, tmp_path, workers):
+    """Without a seed in the config, and with a validation in between that the resumed run does not see."""
+    more = [*FAST, f'train_dataloader.num_workers={workers}', 'train_cfg.val_interval=2']
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'straight', *options(shapes, *more))
+    assert code == 0, printed
+    first = tmp_path / 'straight' / 'iter_2.pth'
+    arguments = ['--work-dir', tmp_path / 'resumed', '--resume', first]
+    code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, *more))
+    assert code == 0 and 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed, printed
+    assert_same(tmp_path / 'straight' / 'iter_4.pth', tmp_path / 'resumed' / 'iter_4.pth')
+    assert list((tmp_path / 'straight').glob('*.pth')), 'what lies in the other folder stays'
+
+
+def start(arguments):
+    command = [sys.executable, ROOT / 'tools' / 'train.py', *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def read_until(process, text, seconds=120):
+    """What is printed until a line holds the text."""
+    lines, end = [], time.monotonic() + seconds
+    for line in process.stdout:
+        lines.append(line)
+        if text in line or time.monotonic() > end:
+            break
+    assert text in lines[-1], ''.join(lines)
+    return ''.join(lines)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes, tmp_path, number):
+    more = ['train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000', *FAST[2:], *NO_VALIDATION]
+    more += ['train_dataloader.num_workers=1', 'randomness.seed=3']
+    process = start([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    read_until(process, '2/300]')
+    os.kill(process.pid, number)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and 'Traceback' not in rest
+    assert f'{signal.Signals(number).name} ended the run at iteration' in rest and '--resume' in rest
+    saved = torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)['meta']['iter']
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    shorter = [f'train_cfg.max_iters={saved + 2}' if 'max_iters' in option else option for option in more]
+    for name, resume in (('run', ['--resume']), ('straight', [])):
+        arguments = ['--work-dir', tmp_path / name, *resume]
+        code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, *shorter))
+        assert code == 0, printed
+    assert_same(*(tmp_path / name / f'iter_{saved + 2}.pth' for name in ('run', 'straight')))
+    assert not (tmp_path / 'run' / 'interrupted.pth').exists(), 'the next regular checkpoint takes its place'
+
+
+def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the_bit(run_tool, tmp_path):
+    run_tool('make_shapes.py', tmp_path / 'motion', '--kind', 'motion', '--train', 12, '--val', 6)
+    folder = tmp_path / 'motion'
+    more = ['--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=2', 'randomness.seed=3']
+    more += [
+        'train_cfg.val_interval=9',
+        'default_hooks.logger.interval=1',
+        f'train_dataloader.dataset.ann_file={folder}/train.txt',
+    ]
+    more += [f'{part}_dataloader.dataset.ann_file={folder}/val.txt' for part in ('val', 'test')]
+    more += [f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in ('train', 'val', 'test')]
+    process = start([VIDEO, '--work-dir', tmp_path / 'run', *more])
+    read_until(process, '[1][2/')
+    os.kill(process.pid, signal.SIGUSR1)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGUSR1, rest
+    assert 0 < torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)['meta']['position'] < 6
+    for name, resume in (('run', ['--resume']), ('straight', [])):
+        code, printed = run_tool('train.py', VIDEO, '--work-dir', tmp_path / name, *resume, *more)
+        assert code == 0, printed
+    assert_same(*(tmp_path / name / 'epoch_2.pth' for name in ('run', 'straight')))
+
+
+@pytest.fixture(scope='module')
+def trained(shapes, tmp_path_factory):
+    """Work folder of two iterations with a checkpoint of each."""
+    folder = tmp_path_factory.mktemp('runs') / 'run'
+    more = options(shapes, 'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION)
+    command = [sys.executable, ROOT / 'tools' / 'train.py', TINY, '--work-dir', folder, *more]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def resumed(trained, shapes, tmp_path, run_tool):
+    """``resumed(spoil, *options)``: a copy of the folder is spoiled and resumed; gives exit code and output."""
+
+    def run(spoil, *more):
+        folder = tmp_path / 'copy'
+        subprocess.run(['cp', '-r', trained, folder], check=True)
+        spoil(folder)
+        settings = ['train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION, *more]
+        return run_tool('train.py', TINY, '--work-dir', folder, '--resume', *options(shapes, *settings))
+
+    return run
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:9999])
+
+
+@pytest.mark.parametrize(
+    'spoil, first, said',
+    [
+        (lambda folder: None, 3, ''),
+        (lambda folder: cut(folder / 'iter_2.pth'), 2, "Passed over: The checkpoint '.*iter_2.pth' .* is damaged"),
+        (lambda folder: (folder / 'last_checkpoint').write_text(''), 3, ''),
+        (lambda folder: (folder / 'last_checkpoint').unlink(), 3, ''),
+        (lambda folder: (folder / 'last_checkpoint').write_text(str(folder / 'gone' / 'iter_9.pth')), 3, ''),
+        (lambda folder: (folder / 'iter_3.pth.123.unfinished').write_bytes(b'half'), 3, ''),
+    ],
+)
+def test_resuming_takes_the_newest_whole_checkpoint_of_the_folder(resumed, tmp_path, spoil, first, said):
+    code, printed = resumed(spoil)
+    assert code == 0, printed
+    assert f'[{first}/3]' in printed and f'[{first - 1}/3]' not in printed and re.search(said, printed)
+    assert not list((tmp_path / 'copy').glob('*.unfinished'))
+    assert (tmp_path / 'copy' / 'last_checkpoint').read_text() == 'iter_3.pth'
+
+
+def test_resuming_starts_anew_only_where_there_is_nothing(resumed, tmp_path):
+    code, printed = resumed(lambda folder: [path.unlink() for path in folder.glob('*.pth')])
+    assert code == 0 and 'training starts from the beginning' in printed and '[1/3]' in printed
+
+
+def test_no_whole_checkpoint_is_an_error_that_names_them(resumed):
+    result = resumed(lambda folder: [cut(path) for path in folder.glob('*.pth')])
+    assert_explained(result, 'is whole (iter_2.pth, iter_1.pth); remove them to start from the beginning, or give')
+
+
+def test_a_file_of_weights_is_no_run_to_resume(trained, shapes, tmp_path, run_tool):
+    torch.save(dict(state_dict=weights(trained / 'iter_1.pth')), tmp_path / 'weights.pth')
+    arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'weights.pth']
+    result = run_tool('train.py', TINY, *arguments, *options(shapes))
+    assert_explained(result, 'holds weights, but not the state of a run to resume (meta, optimizer, message_hub is mi')
+
+
+def test_another_learning_rate_takes_effect_and_is_told(resumed):
+    code, printed = resumed(lambda folder: None, 'optim_wrapper.optimizer.lr=1e-6', 'param_scheduler=[]')
+    assert code == 0 and 'takes effect: ' in printed and 'becomes 1e-06' in printed
+    assert ' lr: 1.0000e-06' in printed
+
+
+def test_other_groups_of_parameters_are_refused(resumed):
+    result = resumed(lambda folder: None, 'model.backbone.frozen_stages=2')
+    assert_explained(result, 'groups of parameters, but that of the checkpoint to resume has')
+
+
+def test_a_finished_run_says_that_nothing_is_left(resumed):
+    code, printed = resumed(lambda folder: None, 'train_cfg.max_iters=2')
+    assert code == 0 and 'so nothing is left to train' in printed
+
+
+def test_a_checkpoints_config_is_not_executed(trained, shapes, tmp_path, run_tool):
+    content = torch.load(trained / 'iter_1.pth', weights_only=False)
+    content['meta']['config'] = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    torch.save(content, tmp_path / 'hostile.pth')
+    arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'hostile.pth']
+    code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, 'train_cfg.max_iters=2', *NO_VALIDATION))
+    assert code == 0 and not (tmp_path / 'ran').exists(), printed
+
+
+def test_weights_that_are_no_numbers_are_not_saved(shapes, tmp_path, run_tool):
+    more = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=1', 'param_scheduler=[]', *NO_VALIDATION]
+    more += ['optim_wrapper.clip_grad=None', 'optim_wrapper.optimizer.lr=1e39']
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    assert_explained(result, 'the weights are no longer numbers')
+    assert not list(tmp_path.glob('*.pth*'))
+
+
+def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_tool):
+    more = ['train_cfg.max_iters=9000', *NO_VALIDATION]
+    process = start([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    try:
+        read_until(process, '1/9000]')
+        result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
+        assert_explained(result, 'Another run is writing to')
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize('max_keep_ckpts', [1, 2])
+def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_tool, monkeypatch, max_keep_ckpts):
+    """A disk that is full at the third checkpoint leaves the second."""
+    saved, save = [], torch.save
+
+    def fail_at_the_third(content, file, *others):
+        saved.append(1)
+        if len(saved) == 3:
+            file.write(b'half')
+            raise OSError(28, 'No space left on device')
+        return save(content, file, *others)
+
+    monkeypatch.setattr(torch, 'save', fail_at_the_third)
+    more = ['default_hooks.checkpoint.interval=1', f'default_hooks.checkpoint.max_keep_ckpts={max_keep_ckpts}']
+    more += ['train_cfg.max_iters=4', *NO_VALIDATION]
+    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    assert_explained(result, "iter_3.pth' can't be written ([Errno 28] No space left on device); the earlier ones are")
+    left = sorted(path.name for path in tmp_path.iterdir() if 'pth' in path.name)
+    assert left == ['iter_1.pth', 'iter_2.pth'][-max_keep_ckpts:]
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_2.pth'
+    assert weights(tmp_path / 'iter_2.pth')
+
+
+def test_a_better_checkpoint_is_written_before_the_best_one_goes(shapes, tmp_path, run_tool):
+    more = ['train_cfg.max_iters=4', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.save_best=coco/bbox_mAP']
+    more += ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=1']
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    assert code == 0, printed
+    assert len(list(tmp_path.glob('best_*.pth'))) == 1
