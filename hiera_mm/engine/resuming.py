@@ -29,14 +29,13 @@ def resume(config: Config, checkpoint: str) -> None:
     Raises:
         UserError: if the checkpoint does not exist or no run can go on from it, or none in the folder is whole.
     """
-    config.resume = True
     found = newest(config) if checkpoint == 'auto' else read_checkpoint(checkpoint)
     if found is None:
-        config.load_from = None
+        config.resume, config.load_from = False, None
         print_log(f"There is no checkpoint in '{config.work_dir}': training starts from the beginning.", 'current', 30)
         return
     _must_hold_a_run(found)
-    config.load_from = found.source
+    config.resume, config.load_from = True, found.source
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
     # Before the samplers are built, which shuffle by it.
@@ -144,15 +143,22 @@ def _use_learning_rate(runner: Runner, checkpoint: dict) -> None:
     wanted = [group.get('initial_lr', group['lr']) for group in groups]
     before = [group.get('initial_lr', group['lr']) for group in saved]
     ratios = [new / old if old else 1.0 for new, old in zip(wanted, before, strict=True)]
+    if not runner.param_schedulers:
+        # Without a schedule nothing would lead the rate from where the checkpoint's stood to the config's.
+        for group, old in zip(saved, before, strict=True):
+            group['lr'] = old
     if all(abs(ratio - 1) < 1e-6 for ratio in ratios):
         return
-    for group, ratio in zip(saved, ratios, strict=True):
+    # mmengine keeps one more group, of the settings that others are made from, for the log.
+    of_the_log = checkpoint['optimizer'].get('base_param_settings')
+    saved, ratios = [*saved, *([of_the_log] if of_the_log else [])], [*ratios, ratios[0]]
+    for group, ratio in zip(saved, ratios, strict=False):
         group.update({key: group[key] * ratio for key in ('lr', 'initial_lr') if key in group})
     for state in checkpoint.get('param_schedulers') or ():
         if state.get('param_name') == 'lr':
             for key in ('base_values', '_last_value'):
                 if key in state:
-                    state[key] = [value * ratio for value, ratio in zip(state[key], ratios, strict=True)]
+                    state[key] = [value * ratio for value, ratio in zip(state[key], ratios, strict=False)]
     runner.logger.warning(
         f"The learning rate of the config differs from the checkpoint's and takes effect: {max(before):g} becomes "
         f'{max(wanted):g}.'
@@ -161,7 +167,8 @@ def _use_learning_rate(runner: Runner, checkpoint: dict) -> None:
 
 def _compare_schedules(runner: Runner, checkpoint: dict) -> None:
     built, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
-    if not isinstance(built, list) or not isinstance(saved, list):
+    # Without a schedule in the config none goes on.
+    if not built or not isinstance(built, list) or not isinstance(saved, list):
         return
     now, then = ([_without_position(state) for state in states] for states in ([s.state_dict() for s in built], saved))
     if now != then:

@@ -159,6 +159,13 @@ class CheckpointHook(PlainCheckpointHook):
 def save_whole_files() -> None:
     """Have mmengine's runner write its checkpoints so that a kill or a full disk leaves the old file as it was."""
     mmengine.runner.runner.save_checkpoint = save_whole
+    mmengine.runner.runner.find_latest_checkpoint = named_last
+
+
+def named_last(folder: str) -> str | None:
+    """What ``last_checkpoint`` names, which is relative to its folder; None without the file, as mmengine has it."""
+    name = mmengine.runner.checkpoint.find_latest_checkpoint(folder)
+    return os.path.join(folder, name) if name else None
 
 
 def save_whole(

@@ -64,10 +64,11 @@ def read_until(process, text, seconds=120):
     return ''.join(lines)
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes, tmp_path, number):
     more = ['train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000', *FAST[2:], *NO_VALIDATION]
-    more += ['train_dataloader.num_workers=1', 'randomness.seed=3']
+    # A schedule would be as long as the run.
+    more += ['train_dataloader.num_workers=1', 'randomness.seed=3', 'param_scheduler=[]']
     process = start([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
     read_until(process, '2/300]')
     os.kill(process.pid, number)
@@ -86,6 +87,7 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes
     assert not (tmp_path / 'run' / 'interrupted.pth').exists(), 'the next regular checkpoint takes its place'
 
 
+@pytest.mark.slow
 def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the_bit(run_tool, tmp_path):
     run_tool('make_shapes.py', tmp_path / 'motion', '--kind', 'motion', '--train', 12, '--val', 6)
     folder = tmp_path / 'motion'
