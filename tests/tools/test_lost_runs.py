@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -249,3 +250,24 @@ def test_a_better_checkpoint_is_written_before_the_best_one_goes(shapes, tmp_pat
     code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
     assert code == 0, printed
     assert len(list(tmp_path.glob('best_*.pth'))) == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
+    """``KILLS=100 pytest tests/tools/test_lost_runs.py -k again -m slow`` kills it so often; by default 5 times."""
+    kills, random = int(os.environ.get('KILLS', 5)), np.random.default_rng(0)
+    more = ['train_cfg.max_iters=100000', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION]
+    # Large weights, so that most of the time goes into saving.
+    more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
+    folder, reached = tmp_path / 'run', 0
+    for _ in range(kills):
+        process = start([TINY, '--work-dir', folder, '--resume', *options(shapes, *more)])
+        printed = read_until(process, '/100000]')
+        first = int(re.search(r'\[ *(\d+)/100000\]', printed.splitlines()[-1])[1])
+        assert first == reached + 1, 'it goes on after the newest whole checkpoint'
+        time.sleep(random.uniform(0, 1.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        whole = [path for path in folder.glob('iter_*.pth') if weights(path)]
+        assert whole or first <= 2, 'there is always a whole one after the first'
+        reached = max([int(path.stem.removeprefix('iter_')) for path in whole], default=0)
