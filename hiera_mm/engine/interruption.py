@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,9 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 """Of Slurm, cloud machines, ``kill``, the keyboard, and a terminal that closes."""
 
+SAME_SIGNAL = 3.0
+"""Seconds within which another signal is the same one: Slurm tells all processes, and torchrun passes it on."""
+
 DIES_WITH_PARENT = 1
 """``PR_SET_PDEATHSIG`` of Linux' ``prctl``."""
 
@@ -31,6 +35,7 @@ class _Told:
     """The signal that the run was told to end by, 0 for none."""
 
     number = 0
+    at = 0.0
 
 
 @contextmanager
@@ -60,9 +65,11 @@ def _end_workers(others: set[int | None]) -> None:
 
 
 def _tell(number: int, frame: FrameType | None) -> None:
-    if _Told.number:
+    if _Told.number and time.monotonic() - _Told.at > SAME_SIGNAL:
         os._exit(128 + number)
-    _Told.number = number
+    if _Told.number:
+        return
+    _Told.number, _Told.at = number, time.monotonic()
     name = signal.Signals(number).name
     print(f'{name}: the run ends after this iteration; once more ends it at once.', file=sys.stderr, flush=True)
 

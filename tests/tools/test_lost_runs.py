@@ -271,3 +271,39 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
         whole = [path for path in folder.glob('iter_*.pth') if weights(path)]
         assert whole or first <= 2, 'there is always a whole one after the first'
         reached = max([int(path.stem.removeprefix('iter_')) for path in whole], default=0)
+
+
+def start_two(arguments):
+    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1')
+    command = ['bash', ROOT / 'tools' / 'dist_train.sh', TINY, '2', *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=environment
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_are_told_to_end_save_and_go_on_to_the_bit(shapes, tmp_path):
+    """All of them are told, and torchrun tells them once more."""
+    more = [
+        'default_hooks.checkpoint.interval=1000',
+        FAST[2],
+        'param_scheduler=[]',
+        *NO_VALIDATION,
+        'randomness.seed=3',
+    ]
+    process = start_two(['--work-dir', tmp_path / 'run', *options(shapes, 'train_cfg.max_iters=3000', *more)])
+    read_until(process, '2/3000]')
+    os.killpg(process.pid, signal.SIGTERM)
+    rest, _ = process.communicate(timeout=90)
+    assert 'SIGTERM ended the run at iteration' in rest, rest
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    saved = torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)
+    assert len(saved['random_states']) == 2
+    last = saved['meta']['iter'] + 2
+    for name, resume in (('run', ['--resume']), ('straight', [])):
+        arguments = ['--work-dir', tmp_path / name, *resume]
+        process = start_two([*arguments, *options(shapes, f'train_cfg.max_iters={last}', *more)])
+        printed, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, printed
+    assert_same(*(tmp_path / name / f'iter_{last}.pth' for name in ('run', 'straight')))
