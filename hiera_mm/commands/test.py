@@ -75,5 +75,7 @@ def _test(config: Config, out: str | None) -> None:
 
     runner = build_runner(config)
     if out:
-        runner.test_evaluator.metrics.append(dump_of_predictions(config, out))
+        dump = dump_of_predictions(config, out)
+        dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
+        runner.test_evaluator.metrics.append(dump)
     runner.test()

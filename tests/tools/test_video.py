@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
 
+from tests.coded_videos import write_with_pyav
 from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, run
 
 TINY_VIDEO = ROOT / 'tests' / 'data' / 'tiny_k400.py'
@@ -147,3 +148,46 @@ def test_two_epochs_of_the_kinetics_recipe_with_validation_and_15_views(tmp_path
     run([*command, '--out', out, *lists])
     assert 'acc/top1' in next((tmp_path / 'test').glob('*/*.log')).read_text()
     assert len(pickle.loads(out.read_bytes())) == 9
+
+
+PHONE = """
+_base_ = '{base}'
+classes = '{folder}/train.txt.classes'
+train_dataloader = dict(
+    batch_size=2, dataset=dict(ann_file='{folder}/train.txt', data_prefix=dict(video='{folder}/train'))
+)
+val_dataloader = dict(dataset=dict(ann_file='{folder}/val.txt', data_prefix=dict(video='{folder}/val')))
+test_dataloader = dict(dataset=dict(ann_file='{folder}/val.txt', data_prefix=dict(video='{folder}/val')))
+train_cfg = dict(max_epochs=1)
+"""
+
+
+def test_videos_of_phones_in_folders_give_predictions_with_names(run_tool, tmp_path):
+    """On their side with a rotation in the metadata, of a variable rate, and called .MOV, as docs/video.md has it."""
+    times = [*np.arange(30) / 30, *(1 + np.arange(10) / 10)]
+    for number, name in enumerate(('train/Clap/1.MOV', 'train/wave/day one/2.MOV', 'val/clap/3.MOV', 'val/clap/4.mov')):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_with_pyav(path.with_suffix('.mov'), times=times, rotation=90 * number)
+        path.with_suffix('.mov').rename(path)
+    lists = [tmp_path / 'train', tmp_path / 'train.txt', tmp_path / 'val', tmp_path / 'val.txt']
+    code, printed = run_tool('make_video_list.py', 'folders', *lists)
+    assert code == 1 and 'differ between upper and lower case only' in printed
+    (tmp_path / 'train/Clap').rename(tmp_path / 'train/clap')
+    assert run_tool('make_video_list.py', 'folders', *lists)[0] == 0
+    config = tmp_path / 'mine.py'
+    config.write_text(PHONE.format(base=TINY_VIDEO, folder=tmp_path))
+    code, printed = run_tool('check_dataset.py', config, '--videos', 'all')
+    assert code == 0, printed
+    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run')
+    assert code == 0, printed
+    checkpoint = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=False)
+    assert checkpoint['meta']['dataset_meta']['classes'] == ('clap', 'wave')
+    out = tmp_path / 'predictions.pkl'
+    arguments = ['--work-dir', tmp_path / 'test', '--out', out]
+    code, printed = run_tool('test.py', config, tmp_path / 'run' / 'epoch_1.pth', *arguments)
+    assert code == 0 and 'acc/top1' in printed, printed
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 2 and all(sample['gt_label'].item() == 0 for sample in predictions)
+    for sample in predictions:
+        assert sample['pred_name'] == ('clap', 'wave')[sample['pred_label'].item()]
