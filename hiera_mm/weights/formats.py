@@ -170,7 +170,7 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
     """The named tensors of a checkpoint and the key, if any, that they are wrapped in.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are none, or some hold NaN.
     """
     import torch
 
@@ -181,6 +181,12 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
     if not state:
         raise UserError(
             f"The file '{source}' holds no weights: none of its keys {sorted(map(str, content))[:5]} names a tensor."
+        )
+    poisoned = [key for key, value in state.items() if value.is_floating_point() and torch.isnan(value).any()]
+    if poisoned:
+        raise UserError(
+            f"{len(poisoned)} of the {len(state)} tensors in '{source}' hold NaN, such as '{poisoned[0]}': the training "
+            'that wrote them had failed; take an earlier checkpoint.'
         )
     # Left by torch's wrappers for training on several devices.
     return {key.removeprefix('module.'): value for key, value in state.items()}, wrapper

@@ -485,7 +485,7 @@ def test_one_class_without_a_comma_is_told(changed):
     folder, _ = changed(nothing)
     config = config_of(folder)
     config.train_dataloader.dataset.metainfo = dict(classes='cat')
-    with pytest.raises(UserError, match=r"text 'cat'.*classes=\('cat',\)"):
+    with pytest.raises(UserError, match=r"text 'cat'.*classes = \('cat',\)"):
         check_data(config, LOADERS)
     init_default_scope('mmdet')
     with pytest.raises(UserError, match=r"classes=\('cat',\)"):

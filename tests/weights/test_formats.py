@@ -1,7 +1,7 @@
 """Names of every publisher to ours and back, on the names that the publishers' own packages give."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.weights.formats import TARGETS, describe, to_our_names, to_their_names
+from hiera_mm.weights.formats import TARGETS, describe, to_our_names, to_their_names, unwrap
 
 import hiera
 import pytest
@@ -199,3 +199,22 @@ def test_a_wrapper_for_several_devices_changes_nothing(states):
 def test_a_checkpoint_without_weights_is_refused():
     with pytest.raises(UserError, match=r"holds no weights: none of its keys \['epoch'\]"):
         to_our_names(dict(epoch=3), 'file')
+
+
+@pytest.mark.parametrize('key', ['model_state_dict', 'net', 'module', 'model_ema', 'ema', 'teacher'])
+def test_weights_under_the_keys_of_other_trainers_are_found(key):
+    tensors = {'module.blocks.0.norm1.weight': torch.ones(2)}
+    assert unwrap({'epoch': 3, key: tensors, 'optimizer': {}}, 'a.pth')[0].keys() == {'blocks.0.norm1.weight'}
+
+
+def test_the_weights_come_before_their_average_where_both_are_there():
+    content = dict(model_ema=dict(a=torch.zeros(1)), state_dict=dict(a=torch.ones(1)))
+    assert unwrap(content, 'a.pth')[0]['a'] == 1
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    content = dict(state_dict=dict(a=torch.ones(2), b=torch.tensor([1.0, float('nan')])))
+    with pytest.raises(
+        UserError, match=r"1 of the 2 tensors in 'a.pth' hold NaN, such as 'b': the training that wrote"
+    ):
+        unwrap(content, 'a.pth')
