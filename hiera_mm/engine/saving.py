@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write, remove_unfinished
-from hiera_mm.engine.random_states import State, gathered_states
+from hiera_mm.engine.random_states import State, gathered_states, random_state
 from hiera_mm.errors import UserError
 
 import mmengine.runner.runner
@@ -34,7 +34,7 @@ class CheckpointHook(PlainCheckpointHook):
         UserError: before anything is written, if a weight is infinite or NaN.
     """
 
-    random_states: list[State]
+    random_states: list[State] | None = None
     best_ckpt_path: str | None
     best_ckpt_path_dict: dict[str, str | None]
     validating = False
@@ -65,7 +65,8 @@ class CheckpointHook(PlainCheckpointHook):
                 f'{len(poisoned) - 1} others), so nothing is saved; the last checkpoint is whole. Go on from it with '
                 '--resume and a lower optim_wrapper.optimizer.lr, or with clip_grad.'
             )
-        checkpoint['random_states'] = self.random_states
+        # Somebody may save without this hook, in one process.
+        checkpoint['random_states'] = self.random_states or [random_state()]
 
     def before_val(self, runner: Runner) -> None:
         # What is saved during a validation must not depend on it.

@@ -185,8 +185,8 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
     poisoned = [key for key, value in state.items() if value.is_floating_point() and torch.isnan(value).any()]
     if poisoned:
         raise UserError(
-            f"{len(poisoned)} of the {len(state)} tensors in '{source}' hold NaN, such as '{poisoned[0]}': the training "
-            'that wrote them had failed; take an earlier checkpoint.'
+            f"{len(poisoned)} of the {len(state)} tensors in '{source}' hold NaN, such as '{poisoned[0]}': the "
+            'training that wrote them had failed; take an earlier checkpoint.'
         )
     # Left by torch's wrappers for training on several devices.
     return {key.removeprefix('module.'): value for key, value in state.items()}, wrapper
