@@ -26,8 +26,10 @@ def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
         path: Of the picture to write.
 
     Returns:
-        How many pictures are on it.
+        How many pictures are on it; none of a set that is used without annotations, as for a submission.
     """
+    if not any(step.get('type', '').endswith('LoadAnnotations') for step in dataset.pipeline):
+        return 0
     init_default_scope('mmdet')
     built = DATASETS.build(dataset | ConfigDict(pipeline=_pipeline(dataset), test_mode=True))
     chosen = random.Random(0).sample(range(len(built)), min(len(built), COLUMNS * ROWS))

@@ -205,3 +205,20 @@ def test_a_csv_that_is_none_is_refused(run_tool, tmp_path, content, said):
         (tmp_path / 'train.csv').write_text(content)
     code, printed = run_tool('make_video_list.py', 'kinetics', tmp_path / 'train.csv', tmp_path, tmp_path / 'list.txt')
     assert code == 1 and said in printed and 'Traceback' not in printed and not (tmp_path / 'list.txt').exists()
+
+
+def test_a_file_without_annotations_for_a_submission_has_no_fault_and_no_sheet(run_tool, shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = json.loads((shapes / 'annotations/instances_val.json').read_text())
+    del content['annotations']
+    (tmp_path / 'image_info.json').write_text(json.dumps(content))
+    config = tmp_path / 'mine.py'
+    config.write_text(f"""_base_ = '{TINY}'
+pipeline = [step for step in _base_.test_pipeline if step['type'] != 'LoadAnnotations']
+test_dataloader = dict(dataset=dict(ann_file='{tmp_path}/image_info.json', pipeline=pipeline))
+test_evaluator = dict(format_only=True, ann_file='{tmp_path}/image_info.json', outfile_prefix='{tmp_path}/found')
+""")
+    options = [option for option in shapes_options(shapes) if not option.startswith('test_evaluator')]
+    code, printed = run_tool('check_dataset.py', config, *options)
+    assert code == 0 and '0 faults' in printed, printed
+    assert not list(tmp_path.rglob('test.png')) and list(tmp_path.rglob('train.png'))
