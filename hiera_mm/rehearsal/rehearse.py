@@ -11,6 +11,7 @@ from hiera_mm.called import command_line
 from hiera_mm.checks.fault import Severity
 from hiera_mm.checks.run import LOADERS, faults_of
 from hiera_mm.config import dicts_in
+from hiera_mm.engine.saving import named_last
 from hiera_mm.engine.testing import dump_of_predictions, prepare_test
 from hiera_mm.errors import UserError
 from hiera_mm.rehearsal import stand_in
@@ -26,7 +27,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from mmengine.visualization import Visualizer
 
 FILES_LOOKED_AT = 20
@@ -190,14 +191,14 @@ def _train(config: Config, folder: Path, course: Course) -> str | None:
         with _workers_ended(runner):
             runner.train()
         _look_at_checkpoints(runner, course)
-    last = find_latest_checkpoint(config.work_dir)
+    last = named_last(config.work_dir)
     return last if last and Path(last).is_file() else str(start.checkpoint)
 
 
 def _look_at_checkpoints(runner: Runner, course: Course) -> None:
     """What the run should have left behind."""
     course.enter('checkpoint')
-    last = find_latest_checkpoint(runner.work_dir)
+    last = named_last(runner.work_dir)
     if last is None:
         raise UserError('The run ended without a checkpoint; see default_hooks.checkpoint and its save_last.')
     held = read_checkpoint(last)['meta']
