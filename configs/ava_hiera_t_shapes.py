@@ -26,7 +26,7 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 test_pipeline = _base_.test_pipeline
-test_pipeline[1] = train_pipeline[1]
+test_pipeline[1:3] = train_pipeline[1:3]
 test_pipeline[4] = dict(type='Resize', scale=(-1, 128))
 test_pipeline[5] = dict(type='CenterCrop', crop_size=128)
 films = dict(label_file=data_root + 'actions.pbtxt', exclude_file=None, num_classes=num_classes, fps=8)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
+from hiera_mm.checks.videos import other_size_at_reading
 from hiera_mm.datasets.ava import locate_videos
 from hiera_mm.datasets.video import OpenVideo
 from hiera_mm.errors import BrokenFileError, examples
@@ -22,6 +23,8 @@ def faults(part: DataPart) -> Iterator[Fault]:
     dataset, files = part.dataset, Files(part.dataset)
     for sentence in _faults_of_files(part, files):
         yield Fault(Severity.BLOCKS, sentence)
+    if wrong := other_size_at_reading(part):
+        yield Fault(Severity.BLOCKS, wrong)
     if part.before_training:
         return
     rows = [row for row in files.rows if row.key not in files.excluded]

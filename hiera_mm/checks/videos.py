@@ -15,8 +15,9 @@ from mmengine.config import ConfigDict
 def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of a ``ClipDataset``."""
     entries = _entries(part)
-    if wrong := _wrong_collate(part):
-        yield Fault(Severity.BLOCKS, wrong)
+    for wrong in (_wrong_collate(part), other_size_at_reading(part)):
+        if wrong:
+            yield Fault(Severity.BLOCKS, wrong)
     if part.before_training:
         return
     folder = _folder(part)
@@ -59,6 +60,18 @@ def _classes(dataset: ConfigDict) -> tuple[str, ...] | None:
 
 def _folder(part: DataPart) -> Path:
     return Path(part.dataset.get('data_prefix', {}).get('video', ''))
+
+
+def other_size_at_reading(part: DataPart) -> str:
+    """What is wrong with a pipeline that reads frames in one size and resizes them to another; empty if nothing is."""
+    sizes = [step.short_side for step in part.dataset.pipeline if step.get('short_side')]
+    scales = [step.scale for step in part.dataset.pipeline if step.get('type') == 'Resize' and step.get('scale')]
+    if not sizes or not scales or scales[0][0] != -1 or scales[0][1] == sizes[0]:
+        return ''
+    return (
+        f'The pipeline of {part.key} reads frames with a short side of {sizes[0]} (ReadFrames) and then resizes them '
+        f'to {scales[0][1]}, which would blur them; give both the same size, or leave short_side out.'
+    )
 
 
 def _wrong_collate(part: DataPart) -> str:

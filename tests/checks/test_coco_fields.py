@@ -488,7 +488,7 @@ def test_one_class_without_a_comma_is_told(changed):
     with pytest.raises(UserError, match=r"text 'cat'.*classes = \('cat',\)"):
         check_data(config, LOADERS)
     init_default_scope('mmdet')
-    with pytest.raises(UserError, match=r"classes=\('cat',\)"):
+    with pytest.raises(UserError, match=r"classes = \('cat',\)"):
         DATASETS.build(config.train_dataloader.dataset)
 
 

@@ -131,3 +131,13 @@ def test_a_csv_with_a_byte_order_mark_is_read_and_numbered_by_given_names(run_to
     arguments = ['kinetics', tmp_path / 'k.csv', tmp_path / 'videos', tmp_path / 'list.txt']
     assert run_tool('make_video_list.py', *arguments, '--classes', tmp_path / 'all.classes')[0] == 0
     assert read_video_list(tmp_path / 'list.txt') == [('abc_000010_000020.WEBM', 1)]
+
+
+def test_another_size_after_reading_is_told(run_tool, parts):
+    """As when somebody changes a recipe's Resize alone: frames would be shrunk and then enlarged."""
+    lists = [parts / 'train', parts / 'train.txt', parts / 'val', parts / 'val.txt']
+    assert run_tool('make_video_list.py', 'folders', *lists)[0] == 0
+    config = config_of(parts)
+    options = ['--cfg-options', 'train_dataloader.dataset.pipeline.3.scale=(-1,448)']
+    code, printed = run_tool('check_dataset.py', config, *options)
+    assert code == 1 and 'reads frames with a short side of 320 (ReadFrames) and then resizes them to 448' in printed
