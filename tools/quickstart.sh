@@ -9,6 +9,6 @@ bash tools/setup.sh
 .venv/bin/python tools/check_env.py
 .venv/bin/python tools/make_shapes.py data/shapes
 .venv/bin/python tools/train.py "$config" --work-dir "$folder" --resume
-checkpoint=$(cat "$folder/last_checkpoint")
+checkpoint="$folder/$(cat "$folder/last_checkpoint")"
 .venv/bin/python tools/test.py "$config" "$checkpoint" --work-dir "$folder" --show-dir "$folder/predictions"
 .venv/bin/python tools/plot_log.py "$folder"

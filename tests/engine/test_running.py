@@ -45,6 +45,6 @@ def test_a_flexible_runner_trains_and_tests(run_tool, shapes, tmp_path):
     options = [*shapes_options(shapes), *runner]
     code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
-    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    checkpoint = tmp_path / (tmp_path / 'last_checkpoint').read_text()
     code, printed = run_tool('test.py', TINY, checkpoint, '--work-dir', tmp_path / 'test', *options)
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
