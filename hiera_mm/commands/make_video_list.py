@@ -73,12 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def classes_of_folders(parts: Sequence[Path], names: str | None) -> tuple[str, ...]:
     """The classes that have a folder in any part, or those of the file of names."""
-    folders = sorted({name for videos in parts for name in folders_in(videos)})
     if names is not None:
-        classes = read_class_names(names)
-        for videos in parts:
-            numbers_by_name(folders_in(videos), classes, videos)
-        return classes
+        return read_class_names(names)
+    folders = sorted({name for videos in parts for name in folders_in(videos)})
     alike = [name for name, count in Counter(name.casefold() for name in folders).items() if count > 1]
     if alike:
         raise UserError(
@@ -91,12 +88,11 @@ def classes_of_folders(parts: Sequence[Path], names: str | None) -> tuple[str, .
 def of_folders(videos: Path, classes: Sequence[str]) -> Listed:
     """The videos below each class's folder, however deep."""
     everything = list(files_below(videos))
-    found = [path for path in everything if path.suffix.lower() in VIDEO_ENDINGS]
-    inside = [path for path in found if path.parent != videos]
+    inside = {path for path in everything if path.suffix.lower() in VIDEO_ENDINGS and path.parent != videos}
     names = folders_in(videos)
     number_of = dict(zip(names, numbers_by_name(names, classes, videos), strict=True))
     entries = [(path, number_of[path.relative_to(videos).parts[0]]) for path in inside]
-    left = [path.name for path in everything if path not in set(inside)]
+    left = [path.name for path in everything if path not in inside]
     absent = sorted({*range(len(classes))} - {number for _, number in entries})
     notes = []
     if left:

@@ -1,7 +1,7 @@
 """AVA's mean average precision, and what a model that has learned nothing would score."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple
@@ -80,12 +80,13 @@ class AVAMetric(PlainAVAMetric):
             for collected, found_there in zip((scores, hits), of_second, strict=True):
                 for action, values in found_there.items():
                     collected[action].append(values)
+        examples = Counter(row.action for rows in truth.values() for row in rows)
         for action in actions:
-            examples = sum(row.action == action for rows in truth.values() for row in rows)
-            if examples and action not in scores:
+            if examples[action] and action not in scores:
                 yield action, 0.0
-            elif examples:
-                curve = compute_precision_recall(np.concatenate(scores[action]), np.concatenate(hits[action]), examples)
+            elif examples[action]:
+                found_at, right = np.concatenate(scores[action]), np.concatenate(hits[action])
+                curve = compute_precision_recall(found_at, right, examples[action])
                 yield action, float(compute_average_precision(*curve))
 
     def _boxes(self, found: list[list[np.ndarray]], actions: list[int]) -> Boxes:

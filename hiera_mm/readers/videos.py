@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -121,9 +122,8 @@ class VideoFile:
             # PyAV's objects refer to each other, and hold a decoder's frames until they are collected: a millisecond.
             gc.collect(1)
         # Copies, as transforms that work in place would change a repeated frame twice.
-        return [
-            pictures[stamp].copy() if stamp in stamps[:place] else pictures[stamp] for place, stamp in enumerate(stamps)
-        ]
+        uses = Counter(stamps)
+        return [pictures[stamp].copy() if uses[stamp] > 1 else pictures[stamp] for stamp in stamps]
 
     def _read(self, wanted: list[int], shrink: Shrink) -> dict[int, np.ndarray]:
         pictures: dict[int, np.ndarray] = {}
