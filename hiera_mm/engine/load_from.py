@@ -35,6 +35,9 @@ class FitCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # mmengine's loaders of object stores give plain dicts.
         source = getattr(checkpoint, 'source', str(runner._load_from))
+        # mmengine would run it as a config when it resumes.
+        if isinstance(checkpoint.get('meta'), dict):
+            checkpoint['meta'].pop('config', None)
         report = ''
         if self.complete and not runner._resume:
             state, report = whole_state(model, checkpoint, source)

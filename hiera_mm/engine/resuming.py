@@ -101,7 +101,7 @@ def _must_hold_a_run(checkpoint: Checkpoint) -> None:
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """Of a resumed run: executes nothing that the checkpoint holds, and says what the config changes.
+    """Of a resumed run: says what the config changes.
 
     The learning rate of the config takes effect: the state's rates are scaled to it, and the schedule goes on from
     there. The schedule stays the checkpoint's.
@@ -116,8 +116,6 @@ class ResumeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
             return
-        # mmengine would run it as a config.
-        checkpoint['meta'].pop('config', None)
         _use_learning_rate(runner, checkpoint)
         _compare_schedules(runner, checkpoint)
 

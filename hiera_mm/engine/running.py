@@ -39,7 +39,7 @@ def process_group(config: Config) -> Iterator[None]:
 
 def prepare_training(config: Config) -> None:
     """What every training run of this suite has, whatever its config lists as hooks: exact resuming, samples that draw
-    random numbers of their own, a stop at invalid losses and at signals, and no process left behind.
+    random numbers of their own, a stop at signals, and no process left behind.
     """
     hooks = config.setdefault('default_hooks', {})
     for name, kind in HOOKS_OF_TRAINING.items():
