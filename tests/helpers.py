@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
@@ -173,3 +174,42 @@ def read(name):
 def official_classifier(**arguments):
     """A small one of the official package, for five classes."""
     return hiera.Hiera(embed_dim=16, num_heads=1, stages=(1, 2, 3, 2), num_classes=5, **arguments)
+
+
+def options(shapes, *more):
+    return ['--cfg-options', *[option for option in shapes_options(shapes) if option != '--cfg-options'], *more]
+
+
+def weights(path):
+    return torch.load(path, weights_only=False, map_location='cpu')['state_dict']
+
+
+def assert_same_weights(one, other):
+    one, other = weights(one), weights(other)
+    assert one.keys() == other.keys()
+    different = [key for key in one if not torch.equal(one[key], other[key])]
+    assert not different
+
+
+def start(command, **environment):
+    """A program in a process group of its own, both its outputs in one."""
+    return subprocess.Popen(
+        list(map(str, command)),
+        **dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True),
+        env=dict(os.environ, **environment),
+    )
+
+
+def start_training(arguments):
+    return start([sys.executable, ROOT / 'tools' / 'train.py', *arguments])
+
+
+def read_until(process, text, seconds=120):
+    """What is printed until a line holds the text."""
+    lines, end = [], time.monotonic() + seconds
+    for line in process.stdout:
+        lines.append(line)
+        if text in line or time.monotonic() > end:
+            break
+    assert text in lines[-1], ''.join(lines)
+    return ''.join(lines)

@@ -3,5 +3,10 @@
 _base_ = 'mmaction::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['hiera_mm'], allow_failed_imports=False)
-custom_hooks = [dict(type='StopOnInvalidLossHook')]
-default_hooks = dict(fit_checkpoint=dict(type='FitCheckpointHook'), plan=dict(type='RunPlanHook'))
+default_hooks = dict(
+    fit_checkpoint=dict(type='FitCheckpointHook'),
+    plan=dict(type='RunPlanHook'),
+    invalid_loss=dict(type='StopOnInvalidLossHook'),
+)
+# For the user's own; those above stay whatever is set here.
+custom_hooks = []

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
+RANKS = dict(
+    pytorch=('RANK', 'LOCAL_RANK', 'WORLD_SIZE'),
+    slurm=('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
+)
+"""Variables by which each launcher tells a process its number, the one on its machine, and how many there are."""
+
+STARTED_BY = dict(pytorch='torchrun or tools/dist_train.sh', slurm='srun', mpi='mpirun of Open MPI')
+
+
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or the name of a shipped one')
 
@@ -52,15 +62,19 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """The config file with the common options applied.
 
     Raises:
-        UserError: if the file or one it inherits from is missing or no valid config, or options that don't fit it.
+        UserError: if the file or one it inherits from is missing or no valid config, or options that don't fit it, or
+            the launcher did not start this process.
     """
     from hiera_mm.config import override, read_config_file
-    from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+    from hiera_mm.engine.own_settings import apply_own_settings, own_settings, refuse_without_effect
 
+    _use_ranks_of(arguments.launcher)
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
     config = read_config_file(arguments.config)
-    override(config, arguments.cfg_options or [], arguments.config)
-    apply_own_settings(config, *own_settings(arguments.config, arguments.cfg_options or ()))
+    options = arguments.cfg_options or []
+    refuse_without_effect(config, options)
+    override(config, options, arguments.config)
+    apply_own_settings(config, *own_settings(arguments.config, options))
     config.launcher = arguments.launcher
     if arguments.work_dir:
         config.work_dir = arguments.work_dir
@@ -83,3 +97,16 @@ def apply_training_options(config: Config, arguments: argparse.Namespace) -> Non
         compile_backbone(config)
     if arguments.auto_scale_lr:
         scale_learning_rate(config)
+
+
+def _use_ranks_of(launcher: str) -> None:
+    """Put what a launcher tells a process under torchrun's names, by which everything else asks for it."""
+    from hiera_mm.errors import UserError
+
+    for name, theirs in zip(RANKS['pytorch'], RANKS.get(launcher, ()), strict=False):
+        if theirs not in os.environ:
+            raise UserError(
+                f'--launcher {launcher} is for processes that {STARTED_BY[launcher]} starts, which would set {theirs}; '
+                'start it that way, or leave --launcher out to train in one process.'
+            )
+        os.environ[name] = os.environ[theirs]

@@ -1,5 +1,6 @@
 """Optimiser construction, schedules and hooks that register in mmengine's root registries."""
 
+from hiera_mm.engine.collecting import CollectInWorkDirHook
 from hiera_mm.engine.compile_backbone import CompileBackboneHook
 from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
@@ -13,6 +14,7 @@ from hiera_mm.engine.saving import CheckpointHook, save_whole_files
 
 __all__ = [
     'CheckpointHook',
+    'CollectInWorkDirHook',
     'CompileBackboneHook',
     'DepthLayerDecayConstructor',
     'FitCheckpointHook',

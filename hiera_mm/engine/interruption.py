@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 SAME_SIGNAL = 3.0
 """Seconds within which another signal is the same one: Slurm tells all processes, and torchrun passes it on."""
 
-DIES_WITH_PARENT = 1
+SIGNAL_AT_DEATH_OF_PARENT = 1
 """``PR_SET_PDEATHSIG`` of Linux' ``prctl``."""
 
 
@@ -111,5 +111,15 @@ def end_with_parent(worker_id: int) -> None:
     """For data-loading processes: end when the training process ends, however that happens, and not by its signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    _signal_at_death_of_parent(signal.SIGKILL)
+
+
+def end_with_launcher() -> None:
+    """For the processes that torchrun starts: be told to end, as by any other ``SIGTERM``, when it is killed."""
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        _signal_at_death_of_parent(signal.SIGTERM)
+
+
+def _signal_at_death_of_parent(number: int) -> None:
     if sys.platform.startswith('linux'):
-        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(SIGNAL_AT_DEATH_OF_PARENT, number)

@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from hiera_mm.errors import UserError, first_few
-from hiera_mm.weights.files import Checkpoint, faults_explained, read_checkpoint, read_torch_file
+from hiera_mm.weights.files import faults_explained, read_checkpoint, read_torch_file
 from hiera_mm.weights.formats import unwrap
 from hiera_mm.weights.load import check_fits, fit_to_model, has_hiera, whole_state
 
@@ -33,8 +33,7 @@ class FitCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        # mmengine's loaders of object stores give plain dicts.
-        source = getattr(checkpoint, 'source', str(runner._load_from))
+        source = str(runner._load_from or runner.work_dir)
         # mmengine would run it as a config when it resumes.
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
@@ -65,9 +64,10 @@ def _check_classes(runner: Runner, checkpoint: dict, source: str) -> None:
         )
 
 
-def load_from_anywhere(filename: str, map_location: object = None, **_: object) -> Checkpoint:
+def load_from_anywhere(filename: str, map_location: object = None, **_: object) -> dict:
     """mmengine's loader of paths and addresses, for names of the zoo as well; some callers hand it more arguments."""
-    return read_checkpoint(filename, map_location or 'cpu')
+    # Callers may save it again, and a class of ours in the file would be refused as what could run code.
+    return dict(read_checkpoint(filename, map_location or 'cpu'))
 
 
 def read_nothing_but_data() -> None:

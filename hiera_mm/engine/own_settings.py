@@ -3,9 +3,11 @@
 They are ordinary names of the config file: a user who never writes one gets the recipe as it is.
 """
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from functools import cache
 
 from hiera_mm.checks.fault import unwrapped
@@ -15,8 +17,22 @@ from hiera_mm.readers.class_names import classes_from
 from hiera_mm.readers.coco_files import read_annotations
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import FlexibleRunner, Runner
 
 PARTS = ('train', 'val', 'test')
+SETTINGS = (
+    *('classes', 'image_size', 'batch_size', 'learning_rate', 'epochs', 'max_iters', 'data_root'),
+    *(f'{part}_{kind}' for part in PARTS for kind in ('ann_file', 'data_prefix')),
+)
+"""Those of this suite."""
+
+RUNNER_SETTINGS = (
+    *(name for runner in (Runner, FlexibleRunner) for name in inspect.signature(runner.__init__).parameters),
+    *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing'),
+    *('efficient_conv_bn_eval', 'state_dict_config', 'log_name', 'custom_imports', 'tta_model', 'tta_pipeline'),
+)
+"""What mmengine's runners look for at the top of a config."""
+
 SIDES = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'pad_size')
 """Keys of pipeline steps that hold the size of images."""
 
@@ -40,6 +56,35 @@ def own_settings(path: str, options: Sequence[str] = ()) -> tuple[set[str], Conf
     given = {option.partition('=')[0] for option in options}
     names |= {name for name in given if '.' not in name}
     return names, read_config_file(shipped) if shipped and (names or given) else None
+
+
+def refuse_without_effect(config: Config, options: Sequence[str]) -> None:
+    """Refuse ``KEY=VALUE`` options at the top of a config that nothing reads.
+
+    Raises:
+        UserError: naming the one that was probably meant, or the one that only the config file itself uses.
+    """
+    known = {*RUNNER_SETTINGS, *_settings_of(config)}
+    for key in (option.partition('=')[0] for option in options if '=' in option):
+        name = key.partition('.')[0]
+        if name in known:
+            continue
+        if name in config:
+            raise UserError(
+                f"--cfg-options sets '{key}', but '{name}' is a name that only the config file itself uses, so that "
+                'would have no effect; set the keys that it is used for, such as train_dataloader.dataset.pipeline.'
+            )
+        close = get_close_matches(name, known, n=1)
+        hint = f'did you mean {key.replace(name, close[0], 1)}?' if close else 'correct its spelling.'
+        raise UserError(f"--cfg-options sets '{key}', but nothing reads '{name}'; {hint}")
+
+
+def _settings_of(config: Config) -> Sequence[str]:
+    """Which of :data:`SETTINGS` have an effect on a config."""
+    if config.get('default_scope') == 'mmdet':
+        return SETTINGS
+    clips = config.get('train_dataloader', {}).get('dataset', {}).get('type') == 'ClipDataset'
+    return ('classes',) if clips else ()
 
 
 def apply_own_settings(config: Config, names: set[str], base: Config | None) -> None:

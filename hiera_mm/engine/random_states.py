@@ -89,7 +89,8 @@ class RandomStateHook(Hook):
             self.next = None
 
     def after_train_epoch(self, runner: Runner) -> None:
-        self.next = random_state()
+        # A run that was stopped after the last iteration of an epoch has none to take up its state in.
+        self.next = self.next or random_state()
 
     def before_val(self, runner: Runner) -> None:
         self.before_validation = random_state()

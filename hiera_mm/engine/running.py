@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 
+from hiera_mm.engine.interruption import end_with_launcher
 from hiera_mm.engine.random_states import seed_samples
 from hiera_mm.errors import UserError
 
@@ -14,7 +15,13 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-HOOKS_OF_TRAINING = dict(random_states='RandomStateHook', resume='ResumeHook', stop_on_signal='StopOnSignalHook')
+HOOKS_OF_TRAINING = dict(
+    random_states='RandomStateHook',
+    resume='ResumeHook',
+    stop_on_signal='StopOnSignalHook',
+    invalid_loss='StopOnInvalidLossHook',
+    collect='CollectInWorkDirHook',
+)
 """By their names in ``default_hooks``."""
 
 
@@ -25,6 +32,7 @@ def process_group(config: Config) -> Iterator[None]:
 
     No reference to the runner may be left at the end.
     """
+    end_with_launcher()
     if config.launcher == 'pytorch' and not torch.cuda.is_available():
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group(backend='gloo')
@@ -39,7 +47,7 @@ def process_group(config: Config) -> Iterator[None]:
 
 def prepare_training(config: Config) -> None:
     """What every training run of this suite has, whatever its config lists as hooks: exact resuming, samples that draw
-    random numbers of their own, a stop at signals, and no process left behind.
+    random numbers of their own, a stop at signals and at invalid losses, and no process left behind.
     """
     hooks = config.setdefault('default_hooks', {})
     for name, kind in HOOKS_OF_TRAINING.items():

@@ -1,9 +1,10 @@
 """Settings at the top of a user's config mean what they say, and the schedule follows them."""
 
 import json
+import re
 
 from hiera_mm.config import read_config_file, top_level_names
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
+from hiera_mm.engine.own_settings import apply_own_settings, own_settings, refuse_without_effect, scale_schedule
 from hiera_mm.errors import UserError
 
 import pytest
@@ -165,3 +166,31 @@ def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_the
     heads = 'model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))'
     with pytest.raises(UserError, match=r'list.*set classes = \(...\) at the top.*_delete_=True would drop'):
         settled(heads, base='cascade_mask_rcnn_hiera_b')
+
+
+@pytest.mark.parametrize(
+    'base, option, said',
+    [
+        ('mask_rcnn_hiera_t', 'optimwrapper.optimizer.lr=1', 'did you mean optim_wrapper.optimizer.lr?'),
+        ('mask_rcnn_hiera_t', 'zzzz=1', "nothing reads 'zzzz'; correct its spelling"),
+        ('mask_rcnn_hiera_t', 'train_pipeline.0.type=A', "'train_pipeline' is a name that only the config file itself"),
+        ('k400_hiera_b', 'batch_size=2', "nothing reads 'batch_size'"),
+    ],
+)
+def test_an_option_that_nothing_reads_is_refused(base, option, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        refuse_without_effect(read_config_file(base), [option])
+
+
+@pytest.mark.parametrize(
+    'base, option',
+    [
+        ('mask_rcnn_hiera_t', 'batch_size=2'),
+        ('mask_rcnn_hiera_t', 'find_unused_parameters=True'),
+        ('mask_rcnn_hiera_t', 'model.backbone.drop_path_rate=0.3'),
+        ('k400_hiera_b', 'classes=names.txt'),
+        ('mae_hiera_b', 'load_from=weights.pth'),
+    ],
+)
+def test_an_option_that_something_reads_is_taken(base, option):
+    refuse_without_effect(read_config_file(base), [option])

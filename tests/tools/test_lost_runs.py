@@ -11,26 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import ROOT, TINY, assert_explained, shapes_options
+from tests.helpers import (
+    ROOT,
+    TINY,
+    assert_explained,
+    assert_same_weights,
+    options,
+    read_until,
+    start_training,
+    weights,
+)
 
 FAST = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2', 'model.backbone.drop_path_rate=0.3']
 NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
 VIDEO = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
-
-
-def options(shapes, *more):
-    return ['--cfg-options', *[option for option in shapes_options(shapes) if option != '--cfg-options'], *more]
-
-
-def weights(path):
-    return torch.load(path, weights_only=False, map_location='cpu')['state_dict']
-
-
-def assert_same(one, other):
-    one, other = weights(one), weights(other)
-    assert one.keys() == other.keys()
-    different = [key for key in one if not torch.equal(one[key], other[key])]
-    assert not different
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -43,26 +37,8 @@ def test_a_detector_goes_on_to_the_bit(run_tool, shapes, tmp_path, workers):
     arguments = ['--work-dir', tmp_path / 'resumed', '--resume', first]
     code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, *more))
     assert code == 0 and 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed, printed
-    assert_same(tmp_path / 'straight' / 'iter_4.pth', tmp_path / 'resumed' / 'iter_4.pth')
+    assert_same_weights(tmp_path / 'straight' / 'iter_4.pth', tmp_path / 'resumed' / 'iter_4.pth')
     assert list((tmp_path / 'straight').glob('*.pth')), 'what lies in the other folder stays'
-
-
-def start(arguments):
-    command = [sys.executable, ROOT / 'tools' / 'train.py', *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-
-
-def read_until(process, text, seconds=120):
-    """What is printed until a line holds the text."""
-    lines, end = [], time.monotonic() + seconds
-    for line in process.stdout:
-        lines.append(line)
-        if text in line or time.monotonic() > end:
-            break
-    assert text in lines[-1], ''.join(lines)
-    return ''.join(lines)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
@@ -70,7 +46,7 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes
     more = ['train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000', *FAST[2:], *NO_VALIDATION]
     # A schedule would be as long as the run.
     more += ['train_dataloader.num_workers=1', 'randomness.seed=3', 'param_scheduler=[]']
-    process = start([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    process = start_training([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
     read_until(process, '2/300]')
     os.kill(process.pid, number)
     rest, _ = process.communicate(timeout=60)
@@ -84,7 +60,7 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes
         arguments = ['--work-dir', tmp_path / name, *resume]
         code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, *shorter))
         assert code == 0, printed
-    assert_same(*(tmp_path / name / f'iter_{saved + 2}.pth' for name in ('run', 'straight')))
+    assert_same_weights(*(tmp_path / name / f'iter_{saved + 2}.pth' for name in ('run', 'straight')))
     assert not (tmp_path / 'run' / 'interrupted.pth').exists(), 'the next regular checkpoint takes its place'
 
 
@@ -100,7 +76,7 @@ def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the
     ]
     more += [f'{part}_dataloader.dataset.ann_file={folder}/val.txt' for part in ('val', 'test')]
     more += [f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in ('train', 'val', 'test')]
-    process = start([VIDEO, '--work-dir', tmp_path / 'run', *more])
+    process = start_training([VIDEO, '--work-dir', tmp_path / 'run', *more])
     read_until(process, '[1][2/')
     os.kill(process.pid, signal.SIGUSR1)
     rest, _ = process.communicate(timeout=60)
@@ -109,7 +85,7 @@ def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the
     for name, resume in (('run', ['--resume']), ('straight', [])):
         code, printed = run_tool('train.py', VIDEO, '--work-dir', tmp_path / name, *resume, *more)
         assert code == 0, printed
-    assert_same(*(tmp_path / name / 'epoch_2.pth' for name in ('run', 'straight')))
+    assert_same_weights(*(tmp_path / name / 'epoch_2.pth' for name in ('run', 'straight')))
 
 
 @pytest.fixture(scope='module')
@@ -211,7 +187,7 @@ def test_weights_that_are_no_numbers_are_not_saved(shapes, tmp_path, run_tool):
 
 def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_tool):
     more = ['train_cfg.max_iters=9000', *NO_VALIDATION]
-    process = start([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    process = start_training([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
     try:
         read_until(process, '1/9000]')
         result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
@@ -261,7 +237,7 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
     more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
     folder, reached = tmp_path / 'run', 0
     for _ in range(kills):
-        process = start([TINY, '--work-dir', folder, '--resume', *options(shapes, *more)])
+        process = start_training([TINY, '--work-dir', folder, '--resume', *options(shapes, *more)])
         printed = read_until(process, '/100000]')
         first = int(re.search(r'\[ *(\d+)/100000\]', printed.splitlines()[-1])[1])
         assert first == reached + 1, 'it goes on after the newest whole checkpoint'
@@ -271,39 +247,3 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
         whole = [path for path in folder.glob('iter_*.pth') if weights(path)]
         assert whole or first <= 2, 'there is always a whole one after the first'
         reached = max([int(path.stem.removeprefix('iter_')) for path in whole], default=0)
-
-
-def start_two(arguments):
-    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1')
-    command = ['bash', ROOT / 'tools' / 'dist_train.sh', TINY, '2', *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=environment
-    )
-
-
-@pytest.mark.slow
-def test_two_processes_are_told_to_end_save_and_go_on_to_the_bit(shapes, tmp_path):
-    """All of them are told, and torchrun tells them once more."""
-    more = [
-        'default_hooks.checkpoint.interval=1000',
-        FAST[2],
-        'param_scheduler=[]',
-        *NO_VALIDATION,
-        'randomness.seed=3',
-    ]
-    process = start_two(['--work-dir', tmp_path / 'run', *options(shapes, 'train_cfg.max_iters=3000', *more)])
-    read_until(process, '2/3000]')
-    os.killpg(process.pid, signal.SIGTERM)
-    rest, _ = process.communicate(timeout=90)
-    assert 'SIGTERM ended the run at iteration' in rest, rest
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
-    saved = torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)
-    assert len(saved['random_states']) == 2
-    last = saved['meta']['iter'] + 2
-    for name, resume in (('run', ['--resume']), ('straight', [])):
-        arguments = ['--work-dir', tmp_path / name, *resume]
-        process = start_two([*arguments, *options(shapes, f'train_cfg.max_iters={last}', *more)])
-        printed, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, printed
-    assert_same(*(tmp_path / name / f'iter_{last}.pth' for name in ('run', 'straight')))

@@ -43,7 +43,7 @@ def test_a_model_trained_with_an_average_of_its_weights_is_tested_with_the_avera
     config, out = tmp_path / 'config.py', tmp_path / 'predictions.pkl'
     config.write_text(
         f"_base_ = '{TINY}'\n"
-        "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook', momentum=0.5)]\n"
+        "custom_hooks = [dict(type='EMAHook', momentum=0.5)]\n"
         'model = dict(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
     )
     code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
