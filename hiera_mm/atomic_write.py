@@ -19,6 +19,11 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         _flush(unfinished)
         os.replace(unfinished, path)
         _flush(path.parent)
+    except OSError as error:
+        if error.filename not in (None, str(unfinished)):
+            raise
+        # What writes to an open file does not know its name, and nobody else knows the unfinished one's.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

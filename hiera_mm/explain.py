@@ -2,6 +2,7 @@
 arose and what it says.
 """
 
+import errno
 import re
 import textwrap
 import traceback
@@ -16,6 +17,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
+from torch.distributed import DistError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset, Sampler
 
@@ -24,6 +26,10 @@ PARTS = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapp
 
 LONGEST = 400
 """Characters that are shown of a message that somebody else wrote."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""What the system says of places that are full, and of those that may not be written to."""
 
 QUOTES = '"' + "'"
 
@@ -55,7 +61,20 @@ def explain(error: BaseException) -> str | None:
             f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
             f'of the annotation file.'
         )
-    return _about_building(error, text) or _about_running(error, text)
+    return _about_files(error) or _about_building(error, text) or _about_running(error, text)
+
+
+def _about_files(error: BaseException) -> str | None:
+    """A disk that is full or may not be written to."""
+    if not isinstance(error, OSError) or error.errno not in FULL + FORBIDDEN:
+        return None
+    place = f"'{error.filename}'" if error.filename else 'A file'
+    if error.errno in FULL:
+        return (
+            f"{place} can't be written ({error.strerror}); make room or choose another place, such as --work-dir. "
+            'Earlier checkpoints are whole: training goes on from them with --resume.'
+        )
+    return f"{place} can't be opened ({error.strerror}); change its permissions or choose another place."
 
 
 def _about_building(error: BaseException, text: str) -> str | None:
@@ -91,6 +110,11 @@ def _about_running(error: BaseException, text: str) -> str | None:
         return (
             "mmaction2's Recognizer3D takes model.test_cfg.max_testing_views only with batches of one video; set "
             "batch_size=1 in val_dataloader and test_dataloader, or model.type='ClipRecognizer', which takes any batch."
+        )
+    if isinstance(error, DistError) or ('gloo' in text and re.search('by peer|Broken pipe|timed out', text, re.I)):
+        return (
+            'The connection to the other processes is lost, as another process of this run ended or hangs; its own '
+            "message says why, or the system's log if it was killed, as for want of memory. Go on with --resume."
         )
     if isinstance(error, KeyError) and (saving := _frames_of(error, '_save_best_checkpoint')):
         given = ', '.join(f"'{name}'" for name in saving[-1].f_locals.get('metrics', {}))

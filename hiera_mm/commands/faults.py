@@ -1,6 +1,7 @@
 """Faults of a command as sentences."""
 
 import contextlib
+import logging
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ def as_sentences(with_trace: bool = False) -> Iterator[None]:
     Args:
         with_trace: Print the whole trace before the sentence.
     """
+    # A log file on a full disk would give a trace for each line; what else is written there ends the command.
+    logging.raiseExceptions = with_trace
     try:
         yield
     except Exception as error:

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError
 
 
@@ -58,4 +59,5 @@ def draw(losses: dict[str, dict[int, float]], path: Path) -> None:
         axes.plot(steps, [values[step] for step in steps], label=name, linewidth=2 if name == 'loss' else 1)
     axes.set(xlabel='iteration', ylabel='loss', ylim=(0, None))
     axes.legend()
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as unfinished:
+        figure.savefig(unfinished, dpi=120, format=path.suffix[1:] or 'png')

@@ -74,8 +74,11 @@ def _test(config: Config, out: str | None) -> None:
     from hiera_mm.engine.testing import dump_of_predictions
 
     runner = build_runner(config)
-    if out:
-        dump = dump_of_predictions(config, out)
-        dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
-        runner.test_evaluator.metrics.append(dump)
+    if not out:
+        runner.test()
+        return
+    dump = dump_of_predictions(config, out)
+    dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
+    runner.test_evaluator.metrics.append(dump)
     runner.test()
+    dump.raise_fault()

@@ -188,6 +188,14 @@ def save_whole(
             torch.save(checkpoint, file)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"The checkpoint '{filename}' can't be written ({error}); the earlier ones are whole. Make room or set "
-            'another --work-dir, and go on with --resume.'
+            f"The checkpoint '{filename}' can't be written ({_reason(error)}); the earlier ones are whole. Make room "
+            'or set another --work-dir, and go on with --resume.'
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, where torch says only that it could not write."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return (cause.strerror if isinstance(cause, OSError) else None) or str(error)

@@ -2,11 +2,9 @@
 
 import os
 
-from hiera_mm.evaluation.dump import DumpNamedResults
+from hiera_mm.evaluation.dump import DumpDetections, DumpNamedResults, WholeDump
 
-from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults
 
 
 def prepare_test(config: Config, checkpoint: str) -> None:
@@ -19,9 +17,9 @@ def prepare_test(config: Config, checkpoint: str) -> None:
     config.load_from, config.resume = checkpoint, False
 
 
-def dump_of_predictions(config: Config, path: str) -> DumpResults:
+def dump_of_predictions(config: Config, path: str) -> WholeDump:
     """A metric that writes all predictions to a pickle, masks as run lengths."""
-    return (DumpDetResults if config.default_scope == 'mmdet' else DumpNamedResults)(out_file_path=path)
+    return (DumpDetections if config.default_scope == 'mmdet' else DumpNamedResults)(out_file_path=path)
 
 
 def draw_predictions(config: Config, folder: str) -> None:

@@ -1,15 +1,50 @@
-"""Predictions in a file, with the names of their classes."""
+"""Predictions in a file, which is there whole or not at all."""
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.errors import UserError
+
+from mmdet.evaluation import DumpDetResults
 from mmengine.evaluator import DumpResults
 from mmengine.registry import METRICS
 
 
+class WholeDump(DumpResults):
+    """mmengine's ``DumpResults``; where the file can't be written, the metrics beside it are still given."""
+
+    fault: OSError | None = None
+
+    def compute_metrics(self, results: list) -> dict:
+        try:
+            with atomic_write(self.out_file_path) as unfinished, unfinished.open('wb') as file:
+                pickle.dump(results, file)
+        except OSError as error:
+            self.fault = error
+        return {}
+
+    def raise_fault(self) -> None:
+        """To be called after testing.
+
+        Raises:
+            UserError: if the file could not be written.
+        """
+        if self.fault:
+            raise UserError(
+                f"The predictions can't be written to '{self.out_file_path}' ({self.fault.strerror}); the metrics are "
+                'above. Make room, or set --out to another place.'
+            ) from self.fault
+
+
+class DumpDetections(WholeDump, DumpDetResults):
+    """mmdet's ``DumpDetResults``, masks as run lengths."""
+
+
 @METRICS.register_module()
-class DumpNamedResults(DumpResults):
-    """mmengine's ``DumpResults``; each prediction of a class also says its name, as ``pred_name``.
+class DumpNamedResults(WholeDump):
+    """Each prediction of a class also says its name, as ``pred_name``.
 
     The names are those of the test set (``metainfo.classes``); without them there is no such key.
     """

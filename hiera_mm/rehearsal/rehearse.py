@@ -226,9 +226,11 @@ def _test(config: Config, checkpoint: str, folder: Path, course: Course) -> None
         tested = copy.deepcopy(config)
         prepare_test(tested, checkpoint)
         runner, out = _runner(tested), folder / 'predictions.pkl'
-        runner.test_evaluator.metrics.append(dump_of_predictions(tested, str(out)))
+        dump = dump_of_predictions(tested, str(out))
+        runner.test_evaluator.metrics.append(dump)
         with _workers_ended(runner):
             metrics = runner.test()
+        dump.raise_fault()
         shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
         course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
         course.enter('prediction file')

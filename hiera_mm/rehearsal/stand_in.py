@@ -19,7 +19,7 @@ from hiera_mm.synthetic.actions import ACTIONS, RATE, action_list, make_acting_s
 from hiera_mm.synthetic.motions import MOTIONS, draw_frames
 from hiera_mm.synthetic.shapes import draw_scene
 
-import cv2
+import mmcv
 import numpy as np
 from mmaction.datasets import AVADataset, VideoDataset
 from mmdet.datasets import CocoDataset
@@ -112,7 +112,7 @@ def _draw_coco(dataset: ConfigDict, model: ConfigDict, count: int, random: np.ra
     for number in range(1, count + 1):
         picture, objects = draw_scene(random)
         name = f'{_label(dataset)}_{number:012d}.jpg'
-        cv2.imwrite(str(folder / name), picture)
+        mmcv.imwrite(picture, folder / name)
         images.append(dict(id=number, file_name=name, height=picture.shape[0], width=picture.shape[1]))
         for entry in objects:
             category = int(random.integers(len(classes))) + 1
@@ -132,7 +132,7 @@ def _draw_images(dataset: ConfigDict, model: ConfigDict, count: int, random: np.
     for number in range(count):
         label = number % classes
         name = (f'class_{label:05d}/' if in_folders else '') + f'{_label(dataset)}_{number:08d}.jpg'
-        cv2.imwrite(str(folder / name), draw_scene(random)[0])
+        mmcv.imwrite(draw_scene(random)[0], folder / name)
         entries.append((name, label))
     if str(dataset.get('ann_file') or '').endswith('.json'):
         _write(
@@ -209,7 +209,7 @@ def _place_video(video: Path, name: str, dataset: ConfigDict) -> None:
     pictures = reader.frames(range(len(reader)))
     for number in range(len(reader) * rate // RATE):
         picture = pictures[number * RATE // rate][..., ::-1]
-        cv2.imwrite(str(folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first)), picture)
+        mmcv.imwrite(picture, folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first))
 
 
 def _root_and_folder(dataset: ConfigDict, kind: str) -> tuple[Path, Path]:

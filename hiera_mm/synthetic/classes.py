@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hiera_mm.synthetic.shapes import CLASSES, draw_background, draw_colour, draw_mask, write_once
 
-import cv2
+import mmcv
 import numpy as np
 
 
@@ -34,4 +34,4 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
         category = number % len(CLASSES)
         mask = draw_mask(random, picture.shape[:2], category)
         picture[mask] = draw_colour(random, picture, mask)
-        cv2.imwrite(str(folder / part / CLASSES[category] / f'{number:05d}.png'), picture)
+        mmcv.imwrite(picture, folder / part / CLASSES[category] / f'{number:05d}.png')

@@ -8,6 +8,7 @@ from pathlib import Path
 from hiera_mm.errors import UserError
 
 import cv2
+import mmcv
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -58,9 +59,13 @@ def write_once(folder: Path, recipe: dict, write_part: Callable[[Path, str, int,
         raise UserError(f"The folder '{folder}' holds something else than generated shapes; name another one.")
     unfinished = folder.with_name(folder.name + '.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
-    for part in ('train', 'val'):
-        write_part(unfinished, part, recipe[part], np.random.default_rng([recipe['seed'], len(part)]))
-    (unfinished / stamp.name).write_text(json.dumps(recipe))
+    try:
+        for part in ('train', 'val'):
+            write_part(unfinished, part, recipe[part], np.random.default_rng([recipe['seed'], len(part)]))
+        (unfinished / stamp.name).write_text(json.dumps(recipe))
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
@@ -73,7 +78,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     for image_id in range(1, count + 1):
         picture, objects = draw_scene(random)
         name = f'{image_id:06d}.png'
-        cv2.imwrite(str(folder / part / name), picture)
+        mmcv.imwrite(picture, folder / part / name)
         images.append(dict(id=image_id, file_name=name, height=picture.shape[0], width=picture.shape[1]))
         for annotation in objects:
             annotations.append(dict(annotation, id=len(annotations) + 1, image_id=image_id))

@@ -213,7 +213,7 @@ def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_tool
     more = ['default_hooks.checkpoint.interval=1', f'default_hooks.checkpoint.max_keep_ckpts={max_keep_ckpts}']
     more += ['train_cfg.max_iters=4', *NO_VALIDATION]
     result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
-    assert_explained(result, "iter_3.pth' can't be written ([Errno 28] No space left on device); the earlier ones are")
+    assert_explained(result, "iter_3.pth' can't be written (No space left on device); the earlier ones are")
     left = sorted(path.name for path in tmp_path.iterdir() if 'pth' in path.name)
     assert left == ['iter_1.pth', 'iter_2.pth'][-max_keep_ckpts:]
     assert (tmp_path / 'last_checkpoint').read_text() == 'iter_2.pth'
