@@ -419,7 +419,8 @@ class _Objects:
             self._crowd(annotation)
             size = self.sizes[annotation['image_id']]
             around = self._mask(annotation, size)
-            if self._box(annotation, size, around):
+            refused = around is None and 'segmentation' in annotation
+            if self._box(annotation, size, around) and not refused:
                 self._area(annotation)
         return self
 

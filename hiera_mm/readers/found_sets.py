@@ -14,6 +14,7 @@ from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 from hiera_mm.readers.pictures import read_picture
+from hiera_mm.readers.text import read_text
 
 import yaml
 
@@ -81,7 +82,10 @@ def find_yolo(folder: Path, out: Path) -> tuple[FoundSet, FoundSet]:
     places = [path for path in (folder / 'data.yaml', *sorted(folder.glob('*.y*ml'))) if path.is_file()]
     if not places:
         raise UserError(f"'{folder}' has no data.yaml, which in YOLO's format names the classes and the folders.")
-    names = yaml.safe_load(places[0].read_text(encoding='utf-8'))
+    try:
+        names = yaml.safe_load(read_text(places[0], 'list of classes and folders'))
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"'{places[0]}' is no YAML: {str(error).splitlines()[0]}; correct it.") from error
     if not isinstance(names, dict) or 'names' not in names or 'train' not in names:
         raise UserError(f"'{places[0]}' is no data.yaml of YOLO's format: it needs names, train and val.")
     sets = {}
@@ -181,7 +185,7 @@ def _split(path: Path, file: CocoFile, images: Path) -> tuple[FoundSet, FoundSet
 
 
 def _listed(whole: FoundSet, names: Path, path: Path) -> FoundSet:
-    stems = {line.split()[0] for line in names.read_text(encoding='utf-8').splitlines() if line.strip()}
+    stems = {line.split()[0] for line in read_text(names, 'list of pictures').splitlines() if line.strip()}
     chosen = {image['id'] for image in whole.file.images if Path(image['file_name']).stem in stems}
     return _part(whole.file, whole.images, path, chosen)
 
@@ -199,9 +203,10 @@ def _part(file: CocoFile, images: Path, path: Path, chosen: set) -> FoundSet:
 
 def _yolo_folder(path: Path, content: dict, part: str) -> Path:
     """The folder of images that ``data.yaml`` names; Roboflow's files begin with ``../`` although it lies beside."""
-    given = content[part][0] if isinstance(content[part], list) else content[part]
-    bases = [Path(content.get('path') or ''), path.parent / (content.get('path') or ''), path.parent]
-    tried = [base / name for base in bases for name in (given, str(given).removeprefix('../'))]
+    given = str(content[part][0] if isinstance(content[part], list) else content[part])
+    root = str(content.get('path') or '')
+    bases = [Path(root), path.parent / root, path.parent]
+    tried = [base / name for base in bases for name in (given, given.removeprefix('../'))]
     for place in tried:
         if place.is_dir():
             return place / 'images' if (place / 'images').is_dir() else place

@@ -107,6 +107,8 @@ def opened(path: str) -> Iterator[tuple[InputContainer, av.VideoStream]]:
         films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         if not films:
             raise broken(path, 'it has no video stream')
+        if films[0].codec_context is None:
+            raise broken(path, 'its codec is not known')
         # The workers of a data loader are the parallel ones; more threads here would only hold more frames.
         films[0].codec_context.thread_count = 1
         yield container, films[0]

@@ -135,6 +135,39 @@ def test_resuming_takes_the_newest_whole_checkpoint_of_the_folder(resumed, tmp_p
     assert (tmp_path / 'copy' / 'last_checkpoint').read_text() == 'iter_3.pth'
 
 
+def test_a_work_folder_that_was_copied_and_renamed_goes_on_from_its_own_checkpoints(resumed, trained, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob('*')}
+
+    def name_the_old_folder(folder):
+        # As other trainers write it.
+        (folder / 'last_checkpoint').write_text(str(trained / 'iter_2.pth'))
+
+    code, printed = resumed(name_the_old_folder, 'default_hooks.checkpoint.max_keep_ckpts=1')
+    assert code == 0 and '[3/3]' in printed and '[2/3]' not in printed, printed
+    assert f'from {tmp_path}/copy/iter_2.pth' in printed
+    assert sorted(path.name for path in (tmp_path / 'copy').glob('*.pth')) == ['iter_3.pth']
+    assert before == {path: path.stat().st_mtime_ns for path in trained.rglob('*')}
+
+
+def test_a_checkpoint_of_no_numbers_is_refused(resumed):
+    def poison(folder):
+        for path in folder.glob('*.pth'):
+            content = torch.load(path, weights_only=False)
+            content['state_dict'] = {name: tensor * float('nan') for name, tensor in content['state_dict'].items()}
+            torch.save(content, path)
+
+    assert_explained(resumed(poison), "iter_2.pth' hold NaN")
+
+
+def test_what_is_published_at_the_end_can_be_tested(run_tool, shapes, tmp_path):
+    more = [*NO_VALIDATION, 'train_cfg.max_iters=1', 'default_hooks.checkpoint.published_keys=[meta,state_dict]']
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    (published,) = tmp_path.glob('iter_1-*.pth')
+    assert code == 0 and torch.load(published, weights_only=False).keys() == {'meta', 'state_dict'}, printed
+    code, printed = run_tool('test.py', TINY, published, '--work-dir', tmp_path, *options(shapes))
+    assert code == 0 and 'coco/bbox_mAP' in printed, printed
+
+
 def test_resuming_starts_anew_only_where_there_is_nothing(resumed, tmp_path):
     code, printed = resumed(lambda folder: [path.unlink() for path in folder.glob('*.pth')])
     assert code == 0 and 'training starts from the beginning' in printed and '[1/3]' in printed
