@@ -21,6 +21,7 @@ HOOKS_OF_TRAINING = dict(
     stop_on_signal='StopOnSignalHook',
     invalid_loss='StopOnInvalidLossHook',
     collect='CollectInWorkDirHook',
+    release_memory='ReleaseMemoryHook',
 )
 """By their names in ``default_hooks``."""
 

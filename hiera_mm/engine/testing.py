@@ -11,6 +11,7 @@ def prepare_test(config: Config, checkpoint: str) -> None:
     """Have the runner of a config load a checkpoint that must hold the whole model."""
     config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
     config.default_hooks.collect = dict(type='CollectInWorkDirHook')
+    config.default_hooks.release_memory = dict(type='ReleaseMemoryHook')
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
     # Loaded when hooks that hold weights of their own, such as EMAHook, have been set up.

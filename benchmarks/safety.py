@@ -1,0 +1,69 @@
+"""What a run's safety costs, as shares of a training step: ``python -m benchmarks.safety mask_rcnn_hiera_b``.
+
+Beside the step stand the look at the gradients of every iteration, the random states that each checkpoint stores, and
+the release of memory of every 50th iteration. Uses the training data of the config, read in this process.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
+from hiera_mm.checks.run import check_data
+from hiera_mm.commands.faults import as_sentences
+from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
+from hiera_mm.engine import ReleaseMemoryHook, StopOnInvalidLossHook
+from hiera_mm.engine.random_states import gathered_states
+
+import torch
+from mmengine.registry import MODELS
+
+from benchmarks.measure import seconds
+from benchmarks.report import write
+from benchmarks.step_parts import time_parts
+
+REPEATS = 30
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    config = read_config(arguments)
+    check_data(config, ['train_dataloader'])
+    parts = time_parts(config, arguments.repeats, 'cpu')
+    step = sum(time for times in parts.values() for time in times if time)
+    model = MODELS.build(config.model)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    look = StopOnInvalidLossHook()
+    rows = [dict(what='training step', seconds=round(step, 4), share=1.0)]
+    for what, times, run in (
+        ('look at the gradients', 1, lambda: look._measure(optimizer, (), {})),
+        ('random states, a checkpoint', 1, gathered_states),
+        ('release of memory, an iteration', ReleaseMemoryHook.interval, lambda: ReleaseMemoryHook().trim(0)),
+    ):
+        cost = _median(run) / times
+        rows.append(dict(what=what, seconds=round(cost, 6), share=round(cost / step, 6)))
+    for row in rows:
+        print(f'{row["what"]:32}{row["seconds"]:12.6f} s{row["share"]:12.4%}')
+    if arguments.out:
+        write(arguments.out, rows, title=f'Safety of {Path(arguments.config).stem}')
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config_argument(parser)
+    parser.add_argument('--repeats', type=int, default=3, help='steps that count, after one that warms up')
+    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def _median(run: Callable[[], object]) -> float:
+    return statistics.median(seconds(run, 'cpu') for _ in range(REPEATS))
+
+
+if __name__ == '__main__':
+    with as_sentences():
+        main()
