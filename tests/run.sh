@@ -10,4 +10,6 @@ bash tools/setup.sh tests/requirements.txt
 .venv/bin/ruff check --quiet .
 .venv/bin/ruff format --check --quiet .
 .venv/bin/mypy --no-error-summary
-exec .venv/bin/python -m pytest --durations=10 "$@"
+# Two at a time, each on one core.
+export OMP_NUM_THREADS=1
+exec .venv/bin/python -m pytest -n 2 --dist worksteal --durations=10 "$@"

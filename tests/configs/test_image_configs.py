@@ -87,7 +87,14 @@ def test_an_autoencoder_runs_forward_and_backward_at_reduced_depth(name, photogr
     assert {group['weight_decay'] for group in groups} == {0.0, 0.05} and len({group['lr'] for group in groups}) == 1
 
 
-@pytest.mark.parametrize('name', CLASSIFIERS)
+@pytest.mark.parametrize(
+    'name',
+    [
+        # One of these large ones stands for the others.
+        pytest.param(name, marks=pytest.mark.slow if name.startswith('inat') and '_h_448' in name else ())
+        for name in CLASSIFIERS
+    ],
+)
 def test_a_classifier_runs_forward_and_backward_at_reduced_depth(name, photograph):
     config = read(name)
     model = trained_once(config, photograph, count=2)

@@ -232,6 +232,7 @@ def test_the_head_starts_small_and_takes_mean_norm_dropout_and_linear_in_this_or
     assert not torch.equal(head.train()((last,)), head((last,)))
 
 
+@pytest.mark.slow
 def test_the_video_model_compiles():
     model = perturbed(Hiera(SMALL, num_frames=4)).eval()
     clip = torch.randn(1, 3, 4, 64, 64)

@@ -49,8 +49,14 @@ def with_weights_of(oracle, model):
     return model.eval()
 
 
-@pytest.mark.parametrize('size', [(1024, 1024), (800, 1344), (512, 512)])
-@pytest.mark.parametrize('name', SAM2)
+@pytest.mark.parametrize(
+    'name, size',
+    [
+        pytest.param(name, size, marks=pytest.mark.slow if name in ('bp', 'l') and size != (512, 512) else ())
+        for name in SAM2
+        for size in [(1024, 1024), (800, 1344), (512, 512)]
+    ],
+)
 def test_maps_equal_those_of_sam2s_trunk(name, size):
     side, windows, global_blocks = SAM2[name]
     arch = ARCHITECTURES[name]
@@ -144,7 +150,7 @@ def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
     [
         ('tiny', 't', (1024, 1024)),
         ('small', 's', (512, 384)),
-        ('base_plus', 'bp', (800, 1344)),
+        pytest.param('base_plus', 'bp', (800, 1344), marks=pytest.mark.slow),
     ],
 )
 def test_maps_equal_timms_trunks_of_sam2(name, arch, size):
@@ -221,6 +227,7 @@ def test_windows_run_in_mixed_precision():
         assert_same_maps(model(image), trunk(image), tolerance=0.05)
 
 
+@pytest.mark.slow
 def test_windows_compile_and_export():
     _, model = trunk_and_ours(SMALL, 7, (8, 4, 4, 2), (4,))
     image = torch.randn(1, 3, 96, 160)

@@ -145,6 +145,7 @@ def same_images(folder):
     path.write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_distributed_testing_gives_the_metrics_of_one_process(trained, shapes, tmp_path):
     checkpoint = trained / 'iter_2.pth'
     options = ['--work-dir', tmp_path, *shapes_options(shapes), 'model.test_cfg.rcnn.score_thr=0.0']
@@ -304,6 +305,7 @@ def test_both_coco_metrics_give_the_same_results(trained, shapes, tmp_path, run_
     assert len(results['CocoMetric']) == 12 and results['CocoMetric'] == results['FasterCocoMetric']
 
 
+@pytest.mark.slow
 def test_compiling_changes_no_prediction_and_tells_its_cost(trained, shapes, tmp_path, run_tool):
     scores = []
     for options in ((), ('--compile',)):
