@@ -1,11 +1,14 @@
 """What a run's safety costs, as shares of a training step: ``python -m benchmarks.safety mask_rcnn_hiera_b``.
 
-Beside the step stand the look at the gradients of every iteration, the random states that each checkpoint stores, and
-the release of memory of every 50th iteration. Uses the training data of the config, read in this process.
+Beside the step stand the look at the gradients of every iteration, the random states that each checkpoint stores, the
+release of memory of every 50th iteration, and for each checkpoint the time that training stands still (a copy is made)
+and the time until the file is on the disk. Uses the training data of the config, read in this process.
 """
 
 import argparse
 import statistics
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 from hiera_mm.engine import ReleaseMemoryHook, StopOnInvalidLossHook
 from hiera_mm.engine.random_states import gathered_states
+from hiera_mm.engine.saving import Writing, save_whole
 
 import torch
 from mmengine.registry import MODELS
@@ -23,7 +27,7 @@ from benchmarks.measure import seconds
 from benchmarks.report import write
 from benchmarks.step_parts import time_parts
 
-REPEATS = 30
+REPEATS, SAVES = 30, 5
 
 
 def main() -> None:
@@ -36,7 +40,10 @@ def main() -> None:
     optimizer = torch.optim.AdamW(model.parameters())
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
     look = StopOnInvalidLossHook()
+    content = dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict())
+    standing, writing = _saving(content)
     rows = [dict(what='training step', seconds=round(step, 4), share=1.0)]
     for what, times, run in (
         ('look at the gradients', 1, lambda: look._measure(optimizer, (), {})),
@@ -45,6 +52,8 @@ def main() -> None:
     ):
         cost = _median(run) / times
         rows.append(dict(what=what, seconds=round(cost, 6), share=round(cost / step, 6)))
+    for what, cost in (('checkpoint, training stands', standing), ('checkpoint, until it is written', writing)):
+        rows.append(dict(what=what, seconds=round(cost, 4), share=round(cost / step, 4)))
     for row in rows:
         print(f'{row["what"]:32}{row["seconds"]:12.6f} s{row["share"]:12.4%}')
     if arguments.out:
@@ -58,6 +67,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()
+
+
+def _saving(content: dict) -> tuple[float, float]:
+    """Medians of the seconds until training goes on, and until the file is whole."""
+    standing, writing = [], []
+    with tempfile.TemporaryDirectory(dir='.') as folder:
+        for _ in range(SAVES):
+            start = time.perf_counter()
+            save_whole(content, f'{folder}/checkpoint.pth')
+            standing.append(time.perf_counter() - start)
+            Writing.finish()
+            writing.append(time.perf_counter() - start)
+    return statistics.median(standing), statistics.median(writing)
 
 
 def _median(run: Callable[[], object]) -> float:

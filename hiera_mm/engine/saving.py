@@ -1,8 +1,16 @@
-"""Checkpoints that can't be lost: written whole beside the old ones, which go only afterwards."""
+"""Checkpoints that can't be lost: written whole beside the old ones, which go only afterwards.
 
+What is saved is copied first and written by a thread, while training goes on.
+"""
+
+import contextlib
+import copy
 import math
 import os
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write, remove_unfinished
@@ -24,6 +32,31 @@ LAST = 'last_checkpoint'
 """Names the newest checkpoint, in its folder."""
 
 
+class Writing:
+    """Of the files of this process: one after the other, each only if the one before it succeeded."""
+
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix='saving')
+    last: Future | None = None
+
+    @classmethod
+    def then(cls, task: Callable[[], object]) -> None:
+        """Have something done after all that was begun."""
+        cls.last = cls.thread.submit(cls._after, cls.last, task)
+
+    @staticmethod
+    def _after(before: Future | None, task: Callable[[], object]) -> None:
+        if before is not None:
+            before.result()
+        task()
+
+    @classmethod
+    def finish(cls) -> None:
+        """Wait until all that was begun is done; raise what went wrong."""
+        last, cls.last = cls.last, None
+        if last is not None:
+            last.result()
+
+
 # Under mmengine's own name, so that every config saves in this way.
 @HOOKS.register_module(name='CheckpointHook', force=True)
 class CheckpointHook(PlainCheckpointHook):
@@ -42,12 +75,24 @@ class CheckpointHook(PlainCheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Take up what an interrupted run has left, in this run's folder."""
         super().before_train(runner)
+        with contextlib.suppress(Exception):
+            # Of another run in this process, which has told it.
+            Writing.finish()
         if is_main_process() and os.path.isdir(self.out_dir):
             remove_unfinished(Path(self.out_dir))
         # Of a run that goes on from another folder's checkpoint, the best one stays where it is.
         self.best_ckpt_path = self._in_this_folder(getattr(self, 'best_ckpt_path', None))
         for metric, path in getattr(self, 'best_ckpt_path_dict', {}).items():
             self.best_ckpt_path_dict[metric] = self._in_this_folder(path)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *others: object, **named: object) -> None:
+        if Writing.last is not None and Writing.last.done():
+            Writing.finish()
+        super().after_train_iter(runner, batch_idx, *others, **named)
+
+    def after_train(self, runner: Runner) -> None:
+        Writing.finish()
+        super().after_train(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse weights that are no numbers, and add the random states."""
@@ -88,6 +133,7 @@ class CheckpointHook(PlainCheckpointHook):
         self.random_states = gathered_states()
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1, position=position)
         runner.save_checkpoint(self.out_dir, INTERRUPTED, meta=meta, by_epoch=False, backend_args=self.backend_args)
+        Writing.finish()
         return self.file_backend.join_path(self.out_dir, INTERRUPTED)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -114,11 +160,15 @@ class CheckpointHook(PlainCheckpointHook):
         self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
         if is_main_process():
             inside = os.path.abspath(self.out_dir) == os.path.abspath(runner.work_dir)
-            with atomic_write(Path(runner.work_dir, LAST)) as unfinished:
-                unfinished.write_text(name if inside else self.last_ckpt)
-            for old in steps[: len(steps) - len(kept)]:
-                self._remove(self.filename_tmpl.format(old))
-            self._remove(INTERRUPTED)
+            old = [self.filename_tmpl.format(step) for step in steps[: len(steps) - len(kept)]]
+            named = name if inside else self.last_ckpt
+            Writing.then(partial(self._replace, Path(runner.work_dir, LAST), named, [*old, INTERRUPTED]))
+
+    def _replace(self, last: Path, name: str, old: list[str]) -> None:
+        with atomic_write(last) as unfinished:
+            unfinished.write_text(name)
+        for former in old:
+            self._remove(former)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         before = self._best()
@@ -132,7 +182,7 @@ class CheckpointHook(PlainCheckpointHook):
             if now.get(metric) is None:
                 self._set_best(metric, path)
             elif path is not None and path != now[metric] and is_main_process():
-                self._remove(os.path.basename(path))
+                Writing.then(partial(self._remove, os.path.basename(path)))
 
     def _best(self) -> dict[str | None, str | None]:
         return {None: self.best_ckpt_path, **getattr(self, 'best_ckpt_path_dict', {})}
@@ -172,15 +222,21 @@ def named_last(folder: str) -> str | None:
 def save_whole(
     checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
 ) -> None:
-    """As mmengine's ``save_checkpoint``, but never half a file.
+    """As mmengine's ``save_checkpoint``, but never half a file, and in the background.
 
     Raises:
-        UserError: where it can't be written.
+        UserError: where the file before this one could not be written.
     """
     local = file_client_args is None and isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend)
     if not local:
         mmengine.runner.checkpoint.save_checkpoint(checkpoint, filename, file_client_args, backend_args)
         return
+    # One copy at a time.
+    Writing.finish()
+    Writing.then(partial(_write, copy.deepcopy(checkpoint), filename))
+
+
+def _write(checkpoint: dict, filename: str) -> None:
     path = Path(filename)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -268,15 +268,22 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
     more = ['train_cfg.max_iters=100000', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION]
     # Large weights, so that most of the time goes into saving.
     more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
-    folder, reached = tmp_path / 'run', 0
-    for _ in range(kills):
+    folder, reached, while_saving = tmp_path / 'run', 0, 0
+    for kill in range(kills):
         process = start_training([TINY, '--work-dir', folder, '--resume', *options(shapes, *more)])
         printed = read_until(process, '/100000]')
         first = int(re.search(r'\[ *(\d+)/100000\]', printed.splitlines()[-1])[1])
         assert first == reached + 1, 'it goes on after the newest whole checkpoint'
-        time.sleep(random.uniform(0, 1.5))
+        end = time.monotonic() + 5
+        # Most of them while a file is being written, the others at any time.
+        while kill % 4 and not list(folder.glob('*.unfinished')) and time.monotonic() < end:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.2 if kill % 4 else 1.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        while_saving += bool(list(folder.glob('*.unfinished')))
         whole = [path for path in folder.glob('iter_*.pth') if weights(path)]
         assert whole or first <= 2, 'there is always a whole one after the first'
         reached = max([int(path.stem.removeprefix('iter_')) for path in whole], default=0)
+    print(f'{kills} kills, {while_saving} of them while a file was being written')
+    assert while_saving > kills // 2
