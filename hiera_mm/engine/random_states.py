@@ -63,7 +63,15 @@ class RandomStateHook(Hook):
         if not runner._resume:
             return
         states = checkpoint.get('random_states')
-        self.position = checkpoint['meta'].get('position', 0)
+        now, before = runner.train_dataloader.batch_size, checkpoint['meta'].get('batch_size')
+        if before not in (None, now):
+            runner.logger.warning(
+                f"The batch size of the config differs from the checkpoint's and takes effect: {before} becomes {now}; "
+                'the run is no longer the same as without the interruption.'
+            )
+        # Of the samples that all processes together have seen of this epoch, the share of one.
+        seen = checkpoint['meta'].get('position', 0) * (before or now) * len(states or [None])
+        self.position = seen // get_world_size()
         if states is None or len(states) != get_world_size():
             number = 'none' if states is None else f'those of {len(states)}'
             runner.logger.warning(
@@ -80,7 +88,7 @@ class RandomStateHook(Hook):
             and isinstance(sampler, NumberedSampler)
             and runner.train_loop.__class__ is EpochBasedTrainLoop
         ):
-            sampler.begin_at(self.position * runner.train_dataloader.batch_size)
+            sampler.begin_at(self.position)
         self.position = 0
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hiera_mm.engine.saving import INTERRUPTED, LAST
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import Checkpoint, DamagedFile, read_checkpoint
 
 from mmengine.config import Config
@@ -169,11 +169,19 @@ def _compare_schedules(runner: Runner, checkpoint: dict) -> None:
     if not built or not isinstance(built, list) or not isinstance(saved, list):
         return
     now, then = ([_without_position(state) for state in states] for states in ([s.state_dict() for s in built], saved))
-    if now != then:
-        runner.logger.warning(
-            'The schedule of the config (param_scheduler) differs from that of the checkpoint, which goes on; for '
-            'another one start from the weights alone: --cfg-options load_from=CHECKPOINT.'
-        )
+    if now == then:
+        return
+    different = [
+        f'{key} is {old.get(key)} there and {new.get(key)} in the config'
+        for old, new in zip(then, now, strict=False)
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+    runner.logger.warning(
+        'The schedule of the config (param_scheduler) differs from that of the checkpoint, which goes on: '
+        f'{first_few(different) or f"{len(then)} schedules there and {len(now)} in the config"}. For another one start '
+        'from the weights alone: --cfg-options load_from=CHECKPOINT.'
+    )
 
 
 def _without_position(state: dict) -> dict:

@@ -110,6 +110,7 @@ class CheckpointHook(PlainCheckpointHook):
                 f'{len(poisoned) - 1} others), so nothing is saved; the last checkpoint is whole. Go on from it with '
                 '--resume and a lower optim_wrapper.optimizer.lr, or with clip_grad.'
             )
+        checkpoint['meta']['batch_size'] = runner.train_dataloader.batch_size
         # Somebody may save without this hook, in one process.
         checkpoint['random_states'] = self.random_states or [random_state()]
 

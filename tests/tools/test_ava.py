@@ -1,11 +1,15 @@
 """tools/train.py, test.py and get_flops.py on AVA's own annotations and on generated ones, frames and videos."""
 
+import json
 import pickle
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from hiera_mm.readers.ava_files import read_exclusions
+from hiera_mm.readers.videos import open_video
 from hiera_mm.synthetic.actions import make_acting_shapes
 
 import numpy as np
@@ -14,6 +18,7 @@ import torch
 from mmaction.evaluation import AVAMetric
 from mmengine.config import Config
 
+from tests.coded_videos import is_upright, write_with_pyav
 from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, losses_of, run
 
 FILMS = {'0f39OWEqJ24': 'demo', '_-Z6wFjXtGQ': 'demo_spatiotemporal_det'}
@@ -201,3 +206,51 @@ def test_actions_without_examples_in_validation_do_not_stop_the_evaluation(actio
     assert code == 0, printed
     assert 'mAP/overall' in printed and 'nan' not in printed and 'Mean of empty slice' not in printed
     assert not list(tmp_path.glob('AVA_*.csv'))
+
+
+def blocks_of_the_page(language):
+    page = (ROOT / 'docs' / 'action_detection.md').read_text()
+    return re.findall(rf'```{language}\n(.*?)```', page, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_videos_of_phones_become_a_model_named_predictions_and_an_annotated_video(run_tool, tmp_path):
+    """docs/action_detection.md word for word: its files and its config, on a rotated video of a variable rate."""
+    rows, actions = blocks_of_the_page('')[:2]
+    proposals, config = blocks_of_the_page('python')[:2]
+    # Thirty frames a second, then ten, for seven seconds; on its side with a rotation in the metadata.
+    times = [*np.arange(90) / 30, *(3 + np.arange(40) / 10)]
+    for part in ('train', 'val'):
+        (tmp_path / part).mkdir()
+        video = tmp_path / part / 'kitchen.MOV'
+        write_with_pyav(video.with_suffix('.mov'), times=times, rotation=90)
+        video.with_suffix('.mov').rename(video)
+        (tmp_path / f'{part}.csv').write_text(rows)
+    (tmp_path / 'actions.pbtxt').write_text(actions)
+    subprocess.run([sys.executable, '-c', proposals], cwd=tmp_path, check=True)
+    shutil.copy(tmp_path / 'train_proposals.pkl', tmp_path / 'val_proposals.pkl')
+    config = config.replace('/path/to/', f'{tmp_path}/')
+    config = config.replace(
+        "__import__('hiera_mm').CONFIGS + '/ava_hiera_b.py'", repr(str(ROOT / 'tests' / 'data' / 'tiny_ava.py'))
+    )
+    mine = tmp_path / 'my_config.py'
+    mine.write_text(f'{config}train_cfg = dict(max_epochs=1, val_begin=1)\n')
+    code, printed = run_tool('check_dataset.py', mine, '--videos', 'all')
+    assert code == 0, printed
+    code, printed = run_tool('train.py', mine, '--work-dir', tmp_path / 'run')
+    assert code == 0 and 'mAP/overall' in printed, printed
+    checkpoint, out = tmp_path / 'run' / 'epoch_1.pth', tmp_path / 'predictions.pkl'
+    code, printed = run_tool('test.py', mine, checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
+    assert code == 0, printed
+    (tmp_path / 'boxes.json').write_text('{"4": [[10, 20, 60, 70]], "2": [[10, 20, 60, 70]]}')
+    arguments = ['--task', 'ava', '--config', mine, '--checkpoint', checkpoint, '--boxes', tmp_path / 'boxes.json']
+    code, printed = run_tool('demo.py', tmp_path / 'val' / 'kitchen.MOV', *arguments, '--out-dir', tmp_path / 'shown')
+    assert code == 0, printed
+    result = json.loads((tmp_path / 'shown' / 'kitchen_actions.json').read_text())
+    assert [prediction['timestamp'] for prediction in result['predictions']] == [2, 4]
+    said = {action['name'] for p in result['predictions'] for person in p['persons'] for action in person['actions']}
+    assert said and said <= {'stand', 'cook', 'talk'}
+    shown, original = open_video(tmp_path / 'shown' / 'kitchen_actions.mp4'), open_video(video)
+    assert len(shown) == len(original) == len(times)
+    assert np.allclose(shown.times - shown.times[0], times, atol=0.002)
+    assert is_upright(shown.frames([0])[0]), 'turned as a player turns the original'

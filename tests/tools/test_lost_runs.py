@@ -191,6 +191,18 @@ def test_another_learning_rate_takes_effect_and_is_told(resumed):
     assert ' lr: 1.0000e-06' in printed
 
 
+def test_another_batch_size_takes_effect_and_is_told(resumed):
+    code, printed = resumed(lambda folder: None, 'train_dataloader.batch_size=1')
+    assert code == 0 and '[3/3]' in printed, printed
+    assert "The batch size of the config differs from the checkpoint's and takes effect: 2 becomes 1" in printed
+
+
+def test_another_schedule_is_told_and_the_checkpoints_goes_on(resumed):
+    code, printed = resumed(lambda folder: None, 'param_scheduler.0.start_factor=0.5')
+    assert code == 0 and '[3/3]' in printed, printed
+    assert 'start_factor is 0.01 there and 0.5 in the config' in printed
+
+
 def test_other_groups_of_parameters_are_refused(resumed):
     result = resumed(lambda folder: None, 'model.backbone.frozen_stages=2')
     assert_explained(result, 'groups of parameters, but that of the checkpoint to resume has')
