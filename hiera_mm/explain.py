@@ -148,7 +148,7 @@ def _kind_and_text(error: BaseException) -> tuple[str, str]:
             return kind.rpartition('.')[2], text
     steps = traceback.extract_tb(error.__traceback__)
     # An assertion mostly says nothing but itself.
-    return type(error).__name__, _first_line(str(error)) or (steps[-1].line if steps else '') or 'without a word'
+    return type(error).__name__, _first_line(str(error)) or (steps[-1].line if steps else '') or 'no message'
 
 
 def _first_line(text: str) -> str:

@@ -135,7 +135,7 @@ def _differing_classes(key: str, part: ConfigDict, model: ConfigDict) -> Iterato
 
 
 def _uncountable_ranks(model: ConfigDict) -> Iterator[str]:
-    # mmaction2 stops at this without a word.
+    # mmaction2 stops at this without a message.
     head = model.roi_head.bbox_head
     beyond = [k for k in np.atleast_1d(head.get('topk') or (3, 5)) if k >= head.num_classes]
     if beyond:

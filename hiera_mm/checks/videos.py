@@ -35,7 +35,7 @@ def _entries(part: DataPart) -> list[tuple[str, int]]:
     """The names and labels of the list.
 
     Raises:
-        UserError: for a list or folder that is missing, a line that is none, or labels that the head does not have.
+        UserError: for a list or folder that is missing, a malformed line, or labels that the head does not have.
     """
     entries, _ = read_named_list(part.dataset.ann_file, _classes(part.dataset))
     if not _folder(part).is_dir():

@@ -4,8 +4,8 @@ hiera-mm make-video-list folders VIDEOS LIST [VIDEOS LIST ...] [--classes FILE] 
 hiera-mm make-video-list kinetics CSV VIDEOS LIST [--classes FILE]      # label, youtube_id, time_start, time_end, split
 hiera-mm make-video-list ssv2 JSON LABELS VIDEOS LIST                   # something-something-v2-{train,labels}.json
 
-The names of the classes are written beside each list, as LIST.classes. Parts that are given together are numbered
-alike; for one that is made later, --classes names the file of the first.
+The names of the classes are written beside each list, as LIST.classes. Parts that are given together share one
+numbering; for one that is made later, --classes names the file of the first.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for name in (*files, 'videos', 'list'):
             command.add_argument(name)
         if source == 'folders':
-            command.add_argument('more', nargs='*', help='videos and list of further parts, numbered alike')
+            command.add_argument('more', nargs='*', help='videos and list of further parts, with the same numbering')
         if source != 'ssv2':
             command.add_argument('--classes', metavar='FILE', help='the names, such as those beside an earlier list')
 

@@ -1,4 +1,4 @@
-"""AVA: persons and their actions at one second of a film, from extracted frames or straight from videos."""
+"""AVA: persons and their actions at one second of a video, from extracted frames or straight from videos."""
 
 import re
 from collections import defaultdict
@@ -19,7 +19,7 @@ from mmengine.registry import DATASETS, TRANSFORMS
 
 @DATASETS.register_module()
 class AVAClipDataset(SkipBrokenFiles, AVADataset):
-    """Annotated seconds of films in AVA's format, as mmaction2's ``AVADataset``, also straight from videos.
+    """Annotated seconds of videos in AVA's format, as mmaction2's ``AVADataset``, also straight from videos.
 
     Args:
         ann_file: CSV with a line for each action of a person; see :func:`hiera_mm.readers.ava_files.read_rows`.

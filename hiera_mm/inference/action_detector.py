@@ -103,7 +103,7 @@ class ActionDetector:
 
         Raises:
             BrokenFileError: if the video can't be read.
-            UserError: if there are neither boxes nor a detector, or boxes that are none of this video.
+            UserError: if there are neither boxes nor a detector, or boxes outside this video.
         """
         reader = open_video(video)
         height, width = reader.frames([0])[0].shape[:2]

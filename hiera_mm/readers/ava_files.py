@@ -37,7 +37,7 @@ def read_rows(path: str | Path) -> list[Row]:
     """Annotations as ``ava_train_v2.2.csv`` has them: video, second, x1, y1, x2, y2, action, person.
 
     Raises:
-        UserError: for a missing or empty file, or a line that is none.
+        UserError: for a missing or empty file, or a malformed line.
     """
     rows = []
     for number, line in _lines(path, 'annotation file', 'ann_file'):
@@ -86,7 +86,7 @@ def read_exclusions(path: str | Path) -> set[str]:
     """Keys of the frames that are left out, from a file with lines ``video,0902``.
 
     Raises:
-        UserError: for a missing file, or a line that is none.
+        UserError: for a missing file, or a malformed line.
     """
     keys = set()
     for number, line in _lines(path, 'list of excluded timestamps', 'exclude_file'):

@@ -61,7 +61,7 @@ def names_of_list(ann_file: str | Path) -> tuple[str, ...] | None:
 
 
 def numbers_by_name(names: Sequence[str], classes: Sequence[str], source: str | Path) -> list[int]:
-    """The place in ``classes`` of each of ``names``; without one of that very name, upper and lower case are alike.
+    """The place in ``classes`` of each of ``names``; without an exact match, upper and lower case are not told apart.
 
     Raises:
         UserError: naming those that are not among the classes.

@@ -23,7 +23,7 @@ class FrameFolder:
 
     Raises:
         BrokenFileError: if there is no such folder, or no picture in it.
-        UserError: for a ``filename_tmpl`` that is none.
+        UserError: for an invalid ``filename_tmpl``.
     """
 
     def __init__(self, path: str | Path, filename_tmpl: str, start_index: int, rate: float) -> None:

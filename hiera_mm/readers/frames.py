@@ -45,7 +45,7 @@ class FrameReader(Protocol):
 
 
 def frames_at(reader: FrameReader, seconds: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Places of the frames that are on the screen at these seconds; outside the film, its first and last."""
+    """Places of the frames that are on the screen at these seconds; outside the video, its first and last."""
     shown = np.searchsorted(reader.times, np.asarray(seconds, float) + MILLISECOND, side='right') - 1
     return np.clip(shown, 0, len(reader) - 1)
 
@@ -54,7 +54,7 @@ def frames_at_steps(reader: FrameReader, steps: Sequence[int] | np.ndarray, fps:
     """Places of the frames that ``ffmpeg -r FPS`` extracts as number ``steps``, counted from 0.
 
     It puts each frame at the nearest step, of several at one step takes the last, and repeats the one before where
-    there is none. Of a film with a constant rate of ``fps`` they are the steps themselves.
+    there is none. For a video with a constant rate of ``fps`` they are the steps themselves.
     """
     middles = (np.asarray(steps) + 0.5) / fps - MILLISECOND / 2
     shown = np.searchsorted(reader.times, middles, side='left') - 1

@@ -24,12 +24,12 @@ RATE_WITHOUT_ONE = 25.0
 
 
 class Index(NamedTuple):
-    """What is known of a film's frames, in the order in which they are shown."""
+    """What is known of a video's frames, in the order in which they are shown."""
 
     stamps: np.ndarray
     """Time stamps ``(N,)`` in the stream's unit; their places where the file has none that can be used."""
     keys: np.ndarray
-    """Stamps of the frames at which decoding can begin, but for the first of the film, to which nobody need seek."""
+    """Stamps of the frames at which decoding can begin, except the first of the video, which needs no seek."""
     times: np.ndarray
     """Seconds ``(N,)`` from the beginning."""
     duration: float
@@ -58,7 +58,7 @@ def index_of(path: str, version: tuple[int, int]) -> Index:
         version: Its time of change and size, so that one that is written anew is read anew.
 
     Raises:
-        BrokenFileError: if it holds no film, or a part of it is missing.
+        BrokenFileError: if it holds no video stream, or a part of it is missing.
     """
     with errors_named(path), opened(path) as (container, stream):
         packets = [_of(packet, stream) for packet in container.demux(stream) if packet.size]
@@ -101,17 +101,17 @@ def index_by_decoding(path: str, version: tuple[int, int]) -> Index:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """The file and its film, which is not its cover picture."""
+    """The file and its video stream, which is not its cover picture."""
     # Old formats (AVI) give no time of presentation, which FFmpeg finds by looking ahead.
     with av.open(path, options=dict(fflags='genpts')) as container:
-        films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        if not films:
+        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not streams:
             raise broken(path, 'it has no video stream')
-        if films[0].codec_context is None:
+        if streams[0].codec_context is None:
             raise broken(path, 'its codec is not known')
         # The workers of a data loader are the parallel ones; more threads here would only hold more frames.
-        films[0].codec_context.thread_count = 1
-        yield container, films[0]
+        streams[0].codec_context.thread_count = 1
+        yield container, streams[0]
 
 
 @contextlib.contextmanager
@@ -163,7 +163,7 @@ def _with_times(
     unit = float(stream.time_base or 1)
     begin = stamps[0] * unit
     if container.start_time is not None and container.format.name != 'avi':
-        # A film may begin later than its sound; AVI knows no such thing, only an order of decoding.
+        # A video may begin later than its sound; AVI knows no such thing, only an order of decoding.
         begin = min(begin, container.start_time / av.time_base)
     times = np.array(stamps) * unit - begin
     length = float(times[-1] - times[0])

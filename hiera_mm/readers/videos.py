@@ -40,7 +40,7 @@ VIDEO_ENDINGS = (
 """Of the files that are taken for videos, in lower case."""
 
 SEEKS_TRIED = 3
-"""Key frames from which decoding is tried, before it begins with the film."""
+"""Key frames from which decoding is tried, before it starts at the beginning of the video."""
 
 
 def open_video(path: str | Path) -> 'VideoFile':
@@ -56,13 +56,13 @@ class VideoFile:
     """Frames of a video file by their place in the presentation: frame ``i`` is the one a player shows as its i-th.
 
     The file is open only while it is read. Rotation and mirroring that it asks of players are applied; a cover picture
-    is not taken for the film.
+    is not taken for the video.
 
     Args:
         path: Of anything that FFmpeg decodes.
 
     Raises:
-        BrokenFileError: if it is missing, a part of it is, or it holds no film.
+        BrokenFileError: if it is missing, a part of it is, or it holds no video stream.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -106,7 +106,7 @@ class VideoFile:
             shrink: Done with each frame when it comes out of the decoder, so that no more than one is held as it was.
 
         Raises:
-            BrokenFileError: if one can't be decoded, or the film has fewer.
+            BrokenFileError: if one can't be decoded, or the video has fewer.
         """
         if max(indices) >= len(self):
             raise broken(self.path, f'it has {len(self)} frames, so no frame {max(indices)}')
@@ -224,7 +224,7 @@ def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
 
 
 class _Placing(NamedTuple):
-    """How a player turns and mirrors the frames of a film: quarter turns and mirrors are transposing and reversing."""
+    """How a player turns and mirrors the frames of a video: quarter turns and mirrors are transposing and reversing."""
 
     transposed: bool
     down: int
