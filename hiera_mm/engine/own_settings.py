@@ -208,21 +208,24 @@ def _set_files(config: Config, names: set[str], base: Config) -> None:
                     metric.ann_file = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
 
 
-def _set_classes(config: Config) -> None:
+def _name_classes(config: Config) -> int:
+    """Give all data sets the classes at the top of the config; their number."""
     classes = classes_from(config.classes)
     for dataset in _datasets(config):
         dataset.metainfo = ConfigDict(classes=classes)
+    return len(classes)
+
+
+def _set_classes(config: Config) -> None:
+    number = _name_classes(config)
     for _, head in heads_of(config.model):
-        head.num_classes = len(classes)
+        head.num_classes = number
 
 
 def _set_classes_of_clips(config: Config) -> None:
-    classes = classes_from(config.classes)
-    for dataset in _datasets(config):
-        dataset.metainfo = ConfigDict(classes=classes)
     head = config.model.cls_head
-    head.num_classes = len(classes)
-    if len(classes) > TOP:
+    head.num_classes = _name_classes(config)
+    if head.num_classes > TOP:
         return
     # That the right one is among the first 5 says nothing here.
     head.setdefault('topk', (1,))
