@@ -75,7 +75,8 @@ def _saving(content: dict) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(dir='.') as folder:
         for _ in range(SAVES):
             start = time.perf_counter()
-            save_whole(content, f'{folder}/checkpoint.pth')
+            with Writing.beside_training():
+                save_whole(content, f'{folder}/checkpoint.pth')
             standing.append(time.perf_counter() - start)
             Writing.finish()
             writing.append(time.perf_counter() - start)

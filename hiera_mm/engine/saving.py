@@ -8,7 +8,7 @@ import copy
 import math
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,17 @@ class Writing:
 
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix='saving')
     last: Future | None = None
+    in_background = False
+
+    @classmethod
+    @contextlib.contextmanager
+    def beside_training(cls) -> Iterator[None]:
+        """What is saved inside is written by the thread; anybody else may read a file right after saving it."""
+        cls.in_background = True
+        try:
+            yield
+        finally:
+            cls.in_background = False
 
     @classmethod
     def then(cls, task: Callable[[], object]) -> None:
@@ -134,7 +145,6 @@ class CheckpointHook(PlainCheckpointHook):
         self.random_states = gathered_states()
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1, position=position)
         runner.save_checkpoint(self.out_dir, INTERRUPTED, meta=meta, by_epoch=False, backend_args=self.backend_args)
-        Writing.finish()
         return self.file_backend.join_path(self.out_dir, INTERRUPTED)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -147,17 +157,18 @@ class CheckpointHook(PlainCheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with Writing.beside_training():
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
         self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
         if is_main_process():
             inside = os.path.abspath(self.out_dir) == os.path.abspath(runner.work_dir)
@@ -177,7 +188,8 @@ class CheckpointHook(PlainCheckpointHook):
         self.best_ckpt_path = None
         if hasattr(self, 'best_ckpt_path_dict'):
             self.best_ckpt_path_dict = dict.fromkeys(self.best_ckpt_path_dict)
-        super()._save_best_checkpoint(runner, metrics)
+        with Writing.beside_training():
+            super()._save_best_checkpoint(runner, metrics)
         for metric, path in before.items():
             now = self._best()
             if now.get(metric) is None:
@@ -223,10 +235,10 @@ def named_last(folder: str) -> str | None:
 def save_whole(
     checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
 ) -> None:
-    """As mmengine's ``save_checkpoint``, but never half a file, and in the background.
+    """As mmengine's ``save_checkpoint``, but never half a file.
 
     Raises:
-        UserError: where the file before this one could not be written.
+        UserError: where it, or in the background the one before it, can't be written.
     """
     local = file_client_args is None and isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend)
     if not local:
@@ -234,7 +246,10 @@ def save_whole(
         return
     # One copy at a time.
     Writing.finish()
-    Writing.then(partial(_write, copy.deepcopy(checkpoint), filename))
+    if Writing.in_background:
+        Writing.then(partial(_write, copy.deepcopy(checkpoint), filename))
+    else:
+        _write(checkpoint, filename)
 
 
 def _write(checkpoint: dict, filename: str) -> None:

@@ -51,8 +51,8 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_one(shapes, checkpoin
 
 
 def test_a_log_that_does_not_fit_ends_the_run_with_one_sentence(shapes, tmp_path, run_tool):
-    more = [*NO_VALIDATION, 'train_cfg.max_iters=400', 'default_hooks.checkpoint.interval=1000']
-    with full_after(SMALL):
+    more = [*NO_VALIDATION, 'train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000']
+    with full_after(35_000):
         code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
     assert code == 1 and 'Traceback' not in printed and 'Logging error' not in printed, printed[-3000:]
     assert "can't be written (File too large)" in printed.splitlines()[-1]
