@@ -27,7 +27,7 @@ SETTINGS = (
 """Those of this suite."""
 
 RUNNER_SETTINGS = (
-    *(name for runner in (Runner, FlexibleRunner) for name in inspect.signature(runner.__init__).parameters),
+    *(name for runner in (Runner, FlexibleRunner) for name in inspect.signature(runner).parameters),
     *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing'),
     *('efficient_conv_bn_eval', 'state_dict_config', 'log_name', 'custom_imports', 'tta_model', 'tta_pipeline'),
 )
