@@ -200,6 +200,12 @@ def start(command, **environment):
     )
 
 
+def start_two(script, arguments, **environment):
+    """``tools/dist_train.sh`` or ``dist_test.sh``."""
+    command = ['bash', ROOT / 'tools' / f'dist_{script}.sh', *arguments]
+    return start(command, **{'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **environment})
+
+
 def start_training(arguments):
     return start([sys.executable, ROOT / 'tools' / 'train.py', *arguments])
 

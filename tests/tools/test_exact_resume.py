@@ -9,10 +9,11 @@ from hiera_mm.synthetic.motions import make_motion_shapes
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import pytest
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from tests.helpers import ROOT, assert_same_weights
+from tests.helpers import ROOT, assert_same_weights, start_two
 
 TINY = ROOT / 'tests' / 'data'
 DROP_PATH = 'model = dict(backbone=dict(drop_path_rate=0.3))\n'
@@ -26,7 +27,8 @@ class TellToEndHook(Hook):
         self.at = at
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == self.at:
+        # The last one, where there are several.
+        if runner.iter == self.at and get_rank() == get_world_size() - 1:
             os.kill(os.getpid(), signal.SIGUSR1)
 
 
@@ -95,23 +97,47 @@ CASES = [
     'task, workers, at', [pytest.param(*case, marks=() if case == QUICK else pytest.mark.slow) for case in CASES]
 )
 def test_a_run_is_interrupted_and_goes_on_to_the_bit(run_tool, tmp_path, task, workers, at):
-    base, settings = task(tmp_path / 'data')
+    write_configs(tmp_path, task, workers, at)
+    for name, arguments, expected in RUNS:
+        folder = tmp_path / ('resumed' if expected or arguments else 'straight')
+        code, printed = run_tool('train.py', tmp_path / f'{name}.py', '--work-dir', folder, *arguments)
+        assert code == expected, printed
+    assert 'SIGUSR1' not in printed and 'starts from the beginning' not in printed
+    assert_same_end(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', [images, masked_images, videos, actions])
+def test_two_processes_are_interrupted_and_go_on_to_the_bit(tmp_path, task):
+    """One of them is told to end, and both do."""
+    write_configs(tmp_path, task, 0, 0)
+    for name, arguments, expected in RUNS:
+        folder = tmp_path / ('resumed' if expected or arguments else 'straight')
+        process = start_two('train', [tmp_path / f'{name}.py', '2', '--work-dir', folder, *arguments])
+        printed, _ = process.communicate(timeout=200)
+        assert (process.returncode == 0) == (expected == 0), printed
+        assert ('SIGUSR1 ended the run at iteration 1;' in printed) == bool(expected)
+    assert_same_end(tmp_path)
+
+
+RUNS = (('straight', [], 0), ('told', [], 128 + signal.SIGUSR1), ('straight', ['--resume'], 0))
+
+
+def write_configs(folder, task, workers, at):
+    base, settings = task(folder / 'data')
     settings = (
         f"_base_ = '{TINY / base}'\n{settings}train_dataloader.update(num_workers={workers}, "
         f'persistent_workers={workers > 0})\ndefault_hooks = dict(logger=dict(interval=1))\n'
         # Drawn anew for each run otherwise, and then the checkpoint's.
         'randomness = dict(seed=3)\n'
     )
-    (tmp_path / 'straight.py').write_text(settings)
-    (tmp_path / 'told.py').write_text(settings + f"custom_hooks = [dict(type='TellToEndHook', at={at})]\n")
-    for name, arguments, expected in (
-        ('straight', [], 0),
-        ('told', [], 128 + signal.SIGUSR1),
-        ('straight', ['--resume'], 0),
-    ):
-        folder = tmp_path / ('resumed' if expected or arguments else 'straight')
-        code, printed = run_tool('train.py', tmp_path / f'{name}.py', '--work-dir', folder, *arguments)
-        assert code == expected, printed
-    assert 'SIGUSR1' not in printed and 'starts from the beginning' not in printed
-    (last,) = (path.name for path in (tmp_path / 'straight').glob('*.pth') if path.stem in ('epoch_2', 'iter_6'))
-    assert_same_weights(tmp_path / 'straight' / last, tmp_path / 'resumed' / last)
+    (folder / 'straight.py').write_text(settings)
+    (folder / 'told.py').write_text(
+        f"{settings}custom_hooks = [dict(type='TellToEndHook', at={at})]\n"
+        f"custom_imports = dict(imports=['hiera_mm', '{__name__}'], allow_failed_imports=False)\n"
+    )
+
+
+def assert_same_end(folder):
+    (last,) = (path.name for path in (folder / 'straight').glob('*.pth') if path.stem in ('epoch_2', 'iter_6'))
+    assert_same_weights(folder / 'straight' / last, folder / 'resumed' / last)

@@ -4,13 +4,12 @@ import os
 import pickle
 import signal
 import socket
-import sys
 import time
 
 import pytest
 import torch
 
-from tests.helpers import ROOT, TINY, assert_same_weights, options, read_until, start
+from tests.helpers import TINY, assert_same_weights, options, read_until, start_two
 
 NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
 LONG = ['train_cfg.max_iters=3000', 'default_hooks.checkpoint.interval=1', 'param_scheduler=[]', *NO_VALIDATION]
@@ -43,11 +42,6 @@ class FaultHook(Hook):
     def killed(self, runner):
         os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-def start_two(script, arguments, **environment):
-    command = ['bash', ROOT / 'tools' / f'dist_{script}.sh', *arguments]
-    return start(command, **{'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment})
 
 
 def assert_nothing_is_left(process, folder):

@@ -2,9 +2,12 @@
 
 import http.server
 import os
+import resource
 import subprocess
 import sys
 import threading
+import tracemalloc
+import zipfile
 
 from hiera_mm.errors import UserError
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint, write_checkpoint
@@ -48,6 +51,30 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=f"{name}' .*(is damaged, truncated or|holds a N)"):
         read_checkpoint(tmp_path / name)
+
+
+def test_a_file_that_would_unfold_to_more_than_it_is_is_refused_before_it_does(tmp_path):
+    torch.save(dict(state_dict=dict(a=torch.zeros(25_000_000))), tmp_path / 'large.pth')
+    with (
+        zipfile.ZipFile(tmp_path / 'large.pth') as large,
+        zipfile.ZipFile(tmp_path / 'bomb.pth', 'w', zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for entry in large.infolist():
+            bomb.writestr(entry.filename, large.read(entry))
+    assert (tmp_path / 'bomb.pth').stat().st_size < 1_000_000
+    tracemalloc.start()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"bomb.pth' .*is damaged"):
+        read_checkpoint(tmp_path / 'bomb.pth')
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000, 'in KiB'
+    tracemalloc.stop()
+
+
+def test_tensors_under_numbers_are_no_checkpoint(tmp_path):
+    torch.save({0: torch.ones(2)}, tmp_path / 'numbers.pth')
+    with pytest.raises(UserError, match='holds tensors under numbers instead of names; it is no checkpoint'):
+        read_checkpoint(tmp_path / 'numbers.pth')
 
 
 @pytest.mark.parametrize('name', ['whole.pth', 'whole.safetensors'])
