@@ -273,10 +273,9 @@ def test_a_better_checkpoint_is_written_before_the_best_one_goes(shapes, tmp_pat
     assert len(list(tmp_path.glob('best_*.pth'))) == 1
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
-    """``KILLS=100 pytest tests/tools/test_lost_runs.py -k again -m slow`` kills it so often; by default 5 times."""
-    kills, random = int(os.environ.get('KILLS', 5)), np.random.default_rng(0)
+    """``KILLS=100 pytest tests/tools/test_lost_runs.py -k again`` kills it so often; by default twice."""
+    kills, random = int(os.environ.get('KILLS', 2)), np.random.default_rng(0)
     more = ['train_cfg.max_iters=100000', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION]
     # Large weights, so that most of the time goes into saving.
     more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
@@ -288,9 +287,9 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
         assert first == reached + 1, 'it goes on after the newest whole checkpoint'
         end = time.monotonic() + 5
         # Most of them while a file is being written, the others at any time.
-        while kill % 4 and not list(folder.glob('*.unfinished')) and time.monotonic() < end:
+        while kill % 4 != 3 and not list(folder.glob('*.unfinished')) and time.monotonic() < end:
             time.sleep(0.005)
-        time.sleep(random.uniform(0, 0.2 if kill % 4 else 1.5))
+        time.sleep(random.uniform(0, 0.2 if kill % 4 != 3 else 1.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         while_saving += bool(list(folder.glob('*.unfinished')))
@@ -298,4 +297,4 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
         assert whole or first <= 2, 'there is always a whole one after the first'
         reached = max([int(path.stem.removeprefix('iter_')) for path in whole], default=0)
     print(f'{kills} kills, {while_saving} of them while a file was being written')
-    assert while_saving > kills // 2
+    assert while_saving >= kills // 2
