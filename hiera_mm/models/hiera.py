@@ -99,7 +99,7 @@ class Hiera(BaseModule):
         out_norm: Put a LayerNorm on each returned map. Published checkpoints hold no such norms.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint, by path,
             address or name (:mod:`hiera_mm.weights.zoo`); with ``inflate=True`` one for images starts a model
-            for clips.
+            for clips, and ``key='ema'`` takes one of several sets of weights in a file.
 
     Raises:
         UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill, windows for

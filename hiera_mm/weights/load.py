@@ -17,25 +17,35 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
     Takes every format of :mod:`hiera_mm.weights.formats` by path, URL or name of the zoo. With ``inflate=True``
-    a checkpoint for images starts a backbone for clips.
+    a checkpoint for images starts a backbone for clips; ``key='ema'`` takes the weights under that key of the file.
 
     Raises:
         UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file cannot be
             read, or a key or a shape does not fit.
     """
-    needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate'}
+    needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate', 'key'}
     if not needed <= set(init_cfg) <= known or init_cfg['type'] != 'Pretrained':
         raise UserError(
             f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
-            f'to start clips from images, or None, but is {init_cfg}.'
+            f'to start clips from images, key=NAME for one of several sets of weights, or None, but is {init_cfg}.'
         )
     source = init_cfg['checkpoint']
-    weights = to_our_names(read_checkpoint(source), source)
+    weights = to_our_names(_under(init_cfg.get('key'), read_checkpoint(source), source), source)
     if init_cfg.get('inflate'):
         weights = inflate(weights, backbone.state_dict(), source)
     fitted, report = fit_to_backbone(backbone, weights, source)
     backbone.load_state_dict(fitted, strict=False)
     print_log(report, logger='current')
+
+
+def _under(key: str | None, checkpoint: Mapping, source: str) -> Mapping:
+    """What a file of several sets of weights holds under ``key``; all of it without one."""
+    if key is None:
+        return checkpoint
+    sets = [name for name, content in checkpoint.items() if isinstance(content, Mapping)]
+    if key not in sets:
+        raise UserError(f"'{source}' has no weights under the key '{key}' of init_cfg; it has {first_few(sets, 9)}.")
+    return checkpoint[key]
 
 
 def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights:

@@ -153,3 +153,17 @@ def test_a_published_checkpoint_gives_a_whole_model_its_backbone_only():
     model, oracle = Detector(5), hiera.Hiera(**OFFICIAL)
     fitted, _ = fit_to_model(model, dict(model_state=oracle.state_dict()), 'meta.pth')
     assert set(fitted) == {f'backbone.{name}' for name in model.backbone.state_dict()}
+
+
+def test_a_key_chooses_one_of_several_sets_of_weights(tmp_path):
+    torch.manual_seed(0)
+    student, teacher = (hiera.Hiera(**OFFICIAL, num_classes=5).state_dict() for _ in range(2))
+    path = tmp_path / 'both.pth'
+    torch.save(dict(student=student, teacher=teacher, epoch=3), path)
+    for init_cfg, expected in ((dict(), teacher), (dict(key='student'), student), (dict(key='teacher'), teacher)):
+        model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(path), **init_cfg))
+        model.init_weights()
+        assert torch.equal(model.patch_embed.proj.weight, expected['patch_embed.proj.weight'])
+    model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(path), key='ema'))
+    with pytest.raises(UserError, match="has no weights under the key 'ema' of init_cfg; it has student, teacher"):
+        model.init_weights()
