@@ -177,7 +177,7 @@ def official_classifier(**arguments):
 
 
 def options(shapes, *more):
-    return ['--cfg-options', *[option for option in shapes_options(shapes) if option != '--cfg-options'], *more]
+    return [*shapes_options(shapes), *more]
 
 
 def weights(path):

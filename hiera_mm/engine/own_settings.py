@@ -100,9 +100,10 @@ def apply_own_settings(config: Config, names: set[str], base: Config | None) -> 
     """
     if base is None or 'train_dataloader' not in config:
         return
-    if 'classes' in names and config.train_dataloader.dataset.type == 'ClipDataset':
-        _set_classes_of_clips(config)
+    names = names.intersection(_settings_of(config))
     if config.get('default_scope') != 'mmdet':
+        if 'classes' in names:
+            _set_classes_of_clips(config)
         return
     _set_files(config, names, base)
     if 'classes' in names:

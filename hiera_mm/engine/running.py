@@ -20,10 +20,9 @@ HOOKS_OF_TRAINING = dict(
     resume='ResumeHook',
     stop_on_signal='StopOnSignalHook',
     invalid_loss='StopOnInvalidLossHook',
-    collect='CollectInWorkDirHook',
-    release_memory='ReleaseMemoryHook',
 )
-"""By their names in ``default_hooks``."""
+HOOKS_OF_EVERY_RUN = dict(collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook')
+"""Of training and of testing; both by their names in ``default_hooks``."""
 
 
 @contextlib.contextmanager
@@ -46,13 +45,18 @@ def process_group(config: Config) -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
+def add_hooks(config: Config, hooks: dict[str, str]) -> None:
+    """Add hooks by name and type to ``default_hooks``, where the config doesn't set them otherwise."""
+    given = config.setdefault('default_hooks', {})
+    for name, kind in hooks.items():
+        given.setdefault(name, dict(type=kind))
+
+
 def prepare_training(config: Config) -> None:
     """What every training run of this suite has, whatever its config lists as hooks: exact resuming, samples that draw
     random numbers of their own, a stop at signals and at invalid losses, and no process left behind.
     """
-    hooks = config.setdefault('default_hooks', {})
-    for name, kind in HOOKS_OF_TRAINING.items():
-        hooks.setdefault(name, dict(type=kind))
+    add_hooks(config, HOOKS_OF_TRAINING | HOOKS_OF_EVERY_RUN)
     loader = config.train_dataloader
     seed_samples(loader)
     if loader.get('num_workers'):

@@ -2,6 +2,7 @@
 
 import os
 
+from hiera_mm.engine.running import HOOKS_OF_EVERY_RUN, add_hooks
 from hiera_mm.evaluation.dump import DumpDetections, DumpNamedResults, WholeDump
 
 from mmengine.config import Config
@@ -10,8 +11,7 @@ from mmengine.config import Config
 def prepare_test(config: Config, checkpoint: str) -> None:
     """Have the runner of a config load a checkpoint that must hold the whole model."""
     config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
-    config.default_hooks.collect = dict(type='CollectInWorkDirHook')
-    config.default_hooks.release_memory = dict(type='ReleaseMemoryHook')
+    add_hooks(config, HOOKS_OF_EVERY_RUN)
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
     # Loaded when hooks that hold weights of their own, such as EMAHook, have been set up.

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import warnings
+from functools import partial
 
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import UserError
@@ -97,13 +98,27 @@ def altered(draw, content):
     return content
 
 
-def only_own_errors(read, *arguments):
+def only_own_errors(read):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:
-            read(*arguments)
+            read()
         except UserError as error:
             assert str(error).strip(), 'says nothing'
+
+
+def fuzz(path, contents, read, times=1):
+    """Read what is drawn for a file, ``times`` as often as most are."""
+
+    @settings(SETTINGS, max_examples=times * TRIES)
+    @given(contents)
+    def check(content):
+        path.write_bytes(content)
+        # Another time, as what was read of a video is kept by its size and time.
+        os.utime(path, ns=(0, hash(content) % 10**15))
+        only_own_errors(read)
+
+    check()
 
 
 AVA_ROW = 'video,0902,0.1,0.1,0.5,0.5,12,0\nvideo,0903,0.1,0.1,0.5,0.5,12,1\n'
@@ -126,13 +141,7 @@ def test_lists(tmp_path, kind, encoding):
     path.write_bytes(text.encode(encoding))
     read(path)
 
-    @SETTINGS
-    @given(damaged(text.encode(encoding)))
-    def check(content):
-        path.write_bytes(content)
-        only_own_errors(read, path)
-
-    check()
+    fuzz(path, damaged(text.encode(encoding)), partial(read, path))
 
 
 def test_proposals(tmp_path):
@@ -142,13 +151,7 @@ def test_proposals(tmp_path):
         path.write_bytes(pickle.dumps(content, protocol))
         assert len(read_proposals(path)) == 2
 
-        @SETTINGS
-        @given(damaged(path.read_bytes()))
-        def check(content):
-            path.write_bytes(content)
-            only_own_errors(read_proposals, path)
-
-        check()
+        fuzz(path, damaged(path.read_bytes()), partial(read_proposals, path))
 
 
 SQUARE = run_lengths.encode(np.asfortranarray(np.arange(50) < np.full((40, 1), 9)).astype(np.uint8))
@@ -191,13 +194,7 @@ def test_coco_annotations(tmp_path, source):
         else damaged(path.read_bytes())
     )
 
-    @settings(SETTINGS, max_examples=10 * TRIES)
-    @given(contents)
-    def check(content):
-        path.write_bytes(content)
-        only_own_errors(read_coco, path)
-
-    check()
+    fuzz(path, contents, partial(read_coco, path), times=10)
 
 
 INATURALIST = dict(
@@ -211,13 +208,13 @@ INATURALIST = dict(
 def test_inaturalists_annotations(tmp_path, with_label):
     path = tmp_path / 'train.json'
 
-    @settings(SETTINGS, max_examples=4 * TRIES)
-    @given(altered(INATURALIST).map(json.dumps) | damaged(json.dumps(INATURALIST).encode()))
-    def check(content):
-        path.write_bytes(content.encode('utf-8', 'replace') if isinstance(content, str) else content)
-        only_own_errors(read_images, tmp_path, path, with_label)
-
-    check()
+    fuzz(
+        path,
+        altered(INATURALIST).map(lambda content: json.dumps(content).encode('utf-8', 'replace'))
+        | damaged(json.dumps(INATURALIST).encode()),
+        partial(read_images, tmp_path, path, with_label),
+        times=4,
+    )
 
 
 @pytest.mark.parametrize('kind', ['zip', 'legacy', 'safetensors'])
@@ -240,13 +237,7 @@ def test_weights(tmp_path, kind):
     path.write_bytes(file.getvalue())
     assert read_checkpoint(path)
 
-    @settings(SETTINGS, max_examples=4 * TRIES)
-    @given(damaged(file.getvalue()))
-    def check(content):
-        path.write_bytes(content)
-        only_own_errors(read)
-
-    check()
+    fuzz(path, damaged(file.getvalue()), read, times=4)
 
 
 @pytest.mark.parametrize('kind', ['png', 'jpeg', 'tiff', 'webp', 'bmp'])
@@ -263,13 +254,7 @@ def test_pictures(tmp_path, kind):
         read_picture(path)
         LoadImageFromFile()(dict(img_path=str(path)))
 
-    @SETTINGS
-    @given(damaged(file.getvalue()))
-    def check(content):
-        path.write_bytes(content)
-        only_own_errors(read)
-
-    check()
+    fuzz(path, damaged(file.getvalue()), read)
 
 
 @pytest.mark.parametrize('codec, ending', [('libx264', 'mp4'), ('mpeg4', 'avi'), ('libvpx-vp9', 'webm')])
@@ -284,15 +269,7 @@ def test_videos(tmp_path, codec, ending):
 
     read()
 
-    @SETTINGS
-    @given(damaged(whole))
-    def check(content):
-        # Another size or time, as what was indexed is kept by these.
-        path.write_bytes(content)
-        os.utime(path, ns=(0, hash(content) % 10**15))
-        only_own_errors(read)
-
-    check()
+    fuzz(path, damaged(whole), read)
 
 
 def draw_pictures(folder, count=2):
@@ -316,13 +293,7 @@ def test_yolos_folders(tmp_path, changed):
     (folder / 'data.yaml').write_text(YOLO_NAMES)
     find_yolo(folder, tmp_path / 'out')
 
-    @SETTINGS
-    @given(damaged((folder / changed).read_bytes()))
-    def check(content):
-        (folder / changed).write_bytes(content)
-        only_own_errors(find_yolo, folder, tmp_path / 'out')
-
-    check()
+    fuzz(folder / changed, damaged((folder / changed).read_bytes()), partial(find_yolo, folder, tmp_path / 'out'))
 
 
 VOC = """<annotation><folder>a</folder><filename>0.png</filename>
@@ -342,10 +313,4 @@ def test_pascal_vocs_folders(tmp_path, changed):
         (folder / 'ImageSets' / 'Main' / f'{part}.txt').write_text(f'{number}\n')
     find_voc(folder, tmp_path / 'out')
 
-    @SETTINGS
-    @given(damaged((folder / changed).read_bytes()))
-    def check(content):
-        (folder / changed).write_bytes(content)
-        only_own_errors(find_voc, folder, tmp_path / 'out')
-
-    check()
+    fuzz(folder / changed, damaged((folder / changed).read_bytes()), partial(find_voc, folder, tmp_path / 'out'))
