@@ -31,6 +31,9 @@ INTERRUPTED = 'interrupted.pth'
 LAST = 'last_checkpoint'
 """Names the newest checkpoint, in its folder."""
 
+REPLACED = 'replaced_ckpts'
+"""Under which a checkpoint names those that go once it is whole."""
+
 
 class Writing:
     """Of the files of this process: one after the other, each only if the one before it succeeded."""
@@ -91,6 +94,7 @@ class CheckpointHook(PlainCheckpointHook):
             Writing.finish()
         if is_main_process() and os.path.isdir(self.out_dir):
             remove_unfinished(Path(self.out_dir))
+            self._remove_replaced(runner)
         # Of a run that goes on from another folder's checkpoint, the best one stays where it is.
         self.best_ckpt_path = self._in_this_folder(getattr(self, 'best_ckpt_path', None))
         for metric, path in getattr(self, 'best_ckpt_path_dict', {}).items():
@@ -152,8 +156,10 @@ class CheckpointHook(PlainCheckpointHook):
             self.random_states = gathered_states()
         steps = [kept for kept in getattr(self, 'keep_ckpt_ids', ()) if kept != step] + [step]
         kept = steps[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else steps
+        old = [self.filename_tmpl.format(step) for step in steps[: len(steps) - len(kept)]]
         if self.max_keep_ckpts > 0:
             runner.message_hub.update_info('keep_ckpt_ids', kept)
+            runner.message_hub.update_info(REPLACED, old)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -172,9 +178,15 @@ class CheckpointHook(PlainCheckpointHook):
         self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
         if is_main_process():
             inside = os.path.abspath(self.out_dir) == os.path.abspath(runner.work_dir)
-            old = [self.filename_tmpl.format(step) for step in steps[: len(steps) - len(kept)]]
             named = name if inside else self.last_ckpt
             Writing.then(partial(self._replace, Path(runner.work_dir, LAST), named, [*old, INTERRUPTED]))
+
+    def _remove_replaced(self, runner: Runner) -> None:
+        """Of a run that was killed after its newest checkpoint was whole and before the one it replaces was gone."""
+        resumed = runner._load_from if runner._resume else None
+        if resumed and os.path.samefile(os.path.dirname(resumed) or '.', self.out_dir):
+            for name in runner.message_hub.runtime_info.get(REPLACED, ()):
+                self._remove(os.path.basename(name))
 
     def _replace(self, last: Path, name: str, old: list[str]) -> None:
         with atomic_write(last) as unfinished:

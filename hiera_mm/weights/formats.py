@@ -118,13 +118,13 @@ class Weights:
     """What lies outside the backbone's prefix, the rest of a detector or of SAM 2, by the file's names."""
 
 
-def to_our_names(checkpoint: Mapping, source: str) -> Weights:
+def to_our_names(checkpoint: Mapping, source: str, allow_nan: bool = False) -> Weights:
     """Recognise a checkpoint's format from its content and rename its tensors.
 
     Raises:
-        UserError: if it holds no tensors, or no Hiera, or several.
+        UserError: if it holds no tensors, or no Hiera, or several, or without ``allow_nan`` one that holds NaN.
     """
-    state, wrapper = unwrap(checkpoint, source)
+    state, wrapper = unwrap(checkpoint, source, allow_nan)
     name, prefix = _recognised(state, source)
     if name == 'transformers':
         # Head and decoder lie beside the encoder's prefix there.
@@ -166,11 +166,11 @@ def to_their_names(tensors: Mapping[str, Tensor], target: str) -> tuple[dict, li
     return content, sorted(set(tensors) - set(kept))
 
 
-def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | None]:
+def unwrap(checkpoint: Mapping, source: str, allow_nan: bool = False) -> tuple[dict[str, Tensor], str | None]:
     """The named tensors of a checkpoint and the key, if any, that they are wrapped in.
 
     Raises:
-        UserError: if there are none, or some hold NaN.
+        UserError: if there are none, or without ``allow_nan`` some hold NaN.
     """
     import torch
 
@@ -183,10 +183,11 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str | N
             f"The file '{source}' holds no weights: none of its keys {sorted(map(str, content))[:5]} names a tensor."
         )
     poisoned = [key for key, value in state.items() if value.is_floating_point() and torch.isnan(value).any()]
-    if poisoned:
+    if poisoned and not allow_nan:
         raise UserError(
             f"{len(poisoned)} of the {len(state)} tensors in '{source}' hold NaN, such as '{poisoned[0]}': the "
-            'training that wrote them had failed; take an earlier checkpoint.'
+            'training that wrote them had failed; take an earlier checkpoint. To start the backbone from it all the '
+            "same: init_cfg=dict(type='Pretrained', checkpoint=..., allow_nan=True)."
         )
     # Left by torch's wrappers for training on several devices.
     return {key.removeprefix('module.'): value for key, value in state.items()}, wrapper

@@ -17,20 +17,23 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
     Takes every format of :mod:`hiera_mm.weights.formats` by path, URL or name of the zoo. With ``inflate=True``
-    a checkpoint for images starts a backbone for clips; ``key='ema'`` takes the weights under that key of the file.
+    a checkpoint for images starts a backbone for clips; ``key='ema'`` takes the weights under that key of the file;
+    ``allow_nan=True`` takes a file in which some hold NaN.
 
     Raises:
         UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file cannot be
             read, or a key or a shape does not fit.
     """
-    needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate', 'key'}
+    needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate', 'key', 'allow_nan'}
     if not needed <= set(init_cfg) <= known or init_cfg['type'] != 'Pretrained':
         raise UserError(
             f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
-            f'to start clips from images, key=NAME for one of several sets of weights, or None, but is {init_cfg}.'
+            'to start clips from images, key=NAME for one of several sets of weights, allow_nan=True for broken ones, '
+            f'or None, but is {init_cfg}.'
         )
     source = init_cfg['checkpoint']
-    weights = to_our_names(_under(init_cfg.get('key'), read_checkpoint(source), source), source)
+    checkpoint = _under(init_cfg.get('key'), read_checkpoint(source), source)
+    weights = to_our_names(checkpoint, source, init_cfg.get('allow_nan', False))
     if init_cfg.get('inflate'):
         weights = inflate(weights, backbone.state_dict(), source)
     fitted, report = fit_to_backbone(backbone, weights, source)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+from hiera_mm.engine.saving import CheckpointHook
+
 import numpy as np
 import pytest
 import torch
@@ -263,6 +265,19 @@ def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_tool
     assert left == ['iter_1.pth', 'iter_2.pth'][-max_keep_ckpts:]
     assert (tmp_path / 'last_checkpoint').read_text() == 'iter_2.pth'
     assert weights(tmp_path / 'iter_2.pth')
+
+
+def test_an_old_checkpoint_that_a_kill_left_beside_the_new_one_goes(shapes, tmp_path, run_tool, monkeypatch):
+    more = ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=1', *NO_VALIDATION]
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointHook, '_remove', lambda hook, name: None)
+        run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more, 'train_cfg.max_iters=2'))
+    (tmp_path / 'iter_0.pth').write_bytes(b'not of this run')
+    assert (tmp_path / 'iter_1.pth').is_file(), 'as after a kill'
+    more += ['train_cfg.max_iters=3', 'param_scheduler=[]']
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, '--resume', *options(shapes, *more))
+    assert code == 0, printed
+    assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_0.pth', 'iter_3.pth']
 
 
 def test_a_better_checkpoint_is_written_before_the_best_one_goes(shapes, tmp_path, run_tool):

@@ -47,7 +47,7 @@ class FaultHook(Hook):
 def assert_nothing_is_left(process, folder):
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
-    left = [path.name for path in folder.iterdir() if 'unfinished' in path.name or path.name.startswith('.collected')]
+    left = [path.name for path in folder.rglob('*') if 'unfinished' in path.name or path.name.startswith('.collected')]
     assert not left
 
 

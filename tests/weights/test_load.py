@@ -167,3 +167,15 @@ def test_a_key_chooses_one_of_several_sets_of_weights(tmp_path):
     model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(path), key='ema'))
     with pytest.raises(UserError, match="has no weights under the key 'ema' of init_cfg; it has student, teacher"):
         model.init_weights()
+
+
+def test_weights_that_are_no_numbers_are_loaded_where_it_is_asked_for(tmp_path):
+    oracle = hiera.Hiera(**OFFICIAL, num_classes=5)
+    oracle.head.projection.bias.data[1] = float('nan')
+    torch.save(oracle.state_dict(), tmp_path / 'nan.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'nan.pth'))
+    with pytest.raises(UserError, match="such as 'head.projection.bias'.*allow_nan=True"):
+        Hiera(SETTINGS, init_cfg=init_cfg).init_weights()
+    model = Hiera(SETTINGS, init_cfg=dict(init_cfg, allow_nan=True))
+    model.init_weights()
+    assert torch.equal(model.patch_embed.proj.weight, oracle.patch_embed.proj.weight)
