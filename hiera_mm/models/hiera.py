@@ -81,7 +81,8 @@ class Hiera(BaseModule):
         in_channels: Channels of the image or clip.
         q_pools: Stages after the first that pool, 3, or 2 for masked autoencoding (appendix A): the last then has
             stride 16. Pooling has no weights.
-        out_indices: Stages (0 to 3) whose maps are returned, in this order.
+        out_indices: Stages (0 to 3) whose maps are returned, in this order. Stages after the last of them are not
+            built, and are left out of a checkpoint.
         window_sizes: Sides in tokens of the attention windows of the four stages, such as ``(8, 4, 14, 7)``
             or ``(8, 4, 16, 8)`` (SAM 2's ``window_spec``, arXiv 2408.00714); None for global attention in
             stages 3 and 4. Windows that leave the image are filled with zeros after the norm, as in
@@ -148,7 +149,8 @@ class Hiera(BaseModule):
         self.patch_embed = PatchEmbedding(in_channels, embed_dim, clips=num_frames is not None)
         for name, shape in _position_tables(embed_dim, num_frames, pos_embed, pos_embed_size).items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
-        self.blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate, q_pools)
+        blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate, q_pools)
+        self.blocks = blocks[: sum(self.depths[: max(self.out_indices) + 1])]
         self.out_norms: nn.ModuleDict | None = None
         if out_norm:
             widths = {str(i): embed_dim * 2**i for i in self.out_indices}

@@ -108,6 +108,9 @@ OTHER_WRAPPERS = (
 """Keys that other trainers put their weights under, in the order in which they are looked for."""
 
 
+_BLOCK = re.compile(r'blocks\.(\d+)\.')
+
+
 @dataclass(frozen=True)
 class Weights:
     """A checkpoint's tensors by our names."""
@@ -203,6 +206,17 @@ def count_beside(keys: Iterable[str]) -> Counter[str]:
     return Counter(part for key in keys if (part := part_of(key)) is not None)
 
 
+def depths_of(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """How many blocks the stages have, by our names."""
+    return tuple(len(list(group)) for _, group in groupby(width for _, width in _blocks(tensors).values()))
+
+
+def block_number(key: str) -> int:
+    """The number of the block that one of our names belongs to, counted over all stages; -1 for none."""
+    found = _BLOCK.match(key)
+    return int(found[1]) if found else -1
+
+
 def describe(tensors: Mapping[str, Tensor]) -> str | None:
     """What backbone the tensors make, by our names: "Hiera of arch='l' (images, 144 channels,
     2-6-36-4 blocks)".
@@ -212,7 +226,7 @@ def describe(tensors: Mapping[str, Tensor]) -> str | None:
     patch_weight, blocks = tensors.get('patch_embed.proj.weight'), _blocks(tensors)
     if patch_weight is None or not blocks:
         return None
-    depths = tuple(len(list(group)) for _, group in groupby(width for _, width in blocks.values()))
+    depths = depths_of(tensors)
     found = dict(embed_dim=patch_weight.shape[0], depths=depths)
     if 'blocks.0.ls1.weight' in tensors:
         found['layer_scale'] = True
@@ -302,7 +316,7 @@ def _stage_numbers(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _blocks(tensors: Mapping[str, Tensor]) -> dict[int, tuple[int, int]]:
     """Widths before and after of each block."""
-    numbers = sorted({int(match[1]) for key in tensors if (match := re.match(r'blocks\.(\d+)\.', key))})
+    numbers = sorted({block_number(key) for key in tensors} - {-1})
     keys = {number: (f'blocks.{number}.norm1.weight', f'blocks.{number}.norm2.weight') for number in numbers}
     return {n: (tensors[a].shape[0], tensors[b].shape[0]) for n, (a, b) in keys.items() if {a, b} <= tensors.keys()}
 

@@ -5,7 +5,17 @@ from dataclasses import replace
 
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import read_checkpoint
-from hiera_mm.weights.formats import DECODER, Weights, count_beside, describe, part_of, to_our_names, unwrap
+from hiera_mm.weights.formats import (
+    DECODER,
+    Weights,
+    block_number,
+    count_beside,
+    depths_of,
+    describe,
+    part_of,
+    to_our_names,
+    unwrap,
+)
 
 import torch
 from mmengine.logging import print_log
@@ -87,6 +97,10 @@ def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tupl
     final_norm = _final_norm(weights, own)
     dropped = count_beside(weights.tensors.keys() - final_norm.keys())
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
+    if depths_of(given) == backbone.depths:
+        later = [key for key in given if block_number(key) >= len(backbone.blocks)]
+        given = {key: value for key, value in given.items() if key not in later}
+        dropped |= {'later stages': len(later)} if later else {}
     held, wanted = describe(given), describe(own)
     if held and held != wanted:
         remedy = "set its 'arch' (and 'num_frames' for clips) to match, or take a checkpoint of its size"

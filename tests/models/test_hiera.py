@@ -172,6 +172,28 @@ def test_out_indices_choose_and_order_the_maps():
     assert torch.equal(last, maps[3]) and torch.equal(second, maps[1])
 
 
+def test_stages_after_the_last_map_are_neither_built_nor_computed():
+    whole = Hiera(SMALL, drop_path_rate=0.3).eval()
+    first = Hiera(SMALL, drop_path_rate=0.3, out_indices=(1, 0)).eval()
+    assert len(first.blocks) == sum(first.depths[:2])
+    assert [block.drop_path.drop_prob for block in whole.blocks][: len(first.blocks)] == [
+        block.drop_path.drop_prob for block in first.blocks
+    ]
+    first.load_state_dict({key: value for key, value in whole.state_dict().items() if key in first.state_dict()})
+    pixels = torch.randn(2, 3, 64, 96)
+    maps = first(pixels)
+    for stage_map, expected in zip(maps, whole(pixels)[1::-1], strict=True):
+        assert torch.equal(stage_map, expected)
+    sum(stage_map.sum() for stage_map in maps).backward()
+    assert all(parameter.grad is not None for parameter in first.parameters())
+    with torch.device('meta'):
+        costs = [
+            count_macs(Hiera('t', out_indices=stages).eval(), torch.empty(1, 3, 224, 224))[0]
+            for stages in ((0,), (0, 1, 2, 3))
+        ]
+    assert costs[0] < 0.15 * costs[1]
+
+
 def test_out_norm_normalises_each_map_over_its_channels():
     model = Hiera(SMALL, out_norm=True).eval()
     plain = Hiera(SMALL).eval()

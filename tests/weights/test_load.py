@@ -179,3 +179,22 @@ def test_weights_that_are_no_numbers_are_loaded_where_it_is_asked_for(tmp_path):
     model = Hiera(SETTINGS, init_cfg=dict(init_cfg, allow_nan=True))
     model.init_weights()
     assert torch.equal(model.patch_embed.proj.weight, oracle.patch_embed.proj.weight)
+
+
+def test_a_model_of_the_first_stages_leaves_the_later_ones_out_of_the_file(tmp_path, capfd):
+    forget_earlier_runs()
+    oracle = hiera.Hiera(**OFFICIAL, num_classes=5)
+    torch.save(oracle.state_dict(), tmp_path / 'whole.pth')
+    model = load(tmp_path / 'whole.pth', out_indices=(0, 1))
+    assert len(model.blocks) == 2
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, oracle.state_dict()[name]), name
+    assert '40 of the later stages' in capfd.readouterr().out
+    torch.save(
+        dict(state_dict={f'backbone.{key}': value for key, value in model.state_dict().items()}), tmp_path / 'own.pth'
+    )
+    load(tmp_path / 'own.pth', out_indices=(0, 1))
+    with pytest.raises(
+        UserError, match='holds a Hiera of no published size .images, 16 channels, 1-1-2-1 blocks., but'
+    ):
+        load(tmp_path / 'whole.pth', arch=dict(SETTINGS, depths=(1, 1, 1, 1)), out_indices=(0, 1))
