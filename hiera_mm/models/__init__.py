@@ -2,12 +2,20 @@
 
 import importlib.util
 
+from hiera_mm.models.box_precision import SingleRoIExtractor, keep_priors_in_float32
 from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.models.norms import ChannelLayerNorm
 
-__all__ = ['ChannelLayerNorm', 'FCNMaskHead', 'Hiera', 'MaskedAutoencoder']
+__all__ = [
+    'ChannelLayerNorm',
+    'FCNMaskHead',
+    'Hiera',
+    'MaskedAutoencoder',
+    'SingleRoIExtractor',
+    'keep_priors_in_float32',
+]
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.models.action_head import WholeFrameBBoxHeadAVA  # noqa: F401

@@ -53,6 +53,9 @@ CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """Order of memory in which the channels of a token lie together, by the number of axes: no step then moves single
 numbers, and convolutions are faster, too."""
 
+MOST_GROUPS = 65535
+"""Attention groups in one call: what the grids of CUDA's fused kernels take (pytorch issues 142228 and 146704)."""
+
 POSITIONS = ('resized', 'absolute_win')
 
 
@@ -440,8 +443,9 @@ class Attention(nn.Module):
         q, k, v = (x.reshape(groups, -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2) for x in (q, k, v))
         if padding:
             k, v = self._with_padding(k, v, padding)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return mixed.transpose(1, 2).reshape(shape)
+        parts = zip(*(x.split(MOST_GROUPS) for x in (q, k, v)), strict=True) if groups > MOST_GROUPS else [(q, k, v)]
+        mixed = [F.scaled_dot_product_attention(*part).transpose(1, 2) for part in parts]
+        return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).reshape(shape)
 
     def _with_padding(self, k: Tensor, v: Tensor, padding: int) -> tuple[Tensor, Tensor]:
         """Keys and values with those of tokens that are zero after the norm: there the linear layer gives its bias."""

@@ -207,6 +207,30 @@ def test_out_norm_normalises_each_map_over_its_channels():
         torch.testing.assert_close(normed, expected.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('window_sizes', [None, (8, 4, 4, 2)])
+def test_more_attention_groups_than_a_kernel_takes_are_split(monkeypatch, window_sizes):
+    model, pixels = Hiera(SMALL, window_sizes=window_sizes), torch.randn(3, 3, 96, 96)
+    expected = model(pixels)
+    sum(stage_map.square().mean() for stage_map in expected).backward()
+    gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    seen, attend = [], torch.nn.functional.scaled_dot_product_attention
+
+    def small_grids_only(q, k, v):
+        seen.append(len(q))
+        return attend(q, k, v)
+
+    monkeypatch.setattr('hiera_mm.models.hiera.MOST_GROUPS', 4)
+    monkeypatch.setattr('torch.nn.functional.scaled_dot_product_attention', small_grids_only)
+    maps = model(pixels)
+    assert max(seen) == 4
+    for stage_map, wanted in zip(maps, expected, strict=True):
+        torch.testing.assert_close(stage_map, wanted, rtol=1e-5, atol=1e-5)
+    sum(stage_map.square().mean() for stage_map in maps).backward()
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
 def test_frozen_stages_are_in_evaluation_mode_from_the_start():
     model = Hiera(SMALL, frozen_stages=1, drop_path_rate=0.5)
     assert model.training and not model.patch_embed.training

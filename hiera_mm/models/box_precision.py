@@ -1,0 +1,63 @@
+"""Boxes in float32 while the rest is half: bfloat16 has steps of 4 pixels from 512 on, float16 of 1 from 1024 on.
+
+mmdet makes anchors, and turns regions for RoIAlign, into the type of the maps. Repaired under its own names, so that
+every detector trains in half precision as well as in float32.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Callable
+
+import torch
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor as PlainSingleRoIExtractor
+from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
+from mmdet.registry import MODELS as MMDET_MODELS
+from torch import Tensor
+
+HALVES = (torch.float16, torch.bfloat16)
+
+
+@MMDET_MODELS.register_module(name='SingleRoIExtractor', force=True)
+class SingleRoIExtractor(PlainSingleRoIExtractor):
+    """mmdet's ``SingleRoIExtractor``, which pools half-precision maps in float32."""
+
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+        """Regions ``(K, 5)`` of maps ``(B, C, H, W)`` to ``(K, C, size, size)`` of the maps' type."""
+        whole = tuple(map(_float32, feats))
+        return super().forward(whole, _float32(rois), roi_scale_factor).to(feats[0].dtype)
+
+
+if importlib.util.find_spec('mmaction') is not None:
+    from mmaction.models.roi_heads import SingleRoIExtractor3D as PlainSingleRoIExtractor3D
+    from mmaction.registry import MODELS as MMACTION_MODELS
+
+    @MMACTION_MODELS.register_module(name='SingleRoIExtractor3D', force=True)
+    class SingleRoIExtractor3D(PlainSingleRoIExtractor3D):
+        """mmaction2's ``SingleRoIExtractor3D``, which pools half-precision maps in float32."""
+
+        def forward(self, feat: Tensor | tuple[Tensor, ...], rois: Tensor) -> tuple[Tensor, Tensor]:
+            """Regions ``(K, 5)`` of maps ``(B, C, T, H, W)``, pooled and whole, of the maps' type."""
+            feats = feat if isinstance(feat, tuple) else (feat,)
+            pooled = super().forward(tuple(map(_float32, feats)), _float32(rois))
+            return tuple(part.to(feats[0].dtype) for part in pooled)
+
+
+def keep_priors_in_float32() -> None:
+    """Have anchors and points made in float32 for maps in half precision; doing it again changes nothing."""
+    for generator in (AnchorGenerator, MlvlPointGenerator):
+        if not hasattr(generator.grid_priors, '__wrapped__'):
+            generator.grid_priors = _in_float32(generator.grid_priors)
+
+
+def _in_float32(grid_priors: Callable) -> Callable:
+    @functools.wraps(grid_priors)
+    def in_float32(
+        self: object, featmap_sizes: list[tuple[int, int]], dtype: torch.dtype = torch.float32, *others, **named
+    ) -> list[Tensor]:
+        return grid_priors(self, featmap_sizes, torch.float32 if dtype in HALVES else dtype, *others, **named)
+
+    return in_float32
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in HALVES else tensor
