@@ -23,8 +23,7 @@ def test_regions_are_pooled_where_they_are(dtype):
             featmap_strides=[4, 8],
         )
     )
-    # The maps' values are their coordinates, in parts that half precision holds exactly.
-    maps = tuple(_coordinates(side).to(dtype).requires_grad_() for side in (256, 128))
+    maps = tuple(_waves(side).to(dtype).requires_grad_() for side in (256, 128))
     pooled = extractor(maps, ROIS)
     expected = extractor(tuple(stage_map.float() for stage_map in maps), ROIS)
     assert pooled.dtype == dtype
@@ -37,7 +36,7 @@ def test_regions_of_clips_are_pooled_where_they_are():
     extractor = MMACTION_MODELS.build(
         dict(type='SingleRoIExtractor3D', roi_layer_type='RoIAlign', output_size=7, featmap_stride=4)
     )
-    maps = _coordinates(256)[:, :, None].to(torch.bfloat16)
+    maps = _waves(256)[:, :, None].to(torch.bfloat16)
     pooled, whole = extractor((maps,), ROIS)
     expected, _ = extractor((maps.float(),), ROIS)
     assert pooled.dtype == whole.dtype == torch.bfloat16
@@ -88,6 +87,7 @@ def test_a_detector_under_autocast_trains_on_boxes_where_they_are(monkeypatch):
     assert (rois[:, 1:] - truth).abs().amax(1).min() < 1e-3, 'the annotated box is one of the regions'
 
 
-def _coordinates(side):
-    x = torch.linspace(0, 1, side).expand(2, 1, side, side)
+def _waves(side):
+    """Maps of an image of 1024 pixels in which a shift of one pixel shows."""
+    x = torch.linspace(0, 1024 / 20, side).mul(2 * torch.pi).sin().expand(2, 1, side, side)
     return torch.cat([x, x.transpose(2, 3)], dim=1)
