@@ -219,3 +219,9 @@ def read_until(process, text, seconds=120):
             break
     assert text in lines[-1], ''.join(lines)
     return ''.join(lines)
+
+
+def groups_by_name(model, optimizer):
+    """The optimizer's group of each parameter that it trains, by the parameter's name."""
+    group_of = {parameter: group for group in optimizer.param_groups for parameter in group['params']}
+    return {name: group_of[parameter] for name, parameter in model.named_parameters() if parameter in group_of}

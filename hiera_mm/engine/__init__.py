@@ -7,6 +7,7 @@ from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
 from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
 from hiera_mm.engine.load_from import FitCheckpointHook, read_nothing_but_data
 from hiera_mm.engine.memory import ReleaseMemoryHook
+from hiera_mm.engine.parameter_groups import DefaultOptimWrapperConstructor
 from hiera_mm.engine.random_states import NumberedSampler, RandomStateHook, SelfSeededDataset
 from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
 from hiera_mm.engine.resuming import ResumeHook
@@ -17,6 +18,7 @@ __all__ = [
     'CheckpointHook',
     'CollectInWorkDirHook',
     'CompileBackboneHook',
+    'DefaultOptimWrapperConstructor',
     'DepthLayerDecayConstructor',
     'FitCheckpointHook',
     'NumberedSampler',

@@ -1,5 +1,6 @@
 """Layer-wise learning-rate decay for any backbone that tells the depth of its parameters."""
 
+from hiera_mm.engine.parameter_groups import merge_equal
 from hiera_mm.errors import UserError
 
 import torch.nn as nn
@@ -48,10 +49,11 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
             raise UserError("'head_decay_mult' multiplies the optimizer's weight_decay, which is not set; set it.")
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
-        """Append one group of ``params`` for each trained parameter of ``module``, the whole model."""
+        """Append one group of ``params`` for each setting of the trained parameters of ``module``, the whole model."""
         prefix, backbone = _backbone_of(module)
         names = backbone.no_weight_decay() if hasattr(backbone, 'no_weight_decay') else ()
         undecayed = {prefix + name for name in names}
+        single = []
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 continue
@@ -59,13 +61,14 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
             scale = self.paramwise_cfg['layer_decay_rate'] ** (layers - 1 - depth)
             if name.startswith(f'{prefix}pos_embed'):
                 scale = self.paramwise_cfg.get('pos_embed_lr_mult', scale)
-            group = dict(params=[parameter], param_name=name, lr=self.base_lr * scale)
+            group = dict(params=[parameter], lr=self.base_lr * scale)
             if name in undecayed or parameter.ndim <= 1:
                 group['weight_decay'] = 0.0
             elif self.base_wd is not None:
                 head = not name.startswith(prefix)
                 group['weight_decay'] = self.base_wd * (self.paramwise_cfg.get('head_decay_mult', 1.0) if head else 1.0)
-            params.append(group)
+            single.append(group)
+        params += merge_equal(single)
 
 
 def _backbone_of(model: nn.Module) -> tuple[str, BaseModule]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from hiera_mm.engine.parameter_groups import regroup
 from hiera_mm.engine.saving import INTERRUPTED, LAST
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import Checkpoint, DamagedFile, read_checkpoint
@@ -116,6 +117,9 @@ class ResumeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
             return
+        groups = runner.optim_wrapper.optimizer.param_groups
+        schedules = [state for state in checkpoint.get('param_schedulers') or () if isinstance(state, dict)]
+        regroup(checkpoint['optimizer'], schedules, groups, list(runner.model.parameters()))
         _use_learning_rate(runner, checkpoint)
         _compare_schedules(runner, checkpoint)
 

@@ -33,7 +33,7 @@ class WholeEpochs(Runner):
 
 
 class Schedule:
-    """The schedulers of a runner on an optimizer that holds nothing but one group for each setting.
+    """The schedulers of a runner on an optimizer that holds nothing but the settings of the runner's groups.
 
     Args:
         runner: With its loop, optimizer and schedulers built.
@@ -46,19 +46,17 @@ class Schedule:
     def __init__(self, runner: Runner, epoch_length: int) -> None:
         self.by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
         self.epoch_length = epoch_length
-        self.settings = [_settings(group) for group in runner.optim_wrapper.param_groups]
-        distinct = [setting for number, setting in enumerate(self.settings) if setting not in self.settings[:number]]
-        optimizer = SGD([dict(params=[torch.zeros((), requires_grad=True)]) for _ in distinct], lr=0.0)
-        for group, setting in zip(optimizer.param_groups, distinct, strict=True):
-            group.update(setting)
+        groups = runner.optim_wrapper.param_groups
+        optimizer = SGD([dict(params=[torch.zeros((), requires_grad=True)]) for _ in groups], lr=0.0)
+        for ours, theirs in zip(optimizer.param_groups, groups, strict=True):
+            ours.update(_settings(theirs))
         self.wrapper = OptimWrapper(optimizer)
-        self.numbers = [distinct.index(setting) for setting in self.settings]
         # As the runner builds its own, but for the optimizer.
-        theirs, runner.optim_wrapper = runner.optim_wrapper, self.wrapper
+        wrapper, runner.optim_wrapper = runner.optim_wrapper, self.wrapper
         try:
             self.schedulers = runner.build_param_scheduler(runner.cfg.get('param_scheduler') or [])
         finally:
-            runner.optim_wrapper = theirs
+            runner.optim_wrapper = wrapper
         # Otherwise schedulers warn that the optimizer takes no steps.
         self.wrapper._global_step = 0
         self.rates = [self._rate()]
@@ -76,8 +74,10 @@ class Schedule:
 
     def put_into(self, runner: Runner) -> None:
         """Give the runner's optimizer and schedulers this state."""
-        for group, number in zip(runner.optim_wrapper.param_groups, self.numbers, strict=True):
-            group.update(_scheduled(self.wrapper.param_groups[number]))
+        for group, scheduled in zip(
+            runner.optim_wrapper.param_groups, self.wrapper.optimizer.param_groups, strict=True
+        ):
+            group.update(_scheduled(scheduled))
         for theirs, ours in zip(runner.param_schedulers or [], self.schedulers, strict=True):
             theirs.load_state_dict(dict(last_step=ours.last_step, _global_step=ours._global_step))
 
@@ -113,8 +113,8 @@ def check_kinds(runner: Runner) -> None:
 
 
 def _settings(group: dict) -> dict:
-    """What tells an optimizer's groups apart, as it was before any scheduler's step."""
-    kept = {key: value for key, value in group.items() if key not in ('params', 'param_name', 'param_names')}
+    """Of an optimizer's group, as they were before any scheduler's step."""
+    kept = {key: value for key, value in group.items() if key != 'params'}
     initial = {key.removeprefix('initial_'): value for key, value in kept.items() if key.startswith('initial_')}
     return {key: value for key, value in kept.items() if not key.startswith('initial_')} | initial
 

@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
 from torch import nn
 
-from tests.helpers import CONFIGS, MadeUpFilm, read
+from tests.helpers import CONFIGS, MadeUpFilm, groups_by_name, read
 
 DETECTORS = [name for name in CONFIGS if name.startswith('ava_')]
 PUBLISHED = [name for name in DETECTORS if 'shapes' not in name]
@@ -136,8 +136,8 @@ def test_learning_rates_fall_from_the_head_to_the_patches():
     config.model.backbone.arch = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
     config.model.roi_head.bbox_head.in_channels = 128
     detector = MODELS.build(config.model)
-    groups = build_optim_wrapper(detector, config.optim_wrapper).optimizer.param_groups
-    rates = {group['param_name']: group['lr'] / 3.6 for group in groups}
+    groups = groups_by_name(detector, build_optim_wrapper(detector, config.optim_wrapper).optimizer)
+    rates = {name: group['lr'] / 3.6 for name, group in groups.items()}
     assert rates['roi_head.bbox_head.fc_cls.weight'] == rates['backbone.out_norms.3.weight'] == 1
     assert rates['backbone.blocks.3.norm1.weight'] == pytest.approx(0.875)
     for shallow in ('patch_embed.proj.weight', 'pos_embed_spatial', 'pos_embed_temporal'):

@@ -7,6 +7,8 @@ import pytest
 import torch.nn as nn
 from mmengine.optim import build_optim_wrapper
 
+from tests.helpers import groups_by_name
+
 SMALL = dict(embed_dim=8, num_heads=1, depths=(1, 1, 2, 1))
 
 
@@ -29,7 +31,7 @@ def groups_of(model, **paramwise_cfg):
             paramwise_cfg=paramwise_cfg,
         ),
     )
-    return {group['param_name']: group for group in wrapper.optimizer.param_groups}
+    return groups_by_name(model, wrapper.optimizer)
 
 
 def test_rates_fall_by_one_factor_a_layer_from_the_head_down():
@@ -108,7 +110,7 @@ def test_an_optimizer_that_names_no_weight_decay_keeps_its_own():
     settings = dict(constructor='DepthLayerDecayConstructor', paramwise_cfg=dict(layer_decay_rate=0.5))
     for kind, own in (('SGD', 0), ('AdamW', 0.01)):
         optimizer = build_optim_wrapper(model, dict(optimizer=dict(type=kind, lr=1.0), **settings)).optimizer
-        decays = {group['param_name']: group['weight_decay'] for group in optimizer.param_groups}
+        decays = {name: group['weight_decay'] for name, group in groups_by_name(model, optimizer).items()}
         assert decays['head.weight'] == own and decays['head.bias'] == decays['backbone.pos_embed'] == 0
         model.head(model.neck.weight.new_zeros(1, 8)).sum().backward()
         optimizer.step()

@@ -1,0 +1,144 @@
+"""What a GPU would refuse, found without one.
+
+torch's fake tensors know device, type and shape, but hold no numbers: whatever is made on the wrong device, or waits
+for a number of the GPU's (``.item()``, ``nonzero``), fails on them.
+"""
+
+import contextlib
+from unittest.mock import patch
+
+import pytest
+import torch
+import torch.nn as nn
+from mmdet.models.losses import FocalLoss
+from mmengine.registry import MODELS
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.overrides import TorchFunctionMode
+
+from tests.configs import test_ava_configs, test_configs, test_video_configs
+from tests.helpers import read
+
+PRECISIONS = [None, torch.float16, torch.bfloat16]
+DETECTORS = ['mask_rcnn_hiera_b.py', 'cascade_mask_rcnn_hiera_l.py', 'mask_rcnn_hiera_bp_sam2.py']
+
+
+@contextlib.contextmanager
+def fake_gpu(precision):
+    """Tensors and models made inside are on a GPU, but hold nothing; their start isn't drawn."""
+    draws = [name for name in vars(nn.init) if name.endswith('_') and not name.startswith('_')]
+    with contextlib.ExitStack() as stack:
+        for name in draws:
+            stack.enter_context(patch.object(nn.init, name, lambda tensor, *_, **__: tensor))
+        stack.enter_context(FakeTensorMode())
+        stack.enter_context(torch.device('cuda'))
+        stack.enter_context(torch.autocast('cuda', dtype=precision, enabled=precision is not None))
+        yield
+
+
+def build(config):
+    config.model.pop('data_preprocessor', None)
+    config.model.backbone.init_cfg = None
+    return MODELS.build(config.model).train()
+
+
+def assert_on_gpu(outputs, precision):
+    for output in outputs:
+        assert output.device.type == 'cuda' and output.dtype in (torch.float32, precision or torch.float32)
+
+
+def test_what_waits_for_the_gpu_is_found():
+    with fake_gpu(None), pytest.raises(DataDependentOutputException):
+        torch.ones(3).sum().item()
+    with fake_gpu(None), pytest.raises(RuntimeError, match='found at least two devices, cuda:0 and cpu'):
+        torch.ones(3) + torch.ones(3, device='cpu')
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('name', DETECTORS)
+def test_the_parts_of_a_detector(name, precision):
+    with fake_gpu(precision):
+        detector = build(read(name))
+        pyramid = detector.extract_feat(torch.empty(2, 3, 1024, 1000))
+        regions = torch.empty(64, 256, 7, 7)
+        heads = detector.roi_head.bbox_head
+        found = [*pyramid, *(part for level in detector.rpn_head(pyramid) for part in level)]
+        for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
+            found += head(regions)
+        masks = detector.roi_head.mask_head
+        for head in masks if isinstance(masks, nn.ModuleList) else [masks]:
+            found.append(head(torch.empty(16, 256, 14, 14)))
+    assert_on_gpu(found, precision)
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('name', ['k400_hiera_b.py', 'ssv2_hiera_l_32f.py', 'in1k_hiera_b.py'])
+def test_a_classifier(name, precision):
+    config = read(name)
+    with fake_gpu(precision):
+        model = build(config)
+        frames = config.model.backbone.get('num_frames')
+        shape = (2, 1, 3, frames, 224, 224) if frames else (2, 1, 3, 224, 224)
+        scores = model(torch.empty(shape), stage='head')
+        loss = model.cls_head.loss_cls(scores, torch.empty(scores.shape))
+    assert scores.shape == (2, config.model.cls_head.num_classes)
+    assert_on_gpu([scores, loss], precision)
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('name, frames', [('mae_hiera_b.py', ()), ('mae_hiera_b_k400.py', (16,))])
+def test_a_masked_autoencoder(name, frames, precision):
+    with fake_gpu(precision):
+        loss = build(read(name))(torch.empty(2, 1, 3, *frames, 224, 224), mode='loss')['loss']
+    assert_on_gpu([loss], precision)
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_the_parts_of_an_action_detector(precision):
+    with fake_gpu(precision):
+        detector = build(read('ava_hiera_l.py'))
+        maps = detector.backbone(torch.empty(2, 3, 16, 224, 224))
+        regions, _ = detector.roi_head.bbox_roi_extractor(maps, torch.empty(5, 5))
+        scores = detector.roi_head.bbox_head(regions)
+    assert_on_gpu([*maps, scores], precision)
+
+
+class _SaysItIsOnAGpu(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return True if func is torch.Tensor.is_cuda.__get__ else func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def dispatched_as_on_a_gpu():
+    """OpenMMLab calls the operators that it calls for a GPU's tensors, on a CPU's."""
+    with _SaysItIsOnAGpu(), patch('torch.cuda.is_available', return_value=True):
+        yield
+
+
+def test_operators_for_gpus_are_called_where_tensors_say_they_are_there():
+    with dispatched_as_on_a_gpu(), pytest.raises(NotImplementedError, match='sigmoid_focal_loss'):
+        FocalLoss()(torch.randn(4, 3), torch.tensor([0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_a_detector_calls_no_operator_that_is_missing_on_a_gpu(name):
+    config = read(name)
+    detector = test_configs.reduced_detector(config.model)
+    with dispatched_as_on_a_gpu():
+        batch = detector.data_preprocessor(test_configs.sample(config.train_pipeline), training=True)
+        loss, _ = detector.parse_losses(detector(**batch, mode='loss'))
+        loss.backward()
+        detector.eval()
+        with torch.no_grad():
+            assert detector.test_step(test_configs.sample(config.train_pipeline))
+
+
+@pytest.mark.parametrize(
+    'test, arguments',
+    [
+        (test_ava_configs.test_it_trains_and_predicts_at_reduced_depth, ('ava_hiera_l.py',)),
+        (test_video_configs.test_it_runs_forward_and_backward_at_reduced_depth, ('k400_hiera_b.py',)),
+    ],
+)
+def test_a_model_of_clips_calls_no_operator_that_is_missing_on_a_gpu(test, arguments):
+    with dispatched_as_on_a_gpu():
+        test(*arguments)
