@@ -104,7 +104,7 @@ def test_the_parts_of_an_action_detector(precision):
 
 class _SaysItIsOnAGpu(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return True if func is torch.Tensor.is_cuda.__get__ else func(*args, **(kwargs or {}))
+        return True if func == torch.Tensor.is_cuda.__get__ else func(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager
