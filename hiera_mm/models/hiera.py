@@ -99,7 +99,8 @@ class Hiera(BaseModule):
         drop_path_rate: Stochastic depth of the last block; the rates rise linearly from 0.
         frozen_stages: -1 trains everything; 0 freezes the patch embedding and the position table; ``n``
             also freezes the first ``n`` stages.
-        with_cp: Recompute each block's activations in the backward pass to save memory.
+        with_cp: Recompute the activations of all blocks in the backward pass to save memory, or of some stages, as
+            ``(True, True, False, False)``.
         out_norm: Put a LayerNorm on each returned map. Published checkpoints hold no such norms.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint, by path,
             address or name (:mod:`hiera_mm.weights.zoo`); with ``inflate=True`` one for images starts a model
@@ -125,7 +126,7 @@ class Hiera(BaseModule):
         pos_embed_antialias: bool = False,
         drop_path_rate: float = 0.0,
         frozen_stages: int = -1,
-        with_cp: bool = False,
+        with_cp: bool | Sequence[bool] = False,
         out_norm: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -138,11 +139,13 @@ class Hiera(BaseModule):
         self.q_pools = q_pools
         self.pos_embed_antialias = pos_embed_antialias
         self.frozen_stages = frozen_stages
-        self.with_cp = with_cp
+        self.with_cp = (with_cp,) * 4 if isinstance(with_cp, bool) else tuple(with_cp)
         _check_range('out_indices', self.out_indices, 0, 3)
         _check_range('global_blocks', tuple(global_blocks), 0, sum(self.depths) - 1)
         _check_range('frozen_stages', (frozen_stages,), -1, 4)
         _check_range('q_pools', (q_pools,), 2, 3)
+        if len(self.with_cp) != 4:
+            raise UserError(f"Hiera's 'with_cp' must be True, False, or one of them for each stage, but is {with_cp}.")
         if pos_embed not in POSITIONS:
             raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POSITIONS)}, but is '{pos_embed}'.")
 
@@ -202,15 +205,16 @@ class Hiera(BaseModule):
 
     def _stage_ends(self, units: Tensor, regions: Sequence[Region]) -> dict[int, Tensor]:
         """The rows at the ends of the stages of ``out_indices``."""
-        ends = {}
-        stage_ending_at = {end - 1: stage for stage, end in enumerate(accumulate(self.depths))}
-        for index, block in enumerate(self.blocks):
-            if self.with_cp and self.training and torch.is_grad_enabled():
-                units = checkpoint(run_block, block, units, regions, use_reentrant=False)
-            else:
-                units = run_block(block, units, regions)
-            if stage_ending_at.get(index) in self.out_indices:
-                ends[stage_ending_at[index]] = units
+        ends, blocks = {}, list(self.blocks)
+        for stage, (depth, end) in enumerate(zip(self.depths, accumulate(self.depths), strict=True)):
+            recompute = self.with_cp[stage] and self.training and torch.is_grad_enabled()
+            for block in blocks[end - depth : end]:
+                if recompute:
+                    units = checkpoint(run_block, block, units, regions, use_reentrant=False)
+                else:
+                    units = run_block(block, units, regions)
+            if stage in self.out_indices:
+                ends[stage] = units
         return ends
 
     def init_weights(self) -> None:

@@ -105,9 +105,10 @@ def test_an_image_below_one_mask_unit_is_refused():
         Hiera(SMALL)(torch.randn(1, 3, 31, 64))
 
 
-def test_with_cp_changes_neither_loss_nor_gradients_nor_keys():
+@pytest.mark.parametrize('with_cp', [True, (True, True, False, False), [False, False, True, False]])
+def test_with_cp_changes_neither_loss_nor_gradients_nor_keys(with_cp):
     plain = perturbed(Hiera(SMALL, drop_path_rate=0.5))
-    recomputing = Hiera(SMALL, drop_path_rate=0.5, with_cp=True)
+    recomputing = Hiera(SMALL, drop_path_rate=0.5, with_cp=with_cp)
     recomputing.load_state_dict(plain.state_dict())
     image = torch.randn(3, 3, 64, 96)
     results = []
@@ -134,7 +135,9 @@ def test_with_cp_keeps_fewer_activations():
             model(torch.randn(1, 3, 64, 64))
         return total
 
-    assert saved_bytes(Hiera(SMALL, with_cp=True)) < 0.3 * saved_bytes(Hiera(SMALL))
+    choices = (True, (True, True, False, False), (True, False, False, False), False)
+    kept = [saved_bytes(Hiera(SMALL, with_cp=with_cp)) for with_cp in choices]
+    assert kept == sorted(kept) and len(set(kept)) == 4 and kept[0] < 0.3 * kept[-1]
 
 
 @pytest.mark.parametrize('arch', ['t', 's', 'b', 'bp', 'l', 'h'])
@@ -286,6 +289,7 @@ def test_long_names_mean_the_same_sizes(long, short):
         (dict(arch=dict(SMALL, depths=(1, 2))), 'four stages'),
         (dict(arch=dict(SMALL, num_heads=3)), "can't be divided among 3 heads"),
         (dict(out_indices=(0, 4)), "'out_indices' must lie between 0 and 3"),
+        (dict(with_cp=(True, False)), "'with_cp' must be True, False, or one of them for each stage"),
         (dict(frozen_stages=5), "'frozen_stages' must lie between -1 and 4"),
     ],
 )
