@@ -13,6 +13,7 @@ from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
 from hiera_mm.engine.resuming import ResumeHook
 from hiera_mm.engine.run_plan import RunPlanHook
 from hiera_mm.engine.saving import CheckpointHook, save_whole_files
+from hiera_mm.engine.sharding import FullyShardedRunner
 
 __all__ = [
     'CheckpointHook',
@@ -21,6 +22,7 @@ __all__ = [
     'DefaultOptimWrapperConstructor',
     'DepthLayerDecayConstructor',
     'FitCheckpointHook',
+    'FullyShardedRunner',
     'NumberedSampler',
     'RandomStateHook',
     'ReciprocalSquareRootLR',

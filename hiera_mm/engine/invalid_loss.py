@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
@@ -57,4 +58,6 @@ class StopOnInvalidLossHook(Hook):
             for parameter in group['params']
             if parameter.grad is not None
         ]
-        self.norm = get_total_norm(gradients) if gradients else None
+        norm = get_total_norm(gradients) if gradients else None
+        # Of gradients that are spread over processes, all must see the norm of all.
+        self.norm = norm.full_tensor() if isinstance(norm, DTensor) else norm

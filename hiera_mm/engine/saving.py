@@ -82,6 +82,7 @@ class CheckpointHook(PlainCheckpointHook):
     """
 
     random_states: list[State] | None = None
+    position = 0
     best_ckpt_path: str | None
     best_ckpt_path_dict: dict[str, str | None]
     validating = False
@@ -103,6 +104,7 @@ class CheckpointHook(PlainCheckpointHook):
     def after_train_iter(self, runner: Runner, batch_idx: int, *others: object, **named: object) -> None:
         if Writing.last is not None and Writing.last.done():
             Writing.finish()
+        self.position = batch_idx + 1
         super().after_train_iter(runner, batch_idx, *others, **named)
 
     def after_train(self, runner: Runner) -> None:
@@ -154,6 +156,9 @@ class CheckpointHook(PlainCheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         if not self.validating:
             self.random_states = gathered_states()
+        if not self.by_epoch:
+            # A run of epochs may be saved in the middle of one.
+            meta = dict(meta, position=self.position)
         steps = [kept for kept in getattr(self, 'keep_ckpt_ids', ()) if kept != step] + [step]
         kept = steps[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else steps
         old = [self.filename_tmpl.format(step) for step in steps[: len(steps) - len(kept)]]
