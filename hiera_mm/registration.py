@@ -13,4 +13,4 @@ from hiera_mm import datasets, engine, evaluation, models  # noqa: E402,F401  (t
 
 engine.read_nothing_but_data()
 engine.save_whole_files()
-models.keep_priors_in_float32()
+models.keep_boxes_in_float32()

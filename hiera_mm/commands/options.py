@@ -43,7 +43,7 @@ def add_common_options(
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Those of training that change what an iteration does."""
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision: fp16 on a GPU, bf16 on a CPU')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -87,7 +87,7 @@ def apply_training_options(config: Config, arguments: argparse.Namespace) -> Non
     """Set in the config what :func:`add_training_options` asked for.
 
     Raises:
-        UserError: where there is no GPU, or no batch size to scale by.
+        UserError: where there is no batch size to scale by.
     """
     from hiera_mm.engine.settings import compile_backbone, scale_learning_rate, use_mixed_precision
 

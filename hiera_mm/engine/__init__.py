@@ -2,6 +2,7 @@
 
 from hiera_mm.engine.collecting import CollectInWorkDirHook
 from hiera_mm.engine.compile_backbone import CompileBackboneHook
+from hiera_mm.engine.half_precision import AmpOptimWrapper
 from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
 from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
@@ -16,6 +17,7 @@ from hiera_mm.engine.saving import CheckpointHook, save_whole_files
 from hiera_mm.engine.sharding import FullyShardedRunner
 
 __all__ = [
+    'AmpOptimWrapper',
     'CheckpointHook',
     'CollectInWorkDirHook',
     'CompileBackboneHook',

@@ -2,18 +2,12 @@
 
 from hiera_mm.errors import UserError
 
-import torch
 from mmengine.config import Config
 
 
 def use_mixed_precision(config: Config) -> None:
-    """Train in half precision where torch thinks it safe (``--amp``).
-
-    Raises:
-        UserError: where there is no GPU.
-    """
-    if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU, and torch sees none here; train without --amp.')
+    """Train in half precision where torch thinks it safe (``--amp``): fp16 on a GPU unless the config has another
+    ``optim_wrapper.dtype``, bfloat16 on a CPU."""
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 

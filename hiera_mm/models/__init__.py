@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from hiera_mm.models.box_precision import SingleRoIExtractor, keep_priors_in_float32
+from hiera_mm.models.box_precision import SingleRoIExtractor, keep_boxes_in_float32
 from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
@@ -14,7 +14,7 @@ __all__ = [
     'Hiera',
     'MaskedAutoencoder',
     'SingleRoIExtractor',
-    'keep_priors_in_float32',
+    'keep_boxes_in_float32',
 ]
 
 if importlib.util.find_spec('mmaction') is not None:

@@ -1,7 +1,7 @@
 """Boxes in float32 while the rest is half: bfloat16 has steps of 4 pixels from 512 on, float16 of 1 from 1024 on.
 
-mmdet makes anchors, and turns regions for RoIAlign, into the type of the maps. Repaired under its own names, so that
-every detector trains in half precision as well as in float32.
+mmdet makes anchors, chooses boxes, and turns regions for RoIAlign in the type of the maps. Repaired under its own
+names, so that every detector trains in half precision as well as in float32.
 """
 
 import functools
@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Callable
 
 import torch
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor as PlainSingleRoIExtractor
 from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 from mmdet.registry import MODELS as MMDET_MODELS
@@ -42,14 +43,34 @@ if importlib.util.find_spec('mmaction') is not None:
             return tuple(part.to(feats[0].dtype) for part in pooled)
 
 
-def keep_priors_in_float32() -> None:
-    """Have anchors and points made in float32 for maps in half precision; doing it again changes nothing."""
+def keep_boxes_in_float32() -> None:
+    """Have anchors and points made, and the boxes of dense heads chosen, in float32 for maps in half precision; doing
+    it again changes nothing."""
     for generator in (AnchorGenerator, MlvlPointGenerator):
         if not hasattr(generator.grid_priors, '__wrapped__'):
-            generator.grid_priors = _in_float32(generator.grid_priors)
+            generator.grid_priors = _made_in_float32(generator.grid_priors)
+    if not hasattr(BaseDenseHead.predict_by_feat, '__wrapped__'):
+        BaseDenseHead.predict_by_feat = _chosen_in_float32(BaseDenseHead.predict_by_feat)
 
 
-def _in_float32(grid_priors: Callable) -> Callable:
+def _chosen_in_float32(predict_by_feat: Callable) -> Callable:
+    """In bfloat16 all scores above 0.998 are 1, and which of them come first would be left to chance."""
+
+    @functools.wraps(predict_by_feat)
+    def in_float32(
+        self: object,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        score_factors: list[Tensor] | None = None,
+        **named,
+    ) -> list:
+        maps = [maps and list(map(_float32, maps)) for maps in (cls_scores, bbox_preds, score_factors)]
+        return predict_by_feat(self, *maps, **named)
+
+    return in_float32
+
+
+def _made_in_float32(grid_priors: Callable) -> Callable:
     @functools.wraps(grid_priors)
     def in_float32(
         self: object, featmap_sizes: list[tuple[int, int]], dtype: torch.dtype = torch.float32, *others, **named

@@ -59,6 +59,21 @@ def test_priors_of_half_precision_maps_are_those_of_float32(generator):
         assert priors.dtype == torch.float32 and torch.equal(priors, expected)
 
 
+def test_the_surest_boxes_of_half_precision_maps_come_first():
+    head = reduced_detector(read('mask_rcnn_hiera_b.py').model).rpn_head.eval()
+    # All of the first level's are 1 as probabilities in bfloat16.
+    logits = torch.randperm(48, generator=torch.Generator().manual_seed(0)).div(16).add(7).reshape(1, 3, 4, 4)
+    scores = [logits, *(torch.full((1, 3, 1, 1), -20.0) for _ in range(4))]
+    boxes = [torch.zeros(1, 12, *level.shape[2:]) for level in scores]
+    meta = [dict(img_shape=(1024, 1024), scale_factor=(1.0, 1.0))]
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        maps = ([level.to(dtype) for level in levels] for levels in (scores, boxes))
+        found += head.predict_by_feat(*maps, batch_img_metas=meta, cfg=head.test_cfg)
+    assert found[0].scores.dtype == torch.float32 and len(found[0]) > 5
+    torch.testing.assert_close(found[0].bboxes, found[1].bboxes)
+
+
 def test_a_detector_under_autocast_trains_on_boxes_where_they_are(monkeypatch):
     config = read('mask_rcnn_hiera_b.py')
     config.model.data_preprocessor.batch_augments = None

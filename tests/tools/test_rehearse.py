@@ -47,5 +47,6 @@ def test_several_configs_are_rehearsed_each_for_itself(run_tool, tmp_path):
 def test_options_of_training_are_those_of_the_rehearsal(run_tool, tmp_path):
     code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--cfg-options', 'train_cfg.max_iters=30')
     assert code == 0 and 'iter_30.pth' in printed, printed
-    code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--amp')
-    assert code == 1 and '--amp needs a GPU' in printed
+    dtype = ['--cfg-options', 'optim_wrapper.dtype=float16']
+    code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--amp', *dtype)
+    assert code == 1 and "Half precision on a CPU is bfloat16, but optim_wrapper.dtype is 'float16'" in printed

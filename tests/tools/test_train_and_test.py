@@ -267,12 +267,6 @@ def test_a_misspelt_type_is_named(run_tool, shapes, tmp_path):
     assert_explained(result, 'Hierra is not in the', 'registry')
 
 
-def test_mixed_precision_without_a_gpu_is_refused(run_tool, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    result = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path, *shapes_options(shapes))
-    assert_explained(result, '--amp needs a GPU')
-
-
 def test_a_loss_that_is_no_number_stops_the_run_with_the_iteration(run_tool, shapes, tmp_path):
     options = [
         *shapes_options(shapes),

@@ -1,0 +1,47 @@
+"""--amp on a CPU: every task trains in bfloat16 with the losses of float32."""
+
+import json
+
+import pytest
+import torch
+
+from tests.helpers import TINY, assert_explained, options
+from tests.tools import test_exact_resume as tasks
+
+TASKS = (tasks.detection, tasks.images, tasks.masked_images, tasks.videos, tasks.actions)
+
+
+def losses_of(folder):
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return torch.tensor([line['loss'] for line in lines if 'loss' in line])
+
+
+@pytest.mark.parametrize(
+    'task', [pytest.param(task, marks=() if task is TASKS[0] else pytest.mark.slow) for task in TASKS]
+)
+def test_a_task_trains_with_the_losses_of_float32(run_tool, tmp_path, task):
+    tasks.write_configs(tmp_path, task, 0, 9)
+    for name, arguments in (('whole', []), ('half', ['--amp'])):
+        code, printed = run_tool('train.py', tmp_path / 'straight.py', '--work-dir', tmp_path / name, *arguments)
+        assert code == 0, printed
+        assert ('A matrix product in bfloat16 takes' in printed) == (name == 'half')
+    whole, half = (losses_of(tmp_path / name) for name in ('whole', 'half'))
+    assert len(whole) >= 2 and not torch.equal(whole, half)
+    torch.testing.assert_close(half, whole, rtol=0.03, atol=0.01)
+
+
+def test_a_checkpoint_is_tested_in_half_precision(run_tool, shapes, tmp_path):
+    code, printed = run_tool(
+        'train.py', TINY, '--amp', '--work-dir', tmp_path, *options(shapes, 'train_cfg.max_iters=2')
+    )
+    assert code == 0, printed
+    more = options(shapes, 'test_cfg.fp16=True')
+    code, printed = run_tool('test.py', TINY, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *more)
+    assert code == 0 and 'bbox_mAP' in printed, printed
+
+
+def test_fp16_on_a_cpu_is_refused(run_tool, shapes, tmp_path):
+    more = options(shapes, 'optim_wrapper.dtype=float16')
+    result = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path, *more)
+    assert_explained(result, "Half precision on a CPU is bfloat16, but optim_wrapper.dtype is 'float16'; leave it")
