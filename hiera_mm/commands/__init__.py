@@ -15,7 +15,16 @@ from hiera_mm.called import command_line
 from hiera_mm.version import __version__
 
 GROUPS = {
-    'before training': ('check-env', 'configs', 'init', 'make-data', 'make-video-list', 'check-data', 'rehearse'),
+    'before training': (
+        'check-env',
+        'configs',
+        'init',
+        'make-data',
+        'make-video-list',
+        'check-data',
+        'plan',
+        'rehearse',
+    ),
     'training and testing': ('train', 'test', 'plot-log', 'compare'),
     'using models': ('demo', 'visualize-mae', 'weights', 'flops'),
     'others': ('run',),

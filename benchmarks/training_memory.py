@@ -1,0 +1,77 @@
+"""What a training step takes in memory on this machine's CPU beside what ``hiera-mm plan`` expects.
+
+python -m benchmarks.training_memory in1k_hiera_b k400_hiera_b mask_rcnn_hiera_t --batch 2
+
+Each step runs in a process of its own, whose largest resident memory is read, less what it was before the model. Losses
+of detectors, which depend on the data, are no part of it, as in the plan.
+"""
+
+import argparse
+import multiprocessing
+from collections.abc import Sequence
+from pathlib import Path
+
+import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
+from hiera_mm.commands.faults import as_sentences
+from hiera_mm.commands.options import add_common_options, read_config
+from hiera_mm.engine.training_memory import TrainingMemory, train_steps, training_memory
+from hiera_mm.engine.training_plan import WITH_CP, input_shape
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from benchmarks.measure import peak_memory
+from benchmarks.report import write
+
+MIB = 2**20
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    rows = []
+    for name in arguments.configs:
+        arguments.config = name
+        config = read_config(arguments)
+        for with_cp in WITH_CP:
+            case = (config, input_shape(config), with_cp, arguments.batch)
+            with multiprocessing.get_context('spawn').Pool(1) as pool:
+                expected, measured = pool.apply(_expected, case) / MIB, pool.apply(_measured, case) / MIB
+            stages = with_cp if isinstance(with_cp, bool) else 'stages 1 and 2'
+            rows.append(
+                dict(
+                    config=name,
+                    batch=arguments.batch,
+                    recomputes=stages,
+                    expected_mib=round(expected),
+                    measured_mib=round(measured),
+                    ratio=round(expected / measured, 3),
+                )
+            )
+            print(' '.join(f'{value!s:>16}' for value in rows[-1].values()), flush=True)
+    if arguments.out:
+        write(arguments.out, rows, title='Memory of a training step, float32')
+
+
+def _expected(config: Config, shape: Sequence[int], with_cp: bool | Sequence[bool], batch: int) -> int:
+    init_default_scope(config.default_scope)
+    memory: TrainingMemory = training_memory(config, shape, False, with_cp, fast_cpu=True)
+    return memory.peak(batch)
+
+
+def _measured(config: Config, shape: Sequence[int], with_cp: bool | Sequence[bool], batch: int) -> int:
+    init_default_scope(config.default_scope)
+    return peak_memory(lambda: train_steps(config, shape, batch, with_cp, steps=2), 'cpu')
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', help='names or paths of configs')
+    parser.add_argument('--batch', type=int, default=2, help='(%(default)s)')
+    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    with as_sentences():
+        main()

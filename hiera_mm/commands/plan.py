@@ -1,0 +1,116 @@
+"""Say what training a config takes in memory and what fits on a GPU, before the run and without data or a GPU.
+
+hiera-mm plan mask_rcnn_hiera_l --gpus 8 --gpu-memory 24
+hiera-mm plan k400_hiera_b --time        # also train one step here, and say how long the run would take
+"""
+
+import argparse
+
+from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
+
+GIB = 2**30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    parser.add_argument('--gpus', type=int, default=1, help='number of GPUs, one process each (%(default)s)')
+    parser.add_argument('--gpu-memory', type=float, default=24, metavar='GIB', help='of each GPU (%(default)s)')
+    parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), help="in pixels (default: the pipeline's)")
+    parser.add_argument('--time', action='store_true', help='train a step of one sample on this machine and time it')
+    add_common_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.complexity import model_complexity
+    from hiera_mm.engine.training_plan import fastest, input_shape, ways_to_train
+
+    from mmengine.registry import init_default_scope
+    from rich.console import Console
+
+    config = read_config(arguments)
+    init_default_scope(config.default_scope)
+    shape = arguments.shape or input_shape(config)
+    parts, _ = model_complexity(config.model, None if 'input_size' in config.model else shape)
+    parameters, macs = (sum(column) for column in zip(*parts.values(), strict=True))
+    ways = list(ways_to_train(config, shape, arguments.gpus))
+    batch, memory = config.train_dataloader.batch_size, arguments.gpu_memory * GIB
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f'{arguments.config}: {parameters / 1e6:.1f} M parameters, {macs / 1e9:.0f} G multiply-accumulates for one '
+        f'input of {shape[0]} x {shape[1]} pixels forward.'
+    )
+    console.print(_table(ways, batch, memory))
+    for line in _advice(config, fastest(ways, batch, memory), arguments):
+        console.print(line)
+    if arguments.time:
+        console.print(_duration(config, shape, ways[0].repeats))
+
+
+def _table(ways: list, batch: int, memory: float):
+    from rich.table import Table
+
+    table = Table(title=f'GiB in each process, and the largest batch that fits into {memory / GIB:g}')
+    for heading in ('precision', 'recomputed\nstages'):
+        table.add_column(heading, no_wrap=True)
+    for heading in ('weights', 'gradients', 'optimizer', 'a sample', f'batch {batch}', 'largest'):
+        table.add_column(heading, justify='right', no_wrap=True)
+    for way in ways:
+        held = way.memory
+        sizes = (held.weights, held.gradients, held.optimizer, way.repeats * held.per_sample, way.peak(batch))
+        cells = [f'{size / GIB:.2f}' for size in sizes]
+        precision = 'half' if way.autocast else 'float32'
+        table.add_row(precision, _stages(way.with_cp), *cells, str(way.largest_batch(memory)))
+    return table
+
+
+def _stages(with_cp: bool | tuple[bool, ...]) -> str:
+    if isinstance(with_cp, bool):
+        return 'all' if with_cp else 'none'
+    return ', '.join(str(number) for number, recomputes in enumerate(with_cp, start=1) if recomputes)
+
+
+def _advice(config, way, arguments: argparse.Namespace):
+    """What to set for the GPUs that were named, and what follows for the run."""
+    batch = config.train_dataloader.batch_size
+    if way is None:
+        yield (
+            f'Not even one sample fits on a GPU of {arguments.gpu_memory:g} GiB; take more GPUs with '
+            "runner_type='FullyShardedRunner', which spreads weights, gradients and optimizer over them, a smaller "
+            'model, or smaller inputs.'
+        )
+        return
+    fits = min(batch, way.largest_batch(arguments.gpu_memory * GIB))
+    settings = ['--amp']
+    options = [f'model.backbone.with_cp="{way.with_cp}"'] if way.with_cp else []
+    options += [f'train_dataloader.batch_size={fits}'] if fits < batch else []
+    if options:
+        settings += ['--cfg-options', *(option.replace(' ', '') for option in options)]
+    yield f'On {arguments.gpus} of {arguments.gpu_memory:g} GiB: {" ".join(settings)}'
+    base = config.get('auto_scale_lr', {}).get('base_batch_size')
+    total, rate = fits * arguments.gpus, config.optim_wrapper.optimizer.lr
+    if base:
+        yield (
+            f'The batch of all is then {total}, and the learning rate {rate * total / base:.3g} by the linear rule '
+            f'(--auto-scale-lr), as the recipe has {rate:g} for {base}.'
+        )
+        yield _length(config, total, base)
+
+
+def _length(config, total: int, base: int) -> str:
+    loop = config.train_cfg
+    if loop.get('max_iters'):
+        same = round(loop.max_iters * base / total)
+        return f'{same} iterations see as many samples as the {loop.max_iters} of the recipe (max_iters={same}).'
+    return f'The run has {loop.max_epochs} epochs; their iterations follow from the number of samples and the batch.'
+
+
+def _duration(config, shape, repeats: int) -> str:
+    from hiera_mm.engine.training_memory import train_steps
+
+    seconds = train_steps(config, shape) * repeats
+    words = f'A step of one sample takes {seconds:.2f} s here in float32'
+    base = config.get('auto_scale_lr', {}).get('base_batch_size')
+    if not config.train_cfg.get('max_iters') or not base:
+        return f'{words}, and an epoch that many times as long as there are samples, on one device.'
+    hours = seconds * config.train_cfg.max_iters * base / 3600
+    return f'{words}: {hours:.0f} hours for the whole run on one device like this.'
