@@ -15,6 +15,7 @@ TOOLS = {
     'init': 'init_config.py',
     'make-data': 'make_shapes.py',
     'make-video-list': 'make_video_list.py',
+    'plan': 'plan.py',
     'plot-log': 'plot_log.py',
     'rehearse': 'rehearse.py',
     'test': 'test.py',

@@ -229,3 +229,11 @@ def test_whole_models_of_this_suite_are_compared_in_the_page_also_where_they_are
     assert code == 0, printed
     page = (tmp_path / 'benchmarks.md').read_text()
     assert '| `configs/ours.py` | `mmdet::other.py` | forward, 1 x 3 x 64 x 64 | 0.50x | not measured |' in page
+
+
+@pytest.mark.slow
+def test_the_plans_memory_is_what_a_step_takes(run_benchmark, tmp_path):
+    code, printed = run_benchmark('training_memory', 'in1k_hiera_t', '--batch', 4, '--out', tmp_path / 'memory')
+    assert code == 0, printed
+    rows = json.loads((tmp_path / 'memory.json').read_text())['rows']
+    assert len(rows) == 3 and all(0.85 < row['ratio'] < 1.15 for row in rows), rows

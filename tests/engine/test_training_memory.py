@@ -1,0 +1,121 @@
+"""What training takes in memory, from fake tensors, and what follows from it for a run."""
+
+import re
+import shlex
+
+from hiera_mm.engine.training_memory import AllottedMemory, TrainingMemory, in_several_processes, training_memory
+from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, Way, fastest, input_shape
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from tests.helpers import CONFIGS, read
+
+GIB = 2**30
+
+
+def tiny(name):
+    config = read(name)
+    init_default_scope(config.default_scope)
+    config.model.backbone.arch = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
+    config.model.backbone.drop_path_rate = 0.0
+    config.model.backbone.pop('global_blocks', None)
+    if 'neck' in config.model:
+        config.model.neck.in_channels = [16, 32, 64, 128]
+    for head in (config.model.get('cls_head'), (config.model.get('roi_head') or {}).get('bbox_head')):
+        if isinstance(head, dict) and 'neck' not in config.model:
+            head.in_channels = 128
+    return config
+
+
+def test_tensors_are_counted_as_long_as_they_live():
+    held = torch.zeros(1000)
+    with AllottedMemory([held]) as memory:
+        first = held + 1
+        view = first[:10]
+        assert memory.now == 8000, 'a view takes nothing'
+        first = None
+        view.mul_(2)
+        assert memory.now == 8000, 'a view keeps what it is of'
+        del view
+        assert memory.now == 4000
+        torch.zeros(3000)
+    assert memory.now == 4000 and memory.peak == 16000
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['mask_rcnn_hiera_b.py', 'cascade_mask_rcnn_hiera_b.py', 'faster_rcnn_hiera_b.py', 'k400_hiera_b.py']
+    + ['in1k_hiera_b.py', 'mae_hiera_b.py', 'mae_hiera_b_k400.py', 'ava_hiera_l.py'],
+)
+def test_recomputing_and_half_precision_take_less(name):
+    config = tiny(name)
+    if 'input_size' in config.model:
+        config.model.input_size = (*config.model.input_size[:-2], 128, 128)
+    ways = [
+        training_memory(config, (128, 128), half, cp) for half in (False, True) for cp in (False, (1, 0, 0, 0), True)
+    ]
+    parameters = ways[0].parameters
+    assert all((way.weights, way.gradients) == (4 * parameters,) * 2 for way in ways)
+    # AdamW has two numbers of each parameter beside a count, SGD with momentum one.
+    per_parameter = 4 if config.optim_wrapper.optimizer.type == 'SGD' else 8
+    assert ways[0].optimizer == pytest.approx(per_parameter * parameters, rel=0.02)
+    for none, first, all_stages in (ways[:3], ways[3:]):
+        assert none.per_sample > first.per_sample >= all_stages.per_sample > 0
+    assert ways[3].per_sample < 0.8 * ways[0].per_sample
+
+
+def test_the_largest_batch_is_the_last_that_fits():
+    memory = TrainingMemory(1, weights=100, gradients=100, optimizer=200, fixed=-20, per_sample=50)
+    assert memory.peak(1) == 400, 'gradients are the most at a small batch'
+    assert memory.peak(5) == 530
+    batch = memory.largest_batch(560)
+    assert memory.peak(batch) <= 560 < memory.peak(batch + 1)
+    assert memory.largest_batch(399) == 0
+
+
+def test_several_processes_hold_copies_of_gradients_or_parts():
+    config = tiny('in1k_hiera_b.py')
+    one = training_memory(config, (64, 64), False, False)
+    assert in_several_processes(one, config, 1) == one
+    copies = in_several_processes(one, config, 4)
+    assert copies.peak(9) == one.peak(9) + one.gradients
+    config.runner_type = 'FullyShardedRunner'
+    parts = in_several_processes(one, config, 4)
+    assert (parts.weights, parts.optimizer) == (one.weights // 4, one.optimizer // 4)
+    assert 0 < parts.in_transit < 2 * one.weights
+
+
+def test_the_fastest_way_that_fits_is_chosen():
+    sizes = (('plain', 900), ('some', 400), ('all', 100))
+    ways = [Way(True, name, TrainingMemory(1, 0, 0, 0, 0, size * 2**20), repeats=2) for name, size in sizes]
+    for gib, batch, expected in ((24, 8, 'plain'), (9, 8, 'some'), (3, 8, 'all'), (2, 100, 'all')):
+        assert fastest(ways, batch, gib * GIB).with_cp == expected
+    assert fastest(ways, 8, 1.05 * GIB) is None
+    assert ways[0].largest_batch(24 * GIB) == int((24 * GIB * USABLE - LEFT_TO_CUDA) / (1800 * 2**20))
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_size_of_what_is_trained_on_is_found(name):
+    height, width = input_shape(read(name))
+    expected = 448 if '448' in name else 1024 if 'rcnn' in name else 224
+    assert (height, width) == (expected, expected) or '_shapes' in name
+
+
+def test_the_plan_gives_options_that_train_as_it_says(run_tool):
+    code, printed = run_tool('plan.py', 'mask_rcnn_hiera_b', '--gpus', 8, '--gpu-memory', 12)
+    assert code == 0, printed
+    assert '72.9 M parameters, 572 G multiply-accumulates for one input of 1024 x 1024' in printed
+    assert 'The batch of all is then 32, and the learning rate 1.75e-05 by the linear rule' in printed
+    assert '368750 iterations see as many samples as the 184375 of the recipe' in printed
+    options = shlex.split(re.search(r'--cfg-options (.*)', printed)[1])
+    config = read('mask_rcnn_hiera_b.py')
+    from mmengine.config import DictAction
+
+    config.merge_from_dict(
+        {key: DictAction._parse_iterable(value) for key, _, value in (o.partition('=') for o in options)}
+    )
+    assert tuple(config.model.backbone.with_cp) == (True, True, False, False)
+    code, printed = run_tool('plan.py', 'in1k_hiera_t', '--gpu-memory', 1.3)
+    assert code == 0 and "runner_type='FullyShardedRunner'" in printed, printed
