@@ -54,6 +54,8 @@ measure image_224_batch1 'One image of 224' "${images[@]}" --size 224 --repeats 
 
 if ((${#options[@]} == 0)); then
     python -W ignore -m benchmarks.metric --out benchmarks/results/metric
+    python -W ignore -m benchmarks.training_memory in1k_hiera_b k400_hiera_b mask_rcnn_hiera_t \
+        --out benchmarks/results/training_memory
     python -W ignore -m benchmarks.optimizer_step k400_hiera_l --repeats 5 --out benchmarks/results/optimizer_step
 fi
 python -m benchmarks.docs

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import gc
 import os
+import subprocess
 from collections.abc import Iterator
 
 from hiera_mm.engine.interruption import end_with_launcher
@@ -33,8 +34,9 @@ def process_group(config: Config) -> Iterator[None]:
     No reference to the runner may be left at the end.
     """
     end_with_launcher()
-    if config.launcher == 'pytorch' and not torch.cuda.is_available():
+    if config.launcher != 'none' and not torch.cuda.is_available():
         if not torch.distributed.is_initialized():
+            _say_where_to_meet(config.launcher)
             torch.distributed.init_process_group(backend='gloo')
         config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
     yield
@@ -43,6 +45,23 @@ def process_group(config: Config) -> Iterator[None]:
         # and the model is one.
         gc.collect()
         torch.distributed.destroy_process_group()
+
+
+def _say_where_to_meet(launcher: str) -> None:
+    """Name the first process's machine and a port to all, as torchrun does, where the launcher does not.
+
+    Raises:
+        UserError: if the launcher doesn't tell the machine either.
+    """
+    if 'MASTER_ADDR' not in os.environ:
+        nodes = os.environ.get('SLURM_NODELIST')
+        if launcher != 'slurm' or not nodes:
+            raise UserError(
+                f'--launcher {launcher} needs the address of the first machine; set MASTER_ADDR to it in all processes.'
+            )
+        hosts = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
+        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
+    os.environ.setdefault('MASTER_PORT', '29500')
 
 
 def add_hooks(config: Config, hooks: dict[str, str]) -> None:

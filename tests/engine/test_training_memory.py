@@ -44,11 +44,17 @@ def test_tensors_are_counted_as_long_as_they_live():
     assert memory.now == 4000 and memory.peak == 16000
 
 
-@pytest.mark.parametrize(
-    'name',
-    ['mask_rcnn_hiera_b.py', 'cascade_mask_rcnn_hiera_b.py', 'faster_rcnn_hiera_b.py', 'k400_hiera_b.py']
-    + ['in1k_hiera_b.py', 'mae_hiera_b.py', 'mae_hiera_b_k400.py', 'ava_hiera_l.py'],
+QUICK = ('mask_rcnn_hiera_b.py', 'k400_hiera_b.py', 'mae_hiera_b.py')
+OTHERS = (
+    'cascade_mask_rcnn_hiera_b.py',
+    'faster_rcnn_hiera_b.py',
+    'in1k_hiera_b.py',
+    'mae_hiera_b_k400.py',
+    'ava_hiera_l.py',
 )
+
+
+@pytest.mark.parametrize('name', [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_recomputing_and_half_precision_take_less(name):
     config = tiny(name)
     if 'input_size' in config.model:
