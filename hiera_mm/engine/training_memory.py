@@ -75,6 +75,9 @@ def training_memory(
         autocast: Half precision; fp16 and bf16 take the same.
         with_cp: As for :class:`hiera_mm.models.Hiera`.
         fast_cpu: With what makes the model faster on a CPU, and takes less memory there.
+
+    Raises:
+        UserError: for a config without a ``model.backbone``.
     """
     model = _on_meta(config, with_cp)
     peaks = []

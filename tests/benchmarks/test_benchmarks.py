@@ -83,6 +83,7 @@ def test_memory_is_what_a_run_needs_at_its_peak():
     assert [float(line) for line in done.stdout.split()] == pytest.approx([200, 50], abs=15)
 
 
+@pytest.mark.slow
 def test_several_sides_or_lengths_give_a_plot_of_growth(run_benchmark, tmp_path):
     for options, key in ((('--size', '64', '96x128'), 'height'), (('--size', '64', '--frames', '2', '4'), 'frames')):
         out = tmp_path / key

@@ -40,7 +40,9 @@ def run_pipeline(pipeline, num_classes):
     return results
 
 
-@pytest.mark.parametrize('name', DETECTORS)
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.slow if '_h.' in name else ()) for name in DETECTORS]
+)
 def test_it_trains_and_predicts_at_reduced_depth(name):
     config = read(name)
     model = config.model

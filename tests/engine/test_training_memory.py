@@ -8,6 +8,7 @@ from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, Way, fastest, in
 
 import pytest
 import torch
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from tests.helpers import CONFIGS, read
@@ -109,6 +110,7 @@ def test_the_size_of_what_is_trained_on_is_found(name):
     assert (height, width) == (expected, expected) or '_shapes' in name
 
 
+@pytest.mark.slow
 def test_the_plan_gives_options_that_train_as_it_says(run_tool):
     code, printed = run_tool('plan.py', 'mask_rcnn_hiera_b', '--gpus', 8, '--gpu-memory', 12)
     assert code == 0, printed
@@ -117,11 +119,12 @@ def test_the_plan_gives_options_that_train_as_it_says(run_tool):
     assert '368750 iterations see as many samples as the 184375 of the recipe' in printed
     options = shlex.split(re.search(r'--cfg-options (.*)', printed)[1])
     config = read('mask_rcnn_hiera_b.py')
-    from mmengine.config import DictAction
-
     config.merge_from_dict(
         {key: DictAction._parse_iterable(value) for key, _, value in (o.partition('=') for o in options)}
     )
     assert tuple(config.model.backbone.with_cp) == (True, True, False, False)
+
+
+def test_a_plan_for_a_gpu_that_is_too_small_says_what_to_do(run_tool):
     code, printed = run_tool('plan.py', 'in1k_hiera_t', '--gpu-memory', 1.3)
     assert code == 0 and "runner_type='FullyShardedRunner'" in printed, printed

@@ -66,7 +66,7 @@ def recogniser(arch, width, classes=400):
     ).eval()
 
 
-@pytest.mark.parametrize('size', ['b', 'bp', 'l', 'h'])
+@pytest.mark.parametrize('size', ['b', pytest.param('bp', marks=pytest.mark.slow), 'l', 'h'])
 def test_maps_and_logits_equal_the_official_ones(size):
     arch = SHALLOW.get(size, ARCHITECTURES[size])
     oracle = perturbed(official(arch))

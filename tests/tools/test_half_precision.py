@@ -17,9 +17,8 @@ def losses_of(folder):
     return torch.tensor([line['loss'] for line in lines if 'loss' in line])
 
 
-@pytest.mark.parametrize(
-    'task', [pytest.param(task, marks=() if task is TASKS[0] else pytest.mark.slow) for task in TASKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('task', TASKS)
 def test_a_task_trains_with_the_losses_of_float32(run_tool, tmp_path, task):
     tasks.write_configs(tmp_path, task, 0, 9)
     for name, arguments in (('whole', []), ('half', ['--amp'])):
