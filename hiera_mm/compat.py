@@ -67,7 +67,8 @@ def let_mmengine_read_its_checkpoints() -> None:
 def training_state_classes() -> list:
     """The harmless classes that mmengine writes into its checkpoints beside the weights, for torch's safe loading."""
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-    scalars = [type(np.dtype(kind)) for kind in (np.float64, np.int64, np.uint32)]
+    # Of plain numbers of any size, as metrics are; objects are none.
+    scalars = {type(np.dtype(kind)) for kind in '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']}
     arrays = [np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, *scalars]
     # The history of the log asks for its own methods by getattr, which must not reach anything else.
     return [*arrays, HistoryBuffer, (_method_of_history, 'builtins.getattr')]

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, first_few
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,6 +179,8 @@ def unwrap(checkpoint: Mapping, source: str, allow_nan: bool = False) -> tuple[d
 
     wrappers = (*(kind.wrapper for kind in FORMATS.values() if kind.wrapper), *OTHER_WRAPPERS)
     wrapper = next((key for key in wrappers if isinstance(checkpoint.get(key), Mapping)), None)
+    if wrapper is None and not any(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+        wrapper = _only_set_of_weights(checkpoint, source)
     content = checkpoint if wrapper is None else checkpoint[wrapper]
     state = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
     if not state:
@@ -194,6 +196,23 @@ def unwrap(checkpoint: Mapping, source: str, allow_nan: bool = False) -> tuple[d
         )
     # Left by torch's wrappers for training on several devices.
     return {key.removeprefix('module.'): value for key, value in state.items()}, wrapper
+
+
+def _only_set_of_weights(checkpoint: Mapping, source: str) -> str | None:
+    """The one key, under no name that is known, that holds tensors; None without any."""
+    import torch
+
+    sets = [
+        key
+        for key, content in checkpoint.items()
+        if isinstance(content, Mapping) and any(isinstance(value, torch.Tensor) for value in content.values())
+    ]
+    if len(sets) > 1:
+        raise UserError(
+            f"The file '{source}' holds several sets of weights, {first_few(list(map(str, sets)), 9)}; choose one by "
+            "init_cfg=dict(type='Pretrained', checkpoint=..., key=NAME)."
+        )
+    return sets[0] if sets else None
 
 
 def part_of(key: str) -> str | None:

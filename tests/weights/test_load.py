@@ -5,6 +5,7 @@ from hiera_mm.models import Hiera
 from hiera_mm.weights.load import fit_to_model
 
 import hiera
+import numpy as np
 import pytest
 import torch
 import torch.nn as nn
@@ -198,3 +199,16 @@ def test_a_model_of_the_first_stages_leaves_the_later_ones_out_of_the_file(tmp_p
         UserError, match='holds a Hiera of no published size .images, 16 channels, 1-1-2-1 blocks., but'
     ):
         load(tmp_path / 'whole.pth', arch=dict(SETTINGS, depths=(1, 1, 1, 1)), out_indices=(0, 1))
+
+
+def test_weights_under_a_key_of_ones_own_are_found_beside_numbers_of_numpy(tmp_path):
+    state = hiera.Hiera(**OFFICIAL, num_classes=5).state_dict()
+    numbers = {kind.__name__: kind(1) for kind in (np.float32, np.float16, np.int32, np.uint8, np.bool_)}
+    torch.save(dict(mine=state, optimizer=dict(state={}, param_groups=[]), **numbers), tmp_path / 'own.pth')
+    assert torch.equal(load(tmp_path / 'own.pth').pos_embed, state['pos_embed'])
+    torch.save(dict(mine=state, yours=state), tmp_path / 'two.pth')
+    with pytest.raises(UserError, match='holds several sets of weights, mine, yours; choose one by init_cfg'):
+        load(tmp_path / 'two.pth')
+    model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'two.pth'), key='yours'))
+    model.init_weights()
+    assert torch.equal(model.pos_embed, state['pos_embed'])
