@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as PlainLoadImageFromFile
 
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 
 HEIGHT, WIDTH = 480, 640
 POINTS = 24
@@ -127,11 +127,10 @@ def cost_of_comparing(path: str) -> float:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument('--images', type=int, default=118287)
     parser.add_argument('--annotations', type=int, default=860001)
     parser.add_argument('--folder', help='for the drawn set, removed at the end (default: a temporary one)')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     return parser.parse_args()
 
 

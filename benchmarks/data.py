@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS
 
 from benchmarks.data_speed import time_samples
 from benchmarks.measure import peak_memory
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 
 
 def main() -> None:
@@ -42,10 +42,9 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     add_config_argument(parser)
     parser.add_argument('--seconds', type=float, default=20, help='for how long to measure')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()
 

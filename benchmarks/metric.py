@@ -14,7 +14,7 @@ from hiera_mm.commands.faults import as_sentences
 from hiera_mm.errors import UserError
 
 from benchmarks.metric_speed import time_metrics
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 
 TYPES = ('mmdet.CocoMetric', 'mmdet.FasterCocoMetric')
 
@@ -39,9 +39,8 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument('--images', type=int, default=500, help='with 100 predictions each')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     return parser.parse_args()
 
 

@@ -21,7 +21,7 @@ from mmengine.optim import MultiStepLR, build_optim_wrapper
 from mmengine.registry import MODELS
 
 from benchmarks.measure import seconds
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 
 WAYS = {
     'one after the other': dict(fused=False, foreach=False),
@@ -73,11 +73,10 @@ def _step_of(model: nn.Module, config: Config, settings: dict, apart: bool) -> C
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     add_config_argument(parser)
     parser.add_argument('--repeats', type=int, default=9, help='steps that count (%(default)s)')
     parser.add_argument('--device', default='cpu', help='(%(default)s)')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()
 

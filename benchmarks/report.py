@@ -1,5 +1,6 @@
 """Measurements as a table, and as CSV, JSON and a picture."""
 
+import argparse
 import csv
 import json
 import os
@@ -85,6 +86,13 @@ def cells(row: dict[str, object]) -> tuple[str, ...]:
         '-' if row['peak_memory'] is None else f'{row["peak_memory"] / MIB:.0f}',
         f'{row["first_run_s"]:.2f}',
     )
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """Of a benchmark whose rows :func:`write` writes to ``--out``."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
+    return parser
 
 
 def write(out: Path, rows: Sequence[dict[str, object]], title: str, **facts: object) -> None:

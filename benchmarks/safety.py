@@ -24,7 +24,7 @@ import torch
 from mmengine.registry import MODELS
 
 from benchmarks.measure import seconds
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 from benchmarks.step_parts import time_parts
 
 REPEATS, SAVES = 30, 5
@@ -61,10 +61,9 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     add_config_argument(parser)
     parser.add_argument('--repeats', type=int, default=3, help='steps that count, after one that warms up')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()
 

@@ -11,7 +11,7 @@ from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 from benchmarks.step_parts import time_parts
 
 
@@ -38,11 +38,10 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     add_config_argument(parser)
     parser.add_argument('--repeats', type=int, default=5, help='steps that count, after one that warms up')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()
 

@@ -11,7 +11,6 @@ import argparse
 import multiprocessing
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.commands.faults import as_sentences
@@ -23,7 +22,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from benchmarks.measure import peak_memory
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 
 MIB = 2**20
 GIVEN_BACK = dict(MALLOC_MMAP_THRESHOLD_='65536', MALLOC_TRIM_THRESHOLD_='65536')
@@ -69,10 +68,9 @@ def _measured(config: Config, shape: Sequence[int], with_cp: bool | Sequence[boo
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument('configs', nargs='+', help='names or paths of configs')
     parser.add_argument('--batch', type=int, default=2, help='(%(default)s)')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     add_common_options(parser)
     return parser.parse_args()
 

@@ -17,7 +17,7 @@ from hiera_mm.readers.videos import open_video
 
 import numpy as np
 
-from benchmarks.report import write
+from benchmarks.report import parser_of, write
 from tests.coded_videos import HEIGHT, WIDTH, number_of, write_with_ffmpeg
 
 PLACES = 200
@@ -137,9 +137,8 @@ def frames_of_ffmpeg(path: Path) -> list[int]:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument('--only', help='cells whose codec, container and structure hold this text')
-    parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv and PREFIX.json')
     return parser.parse_args()
 
 

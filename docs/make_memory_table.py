@@ -8,8 +8,7 @@ from pathlib import Path
 import hiera_mm.registration  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.config import read_config_file, shipped_configs
-from hiera_mm.engine.training_memory import training_memory
-from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, WITH_CP, Way, input_shape
+from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, input_shape, ways_to_train
 
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -54,8 +53,7 @@ def _row(name: str, path: Path) -> str:
     config = read_config_file(str(path))
     with DefaultScope.overwrite_default_scope(config.default_scope):
         shape = input_shape(config)
-        repeats = config.train_dataloader.dataset.get('num_repeats', 1)
-        ways = [Way(True, with_cp, training_memory(config, shape, True, with_cp), repeats) for with_cp in WITH_CP]
+        ways = list(ways_to_train(config, shape, gpus=1, precisions=[True]))
     cells = [' / '.join(str(way.largest_batch(gpu * GIB)) for way in ways) for gpu in GPUS]
     frames = config.model.backbone.get('num_frames')
     pixels = f'{frames} x ' * bool(frames) + f'{shape[0]} x {shape[1]}'

@@ -44,16 +44,19 @@ class Way:
         return self.memory.largest_batch(USABLE * gpu_memory - LEFT_TO_CUDA) // self.repeats
 
 
-def ways_to_train(config: Config, shape: Sequence[int], gpus: int) -> Iterator[Way]:
-    """In float32 and in half precision, with more and more stages that recompute.
+def ways_to_train(
+    config: Config, shape: Sequence[int], gpus: int, precisions: Sequence[bool] = (False, True)
+) -> Iterator[Way]:
+    """In each precision with more and more stages that recompute.
 
     Args:
         config: Of any of this suite's models.
         shape: Height and width of the images or frames.
         gpus: Each with a process of its own.
+        precisions: Whether in half precision; both by default.
     """
     repeats = config.train_dataloader.dataset.get('num_repeats', 1)
-    for autocast in (False, True):
+    for autocast in precisions:
         for with_cp in WITH_CP:
             memory = training_memory(config, shape, autocast, with_cp)
             yield Way(autocast, with_cp, in_several_processes(memory, config, gpus), repeats)
