@@ -10,16 +10,18 @@ from hiera_mm.synthetic.shapes import make_coco_shapes
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from tests.helpers import ROOT, SHARED_DATA, forget_earlier_runs
 
 
 @pytest.fixture(autouse=True)
-def seeded():
-    """The same random numbers whichever tests ran before."""
+def unaffected_by_other_tests():
+    """The same random numbers and the same registries' scope (none), whichever tests ran before."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')
