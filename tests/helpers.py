@@ -200,9 +200,9 @@ def start(command, **environment):
     )
 
 
-def start_two(script, arguments, **environment):
-    """``tools/dist_train.sh`` or ``dist_test.sh``."""
-    command = ['bash', ROOT / 'tools' / f'dist_{script}.sh', *arguments]
+def start_two(script, arguments, inside=(), **environment):
+    """``tools/dist_train.sh`` or ``dist_test.sh``, by another program."""
+    command = [*inside, 'bash', ROOT / 'tools' / f'dist_{script}.sh', *arguments]
     return start(command, **{'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **environment})
 
 

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.checks.run import check_data
-    from hiera_mm.engine.running import process_group, written
+    from hiera_mm.engine.processes import process_group
+    from hiera_mm.engine.running import written
     from hiera_mm.engine.settings import compile_backbone
     from hiera_mm.engine.testing import draw_predictions, prepare_test
     from hiera_mm.weights.files import locate_checkpoint

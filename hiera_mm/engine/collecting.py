@@ -1,9 +1,12 @@
 """Where several processes put their parts of a metric's results together."""
 
 import os
+import socket
 import uuid
 
-from mmengine.dist import broadcast_object_list
+from hiera_mm.errors import UserError
+
+from mmengine.dist import all_gather_object, barrier, broadcast_object_list, get_world_size, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -18,6 +21,17 @@ class CollectInWorkDirHook(Hook):
     up, and another run may be at the same place.
     """
 
+    def before_run(self, runner: Runner) -> None:
+        """Before hours of training, not after them.
+
+        Raises:
+            UserError: if not all processes see the folder.
+        """
+        evaluators = [getattr(loop, 'evaluator', None) for loop in (runner._val_loop, runner._test_loop)]
+        metrics = [metric for evaluator in evaluators if evaluator for metric in evaluator.metrics]
+        if get_world_size() > 1 and any(metric.collect_device == 'cpu' for metric in metrics):
+            _must_be_shared(runner.log_dir)
+
     def before_val(self, runner: Runner) -> None:
         _collect_in(runner.log_dir, runner.val_evaluator)
 
@@ -25,9 +39,31 @@ class CollectInWorkDirHook(Hook):
         _collect_in(runner.log_dir, runner.test_evaluator)
 
 
+def _must_be_shared(folder: str) -> None:
+    probe = os.path.join(folder, f'.shared_{_name_for_all()}')
+    if is_main_process():
+        open(probe, 'w').close()
+    barrier()
+    seen = all_gather_object((os.path.exists(probe), socket.gethostname()))
+    if is_main_process():
+        os.remove(probe)
+    for number, (there, machine) in enumerate(seen):
+        if not there:
+            raise UserError(
+                f"Process {number} ({machine}) does not see what process 0 ({seen[0][1]}) writes to '{folder}', where "
+                'metrics are put together: set --work-dir to storage that all machines share, or collect them over '
+                "the network between GPUs: val_evaluator.collect_device='gpu'."
+            )
+
+
+def _name_for_all() -> str:
+    name = [uuid.uuid4().hex]
+    broadcast_object_list(name)
+    return name[0]
+
+
 def _collect_in(folder: str, evaluator: Evaluator) -> None:
-    of_this_run = [uuid.uuid4().hex]
-    broadcast_object_list(of_this_run)
+    of_this_run = _name_for_all()
     for number, metric in enumerate(evaluator.metrics):
         if metric.collect_device == 'cpu' and metric.collect_dir is None:
-            metric.collect_dir = os.path.join(folder, f'.collected_{of_this_run[0]}_{number}')
+            metric.collect_dir = os.path.join(folder, f'.collected_{of_this_run}_{number}')

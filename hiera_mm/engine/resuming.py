@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hiera_mm.engine.parameter_groups import regroup
+from hiera_mm.engine.running import LOCK, restarted
 from hiera_mm.engine.saving import INTERRUPTED, LAST
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import Checkpoint, DamagedFile, read_checkpoint
@@ -22,38 +23,66 @@ POSITIONS = ('last_step', '_last_value', '_global_step', 'base_values', 'verbose
 """Of a schedule's state: where it is, not what it is."""
 
 
-def resume(config: Config, checkpoint: str) -> None:
-    """Go on from a checkpoint, or for ``'auto'`` from the newest whole one in the work folder (``--resume``).
+def resume(config: Config, asked: str | None) -> str:
+    """Set where a run begins: at a checkpoint or at the beginning.
 
-    Damaged ones are named and passed over. Without any the run starts from the beginning, and says so.
+    Processes that torchrun restarts go on from what this run has saved, whatever was asked for.
+
+    Args:
+        config: Of the run.
+        asked: A checkpoint; ``'auto'`` (``--resume`` alone) for the newest whole one in the work folder, where damaged
+            ones are named and passed over, and without any the run starts from the beginning and says so; None for what
+            the config says by ``resume`` and ``load_from``.
+
+    Returns:
+        Where it begins, in words.
 
     Raises:
         UserError: if the checkpoint does not exist or no run can go on from it, or none in the folder is whole.
     """
-    found = newest(config) if checkpoint == 'auto' else read_checkpoint(checkpoint)
+    if asked is None and config.get('resume'):
+        asked = config.get('load_from') or 'auto'
+    found = _checkpoint(config, asked)
     if found is None:
-        config.resume, config.load_from = False, None
-        print_log(f"There is no checkpoint in '{config.work_dir}': training starts from the beginning.", 'current', 30)
-        return
+        if asked == 'auto':
+            config.load_from = None
+            print_log(
+                f"There is no checkpoint in '{config.work_dir}': training starts from the beginning.", 'current', 30
+            )
+        config.resume = False
+        return 'starts from the beginning'
     _must_hold_a_run(found)
     config.resume, config.load_from = True, found.source
     # The checkpoint holds the backbone too, so nothing has to be fetched first.
     config.model.backbone.init_cfg = None
     # Before the samplers are built, which shuffle by it.
-    seed = found['meta'].get('seed')
-    if isinstance(seed, int):
-        config.randomness = dict(config.get('randomness') or {}, seed=seed)
+    meta = found['meta']
+    if isinstance(meta.get('seed'), int):
+        config.randomness = dict(config.get('randomness') or {}, seed=meta['seed'])
+    return f'goes on from iteration {meta["iter"]} of {meta.get("experiment_name")}, saved at {meta.get("time")}'
 
 
-def newest(config: Config) -> Checkpoint | None:
-    """The checkpoint of the most iterations in the work folder; None if there is none.
+def _checkpoint(config: Config, asked: str | None) -> Checkpoint | None:
+    if asked == 'auto':
+        return newest(config)
+    begun = Path(config.work_dir, LOCK)
+    if restarted() and begun.exists():
+        # Older ones in the folder are another run's.
+        found = newest(config, since=begun.stat().st_mtime)
+        if found is not None:
+            return found
+    return read_checkpoint(asked) if asked else None
+
+
+def newest(config: Config, since: float = 0) -> Checkpoint | None:
+    """The checkpoint of the most iterations in the work folder that was written since a time; None if there is none.
 
     Raises:
         UserError: if there are some, but none that is whole.
     """
     damaged, whole = [], []
     for kind in _by_kind(config):
-        for path in kind:
+        for path in (path for path in kind if path.stat().st_mtime >= since):
             try:
                 whole.append(read_checkpoint(str(path)))
                 break

@@ -1,17 +1,13 @@
-"""The runner of a config, and the processes it runs in."""
+"""The runner of a config, and the folder it writes to."""
 
 import contextlib
 import fcntl
-import gc
 import os
-import subprocess
 from collections.abc import Iterator
 
-from hiera_mm.engine.interruption import end_with_launcher
 from hiera_mm.engine.random_states import seed_samples
 from hiera_mm.errors import UserError
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -22,46 +18,11 @@ HOOKS_OF_TRAINING = dict(
     stop_on_signal='StopOnSignalHook',
     invalid_loss='StopOnInvalidLossHook',
 )
+LOCK = '.lock'
+"""In the work folder, held by the run that writes there, and as old as that run."""
+
 HOOKS_OF_EVERY_RUN = dict(collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook')
 """Of training and of testing; both by their names in ``default_hooks``."""
-
-
-@contextlib.contextmanager
-def process_group(config: Config) -> Iterator[None]:
-    """Several processes without a GPU communicate by gloo, where mmengine would ask CUDA for a device for each; where
-    there is a GPU the runner starts the group. Either ends here.
-
-    No reference to the runner may be left at the end.
-    """
-    end_with_launcher()
-    if config.launcher != 'none' and not torch.cuda.is_available():
-        if not torch.distributed.is_initialized():
-            _say_where_to_meet(config.launcher)
-            torch.distributed.init_process_group(backend='gloo')
-        config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
-    yield
-    if torch.distributed.is_initialized():
-        # Threads of gloo that outlive the interpreter abort the process; they end with the last holder of the group,
-        # and the model is one.
-        gc.collect()
-        torch.distributed.destroy_process_group()
-
-
-def _say_where_to_meet(launcher: str) -> None:
-    """Name the first process's machine and a port to all, as torchrun does, where the launcher does not.
-
-    Raises:
-        UserError: if the launcher doesn't tell the machine either.
-    """
-    if 'MASTER_ADDR' not in os.environ:
-        nodes = os.environ.get('SLURM_NODELIST')
-        if launcher != 'slurm' or not nodes:
-            raise UserError(
-                f'--launcher {launcher} needs the address of the first machine; set MASTER_ADDR to it in all processes.'
-            )
-        hosts = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
-        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
-    os.environ.setdefault('MASTER_PORT', '29500')
 
 
 def add_hooks(config: Config, hooks: dict[str, str]) -> None:
@@ -94,7 +55,7 @@ def only_run_in(folder: str) -> Iterator[None]:
         return
     with written(folder, '--work-dir'):
         os.makedirs(folder, exist_ok=True)
-        lock = open(os.path.join(folder, '.lock'), 'w')  # noqa: SIM115  (held as long as the run)
+        lock = open(os.path.join(folder, LOCK), 'a')  # noqa: SIM115  (held as long as the run)
     with lock:
         try:
             # The system lets go of it however the process ends.
@@ -103,7 +64,14 @@ def only_run_in(folder: str) -> Iterator[None]:
             raise UserError(
                 f"Another run is writing to '{folder}'; wait until it ends, or give this one its own --work-dir."
             ) from error
+        if not restarted():
+            os.utime(lock.fileno())
         yield
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this process again after a fault in one (``--max-restarts``)."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
 
 
 @contextlib.contextmanager

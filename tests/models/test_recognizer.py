@@ -83,6 +83,7 @@ def test_mixup_and_cutmix_follow_the_heads_number_of_classes_unless_told_otherwi
     ]
     blending = dict(type='RandomBatchAugment', augments=augments)
     preprocessor = dict(type='ActionDataPreprocessor', blending=blending)
+    init_default_scope('mmaction')
     model = MODELS.build(dict(PARTS, type=kind, data_preprocessor=preprocessor))
     classes = PARTS['cls_head']['num_classes']
     assert [augment.num_classes for augment in model.data_preprocessor.blending.augments] == [classes, 7]

@@ -137,7 +137,7 @@ def layout(kind, folder, contents):
     [
         ('coco', 'mask_rcnn_hiera_t'),
         pytest.param('coco in roboflow folders', 'mask_rcnn_hiera_t', marks=pytest.mark.slow),
-        ('yolo', 'faster_rcnn_hiera_t'),
+        pytest.param('yolo', 'faster_rcnn_hiera_t', marks=pytest.mark.slow),
         pytest.param('yolo polygons', 'mask_rcnn_hiera_t', marks=pytest.mark.slow),
         pytest.param('voc', 'faster_rcnn_hiera_t', marks=pytest.mark.slow),
     ],

@@ -114,6 +114,7 @@ randomness = dict(seed=1)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_batch(shapes, tmp_path):
     """All images of the set are made the same one, so that the logged loss of the first process is everyone's."""
     folder = tmp_path / 'set'

@@ -130,6 +130,7 @@ def test_training_on_broken_videos_names_them_and_stops(real_videos, tmp_path, r
     assert_explained(result, "20 of the 20 videos tried from '", "can't be read, more than max_broken=0.05 allows")
 
 
+@pytest.mark.slow
 def test_two_epochs_of_the_kinetics_recipe_with_validation_and_15_views(tmp_path):
     """Batches, workers, views and schedule as shipped, on generated motions, one of them shorter than a clip."""
     folder = tmp_path / 'motion'
