@@ -54,7 +54,9 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def add_compile_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--compile', action='store_true', help='compile the backbone, which is faster where all inputs have one size'
+        '--compile',
+        action='store_true',
+        help='compile all parts of static shapes, which is faster on GPUs where all inputs have one size',
     )
 
 
@@ -89,12 +91,12 @@ def apply_training_options(config: Config, arguments: argparse.Namespace) -> Non
     Raises:
         UserError: where there is no batch size to scale by.
     """
-    from hiera_mm.engine.settings import compile_backbone, scale_learning_rate, use_mixed_precision
+    from hiera_mm.engine.settings import compile_model, scale_learning_rate, use_mixed_precision
 
     if arguments.amp:
         use_mixed_precision(config)
     if arguments.compile:
-        compile_backbone(config)
+        compile_model(config)
     if arguments.auto_scale_lr:
         scale_learning_rate(config)
 

@@ -5,6 +5,7 @@ hiera-mm plan k400_hiera_b --time        # also train one step here, and say how
 """
 
 import argparse
+import math
 
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 
@@ -16,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--gpus', type=int, default=1, help='number of GPUs, one process each (%(default)s)')
     parser.add_argument('--gpu-memory', type=float, default=24, metavar='GIB', help='of each GPU (%(default)s)')
     parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), help="in pixels (default: the pipeline's)")
+    parser.add_argument(
+        '--samples', type=int, metavar='N', help='of the training set (default: counted if it is there)'
+    )
     parser.add_argument('--time', action='store_true', help='train a step of one sample on this machine and time it')
     add_common_options(parser)
 
@@ -40,10 +44,25 @@ def run(arguments: argparse.Namespace) -> None:
         f'input of {shape[0]} x {shape[1]} pixels forward.'
     )
     console.print(_table(ways, batch, memory))
-    for line in _advice(config, fastest(ways, batch, memory), arguments):
+    samples = arguments.samples or _count(config)
+    for line in _advice(config, fastest(ways, batch, memory), samples, arguments):
         console.print(line)
     if arguments.time:
-        console.print(_duration(config, shape, ways[0].repeats))
+        console.print(_duration(config, shape, ways[0].repeats, samples))
+
+
+def _count(config) -> int | None:
+    """How many samples the training set has, if it is there; a run of iterations need not know."""
+    from hiera_mm.errors import UserError
+
+    from mmengine.registry import DATASETS
+
+    if config.train_cfg.get('max_iters'):
+        return None
+    try:
+        return len(DATASETS.build(config.train_dataloader.dataset))
+    except (OSError, UserError):
+        return None
 
 
 def _table(ways: list, batch: int, memory: float):
@@ -69,7 +88,7 @@ def _stages(with_cp: bool | tuple[bool, ...]) -> str:
     return ', '.join(str(number) for number, recomputes in enumerate(with_cp, start=1) if recomputes)
 
 
-def _advice(config, way, arguments: argparse.Namespace):
+def _advice(config, way, samples: int | None, arguments: argparse.Namespace):
     """What to set for the GPUs that were named, and what follows for the run."""
     batch = config.train_dataloader.batch_size
     if way is None:
@@ -93,24 +112,27 @@ def _advice(config, way, arguments: argparse.Namespace):
             f'The batch of all is then {total}, and the learning rate {rate * total / base:.3g} by the linear rule '
             f'(--auto-scale-lr), as the recipe has {rate:g} for {base}.'
         )
-        yield _length(config, total, base)
+        yield _length(config, total, base, samples)
 
 
-def _length(config, total: int, base: int) -> str:
+def _length(config, total: int, base: int, samples: int | None) -> str:
     loop = config.train_cfg
     if loop.get('max_iters'):
         same = round(loop.max_iters * base / total)
         return f'{same} iterations see as many samples as the {loop.max_iters} of the recipe (max_iters={same}).'
-    return f'The run has {loop.max_epochs} epochs; their iterations follow from the number of samples and the batch.'
+    if samples is None:
+        return f'The run has {loop.max_epochs} epochs; --samples N says how many iterations they are.'
+    iterations = loop.max_epochs * math.ceil(samples / total)
+    return f'The {loop.max_epochs} epochs of {samples} samples are {iterations} iterations.'
 
 
-def _duration(config, shape, repeats: int) -> str:
+def _duration(config, shape, repeats: int, samples: int | None) -> str:
     from hiera_mm.engine.training_memory import train_steps
 
     seconds = train_steps(config, shape) * repeats
     words = f'A step of one sample takes {seconds:.2f} s here in float32'
-    base = config.get('auto_scale_lr', {}).get('base_batch_size')
-    if not config.train_cfg.get('max_iters') or not base:
-        return f'{words}, and an epoch that many times as long as there are samples, on one device.'
-    hours = seconds * config.train_cfg.max_iters * base / 3600
-    return f'{words}: {hours:.0f} hours for the whole run on one device like this.'
+    base, loop = config.get('auto_scale_lr', {}).get('base_batch_size'), config.train_cfg
+    in_all = loop.max_iters * base if loop.get('max_iters') and base else loop.get('max_epochs', 0) * (samples or 0)
+    if not in_all:
+        return f'{words}, and an epoch that many times as long as there are samples (--samples N), on one device.'
+    return f'{words}: {seconds * in_all / 3600:.0f} hours for the whole run on one device like this.'

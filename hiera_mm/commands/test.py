@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.checks.run import check_data
     from hiera_mm.engine.processes import process_group
     from hiera_mm.engine.running import written
-    from hiera_mm.engine.settings import compile_backbone
+    from hiera_mm.engine.settings import compile_model
     from hiera_mm.engine.testing import draw_predictions, prepare_test
     from hiera_mm.weights.files import locate_checkpoint
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_data(config, ['test_dataloader'])
     prepare_test(config, arguments.checkpoint)
     if arguments.compile:
-        compile_backbone(config)
+        compile_model(config)
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     with process_group(config):

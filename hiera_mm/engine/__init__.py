@@ -1,7 +1,7 @@
 """Optimiser construction, schedules and hooks that register in mmengine's root registries."""
 
 from hiera_mm.engine.collecting import CollectInWorkDirHook
-from hiera_mm.engine.compile_backbone import CompileBackboneHook
+from hiera_mm.engine.compiling import CompileHook
 from hiera_mm.engine.half_precision import AmpOptimWrapper
 from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
@@ -20,7 +20,7 @@ __all__ = [
     'AmpOptimWrapper',
     'CheckpointHook',
     'CollectInWorkDirHook',
-    'CompileBackboneHook',
+    'CompileHook',
     'DefaultOptimWrapperConstructor',
     'DepthLayerDecayConstructor',
     'FitCheckpointHook',

@@ -14,6 +14,9 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 ITERATIONS = 20
 """After which the duration of the whole run is estimated; the first of them is left out, as it warms up."""
 
+WAITS_TOO_LONG = 0.2
+"""The share of an iteration from which on the run is told to wait for its data."""
+
 
 @HOOKS.register_module()
 class RunPlanHook(Hook):
@@ -41,11 +44,17 @@ class RunPlanHook(Hook):
         self._seconds.append(self._ended - self._began)
         if len(self._seconds) == ITERATIONS:
             # Of the waits for data the median, as some of them hold a validation.
-            each = statistics.mean(self._seconds[1:]) + statistics.median(self._waits[1:])
+            waits = statistics.median(self._waits[1:])
+            each = statistics.mean(self._seconds[1:]) + waits
             left = (runner.max_iters - runner.iter - 1) * each
             runner.logger.info(
                 f'{each:.2f} s an iteration: about {_duration(left)} left, validations and checkpoints not counted.'
             )
+            if waits > WAITS_TOO_LONG * each:
+                runner.logger.warning(
+                    f'{waits:.2f} s of that wait for data: train_dataloader.num_workers is '
+                    f'{runner.train_dataloader.num_workers}, and more of them, or smaller files, would make it faster.'
+                )
 
 
 def _plan(runner: Runner) -> Iterator[str]:

@@ -12,9 +12,9 @@ def use_mixed_precision(config: Config) -> None:
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def compile_backbone(config: Config) -> None:
-    """Compile the backbone before the run (``--compile``)."""
-    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='CompileBackboneHook')]
+def compile_model(config: Config) -> None:
+    """Compile what has static shapes before the run (``--compile``)."""
+    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='CompileHook')]
 
 
 def scale_learning_rate(config: Config) -> None:

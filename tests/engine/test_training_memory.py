@@ -128,3 +128,9 @@ def test_the_plan_gives_options_that_train_as_it_says(run_tool):
 def test_a_plan_for_a_gpu_that_is_too_small_says_what_to_do(run_tool):
     code, printed = run_tool('plan.py', 'in1k_hiera_t', '--gpu-memory', 1.3)
     assert code == 0 and "runner_type='FullyShardedRunner'" in printed, printed
+
+
+def test_a_plan_of_epochs_counts_iterations_by_the_number_of_samples(run_tool):
+    code, printed = run_tool('plan.py', 'in1k_hiera_t', '--gpus', 8, '--gpu-memory', 80, '--samples', 1_281_167)
+    # 64 images on each of 8 GPUs.
+    assert code == 0 and f'The 300 epochs of 1281167 samples are {300 * 2503} iterations.' in printed, printed
