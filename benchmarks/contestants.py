@@ -54,7 +54,7 @@ class Backbone:
         return self.model(pixels)
 
     def loss(self, pixels: Tensor) -> Tensor:
-        outputs = [x for x in tree_leaves(self.model(pixels)) if isinstance(x, Tensor)]
+        outputs = [x for x in tree_leaves(self.predict(pixels)) if isinstance(x, Tensor)]
         return sum(x.float().square().mean() for x in outputs)
 
     def optimizer(self) -> OptimWrapper:
@@ -63,6 +63,17 @@ class Backbone:
 
     def to(self, device: str) -> None:
         self.model.to(device)
+
+
+class BackboneInBfloat16(Backbone):
+    """With its weights and the pixels in bfloat16, instead of autocast."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model.bfloat16())
+
+    def predict(self, pixels: Tensor) -> object:
+        with torch.autocast(pixels.device.type, enabled=False):
+            return self.model(pixels.bfloat16())
 
 
 def build_contestant(name: str, scale: Scale) -> Backbone | WholeModel | None:
@@ -85,6 +96,11 @@ def _build(name: str, scale: Scale) -> Backbone | WholeModel:
         config = read_config_file(name.removesuffix(BACKBONE_OF_CONFIG))
         return Backbone(_registered(config.model.backbone, config.default_scope))
     package, _, options = name.partition(':')
+    if package == 'bfloat16':
+        contestant = _build(options, scale)
+        if isinstance(contestant, WholeModel):
+            raise UserError(f"'{name}': only backbones are timed with weights in bfloat16; take --dtype bfloat16.")
+        return BackboneInBfloat16(contestant.model)
     if package in BUILDERS:
         return Backbone(BUILDERS[package](options, scale))
     scope, _, kind = package.partition('.')

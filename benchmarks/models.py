@@ -10,6 +10,7 @@ A contestant is one of
   SCOPE.TYPE[:KEY=VALUE,...]    a backbone of a registry, such as mmaction.MViT:arch=base,temporal_size=16
   CONFIG.py:backbone            the backbone of a config, also of a package: mmdet::swin/NAME.py:backbone
   CONFIG.py                     the whole detector or recogniser of a config
+  bfloat16:CONTESTANT           any of these backbones with its weights in bfloat16, whatever --dtype says of the others
 Weights are random, and the same where names and shapes are. Runs alternate between the contestants, times are
 medians, ratios are to the first contestant.
 """

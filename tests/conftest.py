@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from tests.helpers import ROOT, SHARED_DATA, forget_earlier_runs
+from tests.helpers import ROOT, SHARED_DATA, end_started, forget_earlier_runs
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,8 @@ def unaffected_by_other_tests():
     np.random.seed(0)
     torch.manual_seed(0)
     DefaultScope._instance_dict.clear()
+    yield
+    end_started()
 
 
 @pytest.fixture(scope='session')

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -191,13 +192,27 @@ def assert_same_weights(one, other):
     assert not different
 
 
+STARTED = []
+"""Programs of a test, which its end kills if it failed to wait for theirs."""
+
+
 def start(command, **environment):
     """A program in a process group of its own, both its outputs in one."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         list(map(str, command)),
         **dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True),
         env=dict(os.environ, **environment),
     )
+    STARTED.append(process)
+    return process
+
+
+def end_started():
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def start_two(script, arguments, inside=(), **environment):

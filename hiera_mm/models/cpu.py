@@ -1,7 +1,8 @@
 """Everything that makes the model faster on a processor, behind one swap; the model is right without it.
 
-:func:`run_block` is where the model comes here. What is swapped in is valid in float32, run eagerly on a CPU; under
-autocast, while compiling, tracing or transforming (``torch.func``), and on any other device the block runs as written.
+:func:`run_block` is where the model comes here. What is swapped in is valid on a CPU, run eagerly, in float32, and
+without gradients in bfloat16. Under autocast, while compiling, tracing or transforming (``torch.func``), and on any
+other device the block runs as written.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -151,7 +152,9 @@ def _convolution_pays(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
 def _pays_for(units: Tensor) -> bool:
     if not _switched_on or torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu'):
         return False
-    if units.device.type != 'cpu' or units.dtype != torch.float32 or units.numel() < FEWEST_ROWS * units.shape[-1]:
+    if units.device.type != 'cpu' or units.numel() < FEWEST_ROWS * units.shape[-1]:
+        return False
+    if units.dtype != torch.float32 and (units.dtype != torch.bfloat16 or torch.is_grad_enabled()):
         return False
     transformed = torch._C._functorch.peek_interpreter_stack() is not None
     forward_mode = torch.autograd.forward_ad._current_level >= 0

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from tests.helpers import TINY, forget_earlier_runs, shapes_options
+from tests.helpers import TINY, forget_earlier_runs, options, shapes_options
 
 
 @RUNNERS.register_module()
@@ -42,9 +42,38 @@ def test_a_strategy_that_the_runner_would_ignore_is_refused(config):
 @pytest.mark.slow
 def test_a_flexible_runner_trains_and_tests(run_tool, shapes, tmp_path):
     runner = ['runner_type=FlexibleRunner', 'strategy.type=SingleDeviceStrategy']
-    options = [*shapes_options(shapes), *runner]
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options)
+    settings = [*shapes_options(shapes), *runner]
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *settings)
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
     checkpoint = tmp_path / (tmp_path / 'last_checkpoint').read_text()
-    code, printed = run_tool('test.py', TINY, checkpoint, '--work-dir', tmp_path / 'test', *options)
+    code, printed = run_tool('test.py', TINY, checkpoint, '--work-dir', tmp_path / 'test', *settings)
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
+
+
+NOTE = """
+from pathlib import Path
+import cv2, torch
+from mmdet.registry import TRANSFORMS
+
+@TRANSFORMS.register_module()
+class NoteThreads:
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, results):
+        Path(self.path).write_text(f'{cv2.getNumThreads()} {torch.get_num_threads()}')
+        return results
+"""
+
+
+def test_a_data_loading_process_takes_one_core(run_tool, config, shapes, tmp_path, monkeypatch):
+    (tmp_path / 'note_threads.py').write_text(NOTE)
+    monkeypatch.syspath_prepend(tmp_path)
+    config.custom_imports.imports.append('note_threads')
+    config.train_dataloader.num_workers = 1
+    config.train_dataloader.dataset.pipeline.append(dict(type='NoteThreads', path=str(tmp_path / 'threads')))
+    config.dump(tmp_path / 'mine.py')
+    more = options(shapes, 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+    code, printed = run_tool('train.py', tmp_path / 'mine.py', '--work-dir', tmp_path / 'run', *more)
+    assert code == 0, printed
+    assert (tmp_path / 'threads').read_text() == '1 1'

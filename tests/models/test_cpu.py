@@ -111,6 +111,16 @@ def test_predictions_under_autocast_are_as_precise_as_in_training():
     assert_close(in_prediction, [m.detach() for m in in_training])
 
 
+def test_predictions_in_bfloat16_are_the_same_to_the_bit(pieces):
+    model, image = Hiera(SMALL).eval().bfloat16(), torch.randn(IMAGE).bfloat16()
+    with torch.no_grad():
+        got = model(image)
+        with cpu.plain():
+            expected = model(image)
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype == torch.bfloat16 and torch.equal(one, other)
+
+
 def test_functional_gradients_are_those_of_the_backward_pass():
     model, image = Hiera(SMALL), torch.randn(IMAGE)
     parameters = dict(model.named_parameters())
