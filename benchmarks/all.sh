@@ -46,6 +46,13 @@ measure detector_step 'Whole detectors, a training step at 1024' configs/mask_rc
     --mode step --repeats 3
 measure compiled_224 'Eight images of 224, compiled' hiera_mm:b hiera-transformer:b timm:hiera_base_224 \
     --size 224 --batch 8 --compile --repeats 5
+measure image_224_bfloat16 'Four images of 224, in bfloat16' bfloat16:hiera_mm:b hiera_mm:b \
+    bfloat16:timm:hiera_base_224 timm:hiera_base_224 bfloat16:timm:mvitv2_base \
+    --size 224 --batch 4 --dtype bfloat16 --repeats 15
+measure detector_step_bfloat16 'Whole detectors, a training step at 1024, in bfloat16' configs/mask_rcnn_hiera_b.py "$swin" \
+    --mode step --dtype bfloat16 --repeats 3
+measure clip_16x224_backward_bfloat16 'A clip of 16 x 224, forward and backward, in bfloat16' hiera_mm:b \
+    hiera-transformer:b --size 224 --frames 16 --mode backward --dtype bfloat16 --repeats 7
 measure image_224_step 'Eight images of 224, training step' hiera_mm:b hiera-transformer:b timm:hiera_base_224 \
     timm:mvitv2_base --size 224 --batch 8 --mode step --repeats 3
 measure growth_side 'Growth with the side of the image' hiera-transformer:b hiera_mm:b "$windowed" \

@@ -25,6 +25,7 @@ GLOBAL_BLOCKS = dict(t=(5, 7, 9), s=(7, 10, 13), b=(12, 16, 20), bp=(12, 16, 20)
 """SAM 2's for the depth of each size."""
 
 BACKBONE_OF_CONFIG = ':backbone'
+IN_BFLOAT16 = 'bfloat16:'
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,17 @@ def build_contestant(name: str, scale: Scale) -> Backbone | WholeModel | None:
 
 
 def _build(name: str, scale: Scale) -> Backbone | WholeModel:
+    if name.startswith(IN_BFLOAT16):
+        contestant = _build(name.removeprefix(IN_BFLOAT16), scale)
+        if isinstance(contestant, WholeModel):
+            raise UserError(f"'{name}': only backbones are timed with weights in bfloat16; take --dtype bfloat16.")
+        return BackboneInBfloat16(contestant.model)
     if name.endswith('.py'):
         return WholeModel(read_config_file(name), scale.shape)
     if name.endswith(f'.py{BACKBONE_OF_CONFIG}'):
         config = read_config_file(name.removesuffix(BACKBONE_OF_CONFIG))
         return Backbone(_registered(config.model.backbone, config.default_scope))
     package, _, options = name.partition(':')
-    if package == 'bfloat16':
-        contestant = _build(options, scale)
-        if isinstance(contestant, WholeModel):
-            raise UserError(f"'{name}': only backbones are timed with weights in bfloat16; take --dtype bfloat16.")
-        return BackboneInBfloat16(contestant.model)
     if package in BUILDERS:
         return Backbone(BUILDERS[package](options, scale))
     scope, _, kind = package.partition('.')

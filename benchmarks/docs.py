@@ -10,8 +10,16 @@ from hiera_mm.atomic_write import atomic_write
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.errors import UserError
 
+from benchmarks.contestants import IN_BFLOAT16
 from benchmarks.measure import MODES
 from benchmarks.report import COLUMNS, OURS, cells, on_what, shape_of
+
+MEASURED_ON = {
+    'CPU, float32': ('cpu', 'float32'),
+    'CPU, bfloat16': ('cpu', 'bfloat16'),
+    'GPU, bfloat16': ('cuda', 'bfloat16'),
+}
+"""Columns of the summary: device and type."""
 
 START = """# Benchmarks
 
@@ -52,8 +60,8 @@ def machines(found: dict[Path, dict]) -> str:
 
 
 def summary(results: list[dict]) -> str:
-    """This suite's models against each other contestant, on a CPU and a GPU."""
-    ratios: dict[tuple[str, str, str], dict[str, float]] = {}
+    """This suite's models against each other contestant."""
+    ratios: dict[tuple[str, str, str], dict[tuple[str, str], float]] = {}
     for rows in (result['rows'] for result in results if 'contestant' in result['rows'][0]):
         if len({shape_of(row) for row in rows}) > 1:
             continue
@@ -61,12 +69,12 @@ def summary(results: list[dict]) -> str:
             if (ours := _opponent(row, rows)) is not None:
                 work = f'{MODES[row["mode"]]}, {shape_of(row)}{", compiled" if row["compiled"] else ""}'
                 key = (row['contestant'], ours['contestant'], work)
-                ratios.setdefault(key, {})[row['device']] = row['median_s'] / ours['median_s']
+                ratios.setdefault(key, {})[row['device'], row['dtype']] = row['median_s'] / ours['median_s']
     lines = [
-        [f'`{ours}`', f'`{other}`', work, *(_times(by_device.get(device)) for device in ('cpu', 'cuda'))]
-        for (other, ours, work), by_device in ratios.items()
+        [f'`{ours}`', f'`{other}`', work, *(_times(found.get(where)) for where in MEASURED_ON.values())]
+        for (other, ours, work), found in ratios.items()
     ]
-    return _table(['model', 'against', 'work', 'CPU, float32', 'GPU, bfloat16'], lines)
+    return _table(['model', 'against', 'work', *MEASURED_ON], lines)
 
 
 def section(path: Path, result: dict, page: Path) -> str:
@@ -87,12 +95,20 @@ def section(path: Path, result: dict, page: Path) -> str:
 
 
 def _opponent(row: dict, rows: list[dict]) -> dict | None:
-    """Our row that a peer's is to be compared with: the one with the same size and windows, or else the first."""
-    ours = [one for one in rows if one['contestant'].startswith(OURS)]
-    if row in ours or not ours:
+    """Our row that a peer's is compared with: in the same precision, of the same size and windows if there is one."""
+    precision, name = _precision(row['contestant'])
+    ours = [(one, named) for one in rows for kind, named in [_precision(one['contestant'])] if kind == precision]
+    ours = [(one, named) for one, named in ours if named.startswith(OURS)]
+    if name.startswith(OURS) or not ours:
         return None
-    same = [one for one in ours if one['contestant'].partition(':')[2] == row['contestant'].partition(':')[2]]
-    return (same or ours)[0]
+    same = [one for one, named in ours if named.partition(':')[2] == name.partition(':')[2]]
+    return (same or [one for one, _ in ours])[0]
+
+
+def _precision(contestant: str) -> tuple[str, str]:
+    """What a contestant's name says of its weights, and the rest of the name."""
+    name = contestant.removeprefix(IN_BFLOAT16)
+    return contestant.removesuffix(name), name
 
 
 def _times(ratio: float | None) -> str:

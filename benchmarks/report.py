@@ -17,12 +17,15 @@ from hiera_mm.atomic_write import atomic_write
 import matplotlib
 import torch
 
+from benchmarks.contestants import IN_BFLOAT16
 from benchmarks.measure import MODES, Measurement, Setting
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 
 MIB = 2**20
+
+INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
 
 OURS = ('hiera_mm', 'masked', 'configs/')
 """How the names of this suite's contestants start."""
@@ -120,6 +123,7 @@ def machine() -> dict[str, str]:
     """What the figures were measured on."""
     facts = dict(
         processor=_processor(),
+        instructions=_instructions(),
         cores=str(os.cpu_count()),
         system=platform.system(),
         python=platform.python_version(),
@@ -144,6 +148,15 @@ def _aligned(texts: Sequence[str]) -> str:
     return ''.join(text.rjust(width) for text, width in zip(texts, (10, 16, 8, 10, 9, 12, 12, 9), strict=True))
 
 
+def _instructions() -> str:
+    """Those of the processor on which speed depends most, where Linux names them."""
+    try:
+        flags = Path('/proc/cpuinfo').read_text().split()
+    except OSError:
+        return 'unknown'
+    return ' '.join(name for name in INSTRUCTIONS if name in flags)
+
+
 def _processor() -> str:
     information = Path('/proc/cpuinfo')
     if information.is_file():
@@ -161,7 +174,7 @@ def _draw_bars(rows: Sequence[dict[str, object]], title: str) -> plt.Figure:
         [row['median_s'] - row['fastest_s'] for row in rows],
         [row['slowest_s'] - row['median_s'] for row in rows],
     ]
-    colours = ['tab:orange' if name.startswith(OURS) else 'tab:gray' for name in names]
+    colours = ['tab:orange' if name.removeprefix(IN_BFLOAT16).startswith(OURS) else 'tab:gray' for name in names]
     bars = axes.barh(range(len(rows)), medians, xerr=spread, color=colours)
     axes.bar_label(bars, [f' {row["median_s"]:.3g} s ({row["speed"]:.2f}x)' for row in rows], padding=3)
     axes.set_yticks(range(len(rows)), [_label(name) for name in names])

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.model import BaseDataPreprocessor
 
 from benchmarks import step_parts
+from benchmarks.contestants import Scale, build_contestant
 from benchmarks.measure import peak_memory
 from benchmarks.whole_models import WholeModel
 from tests.helpers import ROOT, TINY, shapes_options
@@ -67,6 +68,7 @@ def test_parameters_and_operations_are_those_of_the_model(run_benchmark, tmp_pat
 
 PEAKS = """
 import torch
+from benchmarks.contestants import Scale, build_contestant
 from benchmarks.measure import peak_memory
 for megabytes in (200, 50):
     print(peak_memory(lambda: [torch.ones(megabytes, 2**18).sum() for _ in range(3)], 'cpu') / 2**20)
@@ -127,6 +129,7 @@ FAULTS = {
     'mmdet.Swine': 'Swine is not in the',
     'nowhere.py': 'does not exist',
     str(ROOT / 'configs' / 'mae_hiera_t.py'): 'put :backbone behind it',
+    'bfloat16:' + str(ROOT / 'configs' / 'mask_rcnn_hiera_t.py'): 'only backbones are timed with weights in bfloat16',
 }
 
 
@@ -214,7 +217,31 @@ def test_the_page_is_made_from_the_results(run_benchmark, tmp_path):
     assert '## One title' in page and '](benchmarks/one.png)' in page
     for ours, other in (contestants[1:3], (contestants[0], contestants[3])):
         ratio = rows[other]['median_s'] / rows[ours]['median_s']
-        assert f'| `{ours}` | `{other}` | forward, 1 x 3 x 64 x 64 | {ratio:.2f}x | not measured |' in page
+        work = 'forward, 1 x 3 x 64 x 64'
+        assert f'| `{ours}` | `{other}` | {work} | {ratio:.2f}x | not measured | not measured |' in page
+
+
+def test_weights_in_bfloat16_are_compared_with_each_other_and_autocast_with_autocast(run_benchmark, tmp_path):
+    contestants = ['bfloat16:hiera_mm:t', 'hiera_mm:t', 'bfloat16:timm:hiera_tiny_224', 'timm:hiera_tiny_224']
+    options = ('--size', 64, '--repeats', 1, '--dtype', 'bfloat16', '--out', tmp_path / 'one')
+    code, printed = run_benchmark('models', *contestants, *options)
+    assert code == 0, printed
+    code, printed = run_benchmark('docs', '--folder', tmp_path, '--page', tmp_path / 'benchmarks.md')
+    assert code == 0, printed
+    page = (tmp_path / 'benchmarks.md').read_text()
+    rows = {row['contestant']: row for row in json.loads((tmp_path / 'one.json').read_text())['rows']}
+    work = 'forward, 1 x 3 x 64 x 64'
+    for ours, other in (contestants[::2], contestants[1::2]):
+        ratio = rows[other]['median_s'] / rows[ours]['median_s']
+        assert f'| `{ours}` | `{other}` | {work} | not measured | {ratio:.2f}x | not measured |' in page
+    assert page.count(work) == 2
+
+
+def test_weights_in_bfloat16_give_maps_in_bfloat16_also_under_autocast():
+    contestant = build_contestant('bfloat16:hiera_mm:t', Scale(1, None, 64, 64))
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.float16):
+        maps = contestant.predict(torch.randn(1, 3, 64, 64))
+    assert {feature_map.dtype for feature_map in maps} == {torch.bfloat16}
 
 
 def test_whole_models_of_this_suite_are_compared_in_the_page_also_where_they_are_slower(run_benchmark, tmp_path):
@@ -229,7 +256,10 @@ def test_whole_models_of_this_suite_are_compared_in_the_page_also_where_they_are
     code, printed = run_benchmark('docs', '--folder', folder, '--page', tmp_path / 'benchmarks.md')
     assert code == 0, printed
     page = (tmp_path / 'benchmarks.md').read_text()
-    assert '| `configs/ours.py` | `mmdet::other.py` | forward, 1 x 3 x 64 x 64 | 0.50x | not measured |' in page
+    assert (
+        '| `configs/ours.py` | `mmdet::other.py` | forward, 1 x 3 x 64 x 64 | 0.50x | not measured | not measured |'
+        in page
+    )
 
 
 @pytest.mark.slow
