@@ -310,7 +310,7 @@ def changed(drawn, tmp_path):
         for part in parts:
             change(spoiled[part])
         write(tmp_path / 'set', spoiled)
-        return tmp_path / 'set', contents
+        return tmp_path / 'set', copy.deepcopy(contents)
 
     return make
 
