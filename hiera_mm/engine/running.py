@@ -19,11 +19,11 @@ HOOKS_OF_TRAINING = dict(
     stop_on_signal='StopOnSignalHook',
     invalid_loss='StopOnInvalidLossHook',
 )
-LOCK = '.lock'
-"""In the work folder, held by the run that writes there, and as old as that run."""
-
 HOOKS_OF_EVERY_RUN = dict(collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook')
 """Of training and of testing; both by their names in ``default_hooks``."""
+
+LOCK = '.lock'
+"""In the work folder, held by the run that writes there, and as old as that run."""
 
 
 def add_hooks(config: Config, hooks: dict[str, str]) -> None:
