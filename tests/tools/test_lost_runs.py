@@ -313,3 +313,13 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
         reached = max([int(path.stem.removeprefix('iter_')) for path in whole], default=0)
     print(f'{kills} kills, {while_saving} of them while a file was being written')
     assert while_saving >= kills // 2
+
+
+def test_a_config_that_resumes_takes_the_newest_whole_checkpoint_too(run_tool, shapes, tmp_path):
+    more = options(shapes, *FAST, *NO_VALIDATION)
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *more)
+    assert code == 0, printed
+    (tmp_path / 'iter_4.pth').write_bytes(b'damaged')
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *more, 'resume=True')
+    assert code == 0 and 'Passed over' in printed, printed
+    assert 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed
