@@ -12,7 +12,7 @@ from hiera_mm.errors import UserError
 
 from benchmarks.contestants import IN_BFLOAT16
 from benchmarks.measure import MODES
-from benchmarks.report import COLUMNS, OURS, cells, on_what, shape_of
+from benchmarks.report import COLUMNS, cells, is_ours, on_what, shape_of
 
 MEASURED_ON = {
     'CPU, float32': ('cpu', 'float32'),
@@ -96,19 +96,18 @@ def section(path: Path, result: dict, page: Path) -> str:
 
 def _opponent(row: dict, rows: list[dict]) -> dict | None:
     """Our row that a peer's is compared with: in the same precision, of the same size and windows if there is one."""
-    precision, name = _precision(row['contestant'])
-    ours = [(one, named) for one in rows for kind, named in [_precision(one['contestant'])] if kind == precision]
-    ours = [(one, named) for one, named in ours if named.startswith(OURS)]
-    if name.startswith(OURS) or not ours:
+    precision, settings = _precision_and_settings(row)
+    ours = [one for one in rows if is_ours(one['contestant']) and _precision_and_settings(one)[0] == precision]
+    if row in ours or not ours:
         return None
-    same = [one for one, named in ours if named.partition(':')[2] == name.partition(':')[2]]
-    return (same or [one for one, _ in ours])[0]
+    same = [one for one in ours if _precision_and_settings(one)[1] == settings]
+    return (same or ours)[0]
 
 
-def _precision(contestant: str) -> tuple[str, str]:
-    """What a contestant's name says of its weights, and the rest of the name."""
-    name = contestant.removeprefix(IN_BFLOAT16)
-    return contestant.removesuffix(name), name
+def _precision_and_settings(row: dict) -> tuple[bool, str]:
+    """Whether a contestant's weights are in bfloat16, and what stands behind its package."""
+    name = row['contestant'].removeprefix(IN_BFLOAT16)
+    return name != row['contestant'], name.partition(':')[2]
 
 
 def _times(ratio: float | None) -> str:

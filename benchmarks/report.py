@@ -91,6 +91,11 @@ def cells(row: dict[str, object]) -> tuple[str, ...]:
     )
 
 
+def is_ours(contestant: str) -> bool:
+    """Whether this suite's, in whichever precision."""
+    return contestant.removeprefix(IN_BFLOAT16).startswith(OURS)
+
+
 def parser_of(description: str | None) -> argparse.ArgumentParser:
     """Of a benchmark whose rows :func:`write` writes to ``--out``."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -174,7 +179,7 @@ def _draw_bars(rows: Sequence[dict[str, object]], title: str) -> plt.Figure:
         [row['median_s'] - row['fastest_s'] for row in rows],
         [row['slowest_s'] - row['median_s'] for row in rows],
     ]
-    colours = ['tab:orange' if name.removeprefix(IN_BFLOAT16).startswith(OURS) else 'tab:gray' for name in names]
+    colours = ['tab:orange' if is_ours(name) else 'tab:gray' for name in names]
     bars = axes.barh(range(len(rows)), medians, xerr=spread, color=colours)
     axes.bar_label(bars, [f' {row["median_s"]:.3g} s ({row["speed"]:.2f}x)' for row in rows], padding=3)
     axes.set_yticks(range(len(rows)), [_label(name) for name in names])

@@ -192,6 +192,8 @@ def assert_same_weights(one, other):
     assert not different
 
 
+NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
+
 STARTED = []
 """Programs of a test, which its end kills if it failed to wait for theirs."""
 

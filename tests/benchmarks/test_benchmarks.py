@@ -68,7 +68,6 @@ def test_parameters_and_operations_are_those_of_the_model(run_benchmark, tmp_pat
 
 PEAKS = """
 import torch
-from benchmarks.contestants import Scale, build_contestant
 from benchmarks.measure import peak_memory
 for megabytes in (200, 50):
     print(peak_memory(lambda: [torch.ones(megabytes, 2**18).sum() for _ in range(3)], 'cpu') / 2**20)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.helpers import (
+    NO_VALIDATION,
     ROOT,
     TINY,
     assert_explained,
@@ -25,7 +26,6 @@ from tests.helpers import (
 )
 
 FAST = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2', 'model.backbone.drop_path_rate=0.3']
-NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
 VIDEO = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
 
 

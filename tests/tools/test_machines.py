@@ -8,11 +8,10 @@ import subprocess
 
 import pytest
 
-from tests.helpers import ROOT, TINY, options, read_until, start_two
+from tests.helpers import NO_VALIDATION, ROOT, TINY, options, read_until, start_two
 
 MACHINES = [f'hiera{os.getpid()}{name}' for name in 'ab']
 ADDRESSES = ['10.87.23.1', '10.87.23.2']
-NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
 AT_ONCE = 30
 """Seconds within which all processes are to end."""
 

@@ -9,9 +9,8 @@ import time
 import pytest
 import torch
 
-from tests.helpers import TINY, assert_same_weights, options, read_until, start_two
+from tests.helpers import NO_VALIDATION, TINY, assert_same_weights, options, read_until, start_two
 
-NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
 LONG = ['train_cfg.max_iters=3000', 'default_hooks.checkpoint.interval=1', 'param_scheduler=[]', *NO_VALIDATION]
 AT_ONCE = 30
 """Seconds within which all processes are to end."""
