@@ -6,6 +6,7 @@ from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import faults_explained, read_checkpoint, read_torch_file
 from hiera_mm.weights.formats import unwrap
 from hiera_mm.weights.load import check_fits, fit_to_model, has_hiera, whole_state
+from hiera_mm.weights.origin import RECORD, origins_of, record_origins
 
 import mmengine.runner.checkpoint
 from mmengine.hooks import Hook
@@ -34,6 +35,10 @@ class FitCheckpointHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = str(runner._load_from or runner.work_dir)
+        if runner._resume:
+            record_origins(model, list((checkpoint.get('meta') or {}).get(RECORD, ())))
+        else:
+            record_origins(model, origins_of(source, checkpoint))
         # mmengine would run it as a config when it resumes.
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)

@@ -14,14 +14,17 @@ from functools import partial
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write, remove_unfinished
+from hiera_mm.engine.plain_state import as_plain, with_histories
 from hiera_mm.engine.random_states import State, gathered_states, random_state
 from hiera_mm.errors import UserError
+from hiera_mm.weights.origin import RECORD, recorded_origins
 
 import mmengine.runner.runner
 import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook as PlainCheckpointHook
+from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -112,7 +115,8 @@ class CheckpointHook(PlainCheckpointHook):
         super().after_train(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse weights that are no numbers, and add the random states."""
+        """Refuse weights that are no numbers, add the random states and where the weights came from, and leave nothing
+        that plain ``torch.load`` refuses."""
         poisoned = [
             name
             for name, tensor in checkpoint['state_dict'].items()
@@ -128,8 +132,18 @@ class CheckpointHook(PlainCheckpointHook):
                 '--resume and a lower optim_wrapper.optimizer.lr, or with clip_grad.'
             )
         checkpoint['meta']['batch_size'] = runner.train_dataloader.batch_size
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        checkpoint['meta'][RECORD] = recorded_origins(model)
         # Somebody may save without this hook, in one process.
         checkpoint['random_states'] = self.random_states or [random_state()]
+        for key in ('meta', 'message_hub'):
+            checkpoint[key] = as_plain(checkpoint[key])
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Undo for mmengine what makes the file plain data."""
+        state = checkpoint.get('message_hub')
+        if isinstance(state, dict) and isinstance(state.get('log_scalars'), dict):
+            state['log_scalars'] = with_histories(state['log_scalars'])
 
     def before_val(self, runner: Runner) -> None:
         # What is saved during a validation must not depend on it.

@@ -13,6 +13,7 @@ from hiera_mm.weights.formats import (
     to_our_names,
     to_their_names,
 )
+from hiera_mm.weights.origin import RECORD, origins_of
 from hiera_mm.weights.zoo import ZOO
 
 
@@ -43,14 +44,15 @@ def show(source: str) -> None:
 
 
 def convert(source: str, destination: str, target: str) -> None:
-    weights = to_our_names(read_checkpoint(source), source)
+    checkpoint = read_checkpoint(source)
+    weights = to_our_names(checkpoint, source)
     content, left_out = to_their_names(weights.tensors, target)
     wrapper = FORMATS[target].wrapper
     if destination.endswith('.safetensors') or wrapper is None:
         write_checkpoint(content, destination)
     else:
-        meta = dict(meta=dict(hiera_mm=__version__)) if target == 'hiera_mm' else {}
-        write_checkpoint({wrapper: content} | meta, destination)
+        meta = {'hiera_mm': __version__, RECORD: origins_of(source, checkpoint)}
+        write_checkpoint({wrapper: content} | (dict(meta=meta) if target == 'hiera_mm' else {}), destination)
     print(f"{destination}: {len(content)} tensors, from '{source}' (format {weights.format}) to {target}.")
     if left_out:
         parts = Counter(part_of(key) or 'norms of the output maps' for key in left_out)

@@ -16,6 +16,7 @@ from hiera_mm.weights.formats import (
     to_our_names,
     unwrap,
 )
+from hiera_mm.weights.origin import origins_of, record_origins
 
 import torch
 from mmengine.logging import print_log
@@ -42,12 +43,13 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
             f'or None, but is {init_cfg}.'
         )
     source = init_cfg['checkpoint']
-    checkpoint = _under(init_cfg.get('key'), read_checkpoint(source), source)
-    weights = to_our_names(checkpoint, source, init_cfg.get('allow_nan', False))
+    checkpoint = read_checkpoint(source)
+    weights = to_our_names(_under(init_cfg.get('key'), checkpoint, source), source, init_cfg.get('allow_nan', False))
     if init_cfg.get('inflate'):
         weights = inflate(weights, backbone.state_dict(), source)
     fitted, report = fit_to_backbone(backbone, weights, source)
     backbone.load_state_dict(fitted, strict=False)
+    record_origins(backbone, origins_of(source, checkpoint))
     print_log(report, logger='current')
 
 

@@ -114,6 +114,14 @@ def resumed(trained, shapes, tmp_path, run_tool):
     return run
 
 
+def test_a_checkpoint_opens_in_plain_torch(shapes, tmp_path, run_tool):
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *FAST[:2]))
+    assert code == 0 and 'coco/bbox_mAP' in printed, printed
+    read = f"import torch; print(torch.load('{tmp_path}/iter_4.pth')['meta']['dataset_meta']['classes'])"
+    done = subprocess.run([sys.executable, '-c', read], capture_output=True, text=True)
+    assert done.stdout.strip() == "('circle', 'bar', 'triangle')", done.stderr
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:9999])
 
