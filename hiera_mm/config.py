@@ -34,6 +34,42 @@ def read_config_file(path: str) -> Config:
         raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
 
 
+def config_of_text(text: str, source: str) -> Config:
+    """A config as mmengine prints it (``Config.pretty_text``, which checkpoints hold), read as data: nothing in it is
+    executed.
+
+    Args:
+        text: Lines ``name = value`` of literals and calls of ``dict``.
+        source: The file, for messages.
+
+    Raises:
+        UserError: for a text with anything else in it.
+    """
+    try:
+        lines = [_Literals().visit(line) for line in ast.parse(text).body]
+        return Config({line.targets[0].id: ast.literal_eval(line.value) for line in lines})
+    except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
+        raise UserError(
+            f"The config inside '{source}' is not plain data ({error}); name the one it was trained with: --config "
+            'CONFIG.'
+        ) from error
+
+
+class _Literals(ast.NodeTransformer):
+    """``dict(a=1)`` to ``{'a': 1}``, and the names of infinity and NaN to these numbers."""
+
+    def visit_Call(self, call: ast.Call) -> ast.AST:
+        self.generic_visit(call)
+        names = [keyword.arg for keyword in call.keywords]
+        if not isinstance(call.func, ast.Name) or call.func.id != 'dict' or call.args or None in names:
+            return call
+        return ast.Dict([ast.Constant(name) for name in names], [keyword.value for keyword in call.keywords])
+
+    def visit_Name(self, name: ast.Name) -> ast.AST:
+        in_context = isinstance(name.ctx, ast.Load) and name.id in ('inf', 'nan')
+        return ast.Constant(float(name.id)) if in_context else name
+
+
 def _reason(error: Exception) -> str:
     """What mmengine says, without its advice where that would lose the heads of a cascade."""
     if isinstance(error, TypeError) and "<class 'list'>" in str(error) and '_delete_' in str(error):

@@ -46,3 +46,16 @@ def require_packages(*names: str) -> None:
             f"'hiera_mm[openmmlab]', or in a clone run: bash tools/setup.sh && source .venv/bin/activate "
             f'({command_line("check-env")} says what else is wrong).'
         )
+
+
+def require_extra(package: str, extra: str) -> None:
+    """Name an optional package that is missing, and the command that brings it, before something imports it.
+
+    Raises:
+        UserError: in one sentence.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"This needs the package {package}, which is not installed; run: pip install 'hiera_mm[{extra}]' (in a "
+            f'clone: pip install {package}).'
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
-from hiera_mm.readers.ava_files import frame_key, read_exclusions, read_proposals, read_rows
+from hiera_mm.readers.ava_files import frame_key, read_action_list, read_exclusions, read_proposals, read_rows
 from hiera_mm.readers.frames import frames_at_steps
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
@@ -84,6 +84,9 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
             lazy_init=lazy_init,
         )
         self.proposals = proposals
+        if label_file is not None:
+            # Checkpoints keep it, so that a trained model knows what its numbers mean.
+            self._metainfo['actions'] = read_action_list(label_file)
 
     def load_data_list(self) -> list[dict]:
         """One entry for each annotated second, in the file's order."""

@@ -88,11 +88,13 @@ class ReadImage(BaseTransform):
             raise BrokenFileError(
                 f"The image '{path}' is damaged, truncated or not an image; replace it or take it out."
             ) from error
-        shape = frame.shape[:2]
-        return dict(
-            results,
-            **dict(imgs=[frame], img_shape=shape, original_shape=shape, modality='RGB', num_clips=1, clip_len=1),
-        )
+        return results | as_clip(frame)
+
+
+def as_clip(frame: np.ndarray) -> dict:
+    """What mmaction2's transforms ask of a clip, for one frame ``(H, W, 3)``, RGB."""
+    shape = frame.shape[:2]
+    return dict(imgs=[frame], img_shape=shape, original_shape=shape, modality='RGB', num_clips=1, clip_len=1)
 
 
 @TRANSFORMS.register_module()

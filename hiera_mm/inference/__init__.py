@@ -1,6 +1,20 @@
-"""Inferencers: a file in, predictions and pictures out."""
+"""Using trained models: a file in, predictions and pictures out."""
 
-from hiera_mm.inference.action_detector import ActionDetector
+from hiera_mm.inference.action_detector import ActionDetector, PersonFinder
+from hiera_mm.inference.classifier import Classifier
+from hiera_mm.inference.detector import Detector, Tiles
+from hiera_mm.inference.predictor import load
 from hiera_mm.inference.reconstruction import Reconstructor
+from hiera_mm.inference.results import Classification, Detections
 
-__all__ = ['ActionDetector', 'Reconstructor']
+__all__ = [
+    'ActionDetector',
+    'Classification',
+    'Classifier',
+    'Detections',
+    'Detector',
+    'PersonFinder',
+    'Reconstructor',
+    'Tiles',
+    'load',
+]

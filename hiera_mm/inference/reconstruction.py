@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference.models import in_scope, load_model
+from hiera_mm.inference.trained import in_scope, load_model
 from hiera_mm.models import MaskedAutoencoder
 
 import numpy as np
@@ -43,7 +43,8 @@ class Reconstructor:
 
     def __init__(self, config: str, checkpoint: str, device: str = 'cpu') -> None:
         self.device = device
-        self.model, self.config, _ = load_model(config, checkpoint, device)
+        trained = load_model(checkpoint, config, device)
+        self.model, self.config = trained.model, trained.config
         if not isinstance(self.model, MaskedAutoencoder) or 'test_pipeline' not in self.config:
             raise UserError(
                 f"The config '{config}' is not one of a masked autoencoder with a test_pipeline; take one such as "

@@ -1,22 +1,49 @@
-"""Videos with boxes and words on every frame."""
+"""Pictures and videos with boxes, masks and words on them."""
 
+import colorsys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hiera_mm.inference.results import Detections, RunLengths
 from hiera_mm.readers.videos import VideoFile
 from hiera_mm.readers.write_video import write_video
 
 import numpy as np
+import pycocotools.mask
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
 
 class Label(NamedTuple):
-    """A box in pixels, x1, y1, x2, y2, and the lines of text above it."""
+    """What is drawn of an object.
+
+    Attributes:
+        box: In pixels, x1, y1, x2, y2.
+        lines: Of text above it.
+        colour: Red, green and blue, 0 to 255.
+        mask: As COCO's run lengths, or None.
+    """
 
     box: Sequence[float]
     lines: list[str]
+    colour: tuple[int, int, int] = (0, 255, 0)
+    mask: RunLengths | None = None
+
+
+def labels_of(found: Detections) -> list[Label]:
+    """Class and score of each object, a colour for each class."""
+    masks: Sequence[RunLengths | None] = found.run_lengths or [None] * len(found)
+    return [
+        Label(box, [f'{found.names[label]} {score:.2f}'], _colour(int(label)), mask)
+        for box, score, label, mask in zip(found.boxes, found.scores, found.labels, masks, strict=True)
+    ]
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    # Steps of the golden ratio keep neighbours apart, however many there are.
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 1)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def write_annotated(path: Path, reader: VideoFile, labels_at: dict[float, list[Label]]) -> None:
@@ -46,13 +73,13 @@ def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
     if not labels:
         return frame
     height, width = frame.shape[:2]
-    picture = Image.fromarray(frame)
+    picture = Image.fromarray(_with_masks(frame, labels))
     drawing = ImageDraw.Draw(picture, 'RGBA')
     size = max(8, min(height, width) // 22)
     font = ImageFont.load_default(size)
-    for box, lines in labels:
+    for box, lines, colour, _ in labels:
         x1, y1, x2, y2 = np.clip(box, 0, np.array([width, height] * 2) - 1).tolist()
-        drawing.rectangle((x1, y1, x2, y2), outline='lime', width=max(1, size // 10))
+        drawing.rectangle((x1, y1, x2, y2), outline=colour, width=max(1, size // 10))
         # Above the box, and inside the frame: towards its middle, and not over its upper edge.
         text, align = '\n'.join(lines), 'l' if x1 + x2 < width else 'r'
         place = x1 if align == 'l' else x2, max(y1, 1.3 * size * len(lines))
@@ -60,3 +87,13 @@ def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
         drawing.rectangle(around, fill=(0, 0, 0, 150))
         drawing.multiline_text(place, text, 'white', font, anchor=f'{align}d')
     return np.asarray(picture)
+
+
+def _with_masks(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
+    """A copy with the masks laid over it, one decoded at a time."""
+    masked = frame.copy()
+    for label in labels:
+        if label.mask is not None:
+            inside = pycocotools.mask.decode(label.mask).astype(bool)
+            masked[inside] = masked[inside] // 2 + np.array(label.colour, np.uint8) // 2
+    return masked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import UserError, first_few
+from hiera_mm.errors import UserError, first_few, require_extra
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 from hiera_mm.readers.pictures import read_picture
 from hiera_mm.readers.text import read_text
@@ -224,10 +223,7 @@ def _labels_beside(images: Path) -> Path:
 
 
 def _convert(reader: str, images: Path, annotations: Path, **settings: str) -> DetectionDataset:
-    if importlib.util.find_spec('supervision') is None:
-        raise UserError(
-            "Reading YOLO's and Pascal VOC's files needs the package supervision; run: pip install supervision"
-        )
+    require_extra('supervision', 'data')
     from supervision import DetectionDataset
 
     try:

@@ -2,11 +2,13 @@
 
 import functools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.frames import Shrink
+from hiera_mm.readers.text import is_hidden
 
 import cv2
 import numpy as np
@@ -71,6 +73,30 @@ class FrameFolder:
         if picture is None:
             raise BrokenFileError(f"The frame '{path}' can't be decoded; extract it again.")
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def naming_of(folder: str | Path) -> tuple[str, int]:
+    """``filename_tmpl`` and ``start_index`` of a folder of frames, from their names.
+
+    Raises:
+        BrokenFileError: for pictures that are not numbered in one way, or with numbers missing.
+    """
+    names = sorted(entry.name for entry in os.scandir(folder) if not is_hidden(entry.name) and entry.is_file())
+    parts = [re.fullmatch(r'(.*?)(\d+)(\.\w+)', name) for name in names]
+    numbers = sorted(int(part[2]) for part in parts if part)
+    around = {(part[1], part[3]) for part in parts if part}
+    if None in parts or len(around) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise BrokenFileError(
+            f"The files in '{folder}' are not the frames of one video, numbered without a gap, such as img_00001.jpg; "
+            'rename them, or take the others out.'
+        )
+    (before, after), first = around.pop(), next(part[2] for part in parts if part and int(part[2]) == numbers[0])
+    template = f'{_literal(before)}{{:0{len(first)}}}{_literal(after)}'
+    return template, numbers[0]
+
+
+def _literal(text: str) -> str:
+    return text.replace('{', '{{').replace('}', '}}')
 
 
 @functools.cache

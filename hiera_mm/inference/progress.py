@@ -1,0 +1,66 @@
+"""What was predicted so far, on the disk, so that a run that ended early goes on where it was."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from hiera_mm.atomic_write import atomic_write
+
+UNFINISHED = 'unfinished.jsonl'
+
+
+class Progress:
+    """Entries of inputs in a file of lines, each there as soon as it is added.
+
+    Args:
+        folder: Of the results.
+        settings: What they depend on; those that were made with others are not used.
+
+    Attributes:
+        done: Names of the inputs that are finished.
+    """
+
+    def __init__(self, folder: Path, settings: dict) -> None:
+        self.path = folder / UNFINISHED
+        header = dict(settings=json.loads(json.dumps(settings)))
+        usable = next(self._lines(), None) == header
+        self.done = {line['done'] for line in self._lines() if 'done' in line} if usable else set()
+        # What an input left that was not finished goes.
+        with atomic_write(self.path) as unfinished, unfinished.open('w') as file:
+            file.write(json.dumps(header) + '\n')
+            for line in self._lines():
+                if line.get('input', line.get('done')) in self.done:
+                    file.write(json.dumps(line) + '\n')
+        self.file = self.path.open('a')
+
+    def add(self, name: str, entry: dict) -> None:
+        """Keep an entry of an input."""
+        self._write(dict(input=name, **entry))
+
+    def finish(self, name: str) -> None:
+        """Nothing more will come of an input."""
+        self._write(dict(done=name))
+        self.done.add(name)
+
+    def entries(self) -> Iterator[dict]:
+        """Of all finished inputs, in the order in which they were added; ``input`` names it."""
+        yield from (line for line in self._lines() if line.get('input') in self.done)
+
+    def close(self, remove: bool) -> None:
+        self.file.close()
+        if remove:
+            self.path.unlink()
+
+    def _write(self, line: dict) -> None:
+        self.file.write(json.dumps(line) + '\n')
+        self.file.flush()
+
+    def _lines(self) -> Iterator[dict]:
+        """Those that are whole: a kill may have cut the last one."""
+        if not self.path.exists():
+            return
+        with self.path.open() as file:
+            for line in file:
+                if not line.endswith('\n'):
+                    return
+                yield json.loads(line)

@@ -1,0 +1,150 @@
+"""Trained models, ready to predict."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hiera_mm.checks.fault import class_of, classes_of
+from hiera_mm.config import config_of_text, dicts_in, heads_of, read_config_file
+from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+from hiera_mm.engine.saving import LAST
+from hiera_mm.errors import UserError, examples
+from hiera_mm.inference.registered import must_be_registered
+from hiera_mm.weights.files import read_checkpoint
+from hiera_mm.weights.load import whole_state
+from hiera_mm.weights.origin import Origin, origins_of
+
+import torch
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, DefaultScope
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode, and what belongs to it.
+
+    Attributes:
+        model: Of mmdet or mmaction2, or a masked autoencoder.
+        config: Its config.
+        meta: The checkpoint's, such as ``dataset_meta`` with the classes.
+        source: What it was asked for by.
+        origins: The files that its training began with.
+    """
+
+    model: BaseModel
+    config: Config
+    meta: Mapping[str, Any]
+    source: str
+    origins: list[Origin]
+
+    @property
+    def test_set(self) -> ConfigDict:
+        """The config of its test set, without wrappers."""
+        dataset = self.config.test_dataloader.dataset
+        while 'pipeline' not in dataset:
+            dataset = dataset.dataset if 'dataset' in dataset else dataset.datasets[0]
+        return dataset
+
+    @property
+    def kind_of_test_set(self) -> type | None:
+        return class_of(self.test_set, self.config.get('default_scope'))
+
+    @property
+    def test_pipeline(self) -> list[ConfigDict]:
+        """The steps that prepare what is tested, without those that read annotations."""
+        return [step for step in get_test_pipeline_cfg(self.config) if not str(step.type).endswith('LoadAnnotations')]
+
+    def classes(self, given: Sequence[str] | None = None) -> list[str]:
+        """Names of the classes: those given, of training, or of the test set; without any, their numbers.
+
+        Raises:
+            UserError: where there are not as many as the model has classes.
+        """
+        count = self.class_count
+        names = given or (self.meta.get('dataset_meta') or {}).get('classes') or self._classes_of_test_set()
+        if names is None:
+            return [str(number) for number in range(count)]
+        if len(names) != count:
+            raise UserError(
+                f"'{self.source}' has {count} classes, but there are {examples(list(names))} names; give the names of "
+                'all, in the order of training.'
+            )
+        return list(names)
+
+    @property
+    def class_count(self) -> int:
+        head = self.config.model.get('cls_head') or next(head for _, head in heads_of(self.config.model))
+        return head['num_classes']
+
+    def _classes_of_test_set(self) -> list[str] | None:
+        if not self.test_set.get('metainfo') and not hasattr(self.kind_of_test_set, 'METAINFO'):
+            return None
+        try:
+            return classes_of(self.test_set, self.kind_of_test_set)
+        except KeyError:
+            # A set that reads the names from its files.
+            return None
+
+
+def load_model(source: str, config: str | None = None, device: str | None = None) -> TrainedModel:
+    """A trained model.
+
+    Args:
+        source: A checkpoint of a run, or the folder of one, whose newest is taken; a folder that
+            :func:`hiera_mm.inference.publish.publish` wrote, also as ``hf://OWNER/NAME``; with ``config`` any
+            checkpoint, by path, address or name of the zoo.
+        config: Name or path of the model's config. A run's checkpoint and a published folder hold it; of these nothing
+            is executed.
+        device: Such as ``'cuda:0'``; by default a GPU if there is one.
+
+    Raises:
+        UserError: if config or checkpoint can't be read, don't belong together, or the config names types that nothing
+            registers.
+    """
+    path = _checkpoint_in(source)
+    checkpoint = read_checkpoint(path)
+    settings = _given(config) if config else _inside(checkpoint, source)
+    for part in dicts_in(settings.model):
+        if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
+            part['init_cfg'] = None
+    with in_scope(settings):
+        model = MODELS.build(settings.model)
+    state, _ = whole_state(model, checkpoint, source)
+    model.load_state_dict(state, strict=False)
+    device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
+    meta = checkpoint.get('meta') or {}
+    return TrainedModel(model.to(device).eval(), settings, meta, source, origins_of(source, checkpoint))
+
+
+def in_scope(config: Config) -> AbstractContextManager:
+    """A context in which types without a prefix are looked for where the config's runner would."""
+    return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))
+
+
+def _given(config: str) -> Config:
+    settings = read_config_file(config)
+    apply_own_settings(settings, *own_settings(config))
+    return settings
+
+
+def _inside(checkpoint: Mapping, source: str) -> Config:
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if not isinstance(text, str):
+        raise UserError(f"'{source}' holds weights without the config of their model; name it: --config CONFIG.")
+    settings = config_of_text(text, source)
+    must_be_registered(settings, source)
+    return settings
+
+
+def _checkpoint_in(source: str) -> str:
+    """The file to read: a folder of a run names its newest."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    if not (folder / LAST).is_file():
+        raise UserError(f"The folder '{source}' holds neither a published model nor a run's checkpoints.")
+    return str(folder / Path((folder / LAST).read_text().strip()).name)

@@ -1,0 +1,135 @@
+"""What a user asks predictions for: pictures, videos, folders of either, patterns, cameras and streams."""
+
+import glob
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.text import files_below
+from hiera_mm.readers.videos import VIDEO_ENDINGS
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+
+class Kind(Enum):
+    """What a model may take; the value is what messages call several of them."""
+
+    PICTURE = 'pictures'
+    VIDEO = 'videos'
+    FRAMES = 'folders of frames'
+    STREAM = 'cameras and streams'
+
+
+@dataclass(frozen=True)
+class Input:
+    """One of what was asked for.
+
+    Attributes:
+        source: Its path, or the number or address of a camera.
+        kind: What it is.
+        name: Its path from the folder that was asked for, which no other input shares.
+    """
+
+    source: str
+    kind: Kind
+    name: str
+
+
+def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
+    """The inputs of these kinds among what a user named, in alphabetical order within a folder or a pattern.
+
+    A folder stands for all inside it, at any depth. For models that take folders of frames, a folder that holds
+    pictures directly is one input.
+
+    Args:
+        given: Files, folders, patterns such as ``'photos/*.jpg'``, numbers of cameras, and addresses of streams.
+        kinds: That the model takes.
+
+    Raises:
+        UserError: for something that doesn't exist, or is of no such kind, and if there is nothing at all.
+    """
+    found = [entry for text in given for entry in _found(text, kinds)]
+    if not found:
+        raise UserError(
+            f'There are no {_names(kinds)} in {", ".join(map(repr, given))}; correct the path (files are known by '
+            f'their endings, such as {", ".join([*IMG_EXTENSIONS[:2], *VIDEO_ENDINGS[:2]])}).'
+        )
+    return _named(list(dict.fromkeys(found)))
+
+
+def stream_of(text: str) -> bool:
+    """Whether a text is the number of a camera or the address of a stream."""
+    return bool(re.fullmatch(r'\d+|(rtsp|rtmp|udp|tcp|http|https)://.+', text)) and not os.path.exists(text)
+
+
+def _found(text: str, kinds: Collection[Kind]) -> Iterable[tuple[str, Kind]]:
+    if stream_of(text):
+        _must_be_taken(text, Kind.STREAM, kinds)
+        return [(text, Kind.STREAM)]
+    if os.path.isdir(text):
+        return _in_folder(Path(text), kinds)
+    paths = [text] if os.path.isfile(text) else sorted(glob.glob(text, recursive=True))
+    if not paths:
+        raise UserError(f"'{text}' does not exist; correct the path, or put a pattern in quotes.")
+    if len(paths) == 1 and paths[0] == text:
+        kind = _kind_of(text)
+        _must_be_taken(text, kind, kinds)
+        return [(text, kind)] if kind else []
+    return [entry for path in paths for entry in _of_pattern(path, kinds)]
+
+
+def _of_pattern(path: str, kinds: Collection[Kind]) -> list[tuple[str, Kind]]:
+    if os.path.isdir(path):
+        return _in_folder(Path(path), kinds)
+    kind = _kind_of(path)
+    return [(path, kind)] if kind in kinds and kind else []
+
+
+def _in_folder(folder: Path, kinds: Collection[Kind]) -> list[tuple[str, Kind]]:
+    files = [(path, kind) for path in files_below(folder) if (kind := _kind_of(str(path)))]
+    found = [(str(path), kind) for path, kind in files if kind in kinds]
+    if Kind.FRAMES in kinds:
+        folders = dict.fromkeys(str(path.parent) for path, kind in files if kind is Kind.PICTURE)
+        found += [(path, Kind.FRAMES) for path in folders]
+    return found
+
+
+def _kind_of(path: str) -> Kind | None:
+    ending = os.path.splitext(path)[1].lower()
+    return Kind.PICTURE if ending in IMG_EXTENSIONS else Kind.VIDEO if ending in VIDEO_ENDINGS else None
+
+
+def _must_be_taken(text: str, kind: Kind | None, kinds: Collection[Kind]) -> None:
+    if kind not in kinds:
+        what = f'is one of the {kind.value}' if kind else 'is neither a picture nor a video by its ending'
+        raise UserError(f"'{text}' {what}, but this model takes {_names(kinds)}.")
+
+
+def _names(kinds: Collection[Kind]) -> str:
+    *others, last = [kind.value for kind in Kind if kind in kinds]
+    return f'{", ".join(others)} and {last}' if others else last
+
+
+def _named(found: list[tuple[str, Kind]]) -> list[Input]:
+    """Names are paths from the folder that all of them share."""
+    files = [os.path.abspath(source) for source, kind in found if kind is not Kind.STREAM]
+    shared = os.path.commonpath([os.path.dirname(path) for path in files]) if files else ''
+    inputs = [
+        Input(source, kind, _name_of_stream(source))
+        if kind is Kind.STREAM
+        else Input(source, kind, os.path.relpath(os.path.abspath(source), shared))
+        for source, kind in found
+    ]
+    names = [entry.name for entry in inputs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise UserError(f'{examples(twice)} would be written to the same place; predict them one after the other.')
+    return inputs
+
+
+def _name_of_stream(source: str) -> str:
+    return f'camera_{source}' if source.isdigit() else re.sub(r'\W+', '_', source)
