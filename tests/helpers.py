@@ -161,7 +161,8 @@ def save_random_weights(config, path, seed=0):
     torch.manual_seed(seed)
     model = MODELS.build(config.model)
     model.init_weights()
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict())), path)
+    meta = dict(cfg=config.pretty_text, dataset_meta=dict())
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
     return str(path)
 
 

@@ -102,7 +102,8 @@ class OpenVideo(BaseTransform):
             reader: FrameReader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
         else:
             reader = open_video(results['filename'])
-        return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate)
+        # A reader counts its frames from 0, whatever number the first one has in its file's name.
+        return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate, start_index=0)
 
 
 @TRANSFORMS.register_module()

@@ -87,8 +87,12 @@ class ActionDetector:
 
     def _names_of_config(self) -> Mapping[int, str]:
         label_file = self.trained.test_set.get('label_file')
-        if label_file is None:
-            raise UserError(f"'{self.trained.source}' does not tell the names of its actions; give an action list.")
+        if label_file is None or not Path(label_file).is_file():
+            named = f" and the action list '{label_file}' that its config names is not here" if label_file else ''
+            raise UserError(
+                f"'{self.trained.source}' does not tell the names of its actions{named}; give an action list: "
+                '--classes FILE.pbtxt.'
+            )
         return read_action_list(label_file)
 
     def _act(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hiera_mm.errors import UserError, require_extra
 from hiera_mm.inference.pictures import Picture, as_bgr, as_rgb
-from hiera_mm.inference.results import Detections, detections_from
+from hiera_mm.inference.results import Detections, RunLengths, detections_from
 from hiera_mm.inference.trained import TrainedModel, in_scope
 
 import numpy as np
@@ -15,8 +15,9 @@ import pycocotools.mask
 import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
+from torchvision.ops import batched_nms
 
-MERGED_FROM = 0.5
+SAME_FROM = 0.5
 """Overlap (intersection over union) from which two tiles' boxes of one class are one object, as in the detectors' own
 non-maximum suppression."""
 
@@ -111,7 +112,7 @@ class Detector:
             lambda tile: self._of([tile])[0].to_supervision(),
             slice_wh=tiles.side,
             overlap_wh=int(tiles.side * tiles.overlap),
-            iou_threshold=MERGED_FROM,
+            overlap_filter='none',
             compact_masks=True,
         )
         return self._merged(slicer(whole), whole.shape[:2])
@@ -123,17 +124,26 @@ class Detector:
         return as_rgb(picture)
 
     def _merged(self, found: Any, size: tuple[int, int]) -> Detections:
-        """Of supervision's detections of a whole picture; the masks one at a time, as they take its size each."""
-        count = len(found)
-        masks = None
-        if found.mask is not None:
-            masks = [pycocotools.mask.encode(np.asfortranarray(found.mask[place], np.uint8)) for place in range(count)]
-        elif count == 0:
-            masks = []
-        scores = found.confidence if count else np.empty(0, np.float32)
-        labels = found.class_id if count else np.empty(0, int)
-        order = np.argsort(-scores, kind='stable')
-        return Detections(found.xyxy, scores, labels, self.names, size, masks).chosen(order)
+        """Of supervision's detections in all tiles of a picture."""
+        if not len(found):
+            none = np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, int)
+            return Detections(*none, self.names, size, [] if self.trained.model.with_mask else None)
+        # By boxes, as within a tile; supervision would compare each mask with each other one.
+        columns = found.xyxy.astype(np.float32), found.confidence, found.class_id
+        kept = found[batched_nms(*map(torch.from_numpy, columns), SAME_FROM).numpy()]
+        masks = None if kept.mask is None else list(_run_lengths(kept.mask, size))
+        return Detections(kept.xyxy.astype(np.float32), kept.confidence, kept.class_id, self.names, size, masks)
+
+
+def _run_lengths(masks: Any, size: tuple[int, int]) -> Iterator[RunLengths]:
+    """Of supervision's compact masks, through one array of the picture's size."""
+    whole = np.zeros(size, np.uint8, order='F')
+    for place, (x, y) in enumerate(masks.offsets):
+        part = masks.crop(place)
+        region = whole[y : y + part.shape[0], x : x + part.shape[1]]
+        region[:] = part
+        yield pycocotools.mask.encode(whole)
+        region[:] = 0
 
 
 def _file(picture: str | Path | Mapping) -> dict:

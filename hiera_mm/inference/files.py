@@ -221,6 +221,8 @@ def _watched(
             progress.add(name, place | _as_entry(found))
             shown = labels_of(found.above(score_thr))
         yield draw(frame, shown)
+    if number < 0:
+        raise BrokenFileError(f"'{name}' gives no frames; check that it is a video, and that it is sent.")
     if isinstance(reader, VideoFile) and number + 1 < len(reader):
         raise broken(reader.path, f'{number + 1} of its {len(reader)} frames come out')
 

@@ -41,7 +41,7 @@ def load(
         UserError: for what is no trained model of one of these kinds, or can't be read.
     """
     trained = load_model(model, config, device)
-    kind = trained.kind_of_test_set if 'test_dataloader' in trained.config else None
+    kind = trained.kind_of_test_set if trained.config.get('test_dataloader') else None
     if kind is not None and issubclass(kind, AVAClipDataset):
         return ActionDetector(trained, dict(classes) if isinstance(classes, Mapping) else None)
     if isinstance(trained.model, BaseRecognizer):

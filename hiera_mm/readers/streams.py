@@ -45,7 +45,8 @@ class Stream:
                 whole, frame = self.capture.read()
                 if not whole:
                     break
-                begin = begin or time.monotonic()
-                self.times.append(time.monotonic() - begin)
+                now = time.monotonic()
+                begin = now if begin is None else begin
+                self.times.append(now - begin)
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         self.capture.release()

@@ -3,9 +3,11 @@
 import json
 
 from hiera_mm.errors import BrokenFileError, UserError
-from hiera_mm.inference import ActionDetector
+from hiera_mm.inference import PersonFinder, load
+from hiera_mm.inference.files import act_in_files
 from hiera_mm.inference.visualization import Label, write_annotated
-from hiera_mm.readers.ava_files import read_rows
+from hiera_mm.readers.ava_files import read_action_list, read_rows
+from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.actions import KEY_SECONDS, make_acting_shapes
@@ -39,25 +41,20 @@ def person_weights(tmp_path_factory):
 
 @pytest.fixture
 def detector(weights, films):
-    """Every action has its score, as even the smallest counts."""
-    label_file = str(films / 'actions.pbtxt')
-    return ActionDetector(str(ACTIONS_CONFIG), weights, label_file=label_file, action_score_thr=0.0, device='cpu')
+    return load(weights, device='cpu', classes=read_action_list(films / 'actions.pbtxt'))
 
 
 @pytest.fixture
-def finder(weights, films, person_weights):
+def finder(person_weights):
     """With a detector of random weights, whose boxes are as random."""
-    return ActionDetector(
-        str(ACTIONS_CONFIG),
-        weights,
-        det_config=TINY,
-        det_checkpoint=person_weights,
-        det_score_thr=0.0,
-        det_classes=('circle', 'bar'),
-        label_file=str(films / 'actions.pbtxt'),
-        action_score_thr=0.0,
-        device='cpu',
-    )
+    return PersonFinder(load(person_weights, device='cpu'), score_thr=0.0, classes=('circle', 'bar'))
+
+
+def act(detector, video, folder, **settings):
+    """The result that stands in the file, which is written beside the drawn video."""
+    (entry,) = find_inputs([str(video)], [Kind.VIDEO])
+    assert act_in_files(detector, [entry], folder, score_thr=0.0, **settings).broken == []
+    return json.loads((folder / f'{video.stem}_actions.json').read_text())
 
 
 def boxes_of(films, name):
@@ -72,7 +69,7 @@ def boxes_of(films, name):
 
 def test_given_boxes_get_the_scores_of_the_test_pipeline_without_its_crop(detector, films):
     boxes = boxes_of(films, 'val00000')
-    result = detector(films / 'val' / 'val00000.mp4', boxes=boxes)
+    result = detector.predict(films / 'val' / 'val00000.mp4', boxes=boxes, score_thr=0.0)
     assert (result['width'], result['height'], result['fps']) == (160, 128, 8)
     assert [prediction['timestamp'] for prediction in result['predictions']] == [s - 900 for s in KEY_SECONDS]
     reader = open_video(films / 'val' / 'val00000.mp4')
@@ -82,7 +79,7 @@ def test_given_boxes_get_the_scores_of_the_test_pipeline_without_its_crop(detect
         middle = int(prediction['timestamp'] * 8)
         frames = reader.frames(np.clip(np.arange(middle - 8, middle + 8), 0, 23))
         clip = (torch.from_numpy(np.array(frames)).permute(3, 0, 1, 2)[None].float() / 255 - 0.45) / 0.225
-        model = detector.model
+        model = detector.trained.model
         with torch.no_grad():
             rois = torch.tensor([[0, *box] for box in given], dtype=torch.float32)
             features, _ = model.roi_head.bbox_roi_extractor(model.backbone(clip), rois)
@@ -98,15 +95,13 @@ def test_given_boxes_get_the_scores_of_the_test_pipeline_without_its_crop(detect
             assert names[2] == 'left' and names[7] == 'blink'
 
 
-def test_unsure_actions_are_left_out(weights, films):
-    settings = dict(label_file=str(films / 'actions.pbtxt'), device='cpu')
-    detector = ActionDetector(str(ACTIONS_CONFIG), weights, action_score_thr=0.99, **settings)
-    result = detector(films / 'val' / 'val00000.mp4', boxes={1: [[10, 10, 40, 60]]})
+def test_unsure_actions_are_left_out(detector, films):
+    result = detector.predict(films / 'val' / 'val00000.mp4', boxes={1: [[10, 10, 40, 60]]}, score_thr=0.99)
     assert result['predictions'][0]['persons'][0]['actions'] == []
 
 
-def test_persons_are_found_once_a_step_and_written_as_json_and_film(finder, films, tmp_path):
-    result = finder(films / 'val' / 'val00001.mp4', step=0.5, out_dir=tmp_path / 'out')
+def test_persons_are_found_once_a_step_and_written_as_json_and_film(detector, finder, films, tmp_path):
+    result = act(detector, films / 'val' / 'val00001.mp4', tmp_path / 'out', persons=finder, step=0.5)
     assert [prediction['timestamp'] for prediction in result['predictions']] == [0.25, 0.75, 1.25, 1.75, 2.25, 2.75]
     persons = [person for prediction in result['predictions'] for person in prediction['persons']]
     assert len(persons) > 6
@@ -114,7 +109,6 @@ def test_persons_are_found_once_a_step_and_written_as_json_and_film(finder, film
         x1, y1, x2, y2 = person['bbox']
         assert 0 <= x1 <= x2 <= 160 and 0 <= y1 <= y2 <= 128 and 0 <= person['bbox_score'] <= 1
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {'val00001_actions.json', 'val00001_actions.mp4'}
-    assert json.loads((tmp_path / 'out' / 'val00001_actions.json').read_text()) == result
     film = open_video(tmp_path / 'out' / 'val00001_actions.mp4')
     assert (len(film), film.rate) == (24, 8)
 
@@ -122,20 +116,20 @@ def test_persons_are_found_once_a_step_and_written_as_json_and_film(finder, film
 @pytest.mark.parametrize(
     'frames, rate, seconds', [(12, 6, [0.5, 1.5]), (3, 30, [1 / 30]), (1, 30, [0]), (90, 60, [0.5, 1.25])]
 )
-def test_videos_of_any_length_and_rate_work(finder, tmp_path, frames, rate, seconds):
+def test_videos_of_any_length_and_rate_work(detector, finder, tmp_path, frames, rate, seconds):
     random = np.random.default_rng(0)
     picture = random.integers(0, 255, (96, 128, 3), dtype=np.uint8)
     write_video(tmp_path / 'film.mp4', [picture] * frames, rate)
-    result = finder(tmp_path / 'film.mp4', out_dir=tmp_path)
+    result = act(detector, tmp_path / 'film.mp4', tmp_path, persons=finder)
     found = [prediction['timestamp'] for prediction in result['predictions']]
     assert found == pytest.approx(seconds)
     assert len(open_video(tmp_path / 'film_actions.mp4')) == frames
 
 
-def test_a_video_without_persons_says_so_and_is_written_all_the_same(finder, films, tmp_path, capfd):
+def test_a_video_without_persons_says_so_and_is_written_all_the_same(detector, finder, films, tmp_path, capfd):
     forget_earlier_runs()
-    finder.persons.score_thr = 1.1
-    result = finder(films / 'val' / 'val00000.mp4', out_dir=tmp_path)
+    finder.score_thr = 1.1
+    result = act(detector, films / 'val' / 'val00000.mp4', tmp_path, persons=finder)
     assert all(prediction['persons'] == [] for prediction in result['predictions'])
     printed = ''.join(capfd.readouterr())
     assert 'No person was found in any of the 3 frames looked at' in printed and 'lower det_score_thr (1.1)' in printed
@@ -171,56 +165,44 @@ def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
 )
 def test_boxes_that_are_none_of_the_video_are_named(detector, films, boxes, said):
     with pytest.raises(UserError, match=said):
-        detector(films / 'val' / 'val00000.mp4', boxes=boxes)
+        detector.predict(films / 'val' / 'val00000.mp4', boxes=boxes)
 
 
 def test_neither_boxes_nor_a_detector_is_a_fault(detector, films):
-    with pytest.raises(UserError, match='Give boxes of the persons, or det_config and det_checkpoint'):
-        detector(films / 'val' / 'val00000.mp4')
+    with pytest.raises(UserError, match='Give boxes of the persons, or a detector that finds them'):
+        detector.predict(films / 'val' / 'val00000.mp4')
 
 
 @pytest.mark.parametrize('step', [0, -1])
-def test_a_step_that_is_none_is_a_fault(finder, films, step):
+def test_a_step_that_is_none_is_a_fault(detector, finder, films, step):
     with pytest.raises(UserError, match="'step', must be over 0 seconds"):
-        finder(films / 'val' / 'val00000.mp4', step=step)
+        detector.predict(films / 'val' / 'val00000.mp4', persons=finder, step=step)
 
 
 def test_a_broken_video_is_named(detector, tmp_path):
     (tmp_path / 'film.mp4').write_bytes(b'no video')
     with pytest.raises(BrokenFileError, match="film.mp4' is damaged, truncated or not a video"):
-        detector(tmp_path / 'film.mp4', boxes={0: [[1, 1, 5, 5]]})
+        detector.predict(tmp_path / 'film.mp4', boxes={0: [[1, 1, 5, 5]]})
 
 
-def test_faults_of_models_are_named(weights, person_weights, films):
-    settings = dict(label_file=str(films / 'actions.pbtxt'), device='cpu')
-    with pytest.raises(UserError, match='needs both det_config and det_checkpoint'):
-        ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, **settings)
+def test_faults_of_models_are_named(weights, person_weights):
+    persons = load(person_weights, device='cpu')
     with pytest.raises(UserError, match="has no class 'person' among its 3, such as 'circle'; name those"):
-        ActionDetector(str(ACTIONS_CONFIG), weights, det_config=TINY, det_checkpoint=person_weights, **settings)
+        PersonFinder(persons)
     with pytest.raises(UserError, match='was not made with this config'):
-        ActionDetector(str(ACTIONS_CONFIG), person_weights, **settings)
-    with pytest.raises(UserError, match='is not for action detection; take one such as ava_hiera_l.py'):
-        ActionDetector(TINY, person_weights, device='cpu')
-    with pytest.raises(UserError, match="The action list 'data/actions/none.pbtxt' does not exist"):
-        ActionDetector(str(ACTIONS_CONFIG), weights, label_file='data/actions/none.pbtxt', device='cpu')
+        load(person_weights, str(ACTIONS_CONFIG), device='cpu')
+    with pytest.raises(UserError, match="the action list '.*actions.pbtxt' that its config names is not here"):
+        load(weights, device='cpu')
 
 
-def test_a_detector_of_mmdets_own_finds_persons(weights, films, tmp_path):
+def test_a_detector_of_mmdets_own_finds_persons(detector, films, tmp_path):
     name = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
     config = get_config(name)
     init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'yolox.pth')
-    detector = ActionDetector(
-        str(ACTIONS_CONFIG),
-        weights,
-        det_config=name,
-        det_checkpoint=str(tmp_path / 'yolox.pth'),
-        det_score_thr=0.0,
-        label_file=str(films / 'actions.pbtxt'),
-        device='cpu',
-    )
-    result = detector(films / 'val' / 'val00000.mp4', step=3)
-    assert detector.persons.wanted == [0], 'COCO begins with persons'
+    finder = PersonFinder(load(str(tmp_path / 'yolox.pth'), name, device='cpu'), score_thr=0.0)
+    result = detector.predict(films / 'val' / 'val00000.mp4', persons=finder, step=3)
+    assert finder.wanted == [0], 'COCO begins with persons'
     assert len(result['predictions']) == 1

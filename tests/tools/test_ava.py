@@ -243,8 +243,8 @@ def test_videos_of_phones_become_a_model_named_predictions_and_an_annotated_vide
     code, printed = run_tool('test.py', mine, checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
     assert code == 0, printed
     (tmp_path / 'boxes.json').write_text('{"4": [[10, 20, 60, 70]], "2": [[10, 20, 60, 70]]}')
-    arguments = ['--task', 'ava', '--config', mine, '--checkpoint', checkpoint, '--boxes', tmp_path / 'boxes.json']
-    code, printed = run_tool('demo.py', tmp_path / 'val' / 'kitchen.MOV', *arguments, '--out-dir', tmp_path / 'shown')
+    arguments = ['--boxes', tmp_path / 'boxes.json', '--pred-score-thr', 0, '--out-dir', tmp_path / 'shown']
+    code, printed = run_tool('predict.py', checkpoint, tmp_path / 'val' / 'kitchen.MOV', *arguments)
     assert code == 0, printed
     result = json.loads((tmp_path / 'shown' / 'kitchen_actions.json').read_text())
     assert [prediction['timestamp'] for prediction in result['predictions']] == [2, 4]
