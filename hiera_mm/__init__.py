@@ -12,3 +12,12 @@ CONFIGS = str(_installed_configs if _installed_configs.is_dir() else Path(__file
 # The suite's commands do it themselves, once they know that there is more to do than to print a help text.
 if not a_command_starts():
     from hiera_mm import registration  # noqa: F401
+
+
+def __getattr__(name: str) -> object:
+    """``hiera_mm.load``, whose imports would make importing the package slow for who only trains."""
+    if name == 'load':
+        from hiera_mm.inference import load
+
+        return load
+    raise AttributeError(f"module 'hiera_mm' has no attribute '{name}'")

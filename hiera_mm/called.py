@@ -17,6 +17,8 @@ TOOLS = {
     'plan': 'plan.py',
     'plot-log': 'plot_log.py',
     'predict': 'predict.py',
+    'publish': 'publish.py',
+    'push': 'push.py',
     'rehearse': 'rehearse.py',
     'test': 'test.py',
     'train': 'train.py',

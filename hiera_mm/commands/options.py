@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,20 @@ def read_config(arguments: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
     return config
+
+
+def read_names(path: str | None) -> Sequence[str] | Mapping[int, str] | None:
+    """Names of classes, one a line, or of actions by number from a ``.pbtxt``; None without a file.
+
+    Raises:
+        UserError: if it can't be read.
+    """
+    from hiera_mm.readers.ava_files import read_action_list
+    from hiera_mm.readers.class_names import read_class_names
+
+    if path is None:
+        return None
+    return read_action_list(path) if path.endswith('.pbtxt') else read_class_names(path)
 
 
 def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:

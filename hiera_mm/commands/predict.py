@@ -85,11 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from hiera_mm.commands.options import read_names
     from hiera_mm.inference.files import kinds_taken
     from hiera_mm.inference.predictor import load
     from hiera_mm.readers.inputs import find_inputs
 
-    predictor = load(arguments.model, arguments.config, arguments.device, _classes(arguments.classes))
+    predictor = load(arguments.model, arguments.config, arguments.device, read_names(arguments.classes))
     options = _options(arguments, type(predictor).__name__)
     inputs = _apart_from(arguments.out_dir, find_inputs(arguments.inputs, kinds_taken(predictor)))
     outcome = _predict(predictor, inputs, arguments, options)
@@ -147,15 +148,6 @@ def _apart_from(folder: Path, inputs: list[Input]) -> list[Input]:
     if written:
         print(f"Left out: {len(written)} inputs in '{folder}', where results are written.")
     return [entry for entry in inputs if entry not in written]
-
-
-def _classes(path: str | None) -> Any:
-    from hiera_mm.readers.ava_files import read_action_list
-    from hiera_mm.readers.class_names import read_class_names
-
-    if path is None:
-        return None
-    return read_action_list(path) if path.endswith('.pbtxt') else read_class_names(path)
 
 
 def _positive(text: str) -> int:

@@ -15,6 +15,7 @@ from hiera_mm.inference.registered import must_be_registered
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.load import whole_state
 from hiera_mm.weights.origin import Origin, origins_of
+from hiera_mm.weights.published import published_folder
 
 import torch
 from mmdet.utils import get_test_pipeline_cfg
@@ -141,9 +142,9 @@ def _inside(checkpoint: Mapping, source: str) -> Config:
 
 
 def _checkpoint_in(source: str) -> str:
-    """The file to read: a folder of a run names its newest."""
+    """What to read: a folder of a run names its newest."""
     folder = Path(source)
-    if not folder.is_dir():
+    if not folder.is_dir() or published_folder(source) is not None:
         return source
     if not (folder / LAST).is_file():
         raise UserError(f"The folder '{source}' holds neither a published model nor a run's checkpoints.")

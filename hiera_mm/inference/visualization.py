@@ -94,6 +94,8 @@ def _with_masks(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
     masked = frame.copy()
     for label in labels:
         if label.mask is not None:
-            inside = pycocotools.mask.decode(label.mask).astype(bool)
-            masked[inside] = masked[inside] // 2 + np.array(label.colour, np.uint8) // 2
+            left, top, width, height = pycocotools.mask.toBbox(label.mask).astype(int)
+            part = slice(top, top + height), slice(left, left + width)
+            region, inside = masked[part], pycocotools.mask.decode(label.mask)[part].astype(bool)
+            region[inside] = region[inside] // 2 + np.array(label.colour, np.uint8) // 2
     return masked

@@ -16,6 +16,7 @@ from hiera_mm.atomic_write import atomic_write
 from hiera_mm.called import command_line
 from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError
+from hiera_mm.weights.published import WEIGHTS, published_folder, read_meta
 from hiera_mm.weights.zoo import ZOO
 
 import safetensors
@@ -46,7 +47,8 @@ def read_checkpoint(source: str | os.PathLike, map_location: object = 'cpu') -> 
     """Read a checkpoint, in torch's or the safetensors format, without executing anything it contains.
 
     Args:
-        source: Path, address (``http://`` or ``https://``), or name of the zoo.
+        source: Path, address (``http://`` or ``https://``), name of the zoo, or a published folder, here or on the hub
+            (:mod:`hiera_mm.weights.published`), which is read as the checkpoint it was made from.
         map_location: As for :func:`torch.load`.
 
     Raises:
@@ -55,6 +57,8 @@ def read_checkpoint(source: str | os.PathLike, map_location: object = 'cpu') -> 
     """
     source = os.fspath(source)
     path = locate_checkpoint(source)
+    if (folder := published_folder(source)) is not None:
+        return Checkpoint(dict(state_dict=_read(path, source, map_location), meta=read_meta(folder, source)), source)
     if _address(source) is None:
         return _read(path, source, map_location)
     try:
@@ -65,7 +69,7 @@ def read_checkpoint(source: str | os.PathLike, map_location: object = 'cpu') -> 
 
 
 def locate_checkpoint(source: str) -> Path:
-    """The file of a path, an address or a name of the zoo, downloaded to torch's hub cache if need be.
+    """The file of a path, an address, a name of the zoo or a published folder, downloaded to a cache if need be.
 
     Raises:
         UserError: if there is no such file, or it cannot be downloaded.
@@ -73,6 +77,8 @@ def locate_checkpoint(source: str) -> Path:
     address = _address(source)
     if address is not None:
         return _downloaded(address)
+    if (folder := published_folder(source)) is not None:
+        return folder / WEIGHTS
     path = Path(source).expanduser()
     if not path.is_file():
         near = difflib.get_close_matches(source, ZOO, n=1)
@@ -126,7 +132,11 @@ def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:
     try:
         with atomic_write(path) as unfinished:
             if path.suffix == '.safetensors':
+                # Left to itself, it makes files that nobody else may read.
+                unfinished.touch()
+                readable = unfinished.stat().st_mode
                 safetensors.torch.save_file({key: value.contiguous() for key, value in content.items()}, unfinished)
+                unfinished.chmod(readable)
             else:
                 torch.save(dict(content), unfinished)
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:

@@ -1,0 +1,36 @@
+"""Write a trained model as a folder that others can use.
+
+hiera-mm publish CHECKPOINT FOLDER
+
+FOLDER gets the weights alone (safetensors), the settings as data, class names, and a README with metrics, licence and
+use, ready for the Hugging Face hub ('hiera-mm push'). It is a MODEL for 'hiera-mm predict', a CHECKPOINT for
+'hiera-mm test', and loading it executes nothing.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('checkpoint', help='checkpoint of a run, or the folder of one, whose newest is taken')
+    parser.add_argument('folder', type=Path, help='new folder')
+    parser.add_argument('--config', help='config of the model, where its file does not hold it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line; of actions a .pbtxt')
+    parser.add_argument(
+        '--license', help='as the hub names it, such as apache-2.0 (default: that of the weights training began with)'
+    )
+    parser.add_argument('--example', metavar='PICTURE', help='for the README, with what a detector finds in it')
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.commands.options import read_names
+    from hiera_mm.inference import load
+    from hiera_mm.inference.publish import publish
+
+    predictor = load(arguments.checkpoint, arguments.config, 'cpu', read_names(arguments.classes))
+    described = publish(predictor, arguments.folder, arguments.license, arguments.example)
+    size = sum(path.stat().st_size for path in arguments.folder.iterdir()) / 2**20
+    licence = described['licence'] or 'not known, so its README says "other"; state it with --license'
+    print(f'{arguments.folder}: {described["task"]}, {size:.1f} MiB, licence {licence}.')
+    if not described['metrics']:
+        print('No validation of these weights is in the logs beside the checkpoint, so its README gives no metrics.')
