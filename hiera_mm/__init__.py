@@ -15,9 +15,10 @@ if not a_command_starts():
 
 
 def __getattr__(name: str) -> object:
-    """``hiera_mm.load``, whose imports would make importing the package slow for who only trains."""
-    if name == 'load':
-        from hiera_mm.inference import load
+    """``hiera_mm.load`` and ``hiera_mm.backbone``, whose imports would make importing the package slow for who only
+    trains."""
+    if name in ('backbone', 'load'):
+        from hiera_mm import inference
 
-        return load
+        return getattr(inference, name)
     raise AttributeError(f"module 'hiera_mm' has no attribute '{name}'")

@@ -12,4 +12,11 @@ ARCHITECTURES = {
     's_abswin': dict(embed_dim=96, num_heads=1, depths=(1, 2, 11, 2), layer_scale=True, pooled_shortcut=True),
     'b_abswin': dict(embed_dim=96, num_heads=1, depths=(2, 3, 16, 3), layer_scale=True),
 }
+SAM2_WINDOWS = {
+    # SAM 2's window_spec and global_att_blocks (arXiv 2408.00714; sam2/configs).
+    't': dict(window_sizes=(8, 4, 14, 7), global_blocks=(5, 7, 9)),
+    's': dict(window_sizes=(8, 4, 14, 7), global_blocks=(7, 10, 13)),
+    'bp': dict(window_sizes=(8, 4, 14, 7), global_blocks=(12, 16, 20)),
+    'l': dict(window_sizes=(8, 4, 16, 8), global_blocks=(23, 33, 43)),
+}
 LONG_NAMES = dict(tiny='t', small='s', base='b', base_plus='bp', large='l', huge='h')

@@ -1,6 +1,7 @@
 """Using trained models: a file in, predictions and pictures out."""
 
 from hiera_mm.inference.action_detector import ActionDetector, PersonFinder
+from hiera_mm.inference.backbone import backbone
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector, Tiles
 from hiera_mm.inference.predictor import load
@@ -16,5 +17,6 @@ __all__ = [
     'PersonFinder',
     'Reconstructor',
     'Tiles',
+    'backbone',
     'load',
 ]

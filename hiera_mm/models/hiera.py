@@ -166,6 +166,12 @@ class Hiera(BaseModule):
         for name in sorted(self.no_weight_decay()):
             nn.init.trunc_normal_(self.get_parameter(name), std=0.02)
         self._freeze()
+        if init_cfg is not None:
+            self._check = self.register_forward_pre_hook(_weights_must_be_loaded)
+            self._register_load_state_dict_pre_hook(self._weights_are_loaded)
+
+    def _weights_are_loaded(self, *_: object) -> None:
+        self._is_init = True
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """An image or a clip to a tuple of maps; see the class for their shapes."""
@@ -496,6 +502,16 @@ def _architecture(arch: str | dict) -> dict:
             f"choose 'num_heads' so that it divides 'embed_dim'."
         )
     return settings
+
+
+def _weights_must_be_loaded(backbone: Hiera, _: tuple) -> None:
+    """Before the first images: a module that was told which weights to begin with must have them."""
+    if not backbone._is_init:
+        raise UserError(
+            f"The backbone is still random: nobody called its init_weights(), which loads '{backbone.init_cfg}'. Call "
+            'it after building the model, or take hiera_mm.backbone(NAME), which loads what it builds.'
+        )
+    backbone._check.remove()
 
 
 def _position_tables(embed_dim: int, num_frames: int | None, mode: str, side: int) -> dict[str, tuple[int, ...]]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.errors import UserError, first_few
@@ -242,11 +242,31 @@ def describe(tensors: Mapping[str, Tensor]) -> str | None:
 
     None if they are too incomplete to tell.
     """
+    found = architecture_of(tensors)
+    if found is None:
+        return None
+    name = f"Hiera of arch='{found.arch}'" if isinstance(found.arch, str) else 'Hiera of no published size'
+    kind = 'clips' if tensors['patch_embed.proj.weight'].ndim == 5 else 'images'
+    extras = [key.replace('_', ' ') for key in ('layer_scale', 'pooled_shortcut') if key in found.settings]
+    blocks = '-'.join(map(str, found.settings['depths']))
+    details = [kind, f'{found.settings["embed_dim"]} channels', f'{blocks} blocks', *extras]
+    return f'{name} ({", ".join(details)})'
+
+
+class Architecture(NamedTuple):
+    """What tensors tell of a backbone's size: its name if it is a published one, and what ``arch`` would say in a dict,
+    without the number of heads, which no tensor tells."""
+
+    arch: str | None
+    settings: dict[str, Any]
+
+
+def architecture_of(tensors: Mapping[str, Tensor]) -> Architecture | None:
+    """Of a backbone's tensors by our names; None if they are too incomplete to tell."""
     patch_weight, blocks = tensors.get('patch_embed.proj.weight'), _blocks(tensors)
     if patch_weight is None or not blocks:
         return None
-    depths = depths_of(tensors)
-    found = dict(embed_dim=patch_weight.shape[0], depths=depths)
+    found = dict(embed_dim=patch_weight.shape[0], depths=depths_of(tensors))
     if 'blocks.0.ls1.weight' in tensors:
         found['layer_scale'] = True
     widening = [number for number, (width_in, width_out) in blocks.items() if width_in != width_out]
@@ -257,12 +277,7 @@ def describe(tensors: Mapping[str, Tensor]) -> str | None:
         for arch, settings in ARCHITECTURES.items()
         if settings | {'num_heads': None} == found | {'num_heads': None}
     )
-    arch = next(known, None)
-    name = f"Hiera of arch='{arch}'" if arch else 'Hiera of no published size'
-    kind = 'clips' if patch_weight.ndim == 5 else 'images'
-    extras = [key.replace('_', ' ') for key in ('layer_scale', 'pooled_shortcut') if key in found]
-    details = [kind, f'{found["embed_dim"]} channels', f'{"-".join(map(str, depths))} blocks', *extras]
-    return f'{name} ({", ".join(details)})'
+    return Architecture(next(known, None), found)
 
 
 def _recognised(state: Mapping[str, Tensor], source: str) -> tuple[str, str]:
