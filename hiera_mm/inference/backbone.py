@@ -41,9 +41,9 @@ def _of_config(checkpoint: Checkpoint) -> dict | None:
     if not isinstance(text, str):
         return None
     given = config_of_text(text, checkpoint.source).get('model', {}).get('backbone') or {}
-    return (
-        {key: value for key, value in given.items() if key not in OF_TRAINING} if given.get('type') == 'Hiera' else None
-    )
+    if given.get('type') != 'Hiera':
+        return None
+    return {key: value for key, value in given.items() if key not in OF_TRAINING}
 
 
 def _of_tensors(weights: Weights, source: str, settings: dict) -> dict:
