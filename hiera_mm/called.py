@@ -10,6 +10,7 @@ TOOLS = {
     'check-data': 'check_dataset.py',
     'check-env': 'check_env.py',
     'compare': 'compare_configs.py',
+    'export': 'export.py',
     'flops': 'get_flops.py',
     'init': 'init_config.py',
     'make-data': 'make_shapes.py',

@@ -23,6 +23,9 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
+# torch before 2.7 tells only that it is compiling, which exporting is a case of.
+is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
+
 
 def repair() -> None:
     """Make every repair that this environment needs; running it again changes nothing."""

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
+from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 
 import av
 import cv2
@@ -156,7 +157,9 @@ def extract_as_ffmpeg(video, folder, rate):
 
 def save_random_weights(config, path, seed=0):
     """A checkpoint of untrained weights, as training would write it."""
+    settings = own_settings(str(config))
     config = Config.fromfile(config)
+    apply_own_settings(config, *settings)
     init_default_scope(config.default_scope)
     torch.manual_seed(seed)
     model = MODELS.build(config.model)

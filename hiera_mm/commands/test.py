@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
-    parser.add_argument('checkpoint', help='checkpoint that training wrote')
+    parser.add_argument('checkpoint', help="what training, 'hiera-mm publish' or 'hiera-mm export' wrote")
     parser.add_argument('--show-dir', help='folder for pictures of the ground truth beside the predictions')
     parser.add_argument('--out', metavar='FILE.pkl', help='file for the predictions')
     add_compile_option(parser)
@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.running import written
     from hiera_mm.engine.settings import compile_model
     from hiera_mm.engine.testing import draw_predictions, prepare_test
+    from hiera_mm.inference.exported import is_exported
     from hiera_mm.weights.files import locate_checkpoint
 
     config = _config(arguments)
@@ -43,15 +44,19 @@ def run(arguments: argparse.Namespace) -> None:
             folder = os.path.dirname(arguments.out) or '.'
             os.makedirs(folder, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
-    locate_checkpoint(arguments.checkpoint)
+    exported = is_exported(arguments.checkpoint)
+    if not exported:
+        locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
     prepare_test(config, arguments.checkpoint)
-    if arguments.compile:
+    if exported:
+        config.load_from, config.model = None, dict(type='ExportedModel', file=arguments.checkpoint)
+    elif arguments.compile:
         compile_model(config)
     if arguments.show_dir:
         draw_predictions(config, arguments.show_dir)
     with process_group(config):
-        _test(config, arguments.out)
+        _test(config, arguments.out, arguments.checkpoint if exported else None)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -70,11 +75,14 @@ def _config(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def _test(config: Config, out: str | None) -> None:
+def _test(config: Config, out: str | None, exported: str | None) -> None:
+    from hiera_mm.engine.load_from import check_classes
     from hiera_mm.engine.running import build_runner
     from hiera_mm.engine.testing import dump_of_predictions
 
     runner = build_runner(config)
+    if exported:
+        check_classes(runner, runner.model.classes, exported)
     if not out:
         runner.test()
         return

@@ -1,5 +1,6 @@
 """``load_from`` of mmengine's runner: read without executing anything, and fitted to the model in every format."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 from hiera_mm.errors import UserError, first_few
@@ -45,7 +46,8 @@ class FitCheckpointHook(Hook):
         report = ''
         if self.complete and not runner._resume:
             state, report = whole_state(model, checkpoint, source)
-            _check_classes(runner, checkpoint, source)
+            trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+            check_classes(runner, trained, source)
         elif has_hiera(model) and not runner._resume:
             state, report = fit_to_model(model, checkpoint, source)
         else:
@@ -57,9 +59,12 @@ class FitCheckpointHook(Hook):
         checkpoint['state_dict'] = state
 
 
-def _check_classes(runner: Runner, checkpoint: dict, source: str) -> None:
-    """A model knows its classes by number, so a test set must name them in the order of training."""
-    trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+def check_classes(runner: Runner, trained: Sequence[str] | None, source: str) -> None:
+    """A model knows its classes by number, so a test set must name them in the order of training.
+
+    Raises:
+        UserError: naming both.
+    """
     tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
     if trained and tested and list(trained) != list(tested):
         raise UserError(

@@ -55,12 +55,13 @@ class Classifier:
         several = isinstance(inputs, list | tuple)
         given: list[Any] = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         with in_scope(self.trained.config):
-            samples = [self._prepared(entry, rate) for entry in given]
+            samples = [self.prepared(entry, rate) for entry in given]
             predicted = self.trained.model.test_step(pseudo_collate(samples))
         found = [Classification(sample.pred_score.cpu().numpy(), self.names) for sample in predicted]
         return found if several else found[0]
 
-    def _prepared(self, given: Picture, rate: float) -> dict:
+    def prepared(self, given: Picture, rate: float = FRAME_RATE) -> dict:
+        """What the test pipeline makes of an input."""
         if isinstance(given, str | Path):
             return self.pipeline(self._file(given, rate))
         if not self.of_pictures:

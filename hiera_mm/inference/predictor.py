@@ -8,6 +8,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.inference.action_detector import ActionDetector
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
+from hiera_mm.inference.exported import ExportedClassifier, ExportedDetector
 from hiera_mm.inference.trained import load_model
 from hiera_mm.models import MaskedAutoencoder
 
@@ -44,9 +45,9 @@ def load(
     kind = trained.kind_of_test_set if trained.config.get('test_dataloader') else None
     if kind is not None and issubclass(kind, AVAClipDataset):
         return ActionDetector(trained, dict(classes) if isinstance(classes, Mapping) else None)
-    if isinstance(trained.model, BaseRecognizer):
+    if isinstance(trained.model, BaseRecognizer | ExportedClassifier):
         return Classifier(trained, _list(classes))
-    if isinstance(trained.model, BaseDetector):
+    if isinstance(trained.model, BaseDetector | ExportedDetector):
         return Detector(trained, _list(classes))
     hint = (
         f'; {command_line("visualize-mae")} shows what it fills in'

@@ -13,6 +13,7 @@ from hiera_mm.inference.card import card_of
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.predictor import Predictor
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import draw, labels_of
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
@@ -67,7 +68,7 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
         # Copies, as the format holds no tensor twice.
         state = {key: value.detach().cpu().clone() for key, value in trained.model.state_dict().items()}
         write_checkpoint(state, whole / WEIGHTS)
-        (whole / CONFIG).write_text(_settings(trained.config, trained.test_set).pretty_text, encoding='utf-8')
+        (whole / CONFIG).write_text(settings_of(trained).pretty_text, encoding='utf-8')
         (whole / DESCRIPTION).write_text(json.dumps(described, indent=1), encoding='utf-8')
         if example is not None:
             _drawn(predictor, example).save(whole / EXAMPLE, quality=90)
@@ -130,8 +131,9 @@ _HUB = {NON_COMMERCIAL: 'cc-by-nc-4.0', 'Apache-2.0': 'apache-2.0'}
 """Licences by the names that the Hugging Face hub has for them."""
 
 
-def _settings(config: Config, test_set: Mapping) -> Config:
+def settings_of(trained: TrainedModel) -> Config:
     """What of a config others need: nothing of training, and no path of this machine."""
+    config, test_set = trained.config, trained.test_set
     dataset = {key: test_set[key] for key in KEPT_OF_TEST_SET if key in test_set}
     kept = {key: config[key] for key in ('default_scope', 'visualizer') if key in config}
     sampler = dict(type='DefaultSampler', shuffle=False)

@@ -11,6 +11,7 @@ from hiera_mm.config import config_of_text, dicts_in, heads_of, read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError, examples
+from hiera_mm.inference.exported import is_exported, model_of, open_exported
 from hiera_mm.inference.registered import must_be_registered
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.load import whole_state
@@ -106,6 +107,8 @@ def load_model(source: str, config: str | None = None, device: str | None = None
         UserError: if config or checkpoint can't be read, don't belong together, or the config names types that nothing
             registers.
     """
+    if is_exported(source):
+        return _of_file(source, config)
     path = _checkpoint_in(source)
     checkpoint = read_checkpoint(path)
     settings = _given(config) if config else _inside(checkpoint, source)
@@ -119,6 +122,19 @@ def load_model(source: str, config: str | None = None, device: str | None = None
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     meta = checkpoint.get('meta') or {}
     return TrainedModel(model.to(device).eval(), settings, meta, source, origins_of(source, checkpoint))
+
+
+def _of_file(source: str, config: str | None) -> TrainedModel:
+    """An exported model, which holds all that inference needs of its config."""
+    if config is not None:
+        raise UserError(f"'{source}' is an exported model, which holds its config; leave --config out.")
+    exported = open_exported(source)
+    settings = config_of_text(exported.described.get('config', ''), source)
+    if 'model' not in settings:
+        raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
+    must_be_registered(settings, source)
+    meta = dict(dataset_meta=dict(classes=exported.described['classes']))
+    return TrainedModel(model_of(exported), settings, meta, source, [])
 
 
 def in_scope(config: Config) -> AbstractContextManager:

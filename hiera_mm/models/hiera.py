@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
+from hiera_mm.compat import is_exporting
 from hiera_mm.errors import UserError
 from hiera_mm.models.cpu import per_row, run_block
 from hiera_mm.models.mask_units import (
@@ -34,6 +35,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.scale import LayerScale
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -167,7 +169,7 @@ class Hiera(BaseModule):
             nn.init.trunc_normal_(self.get_parameter(name), std=0.02)
         self._freeze()
         if init_cfg is not None:
-            self._check = self.register_forward_pre_hook(_weights_must_be_loaded)
+            self._check = self.register_forward_pre_hook(_tell_that_weights_are_random)
             self._register_load_state_dict_pre_hook(self._weights_are_loaded)
 
     def _weights_are_loaded(self, *_: object) -> None:
@@ -453,7 +455,9 @@ class Attention(nn.Module):
         q, k, v = (x.reshape(groups, -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2) for x in (q, k, v))
         if padding:
             k, v = self._with_padding(k, v, padding)
-        parts = zip(*(x.split(MOST_GROUPS) for x in (q, k, v)), strict=True) if groups > MOST_GROUPS else [(q, k, v)]
+        # An exported program takes batches of any size, so it can't depend on how many groups there are.
+        many = not is_exporting() and groups > MOST_GROUPS
+        parts = zip(*(x.split(MOST_GROUPS) for x in (q, k, v)), strict=True) if many else [(q, k, v)]
         mixed = [F.scaled_dot_product_attention(*part).transpose(1, 2) for part in parts]
         return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).reshape(shape)
 
@@ -504,12 +508,15 @@ def _architecture(arch: str | dict) -> dict:
     return settings
 
 
-def _weights_must_be_loaded(backbone: Hiera, _: tuple) -> None:
-    """Before the first images: a module that was told which weights to begin with must have them."""
-    if not backbone._is_init:
-        raise UserError(
-            f"The backbone is still random: nobody called its init_weights(), which loads '{backbone.init_cfg}'. Call "
-            'it after building the model, or take hiera_mm.backbone(NAME), which loads what it builds.'
+def _tell_that_weights_are_random(backbone: Hiera, _: tuple) -> None:
+    """Before the first images of a module that was told which weights to begin with. Not an error, as those who count
+    operations need no weights."""
+    if not backbone._is_init and not next(backbone.parameters()).is_meta:
+        print_log(
+            f"The backbone's weights are random: nobody called init_weights(), which would load {backbone.init_cfg}. "
+            'Call it after building the model, or take hiera_mm.backbone(NAME), which loads what it builds.',
+            logger='current',
+            level=30,
         )
     backbone._check.remove()
 

@@ -1,0 +1,35 @@
+"""Write a trained model as one file for ONNX Runtime, OpenVINO, TensorRT or torch.
+
+hiera-mm export MODEL FILE.onnx
+
+FILE's ending says what is written: .onnx, .xml (OpenVINO) or .pt2 (torch.export). The file goes from pixels to final
+boxes, masks or probabilities, and is itself a MODEL for 'hiera-mm predict' and a CHECKPOINT for 'hiera-mm test'. With
+--backbone MODEL may also be a name of 'hiera-mm weights list', and the file gives the backbone's maps.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' wrote")
+    parser.add_argument('file', type=Path, help='to write, ending in .onnx, .xml or .pt2')
+    parser.add_argument(
+        '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the input (default: what testing has)'
+    )
+    parser.add_argument('--config', help='config of the model, where its file does not hold it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line')
+    parser.add_argument('--backbone', action='store_true', help='the backbone alone, from normalised pixels to maps')
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.commands.options import read_names
+    from hiera_mm.inference import backbone, load
+    from hiera_mm.inference.export import export
+
+    names = read_names(arguments.classes)
+    model = backbone(arguments.model) if arguments.backbone else load(arguments.model, arguments.config, 'cpu', names)
+    note = export(model, arguments.file, arguments.size and tuple(arguments.size))
+    print(f'{arguments.file}: {arguments.file.stat().st_size / 2**20:.1f} MiB.')
+    if note:
+        print(note)

@@ -1,0 +1,187 @@
+"""Trained models as files for other programs: ONNX, OpenVINO, and torch's own export format."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.errors import UserError, require_extra
+from hiera_mm.inference.action_detector import ActionDetector
+from hiera_mm.inference.classifier import Classifier
+from hiera_mm.inference.detector import Detector
+from hiera_mm.inference.exported import ENDINGS, KEY
+from hiera_mm.inference.graphs import DetectorGraph, graph_of
+from hiera_mm.inference.predictor import Predictor
+from hiera_mm.inference.publish import settings_of, task_of
+from hiera_mm.models import Hiera, cpu
+from hiera_mm.readers.write_video import write_video
+from hiera_mm.version import __version__
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+MOST_TOGETHER = 64
+"""Inputs of a batch, at most."""
+
+FILMED = (478, 638, 3)
+"""Of pictures that show what a pipeline makes of them: sides that none asks for."""
+
+OPSET = 18
+"""Of ONNX; TensorRT 8.6 and OpenVINO know all of it."""
+
+
+def export(predictor: Predictor | Hiera, path: Path, size: tuple[int, int] | None = None) -> str:
+    """Write a whole model, from pixels of 0 to 255 to final boxes, masks or probabilities, as its ending says:
+    ``.onnx``, ``.xml`` (OpenVINO, with a ``.bin``) or ``.pt2``; of a backbone, from normalised pixels to its maps.
+
+    The batch may have 1 to 64 inputs, of one size. What a user has to know, such as the names of the classes, and the
+    steps that prepare an input, lies in the file (``hiera_mm`` in its metadata), so that
+    :func:`hiera_mm.inference.load` takes it as a model.
+
+    Args:
+        predictor: Of :func:`hiera_mm.inference.load`, or a backbone.
+        path: Of the file.
+        size: Height and width of the pixels; by default those of the test pipeline.
+
+    Returns:
+        What is worth knowing, in words.
+
+    Raises:
+        UserError: for another ending or a kind of model that can't be exported, or without the packages that it needs.
+    """
+    if path.suffix not in ENDINGS:
+        raise UserError(f"'{path}' must end in one of {', '.join(ENDINGS)}, which say what to write.")
+    for package in ENDINGS[path.suffix].packages:
+        require_extra(package, 'export')
+    if isinstance(predictor, Hiera):
+        graph: torch.nn.Module = predictor
+        pixels = torch.zeros(2, *_channels_of(predictor), *(size or (224, 224)))
+        inputs, outputs, note = dict(pixels=pixels), [f'map{stage}' for stage in predictor.out_indices], ''
+        described: dict[str, Any] = dict(task='features', input='normalised pixels')
+    else:
+        graph, inputs, outputs, note = _whole(predictor, size)
+        described = dict(task=task_of(predictor), classes=predictor.names)
+        described['config'] = settings_of(predictor.trained).pretty_text
+        if 'masks' in outputs:
+            described['mask_thr'] = predictor.trained.model.test_cfg.rcnn.mask_thr_binary
+    described |= dict(hiera_mm=__version__, size=list(inputs['pixels'].shape[2:]))
+    # The model's own code for processors is for running it here.
+    with cpu.plain(), torch.no_grad():
+        batch = Dim('batch', min=1, max=MOST_TOGETHER)
+        shapes = {name: {0: batch} for name in inputs}
+        program = torch.export.export(graph.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _WRITERS[path.suffix](program, path, list(inputs), outputs, json.dumps(described))
+    return note
+
+
+def _channels_of(backbone: Hiera) -> tuple[int, ...]:
+    weight = backbone.get_parameter('patch_embed.proj.weight')
+    channels = weight.shape[1]
+    return (channels,) if backbone.num_frames is None else (channels, backbone.num_frames)
+
+
+def _whole(predictor: Predictor, size: tuple[int, int] | None) -> tuple[torch.nn.Module, dict, list[str], str]:
+    if isinstance(predictor, Detector):
+        return _of_detector(predictor, size)
+    if isinstance(predictor, ActionDetector):
+        raise UserError("Action detectors can't be exported yet; use them with 'hiera-mm predict'.")
+    pixels = _prepared_by(predictor)
+    if size is None and tuple(pixels.shape[-2:]) == FILMED[:2]:
+        raise UserError(
+            f"The test pipeline of '{predictor.trained.source}' leaves inputs at their size; say it: --size HEIGHT "
+            'WIDTH.'
+        )
+    pixels = torch.zeros(*pixels.shape[:-2], *(size or pixels.shape[-2:]), dtype=torch.uint8)
+    inputs = dict(pixels=pixels.expand(2, *pixels.shape[1:]).clone())
+    return graph_of(predictor.trained.model, pixels.ndim), inputs, ['probabilities'], ''
+
+
+def _of_detector(detector: Detector, size: tuple[int, int] | None) -> tuple[torch.nn.Module, dict, list[str], str]:
+    model = detector.trained.model
+    divisor, note = model.data_preprocessor.pad_size_divisor, ''
+    if size is None:
+        longest = max(_resized_to(detector))
+        size = (-(-longest // divisor) * divisor,) * 2
+        if divisor < longest:
+            note = (
+                f'The file pads every picture to {size[0]} x {size[1]} pixels, PyTorch to multiples of {divisor}: what '
+                'they find may differ a little, unless you train with pad_size_divisor as large.'
+            )
+    try:
+        graph = DetectorGraph(model)
+    except NotImplementedError as error:
+        raise UserError(
+            f"A {error} can't be exported yet; two-stage detectors such as Faster, Mask and Cascade R-CNN can."
+        ) from error
+    sizes = torch.tensor([list(size)] * 2)
+    inputs = dict(pixels=torch.zeros(2, 3, *size, dtype=torch.uint8), sizes=sizes)
+    masks = ['masks'] if model.roi_head.with_mask else []
+    return graph, inputs, ['boxes', 'scores', 'labels', *masks], note
+
+
+def _resized_to(detector: Detector) -> tuple[int, int]:
+    resizes = [step for step in detector.trained.test_pipeline if step.type == 'Resize' and 'scale' in step]
+    if not resizes:
+        raise UserError(
+            f"The test pipeline of '{detector.trained.source}' does not say to which size pictures are resized; "
+            'say it: --size HEIGHT WIDTH.'
+        )
+    return tuple(resizes[-1].scale)
+
+
+def _prepared_by(classifier: Classifier) -> Tensor:
+    """What the test pipeline makes of an input: ``(views, 3, ...)``, of unsigned bytes."""
+    picture = np.zeros(FILMED, np.uint8)
+    if classifier.of_pictures:
+        return classifier.prepared(picture)['inputs'][:1]
+    with TemporaryDirectory() as folder:
+        film = Path(folder, 'film.mp4')
+        write_video(film, [picture] * 90, 30)
+        return classifier.prepared(film)['inputs'][:1]
+
+
+def _write_onnx(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:
+    made = _as_onnx(program, inputs, outputs)
+    made.model.metadata_props[KEY] = text
+    with atomic_write(path) as unfinished:
+        made.save(str(unfinished))
+
+
+def _write_openvino(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:
+    import openvino
+
+    with TemporaryDirectory(dir=path.parent) as folder:
+        _as_onnx(program, inputs, outputs).save(f'{folder}/model.onnx')
+        model = openvino.convert_model(f'{folder}/model.onnx')
+        model.set_rt_info(text, KEY)
+        openvino.save_model(model, f'{folder}/model.xml', compress_to_fp16=False)
+        # The weights first: without them the other file would be no model.
+        for ending in ('.bin', '.xml'):
+            Path(folder, f'model{ending}').replace(path.with_suffix(ending))
+
+
+def _write_pt2(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:
+    with atomic_write(path) as unfinished, unfinished.open('wb') as file:
+        torch.export.save(program, file, extra_files={KEY: text})
+
+
+def _as_onnx(program: ExportedProgram, inputs: list[str], outputs: list[str]) -> Any:
+    from hiera_mm.inference.onnx_operators import OPERATORS
+
+    return torch.onnx.export(
+        program,
+        dynamo=True,
+        opset_version=OPSET,
+        custom_translation_table=OPERATORS,
+        input_names=inputs,
+        output_names=outputs,
+        verbose=False,
+    )
+
+
+_WRITERS: dict[str, Callable] = {'.onnx': _write_onnx, '.xml': _write_openvino, '.pt2': _write_pt2}

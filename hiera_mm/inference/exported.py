@@ -1,0 +1,178 @@
+"""Exported files as models: what :mod:`hiera_mm.inference.export` wrote predicts as the model it was made from."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hiera_mm.errors import UserError, require_extra
+
+import numpy as np
+import torch
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+KEY = 'hiera_mm'
+"""Of the description in a file's metadata."""
+
+Session = Callable[..., list[np.ndarray]]
+"""From inputs by name to outputs in order."""
+
+
+class Format(NamedTuple):
+    """A kind of file: the packages it takes to write and to run it."""
+
+    name: str
+    packages: tuple[str, ...]
+    runtime: str
+
+
+ENDINGS = {
+    '.onnx': Format('ONNX', ('onnx', 'onnxscript'), 'onnxruntime'),
+    '.xml': Format('OpenVINO', ('onnx', 'onnxscript', 'openvino'), 'openvino'),
+    '.pt2': Format('torch.export', (), 'torch'),
+}
+
+
+class Exported(NamedTuple):
+    """A file's description (``task``, ``classes``, ``config``, ``size``), and what runs it."""
+
+    described: dict[str, Any]
+    session: Session
+
+
+def is_exported(source: str) -> bool:
+    return Path(source).suffix in ENDINGS and Path(source).is_file()
+
+
+def open_exported(source: str) -> Exported:
+    """Read a file.
+
+    Raises:
+        UserError: if it is damaged or of another program, or the package that runs it is missing.
+    """
+    kind = ENDINGS[Path(source).suffix]
+    require_extra(kind.runtime, 'export')
+    try:
+        text, session = _READERS[kind.runtime](source)
+        return Exported(json.loads(text), session)
+    except Exception as error:  # whatever a runtime says of a file that it can't read
+        raise UserError(
+            f"'{source}' is no {kind.name} file that 'hiera-mm export' wrote ({type(error).__name__}: "
+            f'{str(error).strip().splitlines()[0] if str(error).strip() else ""}); export the model again.'
+        ) from error
+
+
+class ExportedDetector(BaseModel):
+    """Takes what mmdet's detectors take in testing, and gives what they give."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__()
+        self.session, self.classes = exported.session, exported.described['classes']
+        self.size = tuple(exported.described['size'])
+        self.mask_thr = exported.described.get('mask_thr')
+        self.with_mask = self.mask_thr is not None
+
+    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
+        """BGR pictures ``(3, h, w)`` of 0 to 255, each with its sample, to samples with ``pred_instances``."""
+        pixels = np.zeros((len(inputs), 3, *self.size), np.uint8)
+        for place, picture in enumerate(inputs):
+            height, width = picture.shape[1:]
+            if height > self.size[0] or width > self.size[1]:
+                raise UserError(
+                    f'A picture has {height} x {width} pixels after the test pipeline, but the exported file takes '
+                    f'{self.size[0]} x {self.size[1]}; export it again with --size.'
+                )
+            pixels[place, :, :height, :width] = picture.flip(0).cpu().numpy()
+        sizes = np.array([sample.img_shape[:2] for sample in data_samples], np.int64)
+        found = zip(*self.session(pixels=pixels, sizes=sizes), strict=True)
+        for sample, outputs in zip(data_samples, found, strict=True):
+            sample.pred_instances = self._instances(sample, *map(torch.from_numpy, outputs))
+        return list(data_samples)
+
+    def _instances(
+        self, sample: Any, boxes: Tensor, scores: Tensor, labels: Tensor, masks: Tensor | None = None
+    ) -> InstanceData:
+        real = scores > 0
+        scale = torch.tensor(sample.scale_factor).repeat(2)
+        boxes = boxes[real] / scale
+        found = InstanceData(bboxes=boxes, scores=scores[real], labels=labels[real])
+        if masks is not None:
+            found.masks = self._pasted(masks[real], boxes, sample.ori_shape[:2])
+        return found
+
+    def _pasted(self, masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        """Of the whole picture ``(N, H, W)``, one at a time as mmdet does on a CPU."""
+        whole = torch.zeros(len(masks), *size, dtype=torch.bool)
+        for place in range(len(masks)):
+            part, region = _do_paste_mask(masks[place, None, None], boxes[place, None], *size, skip_empty=True)
+            whole[(place, *region)] = part[0] >= self.mask_thr
+        return whole
+
+
+class ExportedClassifier(BaseModel):
+    """Takes what mmaction2's recognisers take in testing, and gives what they give: means over all views."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__()
+        self.session, self.classes = exported.session, exported.described['classes']
+
+    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
+        """Views ``(V, 3, ...)`` of 0 to 255 of each input, to samples with ``pred_score`` and ``pred_label``."""
+        for sample, views in zip(data_samples, inputs, strict=True):
+            (scores,) = self.session(pixels=views.cpu().numpy())
+            score = torch.from_numpy(scores).mean(0)
+            sample.set_pred_score(score).set_pred_label(score.argmax(-1, keepdim=True))
+        return list(data_samples)
+
+
+def model_of(exported: Exported) -> BaseModel:
+    """The model of a file's task."""
+    if exported.described['task'] in ('image-segmentation', 'object-detection'):
+        return ExportedDetector(exported)
+    return ExportedClassifier(exported)
+
+
+@MODELS.register_module()
+def ExportedModel(file: str) -> BaseModel:
+    """For the ``model`` of a config, whose runner then tests the file."""
+    return model_of(open_exported(file))
+
+
+def _with_onnxruntime(source: str) -> tuple[str, Session]:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    running = onnxruntime.InferenceSession(source, settings)
+    return running.get_modelmeta().custom_metadata_map[KEY], lambda **inputs: running.run(None, inputs)
+
+
+def _with_openvino(source: str) -> tuple[str, Session]:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(source)
+    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()}
+    running = core.compile_model(model, 'CPU', settings)
+    return model.get_rt_info(KEY).astype(str), lambda **inputs: list(running(inputs).values())
+
+
+def _with_torch(source: str) -> tuple[str, Session]:
+    import hiera_mm.inference.graphs  # noqa: F401  (files of detectors hold its operator)
+
+    files = {KEY: ''}
+    running = torch.export.load(source, extra_files=files).module()
+
+    @torch.no_grad()
+    def run(**inputs: np.ndarray) -> list[np.ndarray]:
+        outputs = running(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+        return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    return files[KEY], run
+
+
+_READERS = dict(onnxruntime=_with_onnxruntime, openvino=_with_openvino, torch=_with_torch)

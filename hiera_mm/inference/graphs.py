@@ -1,0 +1,229 @@
+"""Trained models as modules from tensors to tensors of fixed counts, which can be exported whole."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn as nn
+from mmengine.config import ConfigDict
+from torch import Tensor
+from torchvision.ops import batched_nms, roi_align
+
+MOST_CANDIDATES = 4000
+"""Boxes of all classes that go into the last suppression; a picture rarely has more over the least score."""
+
+
+@torch.library.custom_op('hiera_mm::kept_by_nms', mutates_args=())
+def kept_by_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
+    """Which boxes non-maximum suppression keeps, of each picture and each group by itself.
+
+    Args:
+        boxes: ``(B, N, 4)``, x1, y1, x2, y2.
+        scores: ``(B, N)``; a box whose score isn't over 0 is none.
+        groups: ``(B, N)`` whole numbers.
+        iou: Overlap from which the weaker of two boxes goes.
+
+    Returns:
+        ``(B, N)``, of bool.
+    """
+    kept = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    for picture in range(len(boxes)):
+        (real,) = torch.nonzero(scores[picture] > 0, as_tuple=True)
+        chosen = batched_nms(boxes[picture, real], scores[picture, real], groups[picture, real], iou)
+        kept[picture, real[chosen]] = True
+    return kept
+
+
+@kept_by_nms.register_fake
+def _(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
+    return torch.empty_like(scores, dtype=torch.bool)
+
+
+class Normalised(nn.Module):
+    """A model whose input is pixels of 0 to 255, RGB; they are normalised as its data preprocessor does it.
+
+    Args:
+        preprocessor: Of mmdet or mmaction2.
+        axes: Of the pixels: 4 for pictures ``(B, 3, H, W)``, 5 for clips ``(B, 3, T, H, W)``.
+    """
+
+    def __init__(self, preprocessor: Any, axes: int) -> None:
+        super().__init__()
+        shape = (3,) + (1,) * (axes - 2)
+        # Of models that see blue first.
+        self.flipped = axes == 4 and getattr(preprocessor, '_channel_conversion', True) is False
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer('mean', preprocessor.mean.detach().clone().reshape(shape), persistent=False)
+        self.register_buffer('deviation', preprocessor.std.detach().clone().reshape(shape), persistent=False)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        pixels = pixels.flip(1) if self.flipped else pixels
+        return (pixels.float() - self.mean) / self.deviation
+
+
+class ClassifierGraph(Normalised):
+    """Pictures ``(B, 3, H, W)`` or clips ``(B, 3, T, H, W)`` to probabilities ``(B, classes)``."""
+
+    def __init__(self, model: Any, axes: int) -> None:
+        super().__init__(model.data_preprocessor, axes)
+        self.backbone: Any = model.backbone
+        self.head: Any = model.cls_head
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.head(self.backbone(self.normalised(pixels))).softmax(-1)
+
+
+class DetectorGraph(Normalised):
+    """A two-stage detector, with or without masks, also a cascade.
+
+    Pixels ``(B, 3, H, W)`` and ``sizes`` ``(B, 2)``, the height and width of each picture in them, its upper left
+    corner in theirs, to boxes ``(B, K, 4)`` in these pixels, scores ``(B, K)``, labels ``(B, K)`` and masks
+    ``(B, K, side, side)``, probabilities inside the boxes. Places without an object have score 0 and label -1. ``K`` is
+    the ``max_per_img`` of the config.
+
+    Args:
+        model: Of mmdet.
+
+    Raises:
+        NotImplementedError: for other detectors.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model.data_preprocessor, axes=4)
+        heads = getattr(model.roi_head, 'bbox_head', None) if hasattr(model, 'roi_head') else None
+        if heads is None or not hasattr(model, 'rpn_head'):
+            raise NotImplementedError(type(model).__name__)
+        self.model: Any = model
+        self.several = isinstance(heads, nn.ModuleList)
+        self.box_heads = list(heads) if self.several else [heads]
+
+    def forward(self, pixels: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        sizes = sizes.float()
+        maps = self.model.extract_feat(self._inside(self.normalised(pixels), sizes))
+        proposals, real = self._proposals(maps, sizes)
+        scores, boxes = self._refined(maps, proposals, sizes)
+        boxes, scores, labels = self._chosen(boxes, scores * real[..., None])
+        if not self.model.roi_head.with_mask:
+            return boxes, scores, labels
+        return boxes, scores, labels, self._masks(maps, boxes, labels)
+
+    def _inside(self, pixels: Tensor, sizes: Tensor) -> Tensor:
+        """Zeros where no picture is, as the data preprocessor pads."""
+        rows = torch.arange(pixels.shape[2], device=pixels.device) < sizes[:, :1]
+        columns = torch.arange(pixels.shape[3], device=pixels.device) < sizes[:, 1:]
+        return pixels * (rows[:, None, :, None] & columns[:, None, None, :])
+
+    def _proposals(self, maps: Sequence[Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes ``(B, P, 4)``, and which of them are real ``(B, P)``."""
+        head, settings = self.model.rpn_head, self.model.test_cfg.rpn
+        scores, deltas = head(maps)
+        shapes = [(int(level.shape[2]), int(level.shape[3])) for level in scores]
+        anchors = head.prior_generator.grid_priors(shapes, device=scores[0].device)
+        found = [
+            self._best_of_level(*level, settings.nms_pre)
+            for level in zip(scores, deltas, anchors, range(len(maps)), strict=True)
+        ]
+        score, delta, anchor, level = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+        boxes = _decoded(head.bbox_coder, anchor, delta, sizes)
+        if settings.get('min_bbox_size', -1) >= 0:
+            large = ((boxes[..., 2:] - boxes[..., :2]) > settings.min_bbox_size).all(-1)
+            score = score * large
+        score, place = _best(score * kept_by_nms(boxes, score, level, settings.nms.iou_threshold), settings.max_per_img)
+        return _picked(boxes, place), score > 0
+
+    def _best_of_level(self, scores: Tensor, deltas: Tensor, anchors: Tensor, level: int, most: int) -> tuple:
+        batch = scores.shape[0]
+        scores = scores.permute(0, 2, 3, 1).reshape(batch, -1).sigmoid()
+        deltas = deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4)
+        scores, place = _best(scores, most)
+        anchors = anchors.expand(batch, -1, -1)
+        return scores, _picked(deltas, place), _picked(anchors, place), torch.full_like(place, level)
+
+    def _refined(self, maps: Sequence[Tensor], boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores ``(B, P, classes)`` and boxes ``(B, P, classes or 1, 4)``."""
+        batch, count = boxes.shape[:2]
+        extractors = self.model.roi_head.bbox_roi_extractor
+        logits = []
+        for number, head in enumerate(self.box_heads):
+            extractor = extractors[number] if self.several else extractors
+            logit, delta = head(_features(extractor, maps, boxes))
+            logit, delta = logit.reshape(batch, count, -1), delta.reshape(batch, count, -1, 4)
+            logits.append(logit)
+            if number < len(self.box_heads) - 1:
+                if not head.reg_class_agnostic:
+                    delta = _picked_class(delta, logit[..., :-1].argmax(-1))
+                boxes = _decoded(head.bbox_coder, boxes, delta.flatten(2), sizes)
+        classes = delta.shape[2]
+        repeated = boxes[:, :, None].expand(-1, -1, classes, -1)
+        refined = _decoded(self.box_heads[-1].bbox_coder, repeated.flatten(1, 2), delta.flatten(1, 2), sizes)
+        return (sum(logits) / len(logits)).softmax(-1)[..., :-1], refined.reshape(batch, count, classes, 4)
+
+    def _chosen(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        settings = self.model.test_cfg.rcnn
+        classes = scores.shape[-1]
+        boxes = boxes.expand(-1, -1, classes, -1).flatten(1, 2)
+        scores = scores.flatten(1) * (scores.flatten(1) > settings.score_thr)
+        scores, place = _best(scores, MOST_CANDIDATES)
+        boxes, labels = _picked(boxes, place), place % classes
+        kept = kept_by_nms(boxes, scores, labels, settings.nms.iou_threshold)
+        scores, place = _best(scores * kept, settings.max_per_img)
+        labels = torch.where(scores > 0, labels.gather(1, place), -1)
+        return _picked(boxes, place), scores, labels
+
+    def _masks(self, maps: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
+        roi_head = self.model.roi_head
+        heads = list(roi_head.mask_head) if isinstance(roi_head.mask_head, nn.ModuleList) else [roi_head.mask_head]
+        extractors = roi_head.mask_roi_extractor
+        masks = []
+        for number, head in enumerate(heads):
+            extractor = extractors[number] if isinstance(extractors, nn.ModuleList) else extractors
+            predicted = head(_features(extractor, maps, boxes)).sigmoid()
+            predicted = predicted.reshape(*labels.shape, *predicted.shape[1:])
+            masks.append(_picked_class(predicted, labels.clamp(min=0) * (predicted.shape[2] > 1))[:, :, 0])
+        return sum(masks[1:], masks[0]) / len(masks)
+
+
+def graph_of(model: nn.Module, axes: int) -> nn.Module:
+    """What is exported of a model; ``axes`` of its pixels are 4, or 5 for clips."""
+    return DetectorGraph(model) if hasattr(model, 'roi_head') else ClassifierGraph(model, axes)
+
+
+def _best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The highest scores ``(B, K)`` of ``(B, N)`` and their places."""
+    return scores.topk(min(most, int(scores.shape[1])), dim=1)
+
+
+def _picked(rows: Tensor, place: Tensor) -> Tensor:
+    """Rows ``(B, N, 4)`` at places ``(B, K)``."""
+    return rows.gather(1, place[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def _picked_class(values: Tensor, labels: Tensor) -> Tensor:
+    """``(B, N, 1, ...)`` of ``(B, N, classes, ...)``."""
+    shape = (*labels.shape, 1, *values.shape[3:])
+    return values.gather(2, labels.reshape(*labels.shape, *(1,) * (values.ndim - 2)).expand(shape))
+
+
+def _decoded(coder: Any, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
+    """Boxes ``(B, N, 4)`` moved by deltas and cut at the edges of each picture."""
+    moved = coder.decode(boxes.reshape(-1, 4), deltas.reshape(-1, 4)).reshape(boxes.shape)
+    return torch.minimum(moved.clamp(min=0), sizes[:, None, [1, 0, 1, 0]])
+
+
+def _features(extractor: Any, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
+    """Of each box from the map of its size: from all of them, as which one it is depends on the data."""
+    batch, count = boxes.shape[:2]
+    number = torch.arange(batch, device=boxes.device).to(boxes)[:, None, None].expand(-1, count, 1)
+    regions = torch.cat([number, boxes], -1).flatten(0, 1)
+    level = extractor.map_roi_levels(regions, extractor.num_inputs)
+    parts = [
+        _aligned(layer, level_map, regions) * (level == place)[:, None, None, None]
+        for place, (layer, level_map) in enumerate(zip(extractor.roi_layers, maps, strict=False))
+    ]
+    return sum(parts[1:], parts[0])
+
+
+def _aligned(layer: Any, level_map: Tensor, regions: Tensor) -> Tensor:
+    settings: ConfigDict = ConfigDict(spatial_scale=layer.spatial_scale, sampling_ratio=layer.sampling_ratio)
+    return roi_align(level_map, regions, layer.output_size, aligned=layer.aligned, **settings)
