@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.processes import begin_at_the_same_point, process_group
     from hiera_mm.engine.resuming import resume
     from hiera_mm.engine.running import build_runner, only_run_in, prepare_training
+    from hiera_mm.engine.saving import Writing
     from hiera_mm.weights.files import locate_checkpoint
 
     config = read_config(arguments)
@@ -45,6 +46,6 @@ def run(arguments: argparse.Namespace) -> None:
     check_data(config, ['train_dataloader', 'val_dataloader'])
     scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
     prepare_training(config)
-    with only_run_in(config.work_dir), signals_end_the_run(), process_group(config):
+    with only_run_in(config.work_dir), signals_end_the_run(), Writing.to_the_end(), process_group(config):
         begin_at_the_same_point(begins)
         build_runner(config).train()

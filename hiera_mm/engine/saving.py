@@ -60,6 +60,18 @@ class Writing:
         """Have something done after all that was begun."""
         cls.last = cls.thread.submit(cls._after, cls.last, task)
 
+    @classmethod
+    @contextlib.contextmanager
+    def to_the_end(cls) -> Iterator[None]:
+        """A run that fails inside ends when the checkpoints that it has begun are whole."""
+        try:
+            yield
+        except BaseException:
+            # What failed first is what the user is told.
+            with contextlib.suppress(Exception):
+                cls.finish()
+            raise
+
     @staticmethod
     def _after(before: Future | None, task: Callable[[], object]) -> None:
         if before is not None:

@@ -53,7 +53,8 @@ class Outcome:
 
     def __init__(self, folder: Path, settings: dict, inputs: Sequence[Input]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.progress, self.broken = Progress(folder, settings), list[str]()
+        versions = {entry.name: entry.version for entry in inputs}
+        self.progress, self.broken = Progress(folder, settings, versions), list[str]()
         self.left = [entry for entry in inputs if entry.name not in self.progress.done]
 
     @contextmanager
@@ -99,7 +100,7 @@ def detect_in_files(
         UserError: if the annotation file does not fit.
     """
     numbers = Numbers(detector.names, ann_file)
-    settings = dict(model=detector.trained.source, classes=detector.names, interval=interval, tiles=tiles)
+    settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)
     pictures = {
         entry: dict(img_path=entry.source, **numbers.size_of(entry.name))
@@ -145,7 +146,7 @@ def classify_files(
         topk: How many classes of each.
         rate: Frames a second at which the frames in folders were extracted.
     """
-    settings = dict(model=classifier.trained.source, classes=classifier.names, topk=topk, rate=rate)
+    settings = dict(model=classifier.trained.version, classes=classifier.names, topk=topk, rate=rate)
     outcome = Outcome(folder, settings, inputs)
     files = {entry: entry.source for entry in outcome.left}
     for entry, found in _each(partial(classifier.predict, rate=rate), files, batch_size, outcome):
@@ -175,8 +176,10 @@ def act_in_files(
         boxes, persons, step, score_thr: As for :meth:`ActionDetector.predict`.
         drawn: Whether to write the videos.
     """
-    finder = persons and dict(model=persons.detector.trained.source, score_thr=persons.score_thr, wanted=persons.wanted)
-    settings = dict(model=detector.trained.source, boxes=boxes, persons=finder, step=step, score_thr=score_thr)
+    finder = persons and dict(
+        model=persons.detector.trained.version, score_thr=persons.score_thr, wanted=persons.wanted
+    )
+    settings = dict(model=detector.trained.version, boxes=boxes, persons=finder, step=step, score_thr=score_thr)
     outcome = Outcome(folder, dict(settings, drawn=drawn), inputs)
     for entry in outcome.left:
         with outcome.unless_broken():

@@ -1,7 +1,7 @@
 """What was predicted so far, on the disk, so that a run that ended early goes on where it was."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
@@ -15,17 +15,23 @@ class Progress:
     Args:
         folder: Of the results.
         settings: What they depend on; those that were made with others are not used.
+        versions: Of the inputs by name, which change when an input does; None for one that is never the same.
 
     Attributes:
         done: Names of the inputs that are finished.
     """
 
-    def __init__(self, folder: Path, settings: dict) -> None:
-        self.path = folder / UNFINISHED
+    def __init__(self, folder: Path, settings: dict, versions: Mapping[str, list[int] | None]) -> None:
+        self.path, self.versions = folder / UNFINISHED, versions
         header = dict(settings=json.loads(json.dumps(settings)))
         usable = next(self._lines(), None) == header
-        self.done = {line['done'] for line in self._lines() if 'done' in line} if usable else set()
-        # What an input left that was not finished goes.
+        finished = (line for line in self._lines() if usable and 'done' in line)
+        self.done = {
+            line['done']
+            for line in finished
+            if line['version'] is not None and line['version'] == versions.get(line['done'])
+        }
+        # What is left of an input that was not finished, has changed or isn't asked for goes.
         with atomic_write(self.path) as unfinished, unfinished.open('w') as file:
             file.write(json.dumps(header) + '\n')
             for line in self._lines():
@@ -39,7 +45,7 @@ class Progress:
 
     def finish(self, name: str) -> None:
         """Nothing more will come of an input."""
-        self._write(dict(done=name))
+        self._write(dict(done=name, version=self.versions[name]))
         self.done.add(name)
 
     def entries(self) -> Iterator[dict]:

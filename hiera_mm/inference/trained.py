@@ -13,7 +13,7 @@ from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError, examples
 from hiera_mm.inference.exported import is_exported, model_of, open_exported
 from hiera_mm.inference.registered import must_be_registered
-from hiera_mm.weights.files import read_checkpoint
+from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.load import whole_state
 from hiera_mm.weights.origin import Origin, origins_of
 from hiera_mm.weights.published import published_folder
@@ -34,6 +34,7 @@ class TrainedModel:
         config: Its config.
         meta: The checkpoint's, such as ``dataset_meta`` with the classes.
         source: What it was asked for by.
+        version: Of its file, which changes when that does.
         origins: The files that its training began with.
     """
 
@@ -41,6 +42,7 @@ class TrainedModel:
     config: Config
     meta: Mapping[str, Any]
     source: str
+    version: str
     origins: list[Origin]
 
     @property
@@ -121,7 +123,8 @@ def load_model(source: str, config: str | None = None, device: str | None = None
     model.load_state_dict(state, strict=False)
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     meta = checkpoint.get('meta') or {}
-    return TrainedModel(model.to(device).eval(), settings, meta, source, origins_of(source, checkpoint))
+    origins = origins_of(source, checkpoint)
+    return TrainedModel(model.to(device).eval(), settings, meta, source, _version(locate_checkpoint(path)), origins)
 
 
 def _of_file(source: str, config: str | None) -> TrainedModel:
@@ -134,7 +137,12 @@ def _of_file(source: str, config: str | None) -> TrainedModel:
         raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
     must_be_registered(settings, source)
     meta = dict(dataset_meta=dict(classes=exported.described['classes']))
-    return TrainedModel(model_of(exported), settings, meta, source, [])
+    return TrainedModel(model_of(exported), settings, meta, source, _version(Path(source)), [])
+
+
+def _version(file: Path) -> str:
+    found = file.stat()
+    return f'{file.absolute()} {found.st_mtime_ns} {found.st_size}'
 
 
 def in_scope(config: Config) -> AbstractContextManager:

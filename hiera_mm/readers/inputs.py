@@ -38,6 +38,14 @@ class Input:
     kind: Kind
     name: str
 
+    @property
+    def version(self) -> list[int] | None:
+        """Changes when the file does; None for a stream, and a file that is gone."""
+        if self.kind is Kind.STREAM or not os.path.exists(self.source):
+            return None
+        found = os.stat(self.source)
+        return [found.st_mtime_ns, found.st_size]
+
 
 def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
     """The inputs of these kinds among what a user named, in alphabetical order within a folder or a pattern.

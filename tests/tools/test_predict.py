@@ -172,6 +172,21 @@ def test_other_settings_begin_anew(predict, detector, shapes, tmp_path):
     assert len(found) != len(load(detector, device='cpu').predict(shapes / 'val' / '000001.png'))
 
 
+def test_inputs_that_changed_or_are_not_asked_for_any_more_are_no_results(predict, detector, shapes, tmp_path):
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+        shutil.copy(shapes / 'val' / '000001.png', tmp_path / name / f'{name}.png')
+        (tmp_path / name / 'broken.png').write_bytes(b'broken')
+    assert predict(detector, tmp_path / 'one')[0] == 1
+    code, _, out = predict(detector, tmp_path / 'two')
+    assert code == 1 and [image['file_name'] for image in read_json(out / 'images.json')['images']] == ['two.png']
+    shutil.copy(shapes / 'val' / '000002.png', tmp_path / 'two' / 'two.png')
+    assert predict(detector, tmp_path / 'two')[0] == 1
+    scores = [entry['score'] for entry in read_json(out / 'predictions.json')]
+    expected = load(detector, device='cpu').predict(shapes / 'val' / '000002.png')
+    np.testing.assert_allclose(scores, expected.scores, atol=1e-5)
+
+
 def test_clips_and_folders_of_frames_become_a_table(predict, tmp_path):
     make_motion_shapes(tmp_path / 'motion', train=6, val=6)
     weights = save_random_weights(CLIPS, tmp_path / 'clips.pth')
