@@ -12,9 +12,9 @@ from hiera_mm.inference.action_detector import ActionDetector
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.exported import ENDINGS, KEY
-from hiera_mm.inference.graphs import DetectorGraph, graph_of
+from hiera_mm.inference.graphs import ActionDetectorGraph, ClassifierGraph, DetectorGraph
 from hiera_mm.inference.predictor import Predictor
-from hiera_mm.inference.publish import settings_of, task_of
+from hiera_mm.inference.publish import names_of, settings_of, task_of
 from hiera_mm.models import Hiera, cpu
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.version import __version__
@@ -29,6 +29,9 @@ MOST_TOGETHER = 64
 
 FILMED = (478, 638, 3)
 """Of pictures that show what a pipeline makes of them: sides that none asks for."""
+
+MOST_PERSONS = 1024
+"""In a batch of clips, at most."""
 
 OPSET = 18
 """Of ONNX; TensorRT 8.6 and OpenVINO know all of it."""
@@ -64,15 +67,15 @@ def export(predictor: Predictor | Hiera, path: Path, size: tuple[int, int] | Non
         described: dict[str, Any] = dict(task='features', input='normalised pixels')
     else:
         graph, inputs, outputs, note = _whole(predictor, size)
-        described = dict(task=task_of(predictor), classes=predictor.names)
+        described = dict(task=task_of(predictor), **names_of(predictor))
         described['config'] = settings_of(predictor.trained).pretty_text
         if 'masks' in outputs:
             described['mask_thr'] = predictor.trained.model.test_cfg.rcnn.mask_thr_binary
     described |= dict(hiera_mm=__version__, size=list(inputs['pixels'].shape[2:]))
     # The model's own code for processors is for running it here.
     with cpu.plain(), torch.no_grad():
-        batch = Dim('batch', min=1, max=MOST_TOGETHER)
-        shapes = {name: {0: batch} for name in inputs}
+        batch, persons = Dim('batch', min=1, max=MOST_TOGETHER), Dim('persons', min=1, max=MOST_PERSONS)
+        shapes = {name: {0: persons if name == 'persons' else batch} for name in inputs}
         program = torch.export.export(graph.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         _WRITERS[path.suffix](program, path, list(inputs), outputs, json.dumps(described))
@@ -89,7 +92,7 @@ def _whole(predictor: Predictor, size: tuple[int, int] | None) -> tuple[torch.nn
     if isinstance(predictor, Detector):
         return _of_detector(predictor, size)
     if isinstance(predictor, ActionDetector):
-        raise UserError("Action detectors can't be exported yet; use them with 'hiera-mm predict'.")
+        return _of_action_detector(predictor, size)
     pixels = _prepared_by(predictor)
     if size is None and tuple(pixels.shape[-2:]) == FILMED[:2]:
         raise UserError(
@@ -98,7 +101,7 @@ def _whole(predictor: Predictor, size: tuple[int, int] | None) -> tuple[torch.nn
         )
     pixels = torch.zeros(*pixels.shape[:-2], *(size or pixels.shape[-2:]), dtype=torch.uint8)
     inputs = dict(pixels=pixels.expand(2, *pixels.shape[1:]).clone())
-    return graph_of(predictor.trained.model, pixels.ndim), inputs, ['probabilities'], ''
+    return ClassifierGraph(predictor.trained.model, pixels.ndim), inputs, ['probabilities'], ''
 
 
 def _of_detector(detector: Detector, size: tuple[int, int] | None) -> tuple[torch.nn.Module, dict, list[str], str]:
@@ -122,6 +125,31 @@ def _of_detector(detector: Detector, size: tuple[int, int] | None) -> tuple[torc
     inputs = dict(pixels=torch.zeros(2, 3, *size, dtype=torch.uint8), sizes=sizes)
     masks = ['masks'] if model.roi_head.with_mask else []
     return graph, inputs, ['boxes', 'scores', 'labels', *masks], note
+
+
+def _of_action_detector(
+    detector: ActionDetector, size: tuple[int, int] | None
+) -> tuple[torch.nn.Module, dict, list[str], str]:
+    trained, note = detector.trained, ''
+    if size is None:
+        crops = [step.crop_size for step in trained.test_set.pipeline if step.type == 'CenterCrop']
+        if not crops:
+            raise UserError(
+                f"The test pipeline of '{trained.source}' does not crop; say the size: --size HEIGHT WIDTH."
+            )
+        size = (crops[-1],) * 2 if isinstance(crops[-1], int) else tuple(crops[-1])
+        note = (
+            f'The file takes what testing sees, {size[0]} x {size[1]} pixels; for whole frames of your videos name the '
+            'size that they have after resizing with --size.'
+        )
+    frames = trained.model.backbone.num_frames
+    try:
+        graph = ActionDetectorGraph(trained.model)
+    except NotImplementedError as error:
+        raise UserError(f"Action detectors with a {error} of this kind can't be exported yet.") from error
+    persons = torch.tensor([[0.0, 0, 0, 32, 32], [0, 0, 0, 64, 64], [1, 0, 0, 32, 32]])
+    inputs = dict(pixels=torch.zeros(2, 3, frames, *size, dtype=torch.uint8), persons=persons)
+    return graph, inputs, ['scores'], note
 
 
 def _resized_to(detector: Detector) -> tuple[int, int]:

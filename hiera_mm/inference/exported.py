@@ -129,10 +129,42 @@ class ExportedClassifier(BaseModel):
         return list(data_samples)
 
 
+class ExportedActionDetector(BaseModel):
+    """Takes what action detectors take in testing, and gives what they give."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__()
+        self.session, self.classes = exported.session, None
+        self.size = tuple(exported.described['size'])
+
+    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
+        """Clips ``(3, T, H, W)`` of 0 to 255, each with its sample, to samples with ``pred_instances``."""
+        for sample, clip in zip(data_samples, inputs, strict=True):
+            if tuple(clip.shape[1:]) != self.size:
+                raise UserError(
+                    f'A clip has {_sides(clip.shape[1:])} after the test pipeline, but the exported file takes '
+                    f'{_sides(self.size)}; export it again with --size.'
+                )
+            boxes = sample.proposals.bboxes.cpu().numpy().astype(np.float32)
+            scores = np.empty((0, 0), np.float32)
+            if len(boxes):
+                persons = np.concatenate([np.zeros_like(boxes[:, :1]), boxes], 1)
+                (scores,) = self.session(pixels=clip[None].cpu().numpy(), persons=persons)
+            shown = torch.as_tensor(sample.boxes_in_frame)
+            sample.pred_instances = InstanceData(bboxes=shown, scores=torch.from_numpy(scores))
+        return list(data_samples)
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return ' x '.join(map(str, shape))
+
+
 def model_of(exported: Exported) -> BaseModel:
     """The model of a file's task."""
     if exported.described['task'] in ('image-segmentation', 'object-detection'):
         return ExportedDetector(exported)
+    if exported.described['task'] == 'action-detection':
+        return ExportedActionDetector(exported)
     return ExportedClassifier(exported)
 
 

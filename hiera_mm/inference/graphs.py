@@ -184,9 +184,31 @@ class DetectorGraph(Normalised):
         return sum(masks[1:], masks[0]) / len(masks)
 
 
-def graph_of(model: nn.Module, axes: int) -> nn.Module:
-    """What is exported of a model; ``axes`` of its pixels are 4, or 5 for clips."""
-    return DetectorGraph(model) if hasattr(model, 'roi_head') else ClassifierGraph(model, axes)
+class ActionDetectorGraph(Normalised):
+    """Clips ``(B, 3, T, H, W)`` and persons ``(N, 5)``, the number of the clip and x1, y1, x2, y2 in its pixels, to
+    scores ``(N, actions)``.
+
+    Args:
+        model: Of AVA's kind, with one map that is averaged over time.
+
+    Raises:
+        NotImplementedError: for others.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model.data_preprocessor, axes=5)
+        extractor = model.roi_head.bbox_roi_extractor
+        plain = extractor.with_temporal_pool and extractor.temporal_pool_mode == 'avg' and not extractor.with_global
+        if not plain or model.roi_head.with_shared_head:
+            raise NotImplementedError(type(model.roi_head).__name__)
+        self.backbone: Any = model.backbone
+        self.head: Any = model.roi_head.bbox_head
+        self.layer: Any = extractor.roi_layer
+
+    def forward(self, pixels: Tensor, persons: Tensor) -> Tensor:
+        (stage,) = self.backbone(self.normalised(pixels))
+        features = _aligned(self.layer, stage.mean(2), persons)
+        return self.head(features[:, :, None]).sigmoid()
 
 
 def _best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:

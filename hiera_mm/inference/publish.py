@@ -53,7 +53,7 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
     described: dict[str, Any] = dict(
         hiera_mm=__version__,
         task=task_of(predictor),
-        **_names(predictor),
+        **names_of(predictor),
         licence=_licence(trained.origins, licence),
         metrics=metrics_of(Path(trained.source), trained.meta),
         iteration=trained.meta.get('iter'),
@@ -105,7 +105,8 @@ def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:
     return {}
 
 
-def _names(predictor: Predictor) -> dict:
+def names_of(predictor: Predictor) -> dict:
+    """``classes`` in order, or ``actions`` by number."""
     return {'actions' if isinstance(predictor, ActionDetector) else 'classes': predictor.names}
 
 

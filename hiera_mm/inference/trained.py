@@ -16,7 +16,7 @@ from hiera_mm.inference.registered import must_be_registered
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.load import whole_state
 from hiera_mm.weights.origin import Origin, origins_of
-from hiera_mm.weights.published import published_folder
+from hiera_mm.weights.published import names_in, published_folder
 
 import torch
 from mmdet.utils import get_test_pipeline_cfg
@@ -136,7 +136,7 @@ def _of_file(source: str, config: str | None) -> TrainedModel:
     if 'model' not in settings:
         raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
     must_be_registered(settings, source)
-    meta = dict(dataset_meta=dict(classes=exported.described['classes']))
+    meta = dict(dataset_meta=names_in(exported.described))
     return TrainedModel(model_of(exported), settings, meta, source, _version(Path(source)), [])
 
 

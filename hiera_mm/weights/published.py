@@ -1,7 +1,9 @@
 """Models as folders: weights, settings and a description, all of them data."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hiera_mm.errors import UserError, require_extra
 from hiera_mm.weights.origin import RECORD
@@ -34,15 +36,20 @@ def read_meta(folder: Path, source: str) -> dict:
     """
     try:
         described = json.loads((folder / DESCRIPTION).read_text(encoding='utf-8'))
-        names = {key: described[key] for key in ('classes', 'actions') if described.get(key)}
-        if 'actions' in names:
-            names['actions'] = {int(number): name for number, name in names['actions'].items()}
+        names = names_in(described)
         text = (folder / CONFIG).read_text(encoding='utf-8')
         return {'cfg': text, 'dataset_meta': names, RECORD: list(described[RECORD])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"The published model '{source}' is not whole ({type(error).__name__}: {error}); copy or publish it again."
         ) from error
+
+
+def names_in(described: Mapping[str, Any]) -> dict:
+    """``classes`` in order, or ``actions`` by number, which JSON keeps as texts."""
+    if described.get('actions'):
+        return dict(actions={int(number): name for number, name in described['actions'].items()})
+    return dict(classes=described['classes'])
 
 
 def push(folder: Path, name: str, private: bool) -> str:

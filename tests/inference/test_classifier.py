@@ -11,6 +11,7 @@ from hiera_mm.synthetic.motions import make_motion_shapes
 import cv2
 import numpy as np
 import pytest
+from mmaction.apis.inferencers import MMAction2Inferencer
 from PIL import Image
 
 from tests.helpers import ROOT, save_random_weights
@@ -72,6 +73,13 @@ def test_folders_that_are_no_clip_are_told(of_clips, tmp_path, names):
         cv2.imwrite(str(tmp_path / name), np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(BrokenFileError, match='are not the frames of one video, numbered without a gap'):
         of_clips.predict(tmp_path)
+
+
+def test_mmactions_own_inferencer_goes_on_working(of_clips, clip_weights, films):
+    video = films / (films / 'val.txt').read_text().split()[0]
+    inferencer = MMAction2Inferencer(rec=CLIPS, rec_weights=clip_weights, device='cpu', input_format='video')
+    found = inferencer(str(video))['predictions'][0]['rec_scores'][0]
+    np.testing.assert_allclose(found, of_clips.predict(video).scores, atol=1e-5)
 
 
 def test_a_model_of_clips_takes_no_arrays(of_clips):

@@ -6,6 +6,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.inference import backbone, load
 from hiera_mm.inference.export import export
 from hiera_mm.models import Hiera
+from hiera_mm.synthetic.actions import make_acting_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
 
 import hiera
@@ -147,6 +148,27 @@ def test_pictures_get_the_same_probabilities(tmp_path):
 
 
 @pytest.mark.parametrize('clips', [False, True])
+@pytest.mark.parametrize('name', FORMATS)
+def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
+    make_acting_shapes(tmp_path / 'actions', train=1, val=1)
+    actions = {number: f'action {number}' for number in range(1, 8)}
+    model = load(save_random_weights(ACTIONS_CONFIG, tmp_path / 'a.pth'), device='cpu', classes=actions)
+    assert 'what testing sees, 128 x 128 pixels' in export(model, tmp_path / f'crop_{name}')
+    assert export(model, tmp_path / name, size=(128, 160)) == ''
+    video = tmp_path / 'actions' / 'val' / 'val00000.mp4'
+    settings = dict(boxes={1: [[10, 10, 90, 100], [50, 20, 120, 110]], 2: [[0, 0, 60, 120]]}, score_thr=0.0)
+    exported, expected = load(str(tmp_path / name)), model.predict(video, **settings)
+    assert exported.names == actions
+    found = exported.predict(video, **settings)
+    scores = [
+        [action['score'] for moment in result['predictions'] for one in moment['persons'] for action in one['actions']]
+        for result in (found, expected)
+    ]
+    assert len(scores[0]) == 21 and scores[0] == pytest.approx(scores[1], abs=2e-4)
+    with pytest.raises(UserError, match='A clip has 16 x 128 x 160 after the test pipeline, but the exported file tak'):
+        load(str(tmp_path / f'crop_{name}')).predict(video, **settings)
+
+
 def test_a_backbone_gives_metas_maps(tmp_path, clips):
     sizes = dict(input_size=(16, 224, 224), q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8), patch_kernel=(3, 7, 7))
     sizes |= dict(patch_stride=(2, 4, 4), patch_padding=(1, 3, 3), sep_pos_embed=True)
@@ -202,9 +224,6 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
     model = load(detector, device='cpu')
     with pytest.raises(UserError, match=r"model.engine' must end in one of .onnx, .xml, .pt2"):
         export(model, tmp_path / 'model.engine')
-    actions = load(save_random_weights(ACTIONS_CONFIG, tmp_path / 'a.pth'), classes={1: 'stand'})
-    with pytest.raises(UserError, match="Action detectors can't be exported yet"):
-        export(actions, tmp_path / 'model.onnx')
     export(model, tmp_path / 'model.onnx', size=(32, 32))
     with pytest.raises(UserError, match='but the exported file takes 32 x 32; export it again with --size'):
         load(str(tmp_path / 'model.onnx')).predict(np.zeros((64, 64, 3), np.uint8))
