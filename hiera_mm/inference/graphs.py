@@ -208,7 +208,10 @@ class ActionDetectorGraph(Normalised):
     def forward(self, pixels: Tensor, persons: Tensor) -> Tensor:
         (stage,) = self.backbone(self.normalised(pixels))
         features = _aligned(self.layer, stage.mean(2), persons)
-        return self.head(features[:, :, None]).sigmoid()
+        # The head's own pooling over one moment, by operators that ONNX has.
+        largest = isinstance(self.head.spatial_pool, nn.AdaptiveMaxPool3d)
+        pooled = features.amax((2, 3)) if largest else features.mean((2, 3))
+        return self.head.fc_cls(pooled).sigmoid()
 
 
 def _best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:

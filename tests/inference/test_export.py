@@ -147,7 +147,6 @@ def test_pictures_get_the_same_probabilities(tmp_path):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
 
-@pytest.mark.parametrize('clips', [False, True])
 @pytest.mark.parametrize('name', FORMATS)
 def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
     make_acting_shapes(tmp_path / 'actions', train=1, val=1)
@@ -169,6 +168,7 @@ def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
         load(str(tmp_path / f'crop_{name}')).predict(video, **settings)
 
 
+@pytest.mark.parametrize('clips', [False, True])
 def test_a_backbone_gives_metas_maps(tmp_path, clips):
     sizes = dict(input_size=(16, 224, 224), q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8), patch_kernel=(3, 7, 7))
     sizes |= dict(patch_stride=(2, 4, 4), patch_padding=(1, 3, 3), sep_pos_embed=True)
