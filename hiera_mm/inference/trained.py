@@ -19,7 +19,6 @@ from hiera_mm.weights.origin import Origin, origins_of
 from hiera_mm.weights.published import names_in, published_folder
 
 import torch
-from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
@@ -60,7 +59,7 @@ class TrainedModel:
     @property
     def test_pipeline(self) -> list[ConfigDict]:
         """The steps that prepare what is tested, without those that read annotations."""
-        return [step for step in get_test_pipeline_cfg(self.config) if not str(step.type).endswith('LoadAnnotations')]
+        return [step for step in self.test_set.pipeline if not str(step.type).endswith('LoadAnnotations')]
 
     def classes(self, given: Sequence[str] | None = None) -> list[str]:
         """Names of the classes: those given, of training, or of the test set; without any, their numbers.

@@ -37,6 +37,7 @@ def test_metas_file_gives_metas_maps(tmp_path):
     assert not model.training and isinstance(model, Hiera)
 
 
+@pytest.mark.slow
 def test_metas_clips_give_metas_maps(tmp_path):
     oracle = perturbed(hiera.hiera_base_16x224()).eval()
     torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'hiera.pth')
@@ -47,7 +48,7 @@ def test_metas_clips_give_metas_maps(tmp_path):
         assert_same_maps(model(clip), expected)
 
 
-@pytest.mark.parametrize('size', ['t', 's', 'b+', pytest.param('l', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('size', ['t', *(pytest.param(size, marks=pytest.mark.slow) for size in ('s', 'b+', 'l'))])
 def test_sam2s_file_gives_sam2s_maps_without_a_word_about_windows(tmp_path, size):
     whole = build_sam2(f'configs/sam2.1/sam2.1_hiera_{size}.yaml', device='cpu')
     trunk = perturbed(whole.image_encoder.trunk).eval()
@@ -56,7 +57,9 @@ def test_sam2s_file_gives_sam2s_maps_without_a_word_about_windows(tmp_path, size
         assert_same_maps(backbone(str(tmp_path / 'sam2.pt'))(IMAGE), trunk(IMAGE))
 
 
-@pytest.mark.parametrize('name', ['sam2_hiera_tiny', 'hiera_small_abswin_256', 'hiera_base_abswin_256'])
+@pytest.mark.parametrize(
+    'name', ['sam2_hiera_tiny', 'hiera_small_abswin_256', pytest.param('hiera_base_abswin_256', marks=pytest.mark.slow)]
+)
 def test_timms_files_give_timms_maps(tmp_path, name):
     # timm's antialiased tables are resized once, when the model is made.
     pixels, settings = (SMALL, dict(img_size=224)) if 'abswin' in name else (IMAGE, {})

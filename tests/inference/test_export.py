@@ -30,6 +30,13 @@ from tests.helpers import (
 CLIPS = ROOT / 'configs' / 'k400_hiera_t_shapes.py'
 IMAGES = ROOT / 'tests' / 'data' / 'tiny_in1k.py'
 FORMATS = ['model.onnx', 'model.xml', 'model.pt2']
+
+
+def one_now(name):
+    """All formats, the others than this one among the slow tests."""
+    return [pytest.param(other, marks=pytest.mark.slow if other != name else ()) for other in FORMATS]
+
+
 SMALL = f"""
 _base_ = '{FOLDER}/NAME.py'
 classes = ('circle', 'bar', 'triangle')
@@ -83,7 +90,7 @@ def assert_same_detections(found, expected):
         assert (both.sum((1, 2))[either > 20] / either[either > 20]).min() > 0.99
 
 
-@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('name', one_now('model.xml'))
 def test_a_detector_gives_the_same_boxes_scores_and_masks(detector, shapes, tmp_path, name):
     model = load(detector, device='cpu')
     assert export(model, tmp_path / name) == ''
@@ -124,7 +131,7 @@ def test_testing_a_file_gives_the_metrics_of_the_checkpoint(run_tool, detector, 
     assert_explained(result, 'was trained with the classes circle, bar, triangle, but the test set has bar, circle')
 
 
-@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('name', one_now('model.pt2'))
 def test_clips_get_the_same_probabilities(tmp_path, name):
     make_motion_shapes(tmp_path / 'motion', train=6, val=6)
     model = load(save_random_weights(CLIPS, tmp_path / 'clips.pth'), device='cpu', classes=list('abcdef'))
@@ -147,7 +154,7 @@ def test_pictures_get_the_same_probabilities(tmp_path):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
 
-@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('name', one_now('model.onnx'))
 def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
     make_acting_shapes(tmp_path / 'actions', train=1, val=1)
     actions = {number: f'action {number}' for number in range(1, 8)}
@@ -168,7 +175,7 @@ def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
         load(str(tmp_path / f'crop_{name}')).predict(video, **settings)
 
 
-@pytest.mark.parametrize('clips', [False, True])
+@pytest.mark.parametrize('clips', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_backbone_gives_metas_maps(tmp_path, clips):
     sizes = dict(input_size=(16, 224, 224), q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8), patch_kernel=(3, 7, 7))
     sizes |= dict(patch_stride=(2, 4, 4), patch_padding=(1, 3, 3), sep_pos_embed=True)
