@@ -217,6 +217,7 @@ def test_a_file_describes_itself_to_anybody(detector, tmp_path):
     assert "type='Resize'" in described['config'] and {node.domain for node in file.graph.node} == {''}
 
 
+@pytest.mark.slow
 def test_a_file_with_more_padding_than_training_says_so(run_tool, tmp_path):
     config = own_config(tmp_path, 'faster_rcnn_hiera_t')
     config.write_text(config.read_text().replace('pad_size_divisor=128', 'pad_size_divisor=32'))
