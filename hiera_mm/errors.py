@@ -33,6 +33,11 @@ def first_few(found: Sequence[object], count: int = 3) -> str:
     return ', '.join(map(str, found[:count])) + (', ...' if len(found) > count else '')
 
 
+def first_line(text: str) -> str:
+    """Of what somebody else says at length; empty if they say nothing."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), '')
+
+
 def require_packages(*names: str) -> None:
     """Name a package that is missing, and the command that brings it, before something imports it.
 

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from types import FrameType
 
-from hiera_mm.errors import UserError, user_message
+from hiera_mm.errors import UserError, first_line, user_message
 
 import torch.nn as nn
 from mmcv.transforms import BaseTransform
@@ -85,7 +85,7 @@ def _about_building(error: BaseException, text: str) -> str | None:
             f'registry; correct its spelling, or name the module that registers it in custom_imports.'
         )
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:
-        return f'A dict of the config lacks the key type, which says what to build: {_first_line(text)}'
+        return f'A dict of the config lacks the key type, which says what to build: {first_line(text)}'
     if some := re.search(r'(\w+), (\w+),? and (\w+) should be (either )?all None or not None', text):
         return (
             f'The config sets some of {some[1]}, {some[2]} and {some[3]} and leaves others out; set all three, or None '
@@ -148,11 +148,7 @@ def _kind_and_text(error: BaseException) -> tuple[str, str]:
             return kind.rpartition('.')[2], text
     steps = traceback.extract_tb(error.__traceback__)
     # An assertion mostly says nothing but itself.
-    return type(error).__name__, _first_line(str(error)) or (steps[-1].line if steps else '') or 'no message'
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), '')
+    return type(error).__name__, first_line(str(error)) or (steps[-1].line if steps else '') or 'no message'
 
 
 def _place_of(error: BaseException) -> str:

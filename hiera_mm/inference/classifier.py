@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
-from hiera_mm.inference.pictures import Picture, as_rgb
+from hiera_mm.inference.pictures import Picture, as_rgb, one_or_several
 from hiera_mm.inference.results import Classification
 from hiera_mm.inference.trained import TrainedModel, in_scope
 from hiera_mm.readers.frame_folders import naming_of
@@ -37,7 +36,6 @@ class Classifier:
         with in_scope(trained.config):
             self.pipeline = Compose(steps)
 
-    @torch.no_grad()
     def predict(
         self, inputs: Picture | Sequence[Picture], rate: float = FRAME_RATE
     ) -> Classification | list[Classification]:
@@ -52,13 +50,14 @@ class Classifier:
             BrokenFileError: for a file that is missing or can't be decoded.
             UserError: for anything else.
         """
-        several = isinstance(inputs, list | tuple)
-        given: list[Any] = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        return one_or_several(lambda given: self._of(given, rate), inputs)
+
+    @torch.no_grad()
+    def _of(self, given: Sequence[Picture], rate: float) -> list[Classification]:
         with in_scope(self.trained.config):
             samples = [self.prepared(entry, rate) for entry in given]
             predicted = self.trained.model.test_step(pseudo_collate(samples))
-        found = [Classification(sample.pred_score.cpu().numpy(), self.names) for sample in predicted]
-        return found if several else found[0]
+        return [Classification(sample.pred_score.cpu().numpy(), self.names) for sample in predicted]
 
     def prepared(self, given: Picture, rate: float = FRAME_RATE) -> dict:
         """What the test pipeline makes of an input."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hiera_mm.errors import UserError, require_extra
-from hiera_mm.inference.pictures import Picture, as_bgr, as_rgb
+from hiera_mm.inference.pictures import Picture, as_bgr, as_rgb, one_or_several
 from hiera_mm.inference.results import Detections, RunLengths, detections_from
 from hiera_mm.inference.trained import TrainedModel, in_scope
 
@@ -68,10 +68,9 @@ class Detector:
             BrokenFileError: for a file that is missing or no picture.
             UserError: for an array of another form.
         """
-        several = isinstance(pictures, list | tuple)
-        given: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
-        found = self._of(given) if tiles is None else [self._in_tiles(picture, tiles) for picture in given]
-        return found if several else found[0]
+        if tiles is None:
+            return one_or_several(self._of, pictures)
+        return one_or_several(lambda given: [self._in_tiles(picture, tiles) for picture in given], pictures)
 
     def stream(
         self, frames: Iterator[np.ndarray], batch_size: int = 1, interval: int = 1, tiles: Tiles | None = None

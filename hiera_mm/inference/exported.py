@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hiera_mm.errors import UserError, require_extra
+from hiera_mm.errors import UserError, first_line, require_extra
 
 import numpy as np
 import torch
@@ -62,17 +62,24 @@ def open_exported(source: str) -> Exported:
     except Exception as error:  # whatever a runtime says of a file that it can't read
         raise UserError(
             f"'{source}' is no {kind.name} file that 'hiera-mm export' wrote ({type(error).__name__}: "
-            f'{str(error).strip().splitlines()[0] if str(error).strip() else ""}); export the model again.'
+            f'{first_line(str(error))}); export the model again.'
         ) from error
 
 
-class ExportedDetector(BaseModel):
-    """Takes what mmdet's detectors take in testing, and gives what they give."""
+class ExportedNetwork(BaseModel):
+    """A file in the place of a model's network; what an input is made of and what comes out differs by task."""
 
     def __init__(self, exported: Exported) -> None:
         super().__init__()
-        self.session, self.classes = exported.session, exported.described['classes']
-        self.size = tuple(exported.described['size'])
+        self.session, self.size = exported.session, tuple(exported.described['size'])
+        self.classes = exported.described.get('classes')
+
+
+class ExportedDetector(ExportedNetwork):
+    """Takes what mmdet's detectors take in testing, and gives what they give."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__(exported)
         self.mask_thr = exported.described.get('mask_thr')
         self.with_mask = self.mask_thr is not None
 
@@ -113,12 +120,8 @@ class ExportedDetector(BaseModel):
         return whole
 
 
-class ExportedClassifier(BaseModel):
+class ExportedClassifier(ExportedNetwork):
     """Takes what mmaction2's recognisers take in testing, and gives what they give: means over all views."""
-
-    def __init__(self, exported: Exported) -> None:
-        super().__init__()
-        self.session, self.classes = exported.session, exported.described['classes']
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
         """Views ``(V, 3, ...)`` of 0 to 255 of each input, to samples with ``pred_score`` and ``pred_label``."""
@@ -129,13 +132,8 @@ class ExportedClassifier(BaseModel):
         return list(data_samples)
 
 
-class ExportedActionDetector(BaseModel):
+class ExportedActionDetector(ExportedNetwork):
     """Takes what action detectors take in testing, and gives what they give."""
-
-    def __init__(self, exported: Exported) -> None:
-        super().__init__()
-        self.session, self.classes = exported.session, None
-        self.size = tuple(exported.described['size'])
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
         """Clips ``(3, T, H, W)`` of 0 to 255, each with its sample, to samples with ``pred_instances``."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 import torch.nn as nn
-from mmengine.config import ConfigDict
 from torch import Tensor
 from torchvision.ops import batched_nms, roi_align
 
@@ -250,5 +249,6 @@ def _features(extractor: Any, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
 
 
 def _aligned(layer: Any, level_map: Tensor, regions: Tensor) -> Tensor:
-    settings: ConfigDict = ConfigDict(spatial_scale=layer.spatial_scale, sampling_ratio=layer.sampling_ratio)
-    return roi_align(level_map, regions, layer.output_size, aligned=layer.aligned, **settings)
+    return roi_align(
+        level_map, regions, layer.output_size, layer.spatial_scale, layer.sampling_ratio, aligned=layer.aligned
+    )

@@ -1,6 +1,8 @@
 """Pictures as programs hand them over."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hiera_mm.errors import UserError
 
@@ -9,6 +11,13 @@ from PIL.Image import Image
 
 Picture = str | Path | np.ndarray | Image
 """A file, an RGB array ``(H, W, 3)`` of unsigned bytes, or a Pillow image."""
+
+
+def one_or_several(compute: Callable[[list], list], given: Any) -> Any:
+    """What is computed of a list, or of one input that is none."""
+    if isinstance(given, list | tuple):
+        return compute(list(given))
+    return compute([given])[0]
 
 
 def as_rgb(picture: np.ndarray | Image) -> np.ndarray:

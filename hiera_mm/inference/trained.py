@@ -166,8 +166,12 @@ def _inside(checkpoint: Mapping, source: str) -> Config:
 
 def _checkpoint_in(source: str) -> str:
     """What to read: a folder of a run names its newest."""
+    published = published_folder(source)
+    if published is not None:
+        # Here, once it has been fetched from the hub.
+        return str(published)
     folder = Path(source)
-    if not folder.is_dir() or published_folder(source) is not None:
+    if not folder.is_dir():
         return source
     if not (folder / LAST).is_file():
         raise UserError(f"The folder '{source}' holds neither a published model nor a run's checkpoints.")

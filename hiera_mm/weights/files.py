@@ -56,9 +56,10 @@ def read_checkpoint(source: str | os.PathLike, map_location: object = 'cpu') -> 
             downloaded.
     """
     source = os.fspath(source)
-    path = locate_checkpoint(source)
     if (folder := published_folder(source)) is not None:
-        return Checkpoint(dict(state_dict=_read(path, source, map_location), meta=read_meta(folder, source)), source)
+        state = _read(folder / WEIGHTS, source, map_location)
+        return Checkpoint(dict(state_dict=state, meta=read_meta(folder, source)), source)
+    path = locate_checkpoint(source)
     if _address(source) is None:
         return _read(path, source, map_location)
     try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.errors import UserError, require_extra
+from hiera_mm.errors import UserError, first_line, require_extra
 from hiera_mm.weights.origin import RECORD
 
 WEIGHTS, CONFIG, DESCRIPTION = 'model.safetensors', 'config.py', 'hiera_mm.json'
@@ -74,7 +74,7 @@ def push(folder: Path, name: str, private: bool) -> str:
         hub.upload_folder(folder_path=folder, repo_id=name, commit_message='Published by hiera_mm')
     except Exception as error:  # whatever the hub or the way there says
         raise UserError(
-            f"'{folder}' can't be pushed to '{name}' ({_first_line(error)}); log in with 'hf auth login', and check "
+            f"'{folder}' can't be pushed to '{name}' ({_told(error)}); log in with 'hf auth login', and check "
             'that you may write there.'
         ) from error
     return f'{HUB}{name}'
@@ -91,10 +91,10 @@ def _fetched(source: str) -> Path:
         return Path(huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=files))
     except Exception as error:
         raise UserError(
-            f"'{source}' can't be fetched from the hub ({_first_line(error)}); correct the name, log in with 'hf auth "
+            f"'{source}' can't be fetched from the hub ({_told(error)}); correct the name, log in with 'hf auth "
             "login' if it is private, or copy the folder here."
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return f'{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else "no message"}'
+def _told(error: Exception) -> str:
+    return f'{type(error).__name__}: {first_line(str(error)) or "no message"}'
