@@ -21,6 +21,7 @@ TOOLS = {
     'publish': 'publish.py',
     'push': 'push.py',
     'rehearse': 'rehearse.py',
+    'serve': 'serve.py',
     'test': 'test.py',
     'train': 'train.py',
     'visualize-mae': 'visualize_mae.py',

@@ -118,9 +118,7 @@ def assert_explained(result, *parts):
 
 
 def run(command):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        environment = dict(os.environ, PORT=str(probe.getsockname()[1]), OMP_NUM_THREADS='1', PYTHON=sys.executable)
+    environment = dict(os.environ, PORT=str(free_port()), OMP_NUM_THREADS='1', PYTHON=sys.executable)
     done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -240,6 +238,23 @@ def read_until(process, text, seconds=120):
             break
     assert text in lines[-1], ''.join(lines)
     return ''.join(lines)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port, seconds=60):
+    """Until a program that was started answers there."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(('127.0.0.1', port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f'nothing answers at port {port}')
 
 
 def groups_by_name(model, optimizer):

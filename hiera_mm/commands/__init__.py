@@ -26,7 +26,7 @@ GROUPS = {
         'rehearse',
     ),
     'training and testing': ('train', 'test', 'plot-log', 'compare'),
-    'using models': ('predict', 'export', 'publish', 'push', 'visualize-mae', 'weights', 'flops'),
+    'using models': ('predict', 'serve', 'export', 'publish', 'push', 'visualize-mae', 'weights', 'flops'),
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hiera_mm.inference import PersonFinder
+
     from mmengine.config import Config
 
+PERSON_SCORE = 0.8
+"""Least score of what a detector takes for a person."""
 
 RANKS = dict(
     pytorch=('RANK', 'LOCAL_RANK', 'WORLD_SIZE'),
@@ -98,6 +102,32 @@ def read_names(path: str | None) -> Sequence[str] | Mapping[int, str] | None:
     if path is None:
         return None
     return read_action_list(path) if path.endswith('.pbtxt') else read_class_names(path)
+
+
+def add_person_options(group: argparse._ArgumentGroup) -> None:
+    """Which detector finds the persons whose actions are detected."""
+    group.add_argument('--det-checkpoint', help='a detector that finds persons')
+    group.add_argument('--det-config', help="its config, also one of mmdet's own, where its file does not hold it")
+    group.add_argument('--det-score-thr', type=float, help=f'least score of a person ({PERSON_SCORE})')
+    group.add_argument('--det-classes', nargs='+', help="the detector's classes that count as persons (person)")
+
+
+def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
+    """What :func:`add_person_options` asked for; None without a detector.
+
+    Raises:
+        UserError: if it is none, or can't be read.
+    """
+    from hiera_mm.errors import UserError
+    from hiera_mm.inference import Detector, PersonFinder, load
+
+    if arguments.det_checkpoint is None:
+        return None
+    detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device)
+    if not isinstance(detector, Detector):
+        raise UserError(f"'{arguments.det_checkpoint}' is no detector of objects; name one that finds persons.")
+    least = PERSON_SCORE if arguments.det_score_thr is None else arguments.det_score_thr
+    return PersonFinder(detector, least, arguments.det_classes or ['person'])
 
 
 def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiera_mm.commands.options import add_person_options, read_persons
 from hiera_mm.errors import UserError, examples
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         boxes=None,
         det_checkpoint=None,
         det_config=None,
-        det_score_thr=0.8,
-        det_classes=['person'],
+        det_score_thr=None,
+        det_classes=None,
         step=1.0,
     ),
 }
@@ -77,10 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     actions = parser.add_argument_group('for action detectors')
     actions.add_argument('--boxes', help='JSON file with boxes by seconds, {"1.5": [[x1, y1, x2, y2]]}, in pixels')
-    actions.add_argument('--det-checkpoint', help='a detector that finds persons')
-    actions.add_argument('--det-config', help="its config, also one of mmdet's own, where its file does not hold it")
-    actions.add_argument('--det-score-thr', type=float, help='least score of a person (0.8)')
-    actions.add_argument('--det-classes', nargs='+', help="the detector's classes that count as persons (person)")
+    add_person_options(actions)
     actions.add_argument('--step', type=float, help='interval in seconds at which persons are looked for (1)')
 
 
@@ -110,22 +108,11 @@ def _predict(predictor: Predictor, inputs: list[Input], arguments: argparse.Name
     drawn = dict(score_thr=options['pred_score_thr'], drawn=not options['no_save_vis'])
     if isinstance(predictor, ActionDetector):
         boxes = None if options['boxes'] is None else read_boxes(options['boxes'])
-        persons = _persons(options, arguments.device)
+        persons = read_persons(arguments)
         return act_in_files(predictor, inputs, folder, boxes, persons, options['step'], **drawn)
     tiles = Tiles(options['tile'], options['tile_overlap']) if options['tile'] else None
     settings = dict(interval=options['frame_interval'], tiles=tiles, ann_file=options['ann_file'])
     return detect_in_files(predictor, inputs, folder, options['batch_size'], **drawn, **settings)
-
-
-def _persons(options: dict, device: str | None) -> Any:
-    from hiera_mm.inference import Detector, PersonFinder, load
-
-    if options['det_checkpoint'] is None:
-        return None
-    detector = load(options['det_checkpoint'], options['det_config'], device)
-    if not isinstance(detector, Detector):
-        raise UserError(f"'{options['det_checkpoint']}' is no detector of objects; name one that finds persons.")
-    return PersonFinder(detector, options['det_score_thr'], options['det_classes'])
 
 
 def _options(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def detect_in_files(
         if drawn:
             shown = draw(detector.decoded(pictures[entry]), labels_of(found.above(score_thr)))
             _write_picture(folder / entry.name, shown)
-        outcome.progress.add(entry.name, _as_entry(found))
+        outcome.progress.add(entry.name, as_entry(found))
         outcome.progress.finish(entry.name)
     watch = partial(detector.stream, batch_size=batch_size, interval=interval, tiles=tiles)
     for entry in (entry for entry in outcome.left if entry.kind is not Kind.PICTURE):
@@ -221,16 +221,26 @@ def _watched(
     for number, (frame, found) in enumerate(track(watch(iter(reader)), name, total=total)):
         if found is not None:
             place = dict(frame=number, time=round(float(reader.times[number]), 6))
-            progress.add(name, place | _as_entry(found))
+            progress.add(name, place | as_entry(found))
             shown = labels_of(found.above(score_thr))
         yield draw(frame, shown)
     if number < 0:
         raise BrokenFileError(f"'{name}' gives no frames; check that it is a video, and that it is sent.")
-    if isinstance(reader, VideoFile) and number + 1 < len(reader):
-        raise broken(reader.path, f'{number + 1} of its {len(reader)} frames come out')
+    if isinstance(reader, VideoFile):
+        must_be_whole(reader, number + 1)
 
 
-def _as_entry(found: Detections) -> dict:
+def must_be_whole(reader: VideoFile, count: int) -> None:
+    """
+    Raises:
+        BrokenFileError: if so many frames are not all.
+    """
+    if count < len(reader):
+        raise broken(reader.path, f'{count} of its {len(reader)} frames come out')
+
+
+def as_entry(found: Detections) -> dict:
+    """As JSON takes it: ``width``, ``height`` and ``objects``, see :meth:`Detections.to_coco`."""
     return dict(width=found.size[1], height=found.size[0], objects=list(found.to_coco()))
 
 

@@ -19,6 +19,16 @@ DECODER_FAULTS = (av.FFmpegError, EOFError, IndexError, ValueError)
 KEPT = 512
 """Videos whose index a process remembers, 16 bytes a frame: 0.4 MB for 15 minutes."""
 
+NAMING_OTHERS = {'concat', 'concatf', 'dash', 'hls', 'imf', 'lavfi', 'rtp', 'rtsp', 'sdp', 'webm_dash_manifest'}
+"""Formats whose files name others, which FFmpeg would open, whatever the file is called: also any file of this machine,
+and addresses that only it can reach."""
+
+OPTIONS = dict(
+    # Old formats (AVI) give no time of presentation, which FFmpeg finds by looking ahead.
+    fflags='genpts',
+    format_whitelist=','.join(sorted(av.formats_available - NAMING_OTHERS)),
+)
+
 RATE_WITHOUT_ONE = 25.0
 """Frames a second, as FFmpeg takes for formats that hold no time."""
 
@@ -102,8 +112,7 @@ def index_by_decoding(path: str, version: tuple[int, int]) -> Index:
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """The file and its video stream, which is not its cover picture."""
-    # Old formats (AVI) give no time of presentation, which FFmpeg finds by looking ahead.
-    with av.open(path, options=dict(fflags='genpts')) as container:
+    with av.open(path, options=OPTIONS) as container:
         streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         if not streams:
             raise broken(path, 'it has no video stream')

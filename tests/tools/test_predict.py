@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,17 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tests.helpers import ACTIONS_CONFIG, ROOT, TINY, assert_explained, options, save_random_weights, start
+from tests.helpers import (
+    ACTIONS_CONFIG,
+    ROOT,
+    TINY,
+    assert_explained,
+    free_port,
+    options,
+    save_random_weights,
+    start,
+    wait_for_port,
+)
 
 CLIPS = ROOT / 'configs' / 'k400_hiera_t_shapes.py'
 
@@ -299,15 +308,9 @@ def test_a_stream_is_predicted_as_it_comes(predict, detector, real_videos, tmp_p
             if packet.dts is not None:
                 packet.stream = copied
                 target.mux(packet)
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = start([sys.executable, '-m', 'http.server', port, '--bind', '127.0.0.1', '--directory', tmp_path])
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(('127.0.0.1', port)) == 0:
-                break
+    wait_for_port(port)
     code, printed, out = predict(detector, f'http://127.0.0.1:{port}/sent.ts', '--frame-interval', 50)
     server.kill()
     assert code == 0, printed

@@ -2,32 +2,24 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 
 from hiera_mm.inference import load
 from hiera_mm.inference.publish import publish
 
 import pytest
 
-from tests.helpers import ROOT, TINY, save_random_weights, start
+from tests.helpers import ROOT, TINY, free_port, save_random_weights, start, wait_for_port
 from tests.hub import TOKEN
 
 
 @pytest.fixture
 def hub(tmp_path):
     """The environment of programs that know it."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     start([sys.executable, '-m', 'tests.hub', port], PYTHONPATH=str(ROOT))
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(('127.0.0.1', port)) == 0:
-                break
+    wait_for_port(port)
     known = dict(HF_ENDPOINT=f'http://127.0.0.1:{port}', HF_HOME=str(tmp_path / 'cache'), HF_HUB_DISABLE_XET='1')
     return known | dict(HF_TOKEN=TOKEN, HF_HUB_DISABLE_TELEMETRY='1')
 

@@ -1,0 +1,53 @@
+"""Show a model on a web page: drop a picture or a video, see what is found in it.
+
+hiera-mm serve MODEL
+
+MODEL is as for 'hiera-mm predict'. The page can be opened on this machine alone, unless --host says otherwise; who can
+open it can use the model, and nothing else of this machine. Ctrl-C ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from hiera_mm.commands.options import add_person_options, read_persons
+from hiera_mm.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' or 'export' wrote")
+    parser.add_argument('--config', help='config of the model, where its file does not hold it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line; of actions a .pbtxt')
+    parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
+    parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 lets other machines in (%(default)s)')
+    parser.add_argument('--port', type=int, default=7860, help='(%(default)s)')
+    parser.add_argument('--max-file-size', type=float, default=100, metavar='MB', help='of an upload (%(default)s)')
+    parser.add_argument('--max-seconds', type=float, default=60, help='of a video (%(default)s)')
+    parser.add_argument(
+        '--max-pixels', type=float, default=50, metavar='MILLION', help='of a picture or frame (%(default)s)'
+    )
+    add_person_options(parser.add_argument_group('for action detectors'))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from functools import partial
+
+    from hiera_mm.commands.options import read_names
+    from hiera_mm.inference import ActionDetector, load
+    from hiera_mm.inference.finding import Limits, look_into
+    from hiera_mm.inference.page import opened_page
+
+    predictor = load(arguments.model, arguments.config, arguments.device, read_names(arguments.classes))
+    if isinstance(predictor, ActionDetector) != (arguments.det_checkpoint is not None):
+        raise UserError(
+            f"'{arguments.model}' detects actions of persons; name a detector that finds them: --det-checkpoint."
+            if arguments.det_checkpoint is None
+            else f"--det-checkpoint does nothing for '{arguments.model}', which detects no actions; leave it out."
+        )
+    persons = read_persons(arguments)
+    limits = Limits(round(arguments.max_pixels * 1e6), arguments.max_seconds)
+    look = partial(look_into, predictor, limits=limits, persons=persons)
+    most_bytes = round(arguments.max_file_size * 2**20)
+    with opened_page(predictor, look, arguments.host, arguments.port, most_bytes) as page:
+        print(f'The page is at http://{arguments.host}:{page.server_port}; Ctrl-C ends it.', flush=True)
+        page.block_thread()

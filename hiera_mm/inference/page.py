@@ -1,0 +1,169 @@
+"""A web page for a model: drop a file, see what is found in it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hiera_mm.errors import UserError, first_line, require_extra
+from hiera_mm.inference.action_detector import ActionDetector
+from hiera_mm.inference.classifier import Classifier
+from hiera_mm.inference.finding import Classes, Finding, kinds_of_files
+from hiera_mm.inference.predictor import Predictor
+from hiera_mm.inference.publish import task_of
+from hiera_mm.readers.inputs import Kind
+from hiera_mm.readers.videos import VIDEO_ENDINGS
+
+from mmengine.logging import print_log
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+ENDINGS = {Kind.PICTURE: IMG_EXTENSIONS, Kind.VIDEO: VIDEO_ENDINGS}
+
+KEPT_SECONDS = 3600
+"""For which uploaded files and their results stay."""
+
+SHOWN_CLASSES = 5
+
+QUEUED = 20
+"""Requests that wait, at most; others are told to come again."""
+
+VISITORS = 50
+"""Whose results are kept at a time, at most."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a visitor looks at; its files go when nobody does any more."""
+
+    name: str
+    finding: Finding
+    folder: TemporaryDirectory = field(default_factory=TemporaryDirectory)
+
+    def annotated(self, score_thr: float) -> tuple[str | None, str | None]:
+        """Paths of a picture and of a video with what has at least this score."""
+        drawn = self.finding.write(self._path('annotated'), score_thr)
+        return tuple(str(drawn) if drawn and drawn.suffix == ending else None for ending in ('.png', '.mp4'))  # type: ignore
+
+    def results(self) -> str:
+        path = self._path('predictions').with_suffix('.json')
+        path.write_text(json.dumps(self.finding.results(), indent=1))
+        return str(path)
+
+    def _path(self, what: str) -> Path:
+        return Path(self.folder.name, f'{Path(self.name).stem}_{what}')
+
+
+@contextmanager
+def opened_page(
+    predictor: Predictor, look: Callable[[str], Finding], host: str, port: int, most_bytes: int
+) -> Iterator[Any]:
+    """The page, as a ``gradio.Blocks`` that is served until the context ends.
+
+    Args:
+        predictor: The model.
+        look: Gives what it finds in a file.
+        host, port: Where the page is opened.
+        most_bytes: Of an upload.
+
+    Raises:
+        UserError: where gradio is not installed, or the page can't be opened there.
+    """
+    require_extra('gradio', 'serve')
+    # All that visitors upload and get goes with the server; gradio asks for the folder when the page is made.
+    with TemporaryDirectory(prefix='hiera_mm_page_') as folder:
+        os.environ['GRADIO_TEMP_DIR'] = folder
+        page = _page(predictor, look).queue(max_size=QUEUED)
+        try:
+            page.launch(
+                server_name=host,
+                server_port=port,
+                max_file_size=most_bytes,
+                state_session_capacity=VISITORS,
+                footer_links=[],
+                share=False,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            why = first_line(str(error))
+            raise UserError(
+                f"The page can't be opened at {host}:{port} ({why}); choose another --port or --host."
+            ) from error
+        try:
+            yield page
+        finally:
+            page.close(verbose=False)
+
+
+def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
+    import gradio
+
+    kinds = kinds_of_files(predictor)
+    endings = [ending for kind in kinds for ending in ENDINGS[kind]]
+    drawn = not isinstance(predictor, Classifier)
+    title = f'{predictor.trained.config.model.type} with Hiera: {task_of(predictor).replace("-", " ")}'
+
+    def answer(file: str | None, score_thr: float) -> tuple:
+        if file is None:
+            return None, None, None, None, gradio.DownloadButton(interactive=False)
+        seen = Seen(Path(file).name, _looked(look, file))
+        scores = seen.finding.results() if isinstance(seen.finding, Classes) else None
+        return seen, *draw(seen, score_thr), scores, gradio.DownloadButton(value=seen.results(), interactive=True)
+
+    def draw(seen: Seen | None, score_thr: float) -> tuple:
+        picture, video = (None, None) if seen is None else _explained(seen.annotated, seen.name, score_thr)
+        return gradio.Image(picture, visible=picture is not None), gradio.Video(video, visible=video is not None)
+
+    page = gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS))
+    with page:
+        gradio.Markdown(f'# {title}')
+        kept = gradio.State(time_to_live=KEPT_SECONDS)
+        with gradio.Row():
+            with gradio.Column():
+                what = ' or '.join(kind.value.removesuffix('s') for kind in kinds)
+                file = gradio.File(label=f'A {what}', file_types=endings)
+                score = gradio.Slider(
+                    0, 1, _usual_threshold(predictor), step=0.01, label='Least score of what is shown', visible=drawn
+                )
+                download = gradio.DownloadButton('Download all results (JSON)', interactive=False)
+            with gradio.Column():
+                picture = gradio.Image(
+                    label='Found', elem_id='found', format='png', visible=False, buttons=['download', 'fullscreen']
+                )
+                video = gradio.Video(label='Found', visible=False, buttons=['download'])
+                scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=not drawn)
+        file.change(answer, [file, score], [kept, picture, video, scores, download], api_name='predict')
+        # However it is moved; of many moves the last counts.
+        score.change(draw, [kept, score], [picture, video], trigger_mode='always_last', api_visibility='private')
+    return page
+
+
+def _usual_threshold(predictor: Predictor) -> float:
+    return 0.5 if isinstance(predictor, ActionDetector) else 0.3
+
+
+def _looked(look: Callable[[str], Finding], file: str) -> Finding:
+    return _explained(look, Path(file).name, file)
+
+
+def _explained(function: Callable, name: str, *arguments: Any) -> Any:
+    """What a function gives for a visitor's file of this name, or one sentence in the page, without the server's
+    paths."""
+    import gradio
+
+    try:
+        return function(*arguments)
+    except UserError as error:
+        sentence = str(error)
+        for argument in filter(lambda argument: isinstance(argument, str), arguments):
+            sentence = sentence.replace(argument, name)
+        raise gradio.Error(sentence, duration=None, print_exception=False) from error
+    except Exception as error:
+        print_log(f"Predicting '{name}' failed: {error!r}", logger='current', level=40)
+        raise gradio.Error(
+            f"The model failed on '{name}'; the log of the server says how.", duration=None, print_exception=True
+        ) from error
