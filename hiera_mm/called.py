@@ -21,6 +21,7 @@ TOOLS = {
     'publish': 'publish.py',
     'push': 'push.py',
     'rehearse': 'rehearse.py',
+    'report': 'report.py',
     'serve': 'serve.py',
     'test': 'test.py',
     'train': 'train.py',

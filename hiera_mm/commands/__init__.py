@@ -25,7 +25,7 @@ GROUPS = {
         'plan',
         'rehearse',
     ),
-    'training and testing': ('train', 'test', 'plot-log', 'compare'),
+    'training and testing': ('train', 'test', 'report', 'plot-log', 'compare'),
     'using models': ('predict', 'serve', 'export', 'publish', 'push', 'visualize-mae', 'weights', 'flops'),
     'others': ('run',),
 }

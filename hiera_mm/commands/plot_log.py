@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     folder = arguments.folder
-    losses = read_losses(folder)
+    from hiera_mm.inference.training_log import read_training_log
+
+    losses = read_training_log(folder).losses
     curve = folder / 'loss_curve.png'
     draw(losses, curve)
     print(f'Loss curve: {curve}')
@@ -22,20 +23,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f'Ground truth beside predictions: {folder / "predictions"}')
     for name, value in read_metrics(folder).items():
         print(f'{name}: {value:.3f}')
-
-
-def read_losses(folder: Path) -> dict[str, dict[int, float]]:
-    """``{loss: {iteration: value}}`` of all runs in the folder; a resumed run replaces what it repeats."""
-    losses: dict[str, dict[int, float]] = {}
-    for log in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            entry = json.loads(line)
-            for name, value in entry.items():
-                if name.startswith('loss') and 'step' in entry:
-                    losses.setdefault(name, {})[entry['step']] = value
-    if not losses:
-        raise UserError(f"The folder '{folder}' holds no training log (*/vis_data/scalars.json); train there first.")
-    return losses
 
 
 def read_metrics(folder: Path) -> dict[str, float]:

@@ -51,6 +51,7 @@ class AVAMetric(PlainAVAMetric):
         if self.custom_classes is not None:
             names = {number: names[number] for number in self.custom_classes[1:]}
         precisions = dict(self._average_precisions(results, list(names)))
+        self.by_action = {names[number]: precision for number, precision in precisions.items()}
         lines = [f'{number:4} {names[number]:50} {precision:.4f}' for number, precision in precisions.items()]
         print_log('Average precision of each action:\n' + '\n'.join(lines), 'current')
         metrics = dict(overall=_mean(precisions.values()))

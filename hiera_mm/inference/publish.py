@@ -98,9 +98,10 @@ def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:
     logs = sorted(run.glob('*/vis_data/scalars.json'), reverse=True)
     entries = [json.loads(line) for log in logs for line in reversed(log.read_text().splitlines())]
     # A validation's step is the iteration, or in runs of epochs the epoch; training's entries have a rate.
-    for step in (meta.get('iter'), meta.get('epoch')):
+    # Step 0 is what mmengine writes for every validation of a run of iterations, unless told otherwise.
+    for step in filter(None, (meta.get('iter'), meta.get('epoch'))):
         for entry in entries:
-            if 'lr' not in entry and entry.get('step') == step is not None:
+            if 'lr' not in entry and entry.get('step') == step:
                 return {key: value for key, value in entry.items() if key not in ('step', 'time', 'data_time')}
     return {}
 

@@ -110,7 +110,7 @@ def load_model(source: str, config: str | None = None, device: str | None = None
     """
     if is_exported(source):
         return _of_file(source, config)
-    path = _checkpoint_in(source)
+    path = checkpoint_in(source)
     checkpoint = read_checkpoint(path)
     settings = _given(config) if config else _inside(checkpoint, source)
     for part in dicts_in(settings.model):
@@ -164,8 +164,12 @@ def _inside(checkpoint: Mapping, source: str) -> Config:
     return settings
 
 
-def _checkpoint_in(source: str) -> str:
-    """What to read: a folder of a run names its newest."""
+def checkpoint_in(source: str) -> str:
+    """What to read: a folder of a run names its newest.
+
+    Raises:
+        UserError: for a folder that holds none.
+    """
     published = published_folder(source)
     if published is not None:
         # Here, once it has been fetched from the hub.

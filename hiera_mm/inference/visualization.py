@@ -35,12 +35,13 @@ def labels_of(found: Detections) -> list[Label]:
     """Class and score of each object, a colour for each class."""
     masks: Sequence[RunLengths | None] = found.run_lengths or [None] * len(found)
     return [
-        Label(box, [f'{found.names[label]} {score:.2f}'], _colour(int(label)), mask)
+        Label(box, [f'{found.names[label]} {score:.2f}'], colour_of(int(label)), mask)
         for box, score, label, mask in zip(found.boxes, found.scores, found.labels, masks, strict=True)
     ]
 
 
-def _colour(number: int) -> tuple[int, int, int]:
+def colour_of(number: int) -> tuple[int, int, int]:
+    """Of a class: red, green and blue, 0 to 255."""
     # Steps of the golden ratio keep neighbours apart, however many there are.
     red, green, blue = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 1)
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -135,6 +135,9 @@ def test_metrics_are_those_of_these_very_weights(tmp_path):
     assert metrics_of(tmp_path, dict(iter=8)) == dict(mAP=0.2)
     assert metrics_of(tmp_path / 'iter_6.pth', dict(iter=6)) == {}
     assert metrics_of(tmp_path / 'epoch_4.pth', dict(iter=400, epoch=4)) == dict(mAP=0.1)
+    # As mmengine writes them for runs of iterations: which weights they are of can't be known.
+    log.write_text('\n'.join(map(json.dumps, [dict(mAP=0.1, step=0), dict(mAP=0.2, step=0)])))
+    assert metrics_of(tmp_path / 'iter_4.pth', dict(iter=4, epoch=0)) == {}
 
 
 def test_faults_are_told(run_tool, weights, tmp_path):

@@ -23,6 +23,10 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=64)
 
-# Beside the last three, the checkpoint with the best box AP is kept.
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='coco/bbox_mAP'))
+# Beside the last three, the checkpoint with the best box AP is kept. A validation is logged with its iteration;
+# mmengine's default would name them all epoch 0.
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='coco/bbox_mAP'),
+    logger=dict(log_metric_by_epoch=False),
+)
 log_processor = dict(by_epoch=False)

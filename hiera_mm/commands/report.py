@@ -1,0 +1,31 @@
+"""Write one HTML page about a trained model: curves, results by class, confusions, its worst pictures, speed, settings.
+
+hiera-mm report WORK_DIR
+
+Tests the newest checkpoint of the run (or the one that is named) once more on the test set of its config.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('checkpoint', help='folder of a run, or one of its checkpoints')
+    parser.add_argument('--out', type=Path, metavar='FILE.html', help='the page (default: report.html in the folder)')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='least score of what counts as found in confusions (%(default)s)'
+    )
+    parser.add_argument('--config', help='config of the model, where its file does not hold it')
+    parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.inference.report import write_report
+    from hiera_mm.inference.trained import checkpoint_in, load_model
+
+    trained = load_model(arguments.checkpoint, arguments.config, arguments.device)
+    checkpoint = Path(checkpoint_in(arguments.checkpoint))
+    path = arguments.out or checkpoint.parent / 'report.html'
+    for name, value in write_report(trained, checkpoint, path, arguments.score_thr).items():
+        print(f'{name}: {value:.4f}')
+    print(f'{path}: {path.stat().st_size / 2**20:.1f} MiB.')
