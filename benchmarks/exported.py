@@ -1,21 +1,23 @@
 """What exporting gives: ``python -m benchmarks.exported MODEL PICTURE``, or ``... NAME --backbone --size 1024 1024``.
 
-The model in PyTorch, with and without bfloat16, against its files in ONNX Runtime, OpenVINO and torch.export, in turns,
-each on one picture from array to result (a backbone: from pixels to maps). Times are medians, ratios are to PyTorch in
-float32.
+The model in PyTorch, plain, compiled and in bfloat16, against its files in ONNX Runtime, OpenVINO and torch.export, and
+with --int8 against OpenVINO's in numbers of 8 bits, each on one input from array or file to result (a backbone: from
+pixels to maps). They take turns of several runs, of which the first does not count: threads of the one before may still
+be waiting for work. Times are medians, ratios are to PyTorch in float32.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.commands.faults import as_sentences
-from hiera_mm.inference import backbone, load
+from hiera_mm.inference import Detector, backbone, load
 from hiera_mm.inference.export import export
 from hiera_mm.inference.exported import ENDINGS, open_exported
 from hiera_mm.models import Hiera
@@ -26,6 +28,8 @@ from PIL import Image
 
 from benchmarks.measure import seconds
 from benchmarks.report import parser_of, write
+
+RUNS_OF_A_TURN = 3
 
 
 def main() -> None:
@@ -38,7 +42,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(arguments.repeats):
             for name, run in runs.items():
-                times[name].append(seconds(run, 'cpu'))
+                times[name] += [seconds(run, 'cpu') for _ in range(1 + RUNS_OF_A_TURN)][1:]
     medians = {name: statistics.median(found) for name, found in times.items()}
     rows: list[dict[str, object]] = [
         dict(
@@ -59,26 +63,43 @@ def main() -> None:
 
 
 def of_model(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable]:
-    picture = np.array(Image.open(arguments.picture).convert('RGB'))
-    model = load(arguments.model, device='cpu')
-    runs: dict[str, Callable] = {'PyTorch': partial(model.predict, picture)}
+    model: Any = load(arguments.model, device='cpu')
+    of_clips = not (isinstance(model, Detector) or model.of_pictures)
+    given = arguments.picture if of_clips else np.array(Image.open(arguments.picture).convert('RGB'))
+    compiled: Any = load(arguments.model, device='cpu')
+    compiled.trained.model.backbone.compile(dynamic=False)
+    runs: dict[str, Callable] = {'PyTorch': partial(model.predict, given)}
+    runs['PyTorch, backbone compiled'] = partial(compiled.predict, given)
     runs['PyTorch, bfloat16'] = in_bfloat16(runs['PyTorch'])
-    for ending, kind in ENDINGS.items():
-        export(model, folder / f'model{ending}', arguments.size)
-        runs[kind.runtime] = partial(load(str(folder / f'model{ending}')).predict, picture)
-    return runs
+    return runs | {name: partial(load(file).predict, given) for name, file in exported(model, arguments, folder)}
 
 
 def of_backbone(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable]:
     # A size alone has random weights, which are as fast.
-    model = Hiera(arguments.model).eval() if arguments.model in ARCHITECTURES else backbone(arguments.model)
-    pixels = torch.randn(arguments.batch_size, 3, *(arguments.size or (224, 224)))
+    frames = arguments.frames
+    model = (
+        Hiera(arguments.model, num_frames=frames).eval()
+        if arguments.model in ARCHITECTURES
+        else backbone(arguments.model)
+    )
+    pixels = torch.randn(arguments.batch_size, 3, *([frames] if frames else []), *(arguments.size or (224, 224)))
     runs: dict[str, Callable] = {'PyTorch': torch.no_grad()(partial(model, pixels))}
+    runs['PyTorch, compiled'] = torch.no_grad()(partial(torch.compile(model, dynamic=False), pixels))
     runs['PyTorch, bfloat16'] = in_bfloat16(runs['PyTorch'])
-    for ending, kind in ENDINGS.items():
-        export(model, folder / f'model{ending}', arguments.size)
-        runs[kind.runtime] = partial(open_exported(str(folder / f'model{ending}')).session, pixels=pixels.numpy())
+    for name, file in exported(model, arguments, folder):
+        runs[name] = partial(open_exported(file).session, pixels=pixels.numpy())
     return runs
+
+
+def exported(model: Any, arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
+    """Names of runtimes, and the files for them."""
+    size = arguments.size and tuple(arguments.size)
+    for ending, kind in ENDINGS.items():
+        export(model, folder / f'model{ending}', size)
+        yield kind.runtime, str(folder / f'model{ending}')
+    if arguments.int8:
+        export(model, folder / 'int8.xml', size, arguments.int8)
+        yield 'openvino, INT8', str(folder / 'int8.xml')
 
 
 def in_bfloat16(run: Callable) -> Callable:
@@ -88,12 +109,14 @@ def in_bfloat16(run: Callable) -> Callable:
 def parse_arguments() -> argparse.Namespace:
     parser = parser_of(__doc__)
     parser.add_argument('model', help='as for hiera-mm export; with --backbone also a size such as b')
-    parser.add_argument('picture', nargs='?', help='that a whole model gets')
+    parser.add_argument('picture', nargs='?', help='or clip, that a whole model gets')
     parser.add_argument('--backbone', action='store_true', help='the backbone alone')
     parser.add_argument('--size', type=int, nargs=2, help='height and width of the input')
+    parser.add_argument('--frames', type=int, help='of clips, for a backbone that is a size')
     parser.add_argument('--repeats', type=int, default=5, help='runs that count (%(default)s)')
     parser.add_argument('--threads', type=int, help="(default: torch's own choice)")
     parser.add_argument('--batch-size', type=int, default=1, help='of a backbone (%(default)s)')
+    parser.add_argument('--int8', nargs='+', metavar='FILE', help='for the ranges of numbers of 8 bits')
     return parser.parse_args()
 
 

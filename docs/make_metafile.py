@@ -1,4 +1,4 @@
-"""Write configs/metafile.yml and README's tables of models: ``python docs/make_metafile.py``.
+"""Write configs/metafile.yml and the table in docs/configs.md: ``python docs/make_metafile.py``.
 
 Parameters and multiply-accumulates are counted; what the paper reports is read from the configs' first lines, and what
 is known of the weights from ``hiera_mm/weights/zoo.py``.
@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).parents[1]
 METAFILE = ROOT / 'configs' / 'metafile.yml'
-README = ROOT / 'README.md'
+PAGE = ROOT / 'docs' / 'configs.md'
 BEGIN, END = '<!-- made by docs/make_metafile.py -->\n', '<!-- until here -->\n'
 SIZES = ('t', 's', 'b', 'bp', 'l', 'h')
 METRICS = {
@@ -34,8 +34,8 @@ def main() -> None:
     models = [model_of(name, path) for name, path in shipped_configs().items()]
     with atomic_write(METAFILE) as unfinished:
         unfinished.write_text(metafile_of(models))
-    with atomic_write(README) as unfinished:
-        unfinished.write_text(with_table(README.read_text(), models))
+    with atomic_write(PAGE) as unfinished:
+        unfinished.write_text(with_table(PAGE.read_text(), models))
 
 
 def metafile_of(models: list[dict]) -> str:
@@ -78,9 +78,9 @@ def header_of(path: Path) -> str:
     return ' '.join(line.lstrip('# ') for line in comment)
 
 
-def with_table(readme: str, models: list[dict]) -> str:
-    """README with the table of these models between its marks."""
-    before, _, rest = readme.partition(BEGIN)
+def with_table(page: str, models: list[dict]) -> str:
+    """The page with the table of these models between its marks."""
+    before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table_of(models) + END + after
 

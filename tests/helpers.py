@@ -200,11 +200,11 @@ STARTED = []
 """Programs of a test, which its end kills if it failed to wait for theirs."""
 
 
-def start(command, **environment):
+def start(command, stdout=subprocess.PIPE, **environment):
     """A program in a process group of its own, both its outputs in one."""
     process = subprocess.Popen(
         list(map(str, command)),
-        **dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True),
+        **dict(stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True),
         env=dict(os.environ, **environment),
     )
     STARTED.append(process)

@@ -7,8 +7,16 @@ boxes, masks or probabilities, and is itself a MODEL for 'hiera-mm predict' and 
 --backbone MODEL may also be a name of 'hiera-mm weights list', and the file gives the backbone's maps.
 """
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hiera_mm.inference.predictor import Predictor
+    from hiera_mm.models import Hiera
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('file', type=Path, help='to write, ending in .onnx, .xml or .pt2')
     parser.add_argument(
         '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the input (default: what testing has)'
+    )
+    parser.add_argument(
+        '--int8',
+        nargs='+',
+        metavar='INPUT',
+        help='compute in whole numbers of 8 bits (.xml), whose ranges are taken from these inputs: a few hundred such '
+        'as the model was trained on',
     )
     parser.add_argument('--config', help='config of the model, where its file does not hold it')
     parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line')
@@ -29,7 +44,21 @@ def run(arguments: argparse.Namespace) -> None:
 
     names = read_names(arguments.classes)
     model = backbone(arguments.model) if arguments.backbone else load(arguments.model, arguments.config, 'cpu', names)
-    note = export(model, arguments.file, arguments.size and tuple(arguments.size))
+    size = arguments.size and tuple(arguments.size)
+    note = export(model, arguments.file, size, _files(model, arguments.int8) if arguments.int8 else None)
     print(f'{arguments.file}: {arguments.file.stat().st_size / 2**20:.1f} MiB.')
     if note:
         print(note)
+
+
+def _files(model: Predictor | Hiera, given: Sequence[str]) -> list[str]:
+    """For calibration, evenly spread over all that was named."""
+    from hiera_mm.inference.finding import kinds_of_files
+    from hiera_mm.inference.quantisation import MOST_FILES
+    from hiera_mm.models import Hiera
+    from hiera_mm.readers.inputs import Kind, find_inputs
+
+    # The first that a model takes: a detector pictures, not the frames of videos.
+    kind = Kind.PICTURE if isinstance(model, Hiera) else kinds_of_files(model)[0]
+    files = [entry.source for entry in find_inputs(given, [kind])]
+    return files[:: max(len(files) // MOST_FILES, 1)][:MOST_FILES]

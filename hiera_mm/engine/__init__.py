@@ -9,6 +9,7 @@ from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
 from hiera_mm.engine.load_from import FitCheckpointHook, read_nothing_but_data
 from hiera_mm.engine.memory import ReleaseMemoryHook
 from hiera_mm.engine.parameter_groups import DefaultOptimWrapperConstructor
+from hiera_mm.engine.progress_bar import ProgressBarHook
 from hiera_mm.engine.random_states import NumberedSampler, RandomStateHook, SelfSeededDataset
 from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
 from hiera_mm.engine.resuming import ResumeHook
@@ -26,6 +27,7 @@ __all__ = [
     'FitCheckpointHook',
     'FullyShardedRunner',
     'NumberedSampler',
+    'ProgressBarHook',
     'RandomStateHook',
     'ReciprocalSquareRootLR',
     'ReleaseMemoryHook',

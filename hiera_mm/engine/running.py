@@ -19,7 +19,9 @@ HOOKS_OF_TRAINING = dict(
     stop_on_signal='StopOnSignalHook',
     invalid_loss='StopOnInvalidLossHook',
 )
-HOOKS_OF_EVERY_RUN = dict(collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook')
+HOOKS_OF_EVERY_RUN = dict(
+    collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook', progress_bar='ProgressBarHook'
+)
 """Of training and of testing; both by their names in ``default_hooks``."""
 
 LOCK = '.lock'

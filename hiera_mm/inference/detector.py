@@ -91,11 +91,12 @@ class Detector:
     @torch.no_grad()
     def _of(self, pictures: Sequence[Picture | Mapping]) -> list[Detections]:
         with in_scope(self.trained.config):
-            samples = [self._prepared(picture) for picture in pictures]
+            samples = [self.prepared(picture) for picture in pictures]
             predicted = self.trained.model.test_step(pseudo_collate(samples))
         return [detections_from(sample.cpu(), self.names) for sample in predicted]
 
-    def _prepared(self, picture: Picture | Mapping) -> dict:
+    def prepared(self, picture: Picture | Mapping) -> dict:
+        """What the test pipeline makes of a picture."""
         if isinstance(picture, str | Path | Mapping):
             return self.from_file(_file(picture))
         return self.from_array(dict(img=as_bgr(picture), img_id=0))

@@ -1,7 +1,7 @@
 """Trained models as files for other programs: ONNX, OpenVINO, and torch's own export format."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +15,7 @@ from hiera_mm.inference.exported import ENDINGS, KEY
 from hiera_mm.inference.graphs import ActionDetectorGraph, ClassifierGraph, DetectorGraph
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.publish import names_of, settings_of, task_of
+from hiera_mm.inference.quantisation import quantise
 from hiera_mm.models import Hiera, cpu
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.version import __version__
@@ -37,7 +38,12 @@ OPSET = 18
 """Of ONNX; TensorRT 8.6 and OpenVINO know all of it."""
 
 
-def export(predictor: Predictor | Hiera, path: Path, size: tuple[int, int] | None = None) -> str:
+def export(
+    predictor: Predictor | Hiera,
+    path: Path,
+    size: tuple[int, int] | None = None,
+    calibration: Sequence[str] | None = None,
+) -> str:
     """Write a whole model, from pixels of 0 to 255 to final boxes, masks or probabilities, as its ending says:
     ``.onnx``, ``.xml`` (OpenVINO, with a ``.bin``) or ``.pt2``; of a backbone, from normalised pixels to its maps.
 
@@ -49,6 +55,8 @@ def export(predictor: Predictor | Hiera, path: Path, size: tuple[int, int] | Non
         predictor: Of :func:`hiera_mm.inference.load`, or a backbone.
         path: Of the file.
         size: Height and width of the pixels; by default those of the test pipeline.
+        calibration: Files such as the model was trained on; then an ``.xml`` computes in whole numbers of 8 bits, whose
+            ranges are those that come up in these files.
 
     Returns:
         What is worth knowing, in words.
@@ -60,6 +68,8 @@ def export(predictor: Predictor | Hiera, path: Path, size: tuple[int, int] | Non
         raise UserError(f"'{path}' must end in one of {', '.join(ENDINGS)}, which say what to write.")
     for package in ENDINGS[path.suffix].packages:
         require_extra(package, 'export')
+    if calibration is not None:
+        _must_be_quantisable(predictor, path)
     if isinstance(predictor, Hiera):
         graph: torch.nn.Module = predictor
         pixels = torch.zeros(2, *_channels_of(predictor), *(size or (224, 224)))
@@ -79,7 +89,20 @@ def export(predictor: Predictor | Hiera, path: Path, size: tuple[int, int] | Non
         program = torch.export.export(graph.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         _WRITERS[path.suffix](program, path, list(inputs), outputs, json.dumps(described))
+    if calibration is not None:
+        # It is whole numbers that are worth a file of this name.
+        quantise(path, calibration)
     return note
+
+
+def _must_be_quantisable(predictor: Predictor | Hiera, path: Path) -> None:
+    require_extra('nncf', 'export')
+    if path.suffix != '.xml':
+        raise UserError(f"Numbers of 8 bits are for OpenVINO's files; let '{path}' end in .xml.")
+    if isinstance(predictor, ActionDetector) or isinstance(predictor, Hiera) and _channels_of(predictor) != (3,):
+        raise UserError(
+            'Numbers of 8 bits are for detectors, classifiers and backbones of colour pictures; leave --int8 out.'
+        )
 
 
 def _channels_of(backbone: Hiera) -> tuple[int, ...]:

@@ -101,11 +101,15 @@ class DetectorGraph(Normalised):
         sizes = sizes.float()
         maps = self.model.extract_feat(self._inside(self.normalised(pixels), sizes))
         proposals, real = self._proposals(maps, sizes)
-        scores, boxes = self._refined(maps, proposals, sizes)
+        most = int(real.shape[1])
+        count = _most_of(real.sum(1), most)
+        scores, boxes = (_filled(part, most) for part in self._refined(maps, proposals.narrow(1, 0, count), sizes))
         boxes, scores, labels = self._chosen(boxes, scores * real[..., None])
         if not self.model.roi_head.with_mask:
             return boxes, scores, labels
-        return boxes, scores, labels, self._masks(maps, boxes, labels)
+        count = _most_of((scores > 0).sum(1), int(scores.shape[1]))
+        masks = self._masks(maps, boxes.narrow(1, 0, count), labels.narrow(1, 0, count))
+        return boxes, scores, labels, _filled(masks, int(scores.shape[1]))
 
     def _inside(self, pixels: Tensor, sizes: Tensor) -> Tensor:
         """Zeros where no picture is, as the data preprocessor pads."""
@@ -213,6 +217,19 @@ class ActionDetectorGraph(Normalised):
         return self.head.fc_cls(pooled).sigmoid()
 
 
+def _most_of(counts: Tensor, most: int) -> int:
+    """The largest of counts ``(B,)``, at least 1, as a size in the graph."""
+    count: Any = counts.max().clamp(min=1).item()
+    torch._check(count >= 1)
+    torch._check(count <= most)
+    return count
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    """``(B, count, ...)`` of ``(B, N, ...)``, zeros behind what is there."""
+    return torch.cat([rows, rows.new_zeros(rows.shape[0], count - rows.shape[1], *rows.shape[2:])], 1)
+
+
 def _best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """The highest scores ``(B, K)`` of ``(B, N)`` and their places."""
     return scores.topk(min(most, int(scores.shape[1])), dim=1)
@@ -236,16 +253,20 @@ def _decoded(coder: Any, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor
 
 
 def _features(extractor: Any, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
-    """Of each box from the map of its size: from all of them, as which one it is depends on the data."""
+    """Of each box ``(B, N, 4)`` from the map of its size, ``(B * N, C, side, side)``."""
     batch, count = boxes.shape[:2]
     number = torch.arange(batch, device=boxes.device).to(boxes)[:, None, None].expand(-1, count, 1)
     regions = torch.cat([number, boxes], -1).flatten(0, 1)
-    level = extractor.map_roi_levels(regions, extractor.num_inputs)
-    parts = [
-        _aligned(layer, level_map, regions) * (level == place)[:, None, None, None]
-        for place, (layer, level_map) in enumerate(zip(extractor.roi_layers, maps, strict=False))
-    ]
-    return sum(parts[1:], parts[0])
+    levels = min(extractor.num_inputs, len(maps))
+    level = extractor.map_roi_levels(regions, levels)
+    # One after the other, how many there are of each depends on the data; then back in order.
+    parts, places = [], []
+    for layer, level_map, wanted in zip(extractor.roi_layers, maps, range(levels), strict=False):
+        (place,) = torch.nonzero(level == wanted, as_tuple=True)
+        places.append(place)
+        parts.append(_aligned(layer, level_map, regions[place]))
+    back = torch.empty_like(level).scatter(0, torch.cat(places), torch.arange(level.shape[0], device=level.device))
+    return torch.cat(parts)[back]
 
 
 def _aligned(layer: Any, level_map: Tensor, regions: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import json
 from hiera_mm.errors import UserError
 from hiera_mm.inference import backbone, load
 from hiera_mm.inference.export import export
+from hiera_mm.inference.exported import open_exported
 from hiera_mm.models import Hiera
 from hiera_mm.synthetic.actions import make_acting_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
@@ -244,3 +245,45 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
     export(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.onnx')
     with pytest.raises(UserError, match='is an exported backbone, which predicts nothing'):
         load(str(tmp_path / 'backbone.onnx'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('what', ['detector', 'clips', 'backbone'])
+def test_numbers_of_8_bits_give_nearly_the_same(run_tool, detector, shapes, tmp_path, what):
+    """In a file of a third of the size, with ranges from the given inputs, also where those have many views."""
+    inputs = shapes / 'train'
+    if what == 'clips':
+        make_motion_shapes(tmp_path / 'motion', train=6, val=1)
+        inputs = tmp_path / 'motion' / 'train'
+    model = {'detector': detector, 'clips': tmp_path / 'clips.pth', 'backbone': tmp_path / 'backbone.pth'}[what]
+    if what != 'detector':
+        save_random_weights(CLIPS if what == 'clips' else IMAGES, model)
+    more = ['--backbone', '--size', 64, 64] if what == 'backbone' else []
+    for name, calibration in (('float', []), ('int8', ['--int8', inputs])):
+        code, printed = run_tool('export.py', model, tmp_path / f'{name}.xml', *more, *calibration)
+        assert code == 0, printed
+    exact, nearly = (str(tmp_path / f'{name}.xml') for name in ('float', 'int8'))
+    weights = {name: (tmp_path / f'{name}.bin').stat().st_size for name in ('float', 'int8')}
+    assert weights['int8'] < 0.5 * weights['float']
+    if what == 'backbone':
+        pixels = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+        maps = [open_exported(file).session(pixels=pixels) for file in (exact, nearly)]
+        for one, other in zip(*maps, strict=True):
+            assert 0 < np.abs(one - other).mean() < 0.1 * np.abs(one).mean()
+        return
+    example = min(inputs.rglob('*.png' if what == 'detector' else '*.mp4'))
+    one, other = (load(file).predict(example) for file in (exact, nearly))
+    if what == 'clips':
+        assert 0 < np.abs(one.scores - other.scores).max() < 0.05
+        return
+    assert not np.array_equal(one.scores[:5], other.scores[:5])
+    assert one.scores[:20] == pytest.approx(other.scores[:20], abs=0.05)
+
+
+def test_numbers_of_8_bits_are_for_what_can_have_them(detector, tmp_path):
+    with pytest.raises(UserError, match=r"are for OpenVINO's files; let '.*model.onnx' end in .xml"):
+        export(load(detector, device='cpu'), tmp_path / 'model.onnx', calibration=['a.png'])
+    clips = Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), num_frames=16)
+    with pytest.raises(UserError, match='backbones of colour pictures; leave --int8 out'):
+        export(clips, tmp_path / 'model.xml', calibration=['a.png'])
+    assert not [*tmp_path.iterdir()]

@@ -1,0 +1,66 @@
+"""All commands from data to a served model, by the wheel as a user installs it, in a folder that holds nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.helpers import ROOT, free_port, read_until, start
+
+CONFIG = 'mask_rcnn_hiera_t_shapes'
+SHORT = ['train_cfg.max_iters=2', 'train_cfg.dynamic_intervals=None', 'train_dataloader.batch_size=2']
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """A folder with the package from its wheel; the packages that it needs are those of this environment."""
+    folder = tmp_path_factory.mktemp('installed')
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet', '--no-deps']
+    # From a copy: building writes beside the sources.
+    copy = tmp_path_factory.mktemp('sources')
+    for name in ('hiera_mm', 'configs'):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, copy / name)
+    subprocess.run([*pip, '--no-build-isolation', '--target', folder, copy], check=True)
+    return folder
+
+
+def test_from_an_empty_folder_to_a_served_model(installed, tmp_path):
+    command = [sys.executable, installed / 'bin' / 'hiera-mm']
+    environment = dict(PYTHONPATH=str(installed), OMP_NUM_THREADS='1')
+
+    def run(*words):
+        done = subprocess.run(
+            [*map(str, command), *map(str, words)],
+            **dict(cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True),
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    where = subprocess.run(
+        [sys.executable, '-c', 'import hiera_mm; print(hiera_mm.__file__)'],
+        **dict(cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True),
+    )
+    assert where.stdout.startswith(str(installed))
+    run('make-data', 'data/shapes', '--train', 4, '--val', 2)
+    run('make-data', 'data/motion', '--kind', 'motion', '--train', 1, '--val', 1)
+    run('train', CONFIG, '--cfg-options', *SHORT)
+    model = f'work_dirs/{CONFIG}'
+    film = min((tmp_path / 'data' / 'motion').rglob('*.mp4'))
+    run('predict', model, 'data/shapes/val', film, '--frame-interval', 8)
+    images = json.loads((tmp_path / 'predictions' / 'images.json').read_text())['images']
+    assert {image['file_name'].rsplit('.')[-1] for image in images} == {'png', 'mp4'}
+    run('report', model)
+    assert (tmp_path / model / 'report.html').stat().st_size > 10_000
+    run('publish', model, 'my_model')
+    run('export', 'my_model', 'model.onnx')
+    assert 'coco/segm_mAP' in run('test', CONFIG, 'model.onnx')
+    port = free_port()
+    server = start([*command, 'serve', tmp_path / 'my_model', '--port', port], **environment)
+    read_until(server, f'The page is at http://127.0.0.1:{port}')
+    assert 'MaskRCNN with Hiera' in httpx.get(f'http://127.0.0.1:{port}/config').text
