@@ -78,7 +78,7 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str,
             for part, extractor in extractors.items()
             if extractor is not None
         }
-        backbone_macs, maps = count_macs(detector.backbone, torch.empty(1, 3, height, width))
+        backbone_macs, maps = count_macs(detector.backbone, torch.empty(1, channels_of(model), height, width))
     neck_macs, pyramid = count_macs(detector.neck, maps)
     macs = dict(backbone=backbone_macs, neck=neck_macs, rpn_head=count_macs(detector.rpn_head, pyramid)[0])
     parts = dict(backbone=detector.backbone, neck=detector.neck, rpn_head=detector.rpn_head)
@@ -93,7 +93,7 @@ def recogniser_complexity(model: ConfigDict, height: int, width: int) -> dict[st
     with torch.device('meta'):
         backbone, head = MODELS.build(model.backbone), MODELS.build(model.cls_head)
         frames = () if model.backbone.get('num_frames') is None else (model.backbone.num_frames,)
-        backbone_macs, maps = count_macs(backbone, torch.empty(1, 3, *frames, height, width))
+        backbone_macs, maps = count_macs(backbone, torch.empty(1, channels_of(model), *frames, height, width))
     head_macs, _ = count_macs(head, maps)
     return dict(backbone=(count_parameters(backbone), backbone_macs), cls_head=(count_parameters(head), head_macs))
 
@@ -104,7 +104,7 @@ def autoencoder_complexity(model: ConfigDict) -> dict[str, tuple[int, int]]:
     """
     with torch.device('meta'):
         autoencoder = MODELS.build(model).eval()
-        pixels = torch.empty(1, 3, *autoencoder.input_size)
+        pixels = torch.empty(1, autoencoder.channels, *autoencoder.input_size)
         keep = autoencoder.random_keep(1, 'meta')
         kept = torch.empty(1, autoencoder.kept, dtype=torch.long)
     whole, _ = _macs_of(autoencoder.reconstruct, pixels, keep)
@@ -116,11 +116,16 @@ def autoencoder_complexity(model: ConfigDict) -> dict[str, tuple[int, int]]:
     )
 
 
+def channels_of(model: ConfigDict) -> int:
+    """Of what a model takes: three, where its backbone does not say otherwise."""
+    return model.backbone.get('in_channels', 3)
+
+
 def action_detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
     """Parameters and MACs of backbone and head of an action detector, for one clip with one person."""
     with torch.device('meta'):
         detector = MODELS.build(model)
-        clip = torch.empty(1, 3, model.backbone.num_frames, height, width)
+        clip = torch.empty(1, channels_of(model), model.backbone.num_frames, height, width)
         backbone_macs, maps = count_macs(detector.backbone, clip)
         extractor, head = detector.roi_head.bbox_roi_extractor, detector.roi_head.bbox_head
         head_macs, _ = count_macs(head, torch.empty(1, maps[-1].shape[1], 1, *[extractor.output_size] * 2))

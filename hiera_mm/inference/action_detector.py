@@ -114,7 +114,7 @@ class ActionDetector:
                 bbox_score=round(float(score), 4),
                 actions=self._named(action_scores, score_thr),
             )
-            for box, score, action_scores in zip(boxes, scores, predicted.scores.cpu().numpy(), strict=True)
+            for box, score, action_scores in zip(boxes, scores, predicted.scores.float().cpu().numpy(), strict=True)
         ]
 
     def _named(self, scores: np.ndarray, score_thr: float) -> list[dict]:

@@ -57,7 +57,7 @@ class Classifier:
         with in_scope(self.trained.config):
             samples = [self.prepared(entry, rate) for entry in given]
             predicted = self.trained.model.test_step(pseudo_collate(samples))
-        return [Classification(sample.pred_score.cpu().numpy(), self.names) for sample in predicted]
+        return [Classification(sample.pred_score.float().cpu().numpy(), self.names) for sample in predicted]
 
     def prepared(self, given: Picture, rate: float = FRAME_RATE) -> dict:
         """What the test pipeline makes of an input."""

@@ -19,6 +19,9 @@ from torch import Tensor
 KEY = 'hiera_mm'
 """Of the description in a file's metadata."""
 
+PIXELS_TOGETHER = 2**20
+"""Of masks that are put into a picture at once."""
+
 SHAPES_KEPT = 4
 """For which OpenVINO keeps a compiled model."""
 
@@ -124,11 +127,13 @@ class ExportedDetector(ExportedNetwork):
         return found
 
     def _pasted(self, masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-        """Of the whole picture ``(N, H, W)``, one at a time as mmdet does on a CPU."""
+        """Of the whole picture ``(N, H, W)``: of large pictures one at a time, as mmdet does on a CPU."""
         whole = torch.zeros(len(masks), *size, dtype=torch.bool)
-        for place in range(len(masks)):
-            part, region = _do_paste_mask(masks[place, None, None], boxes[place, None], *size, skip_empty=True)
-            whole[(place, *region)] = part[0] >= self.mask_thr
+        together = max(1, PIXELS_TOGETHER // (size[0] * size[1]))
+        for start in range(0, len(masks), together):
+            some = slice(start, start + together)
+            part, region = _do_paste_mask(masks[some, None], boxes[some], *size, skip_empty=True)
+            whole[(some, *region)] = part >= self.mask_thr
         return whole
 
 

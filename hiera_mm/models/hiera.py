@@ -143,7 +143,8 @@ class Hiera(BaseModule):
         self.frozen_stages = frozen_stages
         self.with_cp = (with_cp,) * 4 if isinstance(with_cp, bool) else tuple(with_cp)
         _check_range('out_indices', self.out_indices, 0, 3)
-        _check_range('global_blocks', tuple(global_blocks), 0, sum(self.depths) - 1)
+        self.global_blocks = tuple(global_blocks)
+        _check_range('global_blocks', self.global_blocks, 0, sum(self.depths) - 1)
         _check_range('frozen_stages', (frozen_stages,), -1, 4)
         _check_range('q_pools', (q_pools,), 2, 3)
         if len(self.with_cp) != 4:
@@ -154,6 +155,7 @@ class Hiera(BaseModule):
         if num_frames is not None:
             _check_clips(num_frames, window_sizes)
 
+        self.in_channels = in_channels
         self.patch_embed = PatchEmbedding(in_channels, embed_dim, clips=num_frames is not None)
         for name, shape in _position_tables(embed_dim, num_frames, pos_embed, pos_embed_size).items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
@@ -273,6 +275,11 @@ class Hiera(BaseModule):
             raise UserError(
                 f"This Hiera takes {wanted}, but got {int_shape(pixels)}; set the backbone's 'num_frames' for clips "
                 f'and leave it out for images.'
+            )
+        if pixels.shape[1] != self.in_channels:
+            raise UserError(
+                f'This Hiera takes {self.in_channels} channels, but got {pixels.shape[1]}; set in_channels='
+                f'{pixels.shape[1]} on the backbone (colour weights are made to fit), or load the input otherwise.'
             )
         if min(height, width) < UNIT_PIXELS:
             raise UserError(

@@ -39,7 +39,7 @@ class MaskedAutoencoder(BaseModel):
 
     Raises:
         UserError: for an ``input_size`` that mask units don't fill or that the backbone does not take, or a ratio that
-            leaves nothing to see or nothing to predict.
+            leaves nothing to see or nothing to predict, and for windows; when used, for inputs of another size.
     """
 
     def __init__(
@@ -55,6 +55,12 @@ class MaskedAutoencoder(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(dict(backbone, q_pools=Q_POOLS, out_indices=FUSED_STAGES))
+        if self.backbone.window_side is not None:
+            raise UserError(
+                "A masked autoencoder leaves mask units out, so nothing in it attends in windows; leave 'window_sizes' "
+                'out here, and set them in the model that starts from it.'
+            )
+        self.channels = self.backbone.in_channels
         self.input_size = tuple(input_size)
         self.grid = _unit_grid(self.input_size, self.backbone.num_frames)
         self.kept = int(self.grid.numel() * (1 - mask_ratio))
@@ -79,7 +85,7 @@ class MaskedAutoencoder(BaseModel):
         block |= dict(window_side=None, pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False)
         self.decoder_blocks = nn.ModuleList(Block(**block) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=1e-6)
-        self.decoder_pred = nn.Linear(decoder_embed_dim, 3 * PATCH**2)
+        self.decoder_pred = nn.Linear(decoder_embed_dim, self.channels * PATCH**2)
         self._draw_weights()
 
     def forward(
@@ -88,8 +94,8 @@ class MaskedAutoencoder(BaseModel):
         """``mode='loss'``: the loss of images or clips under random masks; otherwise predictions and masks.
 
         Args:
-            inputs: ``(B, views, 3, H, W)`` or ``(B, views, 3, T, H, W)``, as mmaction2's pipelines give them; a view
-                counts as an input of its own.
+            inputs: ``(B, views, channels, H, W)`` or ``(B, views, channels, T, H, W)``, as mmaction2's pipelines give
+                them; a view counts as an input of its own.
             data_samples: Not used.
             mode: See above; for predictions see :meth:`reconstruct`, for masks :meth:`random_keep`.
         """
@@ -118,12 +124,18 @@ class MaskedAutoencoder(BaseModel):
         return (errors * masked).sum() / masked.sum()
 
     def reconstruct(self, pixels: Tensor, keep: Tensor) -> Tensor:
-        """Predicted patches, normalised, ``(B, units, 4, 3 * 16 * 16)``, of all units; those kept are not learned.
+        """Predicted patches, normalised, ``(B, units, 4, channels * 16 * 16)``, of all units; of those kept nothing is
+        learned.
 
         Args:
             pixels: Images or clips of ``input_size``.
             keep: ``(B, units)``, True where a unit is seen; equally many in each.
         """
+        if tuple(pixels.shape[2:]) != self.input_size:
+            raise UserError(
+                f'The masked autoencoder takes inputs of input_size = {self.input_size}, but these are '
+                f'{tuple(pixels.shape[2:])}; crop them to it in the pipeline, or set input_size.'
+            )
         kept = self._numbers(keep)
         fused = self._fused(self.backbone.forward_kept(self._zeroed(pixels, keep), kept))
         seen = self.decoder_embed(self.encoder_norm(fused))
@@ -135,7 +147,7 @@ class MaskedAutoencoder(BaseModel):
         return self.decoder_pred(self.decoder_norm(tokens))
 
     def targets(self, pixels: Tensor) -> Tensor:
-        """Patches ``(B, units, 4, 3 * 16 * 16)``, each with mean 0 and deviation 1; of clips every second frame.
+        """Patches ``(B, units, 4, channels * 16 * 16)``, each with mean 0 and deviation 1; of clips every second frame.
 
         Channels come first in an image's patches and last in a clip's, as in the published weights' training.
         """
@@ -148,20 +160,20 @@ class MaskedAutoencoder(BaseModel):
         clips = pixels.ndim == 5
         frames = pixels[:, :, ::FRAME_STRIDE].transpose(1, 2).flatten(0, 1) if clips else pixels
         rows, columns = self.grid[-2:]
-        split = frames.reshape(len(frames), 3, rows, 2, PATCH, columns, 2, PATCH)
+        split = frames.reshape(len(frames), self.channels, rows, 2, PATCH, columns, 2, PATCH)
         # Axes: 1 channel, 2 and 5 unit, 3 and 6 token in it, 4 and 7 pixel in that.
         order = (0, 2, 5, 3, 6, 4, 7, 1) if clips else (0, 2, 5, 3, 6, 1, 4, 7)
-        return split.permute(order).reshape(len(pixels), self.grid.numel(), TOKENS, 3 * PATCH**2)
+        return split.permute(order).reshape(len(pixels), self.grid.numel(), TOKENS, self.channels * PATCH**2)
 
     def frames(self, patches: Tensor) -> Tensor:
-        """The way back from :meth:`patches`, to ``(B, 3, frames, H, W)``: one of images, every second of clips."""
+        """The way back from :meth:`patches`, to ``(B, channels, frames, H, W)``: an image, or every second frame."""
         rows, columns = self.grid[-2:]
         clips = len(self.grid) == 3
-        pixel = (PATCH, PATCH, 3) if clips else (3, PATCH, PATCH)
+        pixel = (PATCH, PATCH, self.channels) if clips else (self.channels, PATCH, PATCH)
         split = patches.reshape(len(patches), -1, rows, columns, 2, 2, *pixel)
         # Axes: 1 frame, 2 and 3 unit, 4 and 5 token in it, 6 to 8 pixel and channel.
         order = (0, 8, 1, 2, 4, 6, 3, 5, 7) if clips else (0, 6, 1, 2, 4, 7, 3, 5, 8)
-        return split.permute(order).reshape(len(patches), 3, -1, UNIT_PIXELS * rows, UNIT_PIXELS * columns)
+        return split.permute(order).reshape(len(patches), self.channels, -1, UNIT_PIXELS * rows, UNIT_PIXELS * columns)
 
     def _zeroed(self, pixels: Tensor, keep: Tensor) -> Tensor:
         """The masked units' pixels made 0, so that the overlapping patch embedding tells nothing of them."""
@@ -208,11 +220,17 @@ class MaskedAutoencoder(BaseModel):
 
 def _unit_grid(input_size: Sequence[int], num_frames: int | None) -> torch.Size:
     """Mask units along each axis."""
-    divisors = (UNIT_PIXELS, UNIT_PIXELS) if num_frames is None else (FRAME_STRIDE, UNIT_PIXELS, UNIT_PIXELS)
-    if len(input_size) != len(divisors) or any(n < d or n % d for n, d in zip(input_size, divisors, strict=False)):
-        wanted = '(H, W)' if num_frames is None else '(T, H, W)'
+    clips = num_frames is not None
+    divisors = (FRAME_STRIDE, UNIT_PIXELS, UNIT_PIXELS) if clips else (UNIT_PIXELS, UNIT_PIXELS)
+    wanted, given = '(T, H, W)' if clips else '(H, W)', tuple(input_size)
+    if len(given) != len(divisors):
+        raise UserError(
+            f'A masked autoencoder of {"clips" if clips else "images"} needs input_size = {wanted}, but has {given}; '
+            'set num_frames on the backbone for clips, and leave it out for images.'
+        )
+    if any(n < d or n % d for n, d in zip(given, divisors, strict=True)):
         raise UserError(
             f'A masked autoencoder needs input_size = {wanted}, with sides that are multiples of {UNIT_PIXELS} and an '
-            f'even T, but has {tuple(input_size)}.'
+            f'even T, but has {given}.'
         )
-    return torch.Size(n // d for n, d in zip(input_size, divisors, strict=True))
+    return torch.Size(n // d for n, d in zip(given, divisors, strict=True))

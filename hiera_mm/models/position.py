@@ -118,13 +118,17 @@ def _fit_plain_table(
 ) -> tuple[dict[str, Tensor], str]:
     table = given[name]
     side = math.isqrt(table.shape[1])
-    if table.ndim != 3 or side**2 != table.shape[1] or side % UNIT_SIDE:
+    if table.ndim != 3 or side**2 != table.shape[1]:
         raise UserError(
             f"The position table '{name}' in the checkpoint '{source}' is {tuple(table.shape)}; it must hold "
-            f'(1, side x side, channels) with a side that is a multiple of {UNIT_SIDE}; take a checkpoint that was '
-            f'trained on square images.'
+            '(1, side x side, channels); take a checkpoint that was trained on square images.'
         )
     if 'pos_embed_window' in wanted:
+        if side % UNIT_SIDE:
+            raise UserError(
+                f"The position table '{name}' in the checkpoint '{source}' is one of {side} x {side}, which can't be "
+                f"split into windows of {UNIT_SIDE} x {UNIT_SIDE}; leave pos_embed='absolute_win' out."
+            )
         global_part, window_part = split_position_table(table)
         wanted_side = wanted[name].shape[-1]
         fitted = {name: resize_map(global_part, wanted_side, wanted_side), 'pos_embed_window': window_part}

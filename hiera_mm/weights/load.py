@@ -1,13 +1,16 @@
 """Putting checkpoints into models: what fits is used, what is left out is said, what does not fit is refused."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from hiera_mm.architectures import SAM2_WINDOWS
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import (
     DECODER,
     Weights,
+    architecture_of,
     block_number,
     count_beside,
     depths_of,
@@ -109,8 +112,10 @@ def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tupl
         if held.replace('(images', '(clips') == wanted:
             remedy = 'add inflate=True to init_cfg to start clips from images'
         raise UserError(f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; {remedy}.")
+    windows = _windows_of_sam2(backbone, weights, own, source)
     tables, resizing = backbone.fit_position_tables(given, source)
     given = {key: value for key, value in given.items() if not key.startswith('pos_embed')} | tables
+    given, channels = _to_channels(given, own)
     given |= {f'out_norms.3.{key.split(".")[-1]}': value for key, value in final_norm.items()}
 
     unknown = sorted(set(given) - set(own))
@@ -129,8 +134,52 @@ def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tupl
     return given, (
         f'Hiera weights from {source} (format {weights.format}, {held}): {len(given)} tensors used; dropped, as the '
         f'backbone has no place for them: {left_out}; position embedding: {resizing}; '
-        f'{"norm of the last map: that of the classifier; " if final_norm else ""}left as initialised, as '
-        f'the file does not hold them: {_some(absent)}.'
+        f'{channels}{windows}{"norm of the last map: that of the classifier; " if final_norm else ""}left as '
+        f'initialised, as the file does not hold them: {_some(absent)}.'
+    )
+
+
+def _windows_of_sam2(backbone: BaseModule, weights: Weights, own: Mapping[str, Tensor], source: str) -> str:
+    """What is to be said of the windows of SAM 2's file, which it does not hold: without them its maps are others.
+
+    Raises:
+        UserError: if the model can't take its position tables, naming all settings that make its maps SAM 2's.
+    """
+    found = architecture_of(weights.tensors)
+    if not weights.format.startswith('sam2') or found is None or found.arch not in SAM2_WINDOWS:
+        return ''
+    implied = SAM2_WINDOWS[found.arch]
+    settings = dict(pos_embed='absolute_win', pos_embed_size=weights.tensors['pos_embed'].shape[-1], **implied)
+    shown = ', '.join(f'{name}={value!r}' for name, value in settings.items())
+    if 'pos_embed_window' not in own:
+        raise UserError(
+            f"The checkpoint '{source}' is SAM 2's, which has two position tables and attends in windows; set {shown} "
+            'on the backbone.'
+        )
+    if (backbone.window_side, backbone.global_blocks) == (implied['window_sizes'][-1], implied['global_blocks']):
+        return ''
+    print_log(
+        f"The backbone attends in other windows than SAM 2's, from which '{source}' is, so its maps are others than "
+        f"SAM 2's; for those set {shown}.",
+        logger='current',
+        level=logging.WARNING,
+    )
+    return "windows and global blocks are not SAM 2's; "
+
+
+def _to_channels(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The patch embedding of colour pictures for another number of channels, by timm's rule: of one channel the sum of
+    red, green and blue, of more the three in turns, scaled so that the sum over the channels stays; and what was done,
+    in words."""
+    name = 'patch_embed.proj.weight'
+    weight, count = given.get(name), own[name].shape[1]
+    if weight is None or weight.shape[1] == count or weight.shape[1] != 3 or weight.ndim != own[name].ndim:
+        return given, ''
+    turns = [channel % 3 for channel in range(count)]
+    adapted = weight.sum(1, keepdim=True) if count == 1 else weight[:, turns] * (3 / count)
+    return given | {name: adapted}, (
+        f'patch embedding of red, green and blue made one of in_channels={count} '
+        f'({"their sum" if count == 1 else "in turns, scaled"}); '
     )
 
 

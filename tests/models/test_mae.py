@@ -27,7 +27,7 @@ def both(input_size, ratio, **official):
     for parameter in oracle.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
     frames = input_size[0] if clips else None
-    backbone = dict(type='Hiera', arch=SMALL, num_frames=frames)
+    backbone = dict(type='Hiera', arch=SMALL, num_frames=frames, in_channels=official.get('in_chans', 3))
     model = MaskedAutoencoder(backbone, input_size, mask_ratio=ratio, **DECODER)
     if model.backbone.num_frames is None:
         model.backbone.pos_embed = nn.Parameter(torch.empty_like(oracle.pos_embed))
@@ -41,11 +41,17 @@ def named(tensors):
     return {key if part_of(key) else f'backbone.{key}': value for key, value in tensors.items()}
 
 
-@pytest.mark.parametrize('size, ratio', [((96, 96), 0.6), ((64, 64), 0.25), ((4, 96, 96), 0.9), ((16, 64, 64), 0.5)])
+@pytest.mark.parametrize(
+    'size, ratio, channels',
+    [
+        *[((96, 96), 0.6, 3), ((64, 64), 0.25, 3), ((4, 96, 96), 0.9, 3), ((16, 64, 64), 0.5, 3)],
+        *[((64, 64), 0.6, 1), ((96, 96), 0.6, 8), ((4, 64, 64), 0.5, 1), ((4, 64, 64), 0.75, 4)],
+    ],
+)
 @pytest.mark.usefixtures('kernels')
-def test_loss_and_predictions_are_the_official_ones(size, ratio):
-    oracle, model = both(size, ratio)
-    pixels = torch.randn(3, 3, *size)
+def test_loss_and_predictions_are_the_official_ones(size, ratio, channels):
+    oracle, model = both(size, ratio, in_chans=channels)
+    pixels = torch.randn(3, channels, *size)
     torch.manual_seed(1)
     loss, predicted, labels, keep = oracle(pixels, mask_ratio=ratio)
     assert keep.sum(dim=1).tolist() == [model.kept] * 3
@@ -98,7 +104,7 @@ def test_masked_pixels_do_not_reach_what_is_seen():
 
 @pytest.mark.parametrize('size, frames', [((100, 96), None), ((96,), None), ((3, 96, 96), 4), ((96, 96), 4)])
 def test_sizes_that_units_do_not_fill_are_refused(size, frames):
-    with pytest.raises(UserError, match='A masked autoencoder needs input_size = '):
+    with pytest.raises(UserError, match='A masked autoencoder .*needs input_size = '):
         MaskedAutoencoder(dict(type='Hiera', arch=SMALL, num_frames=frames), size, **DECODER)
 
 
@@ -160,3 +166,25 @@ def test_compiling_sees_one_graph():
     pixels, keep = torch.randn(2, 3, 64, 64), model.random_keep(2)
     explained = torch._dynamo.explain(model.loss)(pixels, keep)
     assert explained.graph_count == 1 and explained.graph_break_count == 0
+
+
+@pytest.mark.parametrize('channels', [1, 5])
+def test_patches_of_any_channels_come_back(channels):
+    model = MaskedAutoencoder(dict(type='Hiera', arch=SMALL, in_channels=channels), (64, 96), **DECODER)
+    pixels = torch.randn(2, channels, 64, 96)
+    assert torch.equal(model.frames(model.patches(pixels)).squeeze(2), pixels)
+
+
+def test_other_inputs_than_it_was_made_for_are_told():
+    image = dict(type='Hiera', arch=SMALL)
+    with pytest.raises(UserError, match=r'of images needs input_size = \(H, W\), .* set num_frames on the backbone'):
+        MaskedAutoencoder(image, (16, 128, 128))
+    with pytest.raises(UserError, match=r'of clips needs input_size = \(T, H, W\)'):
+        MaskedAutoencoder(dict(image, num_frames=16), (128, 128))
+    with pytest.raises(UserError, match="leave 'window_sizes' out here"):
+        MaskedAutoencoder(dict(image, window_sizes=(8, 4, 14, 7)), (128, 128))
+    model = MaskedAutoencoder(image, (64, 64), **DECODER)
+    with pytest.raises(UserError, match=r'takes inputs of input_size = \(64, 64\), but these are \(96, 96\)'):
+        model(torch.randn(1, 1, 3, 96, 96), mode='loss')
+    with pytest.raises(UserError, match='takes 3 channels, but got 4; set in_channels=4'):
+        model(torch.randn(1, 1, 4, 64, 64), mode='loss')

@@ -1,5 +1,7 @@
 """Putting checkpoints into the backbone and into whole models: the report, and what is refused."""
 
+import re
+
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
 from hiera_mm.weights.load import fit_to_model
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
+from sam2.modeling.backbones.hieradet import Hiera as Trunk
+from timm.models._manipulate import adapt_input_conv
 
 from tests.helpers import forget_earlier_runs
 
@@ -212,3 +216,71 @@ def test_weights_under_a_key_of_ones_own_are_found_beside_numbers_of_numpy(tmp_p
     model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'two.pth'), key='yours'))
     model.init_weights()
     assert torch.equal(model.pos_embed, state['pos_embed'])
+
+
+def sam2s_trunk(path):
+    """SAM 2.1's tiny one, with random weights."""
+    trunk = Trunk(
+        **dict(embed_dim=96, num_heads=1, stages=(1, 2, 7, 2), global_att_blocks=(5, 7, 9)),
+        window_pos_embed_bkg_spatial_size=(7, 7),
+    ).eval()
+    for parameter in trunk.parameters():
+        parameter.data += 0.02 * torch.randn(parameter.shape)
+    torch.save(dict(model={f'image_encoder.trunk.{k}': v for k, v in trunk.state_dict().items()}), path)
+    return trunk
+
+
+def test_following_the_advice_gives_sam2s_maps(tmp_path):
+    """The settings are taken from the sentence, word for word."""
+    trunk = sam2s_trunk(tmp_path / 'sam2.1_hiera_tiny.pt')
+    with pytest.raises(UserError, match="is SAM 2's, which has two position tables and attends in windows") as refused:
+        load(tmp_path / 'sam2.1_hiera_tiny.pt', 't')
+    advice = re.search('; set (.*) on the backbone', str(refused.value))[1]
+    model = load(tmp_path / 'sam2.1_hiera_tiny.pt', 't', **eval(f'dict({advice})'))
+    pixels = torch.randn(1, 3, 256, 256)
+    with torch.no_grad():
+        for ours, theirs in zip(model(pixels), trunk(pixels), strict=True):
+            assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def test_other_windows_than_sam2s_are_told(tmp_path, capfd):
+    sam2s_trunk(tmp_path / 'sam2.1_hiera_tiny.pt')
+    forget_earlier_runs()
+    load(tmp_path / 'sam2.1_hiera_tiny.pt', 't', pos_embed='absolute_win', pos_embed_size=7)
+    printed = capfd.readouterr().out
+    assert "its maps are others than SAM 2's; for those set pos_embed='absolute_win', pos_embed_size=7, " in printed
+    assert "windows and global blocks are not SAM 2's" in printed
+
+
+@pytest.mark.parametrize('channels', [1, 2, 4, 12])
+@pytest.mark.parametrize('frames', [None, 16])
+def test_other_channels_start_from_colour_by_timms_rule(tmp_path, capfd, channels, frames):
+    torch.save(dict(state_dict=Hiera(SETTINGS, num_frames=frames).state_dict()), tmp_path / 'colour.pth')
+    colour = torch.load(tmp_path / 'colour.pth')['state_dict']['patch_embed.proj.weight']
+    forget_earlier_runs()
+    model = load(tmp_path / 'colour.pth', num_frames=frames, in_channels=channels)
+    weight = model.patch_embed.proj.weight
+    # timm's function knows images only: each frame of the kernel is one.
+    flat = colour.movedim(2, 0) if frames else colour[None]
+    expected = torch.stack([adapt_input_conv(channels, frame) for frame in flat])
+    assert torch.allclose(weight.movedim(2, 0) if frames else weight[None], expected, atol=1e-7)
+    assert f'patch embedding of red, green and blue made one of in_channels={channels}' in capfd.readouterr().out
+
+
+def test_a_grey_picture_gives_the_maps_of_its_colours(tmp_path):
+    torch.save(dict(state_dict=Hiera(SETTINGS).state_dict()), tmp_path / 'colour.pth')
+    grey = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        one = load(tmp_path / 'colour.pth', in_channels=1)(grey)
+        three = load(tmp_path / 'colour.pth')(grey.expand(-1, 3, -1, -1))
+    for ours, theirs in zip(one, three, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize('side', [28, 7, 10])
+def test_tables_of_any_side_are_loaded_again(tmp_path, side):
+    model = Hiera(SETTINGS, pos_embed_size=side)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'own.pth')
+    assert torch.equal(load(tmp_path / 'own.pth', pos_embed_size=side).pos_embed, model.pos_embed)
+    with pytest.raises(UserError, match=f"is one of {side} x {side}, which can't be split into windows of 8 x 8"):
+        load(tmp_path / 'own.pth', pos_embed='absolute_win', pos_embed_size=56)
