@@ -258,7 +258,7 @@ def test_numbers_of_8_bits_give_nearly_the_same(run_tool, detector, shapes, tmp_
     model = {'detector': detector, 'clips': tmp_path / 'clips.pth', 'backbone': tmp_path / 'backbone.pth'}[what]
     if what != 'detector':
         save_random_weights(CLIPS if what == 'clips' else IMAGES, model)
-    more = ['--backbone', '--size', 64, 64] if what == 'backbone' else []
+    more = {'backbone': ['--backbone', '--size', 64, 64], 'clips': ['--size', 64, 64]}.get(what, [])
     for name, calibration in (('float', []), ('int8', ['--int8', inputs])):
         code, printed = run_tool('export.py', model, tmp_path / f'{name}.xml', *more, *calibration)
         assert code == 0, printed
@@ -269,7 +269,7 @@ def test_numbers_of_8_bits_give_nearly_the_same(run_tool, detector, shapes, tmp_
         pixels = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
         maps = [open_exported(file).session(pixels=pixels) for file in (exact, nearly)]
         for one, other in zip(*maps, strict=True):
-            assert 0 < np.abs(one - other).mean() < 0.1 * np.abs(one).mean()
+            assert 0 < np.abs(one - other).mean() < 0.25 * np.abs(one).mean()
         return
     example = min(inputs.rglob('*.png' if what == 'detector' else '*.mp4'))
     one, other = (load(file).predict(example) for file in (exact, nearly))
