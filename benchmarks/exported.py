@@ -17,10 +17,12 @@ from typing import Any
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.commands.faults import as_sentences
-from hiera_mm.inference import Detector, backbone, load
+from hiera_mm.commands.options import read_names
+from hiera_mm.inference import ActionDetector, Detector, backbone, load
 from hiera_mm.inference.export import export
 from hiera_mm.inference.exported import ENDINGS, open_exported
 from hiera_mm.models import Hiera
+from hiera_mm.readers.videos import open_video
 
 import numpy as np
 import torch
@@ -63,15 +65,28 @@ def main() -> None:
 
 
 def of_model(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable]:
-    model: Any = load(arguments.model, device='cpu')
-    of_clips = not (isinstance(model, Detector) or model.of_pictures)
-    given = arguments.picture if of_clips else np.array(Image.open(arguments.picture).convert('RGB'))
-    compiled: Any = load(arguments.model, device='cpu')
+    def prediction(model: Any) -> Callable:
+        if isinstance(model, ActionDetector):
+            return partial(model.predict, arguments.picture, boxes=a_person(arguments.picture))
+        if isinstance(model, Detector) or model.of_pictures:
+            return partial(model.predict, np.array(Image.open(arguments.picture).convert('RGB')))
+        return partial(model.predict, arguments.picture)
+
+    names = read_names(arguments.classes)
+    model: Any = load(arguments.model, device='cpu', classes=names)
+    compiled: Any = load(arguments.model, device='cpu', classes=names)
     compiled.trained.model.backbone.compile(dynamic=False)
-    runs: dict[str, Callable] = {'PyTorch': partial(model.predict, given)}
-    runs['PyTorch, backbone compiled'] = partial(compiled.predict, given)
+    runs: dict[str, Callable] = {'PyTorch': prediction(model)}
+    runs['PyTorch, backbone compiled'] = prediction(compiled)
     runs['PyTorch, bfloat16'] = in_bfloat16(runs['PyTorch'])
-    return runs | {name: partial(load(file).predict, given) for name, file in exported(model, arguments, folder)}
+    return runs | {name: prediction(load(file)) for name, file in exported(model, arguments, folder)}
+
+
+def a_person(video: str) -> dict:
+    """In the middle of a video, a quarter of the frame."""
+    reader = open_video(video)
+    height, width = reader.frames([0])[0].shape[:2]
+    return {reader.duration / 2: [[width / 4, height / 4, 3 * width / 4, 3 * height / 4]]}
 
 
 def of_backbone(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable]:
@@ -116,6 +131,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=5, help='runs that count (%(default)s)')
     parser.add_argument('--threads', type=int, help="(default: torch's own choice)")
     parser.add_argument('--batch-size', type=int, default=1, help='of a backbone (%(default)s)')
+    parser.add_argument('--classes', help='as for hiera-mm export')
     parser.add_argument('--int8', nargs='+', metavar='FILE', help='for the ranges of numbers of 8 bits')
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ MOST_LINES = 12
 """Of a chart, named in its legend."""
 
 
-def curves(values: Mapping[str, Mapping[int, float]], ylabel: str, from_zero: bool = True) -> str:
+def curves(values: Mapping[str, Mapping[int, float]], ylabel: str, xlabel: str = 'iteration') -> str:
     """Values by name over steps; the first is the thickest."""
 
     def draw(axes: plt.Axes) -> None:
@@ -24,9 +24,7 @@ def curves(values: Mapping[str, Mapping[int, float]], ylabel: str, from_zero: bo
             marker = '.' if len(steps) < 30 else ''
             line = [by_step[step] for step in steps]
             axes.plot(steps, line, label=name, linewidth=1 if number else 2, marker=marker)
-        axes.set(xlabel='iteration', ylabel=ylabel)
-        if from_zero:
-            axes.set_ylim(0, None)
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
         axes.legend(fontsize=8)
 
     return _drawn(draw)

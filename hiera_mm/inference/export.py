@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +12,7 @@ from hiera_mm.errors import UserError, require_extra
 from hiera_mm.inference.action_detector import ActionDetector
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
-from hiera_mm.inference.exported import ENDINGS, KEY
+from hiera_mm.inference.exported import ENDINGS, KEY, save_openvino
 from hiera_mm.inference.graphs import ActionDetectorGraph, ClassifierGraph, DetectorGraph
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.publish import names_of, settings_of, task_of
@@ -88,10 +89,15 @@ def export(
         shapes = {name: {0: persons if name == 'persons' else batch} for name in inputs}
         program = torch.export.export(graph.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _WRITERS[path.suffix](program, path, list(inputs), outputs, json.dumps(described))
-    if calibration is not None:
-        # It is whole numbers that are worth a file of this name.
-        quantise(path, calibration)
+        write = partial(
+            _WRITERS[path.suffix], program, inputs=list(inputs), outputs=outputs, text=json.dumps(described)
+        )
+        if calibration is None:
+            write(path)
+            return note
+        with TemporaryDirectory(dir=path.parent) as folder:
+            write(Path(folder, path.name))
+            quantise(Path(folder, path.name), path, calibration)
     return note
 
 
@@ -208,12 +214,7 @@ def _write_openvino(program: ExportedProgram, path: Path, inputs: list[str], out
 
     with TemporaryDirectory(dir=path.parent) as folder:
         _as_onnx(program, inputs, outputs).save(f'{folder}/model.onnx')
-        model = openvino.convert_model(f'{folder}/model.onnx')
-        model.set_rt_info(text, KEY)
-        openvino.save_model(model, f'{folder}/model.xml', compress_to_fp16=False)
-        # The weights first: without them the other file would be no model.
-        for ending in ('.bin', '.xml'):
-            Path(folder, f'model{ending}').replace(path.with_suffix(ending))
+        save_openvino(openvino.convert_model(f'{folder}/model.onnx'), text, path)
 
 
 def _write_pt2(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from hiera_mm.errors import UserError, first_line, require_extra
@@ -71,6 +72,18 @@ def open_exported(source: str) -> Exported:
             f"'{source}' is no {kind.name} file that 'hiera-mm export' wrote ({type(error).__name__}: "
             f'{first_line(str(error))}); export the model again.'
         ) from error
+
+
+def save_openvino(model: Any, described: str, path: Path) -> None:
+    """Write an OpenVINO model with its description, whole or not at all."""
+    import openvino
+
+    model.set_rt_info(described, KEY)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        openvino.save_model(model, f'{folder}/model.xml', compress_to_fp16=False)
+        # The weights first: without them the other file would be no model.
+        for ending in ('.bin', '.xml'):
+            Path(folder, f'model{ending}').replace(path.with_suffix(ending))
 
 
 class ExportedNetwork(BaseModel):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hiera_mm.models.recognizer import as_heads_take
+
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -70,7 +72,7 @@ class ClassifierGraph(Normalised):
         self.head: Any = model.cls_head
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.head(self.backbone(self.normalised(pixels))).softmax(-1)
+        return self.head(as_heads_take(self.backbone(self.normalised(pixels)))).softmax(-1)
 
 
 class DetectorGraph(Normalised):

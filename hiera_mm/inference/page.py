@@ -110,7 +110,7 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
     def answer(file: str | None, score_thr: float) -> tuple:
         if file is None:
             return None, None, None, None, gradio.DownloadButton(interactive=False)
-        seen = Seen(Path(file).name, _looked(look, file))
+        seen = Seen(Path(file).name, _explained(look, Path(file).name, file))
         scores = seen.finding.results() if isinstance(seen.finding, Classes) else None
         return seen, *draw(seen, score_thr), scores, gradio.DownloadButton(value=seen.results(), interactive=True)
 
@@ -144,10 +144,6 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
 
 def _usual_threshold(predictor: Predictor) -> float:
     return 0.5 if isinstance(predictor, ActionDetector) else 0.3
-
-
-def _looked(look: Callable[[str], Finding], file: str) -> Finding:
-    return _explained(look, Path(file).name, file)
 
 
 def _explained(function: Callable, name: str, *arguments: Any) -> Any:

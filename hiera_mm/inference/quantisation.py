@@ -5,12 +5,11 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.inference.classifier import Classifier
-from hiera_mm.inference.exported import KEY
+from hiera_mm.inference.exported import KEY, save_openvino
 from hiera_mm.inference.predictor import load
 
 import numpy as np
@@ -24,11 +23,12 @@ MOST_FILES = 300
 """That are looked at; NNCF's own number."""
 
 
-def quantise(path: Path, calibration: Sequence[str]) -> None:
-    """Write an exported model anew.
+def quantise(exported: Path, path: Path, calibration: Sequence[str]) -> None:
+    """Write an exported model in numbers of 8 bits.
 
     Args:
-        path: Of the ``.xml``.
+        exported: The ``.xml`` in float32.
+        path: Of the ``.xml`` to write.
         calibration: Files that the model takes.
 
     Raises:
@@ -38,11 +38,11 @@ def quantise(path: Path, calibration: Sequence[str]) -> None:
     import openvino
 
     nncf.set_log_level(logging.ERROR)
-    model = openvino.Core().read_model(path)
+    model = openvino.Core().read_model(exported)
     described = model.get_rt_info(KEY).astype(str)
-    prepare = _preparation(path, json.loads(described))
+    prepare = _preparation(exported, json.loads(described))
     # The few largest numbers of a graph, such as those for no box at all, overflow in NNCF's means; they take no part.
-    with np.errstate(over='ignore', invalid='ignore'), TemporaryDirectory(dir=path.parent) as folder:
+    with np.errstate(over='ignore', invalid='ignore'):
         quantised = nncf.quantize(
             model,
             nncf.Dataset(list(calibration), prepare),
@@ -50,10 +50,7 @@ def quantise(path: Path, calibration: Sequence[str]) -> None:
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=min(len(calibration), MOST_FILES),
         )
-        quantised.set_rt_info(described, KEY)
-        openvino.save_model(quantised, f'{folder}/model.xml', compress_to_fp16=False)
-        for ending in ('.bin', '.xml'):
-            Path(folder, f'model{ending}').replace(path.with_suffix(ending))
+        save_openvino(quantised, described, path)
 
 
 def _preparation(path: Path, described: dict) -> Callable[[str], dict[str, np.ndarray]]:

@@ -100,12 +100,13 @@ def write_report(trained: TrainedModel, checkpoint: Path, path: Path, score_thr:
         UserError: if the folder holds no training log, or as testing.
     """
     log = read_training_log(checkpoint.parent)
-    sections, metrics = list(_of_training(log)), {}
+    # Before testing changes them.
+    settings = Section('Settings', f'Checkpoint {checkpoint.name}.', details=trained.config.pretty_text)
+    sections, metrics = [*_of_training(log), settings], {}
     if trained.config.get('test_dataloader'):
         tested = _tested(trained.config, checkpoint)
         metrics = tested.metrics
         sections = [_of_metrics(metrics), *_of_task(trained, tested, score_thr), *sections]
-    sections.append(Section('Settings', f'Checkpoint {checkpoint.name}.', details=trained.config.pretty_text))
     template = jinja2.Template((Path(__file__).with_suffix('.html')).read_text(encoding='utf-8'), autoescape=True)
     title = f'{trained.config.model.type}: {checkpoint.parent.name}'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,7 @@ def _of_training(log: TrainingLog) -> Iterator[Section]:
     metrics = {name: values for name, values in log.validation.items() if not name.endswith('time')}
     shown = {name: values for name, values in metrics.items() if all(0 <= value <= 1 for value in values.values())}
     if shown:
-        drawn.append(('Validation', charts.curves(shown, 'metric')))
+        drawn.append(('Validation', charts.curves(shown, 'metric', 'iteration, or epoch')))
     yield Section('Training', charts=drawn)
     rows = [(words, f'{_median(log.training[name]):.3g}') for name, words in _SPEED.items() if name in log.training]
     if 'time' in log.validation:

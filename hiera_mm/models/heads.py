@@ -51,10 +51,11 @@ class HieraHead(BaseHead):
         for parameter in self.projection.parameters():
             parameter.data.mul_(init_scale)
 
-    def forward(self, maps: tuple[Tensor, ...], **_: object) -> Tensor:
-        """Maps ``(B, C, ...)``, of which the last is used, to logits ``(B, num_classes)``.
+    def forward(self, maps: tuple[Tensor, ...] | Tensor, **_: object) -> Tensor:
+        """Maps ``(B, C, ...)``, of which the last is used, or one map, to logits ``(B, num_classes)``.
 
         Recognisers hand further arguments to every head, which this one does not need.
         """
-        mean = maps[-1].flatten(2).mean(dim=2)
+        last = maps if isinstance(maps, Tensor) else maps[-1]
+        mean = last.flatten(2).mean(dim=2)
         return self.projection(self.dropout(self.norm(mean)))

@@ -5,8 +5,36 @@ from typing import Any
 
 import torch
 from mmaction.models.recognizers import Recognizer2D, Recognizer3D
+from mmaction.registry import MODELS as MMACTION_MODELS
 from mmengine.registry import MODELS
 from torch import Tensor
+
+Maps = tuple[Tensor, ...] | Tensor
+
+
+class OneMapForTheHead:
+    """mmaction2's heads take a tensor; where a backbone gives one map, they get that, and not a tuple of one."""
+
+    def extract_feat(self, *arguments: Any, **more: Any) -> tuple[Maps, dict]:
+        """Inputs to maps, or the one map, and arguments for the head."""
+        maps, for_head = super().extract_feat(*arguments, **more)  # type: ignore[misc]
+        return as_heads_take(maps), for_head
+
+
+def as_heads_take(maps: Maps) -> Maps:
+    """The map of a backbone that gives one."""
+    return maps[0] if isinstance(maps, tuple) and len(maps) == 1 else maps
+
+
+# Under mmaction2's own names, so that its configs take Hiera as any of its backbones.
+@MMACTION_MODELS.register_module(name='Recognizer2D', force=True)
+class OneMapRecognizer2D(OneMapForTheHead, Recognizer2D):
+    """mmaction2's ``Recognizer2D``."""
+
+
+@MMACTION_MODELS.register_module(name='Recognizer3D', force=True)
+class OneMapRecognizer3D(OneMapForTheHead, Recognizer3D):
+    """mmaction2's ``Recognizer3D``."""
 
 
 class BlendsForItsHead:
@@ -36,12 +64,12 @@ class BlendsForItsHead:
 
 
 @MODELS.register_module()
-class ImageRecognizer(BlendsForItsHead, Recognizer2D):
+class ImageRecognizer(BlendsForItsHead, OneMapForTheHead, Recognizer2D):
     """mmaction2's ``Recognizer2D`` for images, which are clips of one frame."""
 
 
 @MODELS.register_module()
-class ClipRecognizer(BlendsForItsHead, Recognizer3D):
+class ClipRecognizer(BlendsForItsHead, OneMapForTheHead, Recognizer3D):
     """mmaction2's ``Recognizer3D``, with ``test_cfg=dict(max_testing_views=N)`` also for batches of several videos.
 
     mmaction2 refuses such batches (https://github.com/open-mmlab/mmaction2/issues/1136), so that one config can't
@@ -56,15 +84,15 @@ class ClipRecognizer(BlendsForItsHead, Recognizer3D):
         stage: str = 'neck',
         data_samples: list | None = None,
         test_mode: bool = False,
-    ) -> tuple[tuple[Tensor, ...] | Tensor, dict]:
+    ) -> tuple[Maps, dict]:
         """Clips ``(B, views, C, T, H, W)`` to maps of ``B * views`` clips, and arguments for the head."""
         limit = (self.test_cfg or {}).get('max_testing_views') if test_mode else None
         if limit is None:
             return super().extract_feat(inputs, stage, data_samples, test_mode)
         parts: list[Any] = [self._maps(clips) for clips in inputs.flatten(0, 1).split(max(limit, len(inputs)))]
         maps = torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(map(torch.cat, zip(*parts, strict=True)))
-        return maps, dict(fcn_test=self.test_cfg.get('fcn_test', False))
+        return as_heads_take(maps), dict(fcn_test=self.test_cfg.get('fcn_test', False))
 
-    def _maps(self, clips: Tensor) -> tuple[Tensor, ...] | Tensor:
+    def _maps(self, clips: Tensor) -> Maps:
         maps = self.backbone(clips)
         return self.neck(maps)[0] if self.with_neck else maps

@@ -88,3 +88,38 @@ def test_mixup_and_cutmix_follow_the_heads_number_of_classes_unless_told_otherwi
     classes = PARTS['cls_head']['num_classes']
     assert [augment.num_classes for augment in model.data_preprocessor.blending.augments] == [classes, 7]
     assert augments[0]['num_classes'] is None
+
+
+@pytest.mark.parametrize('recogniser', ['Recognizer3D', 'ClipRecognizer'])
+@pytest.mark.parametrize('head', ['I3DHead', 'X3DHead', 'TPNHead'])
+def test_mmaction2s_heads_of_clips_get_the_map(recogniser, head):
+    init_default_scope('mmaction')
+    settings = dict(type=head, num_classes=5, in_channels=128)
+    if head == 'X3DHead':
+        settings['fc1_bias'] = False
+    model = MODELS.build(dict(type=recogniser, **dict(PARTS, cls_head=settings))).eval()
+    batch = dict(inputs=list(clips(2, 1)), data_samples=[ActionDataSample().set_gt_label(0) for _ in range(2)])
+    data = model.data_preprocessor(batch, training=True)
+    losses = model(**data, mode='loss')
+    losses['loss_cls'].backward()
+    assert model.cls_head(model.extract_feat(data['inputs'])[0]).shape == (2, 5)
+
+
+@pytest.mark.parametrize('recogniser', ['Recognizer2D', 'ImageRecognizer'])
+def test_mmaction2s_heads_of_pictures_get_the_map(recogniser):
+    init_default_scope('mmaction')
+    backbone = dict(PARTS['backbone'], num_frames=None)
+    settings = dict(type='TSNHead', num_classes=5, in_channels=128)
+    preprocessor = dict(PARTS['data_preprocessor'], format_shape='NCHW')
+    model = MODELS.build(dict(type=recogniser, backbone=backbone, cls_head=settings, data_preprocessor=preprocessor))
+    pictures = torch.randint(0, 256, (2, 1, 3, 64, 64))
+    batch = dict(inputs=list(pictures), data_samples=[ActionDataSample().set_gt_label(0) for _ in range(2)])
+    model(**model.data_preprocessor(batch, training=True), mode='loss')['loss_cls'].backward()
+
+
+def test_several_maps_stay_a_tuple():
+    init_default_scope('mmaction')
+    model = MODELS.build(dict(type='Recognizer3D', **dict(PARTS, backbone=dict(PARTS['backbone'], out_indices=(2, 3)))))
+    maps, _ = model.extract_feat(torch.randn(1, 1, 3, 4, 64, 64))
+    assert isinstance(maps, tuple) and len(maps) == 2
+    assert model.cls_head(maps).shape == (1, 5)
