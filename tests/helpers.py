@@ -155,6 +155,7 @@ def extract_as_ffmpeg(video, folder, rate):
 
 def save_random_weights(config, path, seed=0):
     """A checkpoint of untrained weights, as training would write it."""
+    forget_earlier_runs()
     settings = own_settings(str(config))
     config = Config.fromfile(config)
     apply_own_settings(config, *settings)

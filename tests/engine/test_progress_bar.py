@@ -48,12 +48,14 @@ def test_on_a_terminal_a_bar_tells_how_far_it_is(command):
     assert written.rindex('\x1b[?25h') > written.rindex('\x1b[?25l')
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_gives_the_terminal_back(command):
     written, code = on_a_terminal([*command, 'optim_wrapper.optimizer.lr=1e30'])
     assert code == 1 and 'Error: ' in written
     assert written.rindex('\x1b[?25h') > written.rindex('\x1b[?25l')
 
 
+@pytest.mark.slow
 def test_elsewhere_the_lines_of_the_log_stand_alone(command):
     printed, _ = start(command).communicate()
     assert 'Training' not in printed and '\x1b[?25l' not in printed

@@ -104,6 +104,7 @@ def test_a_detector_gives_the_same_boxes_scores_and_masks(detector, shapes, tmp_
             assert_same_detections(found, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['cascade_mask_rcnn_hiera_t', 'faster_rcnn_hiera_t'])
 def test_cascades_and_detectors_without_masks(shapes, tmp_path, name):
     model = load(shaken(save_random_weights(own_config(tmp_path, name), tmp_path / 'weights.pth')), device='cpu')

@@ -141,6 +141,7 @@ def test_broken_files_are_named_counted_and_tried_again(predict, detector, shape
     assert not (out / 'unfinished.jsonl').exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path):
     """Killed in the middle, the command gives in the end what it gives without."""
     (tmp_path / 'mine').mkdir()

@@ -57,8 +57,9 @@ def asks_nothing_of_others(page):
     return not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
-def test_a_detector_is_shown_with_what_it_gets_wrong(report, shapes):
-    """Its AP is that of testing; the pictures have the ground truth beside the prediction."""
+def test_a_detector_is_shown_with_what_it_gets_wrong(report, shapes, tmp_path):
+    """Its AP is that of testing; the pictures have the ground truth beside the prediction; validations are logged with
+    their iterations."""
     more = options(shapes, 'train_cfg.max_iters=4', 'train_cfg.val_interval=2', 'train_cfg.dynamic_intervals=None')
     printed, page = report(
         TINY, *more, 'model.roi_head.test_cfg.score_thr=0.0', 'default_hooks.logger.interval=1', score_thr=1
@@ -80,14 +81,10 @@ def test_a_detector_is_shown_with_what_it_gets_wrong(report, shapes):
     assert all(picture.shape[1] > picture.shape[0] for picture in pictures(page))
     assert page.count('data:image/svg+xml') == 6 and asks_nothing_of_others(page)
     assert speed[1][0] == 'seconds an iteration' and float(speed[1][1]) > 0
-
-
-def test_validations_are_drawn_at_their_iterations(report, shapes, tmp_path):
-    more = options(shapes, 'train_cfg.max_iters=4', 'train_cfg.val_interval=2', 'train_cfg.dynamic_intervals=None')
-    report(TINY, *more)
-    logs = [path.read_text().splitlines() for path in (tmp_path / 'run').glob('*/vis_data/scalars.json')]
-    entries = [json.loads(line) for log in logs for line in log]
-    assert [entry['step'] for entry in entries if 'coco/bbox_mAP' in entry] == [2, 4]
+    lines = [
+        line for path in (tmp_path / 'run').glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()
+    ]
+    assert [entry['step'] for entry in map(json.loads, lines) if 'coco/bbox_mAP' in entry] == [2, 4]
 
 
 def test_a_classifier_is_shown_with_its_surest_mistakes(report, tmp_path, monkeypatch):

@@ -218,6 +218,7 @@ assert read_checkpoint(address)['a'].numel() == 6
 """
 
 
+@pytest.mark.slow
 def test_two_processes_of_a_machine_download_once(serve, tmp_path):
     server = serve()
     processes = []

@@ -37,6 +37,7 @@ def run(hub, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_pushed_is_used_by_its_address(hub, model, shapes, tmp_path):
     code, printed = run(hub, 'push', model, 'somebody/shapes', '--private')
     assert code == 0 and 'Use it as hf://somebody/shapes' in printed, printed
