@@ -78,16 +78,12 @@ def _config(arguments: argparse.Namespace) -> Config:
 def _test(config: Config, out: str | None, exported: str | None) -> None:
     from hiera_mm.engine.load_from import check_classes
     from hiera_mm.engine.running import build_runner
-    from hiera_mm.engine.testing import dump_of_predictions
+    from hiera_mm.engine.testing import run_with_predictions
 
     runner = build_runner(config)
     if exported:
         check_classes(runner, runner.model.classes, exported)
-    if not out:
+    if out:
+        run_with_predictions(runner, config, out)
+    else:
         runner.test()
-        return
-    dump = dump_of_predictions(config, out)
-    dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
-    runner.test_evaluator.metrics.append(dump)
-    runner.test()
-    dump.raise_fault()

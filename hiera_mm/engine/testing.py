@@ -6,6 +6,7 @@ from hiera_mm.engine.running import HOOKS_OF_EVERY_RUN, add_hooks
 from hiera_mm.evaluation.dump import DumpDetections, DumpNamedResults, WholeDump
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 
 def prepare_test(config: Config, checkpoint: str) -> None:
@@ -18,9 +19,21 @@ def prepare_test(config: Config, checkpoint: str) -> None:
     config.load_from, config.resume = checkpoint, False
 
 
-def dump_of_predictions(config: Config, path: str) -> WholeDump:
-    """A metric that writes all predictions to a pickle, masks as run lengths."""
-    return (DumpDetections if config.default_scope == 'mmdet' else DumpNamedResults)(out_file_path=path)
+def run_with_predictions(runner: Runner, config: Config, path: str) -> dict[str, float]:
+    """Test, and write all predictions to a pickle, masks as run lengths.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        UserError: if the file could not be written; the metrics are printed all the same.
+    """
+    dump: WholeDump = (DumpDetections if config.default_scope == 'mmdet' else DumpNamedResults)(out_file_path=path)
+    dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
+    runner.test_evaluator.metrics.append(dump)
+    metrics = runner.test()
+    dump.raise_fault()
+    return metrics
 
 
 def draw_predictions(config: Config, folder: str) -> None:

@@ -12,7 +12,7 @@ from hiera_mm.checks.fault import Severity
 from hiera_mm.checks.run import LOADERS, faults_of
 from hiera_mm.config import dicts_in
 from hiera_mm.engine.saving import named_last
-from hiera_mm.engine.testing import dump_of_predictions, prepare_test
+from hiera_mm.engine.testing import prepare_test, run_with_predictions
 from hiera_mm.errors import UserError
 from hiera_mm.rehearsal import stand_in
 from hiera_mm.rehearsal.course import Course, Stage
@@ -226,11 +226,8 @@ def _test(config: Config, checkpoint: str, folder: Path, course: Course) -> None
         tested = copy.deepcopy(config)
         prepare_test(tested, checkpoint)
         runner, out = _runner(tested), folder / 'predictions.pkl'
-        dump = dump_of_predictions(tested, str(out))
-        runner.test_evaluator.metrics.append(dump)
         with _workers_ended(runner):
-            metrics = runner.test()
-        dump.raise_fault()
+            metrics = run_with_predictions(runner, tested, str(out))
         shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
         course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
         course.enter('prediction file')
