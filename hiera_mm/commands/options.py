@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from mmengine.config import Config
 
-PERSON_SCORE = 0.8
-"""Least score of what a detector takes for a person."""
-
 RANKS = dict(
     pytorch=('RANK', 'LOCAL_RANK', 'WORLD_SIZE'),
     slurm=('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
@@ -108,7 +105,7 @@ def add_person_options(group: argparse._ArgumentGroup) -> None:
     """Which detector finds the persons whose actions are detected."""
     group.add_argument('--det-checkpoint', help='a detector that finds persons')
     group.add_argument('--det-config', help="its config, also one of mmdet's own, where its file does not hold it")
-    group.add_argument('--det-score-thr', type=float, help=f'least score of a person ({PERSON_SCORE})')
+    group.add_argument('--det-score-thr', type=float, help='least score of a person (0.8)')
     group.add_argument('--det-classes', nargs='+', help="the detector's classes that count as persons (person)")
 
 
@@ -126,8 +123,8 @@ def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
     detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device)
     if not isinstance(detector, Detector):
         raise UserError(f"'{arguments.det_checkpoint}' is no detector of objects; name one that finds persons.")
-    least = PERSON_SCORE if arguments.det_score_thr is None else arguments.det_score_thr
-    return PersonFinder(detector, least, arguments.det_classes or ['person'])
+    settings = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)
+    return PersonFinder(detector, **{name: value for name, value in settings.items() if value is not None})
 
 
 def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:

@@ -12,9 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    folder = arguments.folder
     from hiera_mm.inference.training_log import read_training_log
 
+    folder = arguments.folder
     losses = read_training_log(folder).losses
     curve = folder / 'loss_curve.png'
     draw(losses, curve)

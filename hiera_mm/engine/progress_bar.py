@@ -21,8 +21,6 @@ from rich.progress import (
 EVERY = 10
 """Iterations the loss is read."""
 
-PARTS = dict(val='Validation', test='Testing')
-
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
@@ -66,10 +64,10 @@ class ProgressBarHook(Hook):
                 self.bar.update(self.tasks['train'], loss=f'loss {float(outputs["loss"]):.3f}')
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self._begin('val', PARTS['val'], len(runner.val_dataloader))
+        self._begin('val', 'Validation', len(runner.val_dataloader))
 
     def before_test_epoch(self, runner: Runner) -> None:
-        self._begin('test', PARTS['test'], len(runner.test_dataloader))
+        self._begin('test', 'Testing', len(runner.test_dataloader))
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         self._advance('val')

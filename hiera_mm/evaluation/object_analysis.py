@@ -82,9 +82,13 @@ class ObjectAnalysis:
         precision = np.where(evaluation.eval['precision'] < 0, np.nan, evaluation.eval['precision'])[..., -1]
         counts = Counter(entry['category_id'] for entry in self.annotations if not entry.get('iscrowd'))
         return [
-            ClassResult(category['name'], counts[category['id']], _averages(precision[:, :, place]), curve)
+            ClassResult(
+                category['name'],
+                counts[category['id']],
+                precisions=_averages(precision[:, :, place]),
+                curve=precision[0, :, place, 0],
+            )
             for place, category in enumerate(self.categories)
-            for curve in [precision[0, :, place, 0]]
         ]
 
     @cached_property

@@ -112,9 +112,7 @@ def _must_be_quantisable(predictor: Predictor | Hiera, path: Path) -> None:
 
 
 def _channels_of(backbone: Hiera) -> tuple[int, ...]:
-    weight = backbone.get_parameter('patch_embed.proj.weight')
-    channels = weight.shape[1]
-    return (channels,) if backbone.num_frames is None else (channels, backbone.num_frames)
+    return (backbone.in_channels,) if backbone.num_frames is None else (backbone.in_channels, backbone.num_frames)
 
 
 def _whole(predictor: Predictor, size: tuple[int, int] | None) -> tuple[torch.nn.Module, dict, list[str], str]:

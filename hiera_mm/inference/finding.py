@@ -65,13 +65,13 @@ def look_into(predictor: Predictor, path: str, limits: Limits, persons: PersonFi
     Raises:
         UserError: if it is of another kind, can't be read, or is too large.
     """
-    kinds = kinds_of_files(predictor)
-    (entry,) = find_inputs([path], kinds)
-    if entry.kind is Kind.PICTURE:
-        _must_be_small(path, limits)
-        return _in_picture(predictor, path)
-    _must_be_short(path, limits)
-    return _in_video(predictor, path, persons)
+    (entry,) = find_inputs([path], kinds_of_files(predictor))
+    (_must_be_small if entry.kind is Kind.PICTURE else _must_be_short)(path, limits)
+    if isinstance(predictor, Classifier):
+        return Classes(predictor.predict(path))  # type: ignore[arg-type]
+    if isinstance(predictor, ActionDetector):
+        return Actions(path, predictor.predict(path, persons=persons, score_thr=0))
+    return _objects_of_picture(predictor, path) if entry.kind is Kind.PICTURE else _objects_of_video(predictor, path)
 
 
 def kinds_of_files(predictor: Predictor) -> list[Kind]:
@@ -155,20 +155,13 @@ class Classes:
         return None
 
 
-def _in_picture(predictor: Predictor, path: str) -> Finding:
-    if isinstance(predictor, Classifier):
-        return Classes(predictor.predict(path))  # type: ignore[arg-type]
-    assert isinstance(predictor, Detector)
-    return ObjectsOfPicture(predictor.decoded(path), predictor.predict(path))  # type: ignore[arg-type]
+def _objects_of_picture(detector: Detector, path: str) -> ObjectsOfPicture:
+    return ObjectsOfPicture(detector.decoded(path), detector.predict(path))  # type: ignore[arg-type]
 
 
-def _in_video(predictor: Predictor, path: str, persons: PersonFinder | None) -> Finding:
-    if isinstance(predictor, Classifier):
-        return Classes(predictor.predict(path))  # type: ignore[arg-type]
-    if isinstance(predictor, ActionDetector):
-        return Actions(path, predictor.predict(path, persons=persons, score_thr=0))
+def _objects_of_video(detector: Detector, path: str) -> ObjectsOfVideo:
     reader = open_video(path)
-    every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
+    every = [found for _, found in detector.stream(iter(reader)) if found is not None]
     must_be_whole(reader, len(every))
     return ObjectsOfVideo(path, every)
 

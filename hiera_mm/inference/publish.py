@@ -14,6 +14,7 @@ from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.inference.training_log import read_entries
 from hiera_mm.inference.visualization import draw, labels_of
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
@@ -95,8 +96,7 @@ def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:
         meta: The checkpoint's.
     """
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent
-    logs = sorted(run.glob('*/vis_data/scalars.json'), reverse=True)
-    entries = [json.loads(line) for log in logs for line in reversed(log.read_text().splitlines())]
+    entries = read_entries(run)[::-1]
     # A validation's step is the iteration, or in runs of epochs the epoch; training's entries have a rate.
     # Step 0 is what mmengine writes for every validation of a run of iterations, unless told otherwise.
     for step in filter(None, (meta.get('iter'), meta.get('epoch'))):

@@ -37,15 +37,19 @@ def read_training_log(folder: Path) -> TrainingLog:
         UserError: if it holds no log.
     """
     found = TrainingLog({}, {})
-    for log in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            entry = json.loads(line)
-            if 'step' in entry:
-                # Only training has a rate.
-                _add(found.training if 'lr' in entry or 'loss' in entry else found.validation, entry)
+    for entry in read_entries(folder):
+        if 'step' in entry:
+            # Only training has a rate.
+            _add(found.training if 'lr' in entry or 'loss' in entry else found.validation, entry)
     if not found.training:
         raise UserError(f"The folder '{folder}' holds no training log (*/vis_data/scalars.json); train there first.")
     return found
+
+
+def read_entries(folder: Path) -> list[dict]:
+    """What all runs in a work folder logged, in the order of time."""
+    logs = sorted(folder.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
 
 
 def _add(curves: Curves, entry: dict) -> None:
