@@ -31,6 +31,7 @@ def repair() -> None:
     """Make every repair that this environment needs; running it again changes nothing."""
     silence_debug_prints()
     find_own_configs()
+    find_mmseg_configs()
     let_mmengine_read_its_checkpoints()
     if importlib.util.find_spec('mmaction') is not None:
         accept_newer_mmcv_in_mmaction()
@@ -148,6 +149,14 @@ def find_mmaction_configs() -> None:
     """
     if _version_of('mmaction2') is None:
         mmengine.config.utils.MODULE2PACKAGE['mmaction'] = 'mmaction'
+
+
+def find_mmseg_configs() -> None:
+    """mmengine looks for ``mmseg::`` configs in a distribution called mmsegmentation, but the maintained one is called
+    onedl-mmsegmentation (not reported): look for the module instead where the former is absent.
+    """
+    if _version_of('mmsegmentation') is None:
+        mmengine.config.utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 def let_mmaction_name_numpy_constants() -> None:

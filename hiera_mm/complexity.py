@@ -39,7 +39,8 @@ def model_complexity(
 
     Args:
         model: Its config.
-        shape: Height and width in pixels; by default 1024 x 1024 for detectors and 224 x 224 for all others.
+        shape: Height and width in pixels; by default 1024 x 1024 for detectors, 512 x 512 for segmentation and 224 x
+            224 for all others.
 
     Raises:
         UserError: if a masked autoencoder, which has one size, is asked for another.
@@ -48,6 +49,9 @@ def model_complexity(
         if shape:
             raise UserError("A masked autoencoder's size is its input_size; set model.input_size instead of --shape.")
         return autoencoder_complexity(model), model.input_size[-2:]
+    if 'decode_head' in model:
+        shape = shape or (512, 512)
+        return segmentor_complexity(model, *shape), shape
     if 'neck' in model:
         shape = shape or (1024, 1024)
         return detector_complexity(model, *shape), shape
@@ -86,6 +90,18 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str,
         parts[part] = getattr(detector.roi_head, part)
         macs[part] = sum(count_macs(head, region)[0] for head in _each(parts[part]))
     return {part: (count_parameters(module), macs[part]) for part, module in parts.items()}
+
+
+def segmentor_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of backbone and decoder of a segmentor, for one image; the auxiliary head is for training."""
+    with torch.device('meta'):
+        segmentor = MODELS.build(model).eval()
+        backbone_macs, maps = count_macs(segmentor.backbone, torch.empty(1, channels_of(model), height, width))
+    head_macs, _ = count_macs(segmentor.decode_head, maps)
+    return dict(
+        backbone=(count_parameters(segmentor.backbone), backbone_macs),
+        decode_head=(count_parameters(segmentor.decode_head), head_macs),
+    )
 
 
 def recogniser_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hiera_mm import CONFIGS
 from hiera_mm.called import command_line
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, require_extra
 
 import yaml
 from mmengine.config import Config, ConfigDict, DictAction
@@ -31,6 +31,8 @@ def read_config_file(path: str) -> Config:
     except UserError:
         raise
     except Exception as error:  # A config is a program, which can raise anything.
+        if 'mmseg' in str(error):
+            require_extra('mmseg', 'seg', 'onedl-mmsegmentation')
         raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
 
 
@@ -132,6 +134,14 @@ def heads_of(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
                 for inner in dicts_in(head):
                     if 'num_classes' in inner or inner is head:
                         yield where, inner
+
+
+def heads_of_masks(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """The heads of a segmentor that predict classes of pixels, with their place in the config."""
+    for name in ('decode_head', 'auxiliary_head'):
+        for head in dicts_in(model.get(name)):
+            if 'num_classes' in head:
+                yield f'model.{name}', head
 
 
 def shipped_configs() -> dict[str, Path]:

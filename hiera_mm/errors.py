@@ -53,8 +53,13 @@ def require_packages(*names: str) -> None:
         )
 
 
-def require_extra(package: str, extra: str) -> None:
+def require_extra(package: str, extra: str, distribution: str | None = None) -> None:
     """Name an optional package that is missing, and the command that brings it, before something imports it.
+
+    Args:
+        package: To be imported.
+        extra: Of this suite, which brings it.
+        distribution: What pip calls it, if not the same.
 
     Raises:
         UserError: in one sentence.
@@ -62,5 +67,5 @@ def require_extra(package: str, extra: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise UserError(
             f"This needs the package {package}, which is not installed; run: pip install 'hiera_mm[{extra}]' (in a "
-            f'clone: pip install {package}).'
+            f'clone: pip install {distribution or package}).'
         )

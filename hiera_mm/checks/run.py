@@ -98,6 +98,10 @@ def _named_classes(dataset: ConfigDict, kind: type | None) -> list[str] | None:
         return None
     if coco.reads_coco(kind):
         return classes_of(dataset, kind)
+    if issubclass(kind, tuple(_checks_of_masks())):
+        from hiera_mm.checks.masks import names_classes
+
+        return classes_of(dataset, kind) if names_classes(dataset, kind) else None
     if importlib.util.find_spec('mmaction') is None:
         return None
     from hiera_mm.checks.videos import classes_of_list
@@ -112,7 +116,8 @@ def _check_of(kind: type | None) -> Callable[[DataPart], Iterator[Fault]] | None
         return None
     if coco.reads_coco(kind):
         return coco.faults
-    return next((check for base, check in _checks_of_clips().items() if issubclass(kind, base)), None)
+    checks = _checks_of_clips() | _checks_of_masks()
+    return next((check for base, check in checks.items() if issubclass(kind, base)), None)
 
 
 def _checks_of_clips() -> dict[type, Callable]:
@@ -125,6 +130,17 @@ def _checks_of_clips() -> dict[type, Callable]:
     from hiera_mm.datasets.video import ClipDataset
 
     return {AVAClipDataset: ava.faults, ClipDataset: videos.faults, ImageDataset: images.faults}
+
+
+def _checks_of_masks() -> dict[type, Callable]:
+    """Of the data sets that need mmsegmentation, if it is installed."""
+    if importlib.util.find_spec('mmseg') is None:
+        return {}
+    from hiera_mm.checks import masks
+
+    from mmseg.datasets import BaseSegDataset
+
+    return {BaseSegDataset: masks.faults}
 
 
 def _faults_of_evaluators(config: Config, key: str, read: Callable) -> Iterator[Fault]:

@@ -1,12 +1,13 @@
-"""Predict objects, classes or actions in pictures, videos and streams.
+"""Predict objects, regions, classes or actions in pictures, videos and streams.
 
 hiera-mm predict MODEL INPUT ...
 
 MODEL is a checkpoint of a run, the folder of a run (its newest), or what 'hiera-mm publish' wrote.
 INPUT is a file, a folder, a pattern such as 'photos/*.jpg', a camera (0) or a stream (rtsp://...).
 Detectors write predictions.json (COCO's result format) with images.json, and the inputs with boxes and masks;
-classifiers predictions.csv; action detectors NAME_actions.json and NAME_actions.mp4. The same command again goes
-on with a run that was interrupted. The exit code is 1 if an input can't be read.
+segmentation masks/*.png, predictions.csv, and the inputs in colours; classifiers predictions.csv; action detectors
+NAME_actions.json and NAME_actions.mp4. The same command again goes on with a run that was interrupted. The exit code is
+1 if an input can't be read.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         tile_overlap=0.2,
         ann_file=None,
     ),
+    'Segmenter': dict(batch_size=1, no_save_vis=False, frame_interval=1),
     'Classifier': dict(batch_size=1, topk=5, fps=30.0),
     'ActionDetector': dict(
         pred_score_thr=0.5,
@@ -64,8 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several.add_argument('--no-save-vis', action='store_true', default=None, help='draw nothing')
 
+    several.add_argument('--frame-interval', type=_positive, help='of a video, look at every so-many-th frame (1)')
+
     detectors = parser.add_argument_group('for detectors')
-    detectors.add_argument('--frame-interval', type=_positive, help='of a video, look at every so-many-th frame (1)')
     detectors.add_argument(
         '--tile', type=_positive, metavar='PIXELS', help='cut large pictures into tiles of this side'
     )
@@ -99,20 +102,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _predict(predictor: Predictor, inputs: list[Input], arguments: argparse.Namespace, options: dict) -> Outcome:
-    from hiera_mm.inference import ActionDetector, Classifier, Tiles
-    from hiera_mm.inference.files import act_in_files, classify_files, detect_in_files
+    from hiera_mm.inference import ActionDetector, Classifier, Segmenter, Tiles
+    from hiera_mm.inference.files import act_in_files, classify_files, detect_in_files, segment_files
 
     folder = arguments.out_dir
     if isinstance(predictor, Classifier):
         return classify_files(predictor, inputs, folder, options['batch_size'], options['topk'], options['fps'])
-    drawn = dict(score_thr=options['pred_score_thr'], drawn=not options['no_save_vis'])
+    if isinstance(predictor, Segmenter):
+        drawn, interval = not options['no_save_vis'], options['frame_interval']
+        return segment_files(predictor, inputs, folder, options['batch_size'], drawn, interval)
+    shown = dict(score_thr=options['pred_score_thr'], drawn=not options['no_save_vis'])
     if isinstance(predictor, ActionDetector):
         boxes = None if options['boxes'] is None else read_boxes(options['boxes'])
         persons = read_persons(arguments)
-        return act_in_files(predictor, inputs, folder, boxes, persons, options['step'], **drawn)
+        return act_in_files(predictor, inputs, folder, boxes, persons, options['step'], **shown)
     tiles = Tiles(options['tile'], options['tile_overlap']) if options['tile'] else None
     settings = dict(interval=options['frame_interval'], tiles=tiles, ann_file=options['ann_file'])
-    return detect_in_files(predictor, inputs, folder, options['batch_size'], **drawn, **settings)
+    return detect_in_files(predictor, inputs, folder, options['batch_size'], **shown, **settings)
 
 
 def _options(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:

@@ -9,6 +9,10 @@ open it can use the model, and nothing else of this machine. Ctrl-C ends it.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 
 from hiera_mm.commands.options import add_person_options, read_persons
 from hiera_mm.errors import UserError
@@ -48,6 +52,20 @@ def run(arguments: argparse.Namespace) -> None:
     limits = Limits(round(arguments.max_pixels * 1e6), arguments.max_seconds)
     look = partial(look_into, predictor, limits=limits, persons=persons)
     most_bytes = round(arguments.max_file_size * 2**20)
-    with opened_page(predictor, look, arguments.host, arguments.port, most_bytes) as page:
+    with opened_page(predictor, look, arguments.host, arguments.port, most_bytes) as page, _ended_by_signal() as ended:
         print(f'The page is at http://{arguments.host}:{page.server_port}; Ctrl-C ends it.', flush=True)
-        page.block_thread()
+        ended.wait()
+
+
+@contextlib.contextmanager
+def _ended_by_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and a request to end set; an exception could be lost in code that ignores all."""
+    ended = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: ended.set()) for number in signals]
+    try:
+        yield ended
+    finally:
+        # A second one ends a server that does not close.
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     prepare_test(config, arguments.checkpoint)
     if exported:
         config.load_from, config.model = None, dict(type='ExportedModel', file=arguments.checkpoint)
+        # At the top of mmsegmentation's configs, for the model that the file stands for.
+        config.pop('data_preprocessor', None)
     elif arguments.compile:
         compile_model(config)
     if arguments.show_dir:
@@ -70,7 +72,7 @@ def _config(arguments: argparse.Namespace) -> Config:
             f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (look at a masked "
             f"autoencoder's work with {command_line('visualize-mae')})."
         )
-    if arguments.show_dir and config.default_scope != 'mmdet':
+    if arguments.show_dir and config.default_scope not in ('mmdet', 'mmseg'):
         raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
     return config
 

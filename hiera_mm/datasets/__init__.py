@@ -6,3 +6,6 @@ from hiera_mm.datasets import coco, load_annotations, load_image  # noqa: F401
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.datasets import ava, images, transforms, video  # noqa: F401
+
+if importlib.util.find_spec('mmseg') is not None:
+    from hiera_mm.datasets import segmentation  # noqa: F401

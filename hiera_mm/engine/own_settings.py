@@ -9,9 +9,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
-from hiera_mm.checks.fault import unwrapped
-from hiera_mm.config import dicts_in, evaluators_of, heads_of, read_config_file, top_level_names
+from hiera_mm.checks.fault import class_of, unwrapped
+from hiera_mm.config import (
+    dicts_in,
+    evaluators_of,
+    heads_of,
+    heads_of_masks,
+    read_config_file,
+    top_level_names,
+)
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import classes_from
 from hiera_mm.readers.coco_files import read_annotations
@@ -33,8 +41,14 @@ RUNNER_SETTINGS = (
 )
 """What mmengine's runners look for at the top of a config."""
 
+OF_PICTURES = ('mmdet', 'mmseg')
+"""The scopes of configs that have all of these; others only ``classes``, for clips."""
+
 SIDES = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'pad_size')
 """Keys of pipeline steps that hold the size of images."""
+
+LONG_SIDE = 4
+"""Segmentation resizes to the short side of ``image_size``, with a long side of at most so many times as much."""
 
 STRIDE = 32
 """What padded sides must be multiples of."""
@@ -81,7 +95,7 @@ def refuse_without_effect(config: Config, options: Sequence[str]) -> None:
 
 def _settings_of(config: Config) -> Sequence[str]:
     """Which of :data:`SETTINGS` have an effect on a config."""
-    if config.get('default_scope') == 'mmdet':
+    if config.get('default_scope') in OF_PICTURES:
         return SETTINGS
     clips = config.get('train_dataloader', {}).get('dataset', {}).get('type') == 'ClipDataset'
     return ('classes',) if clips else ()
@@ -101,13 +115,13 @@ def apply_own_settings(config: Config, names: set[str], base: Config | None) -> 
     if base is None or 'train_dataloader' not in config:
         return
     names = names.intersection(_settings_of(config))
-    if config.get('default_scope') != 'mmdet':
+    if config.get('default_scope') not in OF_PICTURES:
         if 'classes' in names:
             _set_classes_of_clips(config)
         return
     _set_files(config, names, base)
     if 'classes' in names:
-        _set_classes(config)
+        (_set_classes_of_masks if 'decode_head' in config.model else _set_classes)(config)
     if 'image_size' in names:
         _set_image_size(config, base)
     if 'batch_size' in names:
@@ -124,7 +138,8 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
     Raises:
         UserError: for settings that contradict each other, or an annotation file that can't be used.
     """
-    if base is None or config.get('default_scope') != 'mmdet' or 'max_iters' not in base.get('train_cfg', {}):
+    scopes = config.get('default_scope') in OF_PICTURES
+    if base is None or not scopes or 'max_iters' not in base.get('train_cfg', {}):
         return
     # Counted once, and only where it is asked for: a large annotation file takes seconds to read.
     pictures = cache(lambda: training_pictures(config))
@@ -149,22 +164,34 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
 
 def training_pictures(config: Config) -> int | None:
     """How many pictures an epoch of training has; None where that is not known without building the data set."""
-    number = 0
-    for key, dataset in unwrapped('train_dataloader.dataset', config.train_dataloader.dataset):
-        if dataset.get('backend_args') or not dataset.get('ann_file'):
-            return None
-        file = read_annotations(os.path.join(dataset.get('data_root') or '', dataset.ann_file), f'{key}.ann_file')
-        chosen = dataset.get('metainfo', {}).get('classes')
-        names = {category['id'] for category in file.categories if not chosen or category['name'] in chosen}
-        settings = dataset.get('filter_cfg') or {}
-        annotated = {a['image_id'] for a in file.annotations if a['category_id'] in names}
-        smallest = settings.get('min_size', 0)
-        number += sum(
-            (not settings.get('filter_empty_gt') or image['id'] in annotated)
-            and min(image.get('width', smallest), image.get('height', smallest)) >= smallest
-            for image in file.images
-        )
-    return number
+    count = _count_of_masks if config.default_scope == 'mmseg' else _count_of_annotated
+    counted = [count(*part) for part in unwrapped('train_dataloader.dataset', config.train_dataloader.dataset)]
+    return None if None in counted else sum(filter(None, counted))
+
+
+def _count_of_masks(key: str, dataset: ConfigDict) -> int | None:
+    from hiera_mm.checks.masks import pairs_of, reads_masks
+
+    kind = class_of(dataset, 'mmseg')
+    if kind is None or not reads_masks(kind) or dataset.get('backend_args'):
+        return None
+    return len(pairs_of(dataset, kind))
+
+
+def _count_of_annotated(key: str, dataset: ConfigDict) -> int | None:
+    if dataset.get('backend_args') or not dataset.get('ann_file'):
+        return None
+    file = read_annotations(os.path.join(dataset.get('data_root') or '', dataset.ann_file), f'{key}.ann_file')
+    chosen = dataset.get('metainfo', {}).get('classes')
+    names = {category['id'] for category in file.categories if not chosen or category['name'] in chosen}
+    settings = dataset.get('filter_cfg') or {}
+    annotated = {a['image_id'] for a in file.annotations if a['category_id'] in names}
+    smallest = settings.get('min_size', 0)
+    return sum(
+        (not settings.get('filter_empty_gt') or image['id'] in annotated)
+        and min(image.get('width', smallest), image.get('height', smallest)) >= smallest
+        for image in file.images
+    )
 
 
 def global_batch(config: Config) -> int:
@@ -202,11 +229,16 @@ def _set_files(config: Config, names: set[str], base: Config) -> None:
             if f'{source}_ann_file' in names:
                 dataset.ann_file = config[f'{source}_ann_file']
             if f'{source}_data_prefix' in names:
-                dataset.data_prefix = ConfigDict(img=config[f'{source}_data_prefix'])
+                dataset.data_prefix = _prefix(config[f'{source}_data_prefix'])
             inherited = [metric.get('ann_file') for metric in evaluators_of(base, f'{part}_evaluator')]
             for metric in evaluators_of(config, f'{part}_evaluator'):
-                if metric.get('ann_file') in inherited:
+                if 'ann_file' in metric and metric.ann_file in inherited:
                     metric.ann_file = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
+
+
+def _prefix(given: str | dict) -> ConfigDict:
+    """A folder of pictures, or several by what they hold, as sets with masks have them."""
+    return ConfigDict(img=given) if isinstance(given, str) else ConfigDict(given)
 
 
 def _name_classes(config: Config) -> int:
@@ -220,6 +252,21 @@ def _name_classes(config: Config) -> int:
 def _set_classes(config: Config) -> None:
     number = _name_classes(config)
     for _, head in heads_of(config.model):
+        head.num_classes = number
+
+
+def _set_classes_of_masks(config: Config) -> None:
+    """Of one's own masks, in which 0 is the first class; a published set's class numbers them in its own way."""
+    number = _name_classes(config)
+    for dataset in _datasets(config):
+        for step in dicts_in(dataset.get('pipeline', ())):
+            if step.get('type') == 'LoadAnnotations':
+                # Of the published set.
+                step.pop('reduce_zero_label', None)
+        kind: Any = class_of(dataset, 'mmseg')
+        if kind is not None and kind.METAINFO:
+            dataset.type = 'SegmentationDataset'
+    for _, head in heads_of_masks(config.model):
         head.num_classes = number
 
 
@@ -248,7 +295,11 @@ def _set_image_size(config: Config, base: Config) -> None:
     for step in (step for dataset in _datasets(config) for step in dicts_in(dataset.get('pipeline', ()))):
         for key in SIDES:
             if key in step and _sides(step[key]) in (tuple(former), size):
-                step[key] = size
+                # mmsegmentation crops to (height, width).
+                step[key] = size[::-1] if key == 'crop_size' and config.default_scope == 'mmseg' else size
+                changed += 1
+            elif key in step and _sides(step[key]) == (LONG_SIDE * former[0], former[1]):
+                step[key] = (LONG_SIDE * size[0], size[1])
                 changed += 1
     if not changed:
         raise UserError(
@@ -258,6 +309,12 @@ def _set_image_size(config: Config, base: Config) -> None:
     padding = config.model.get('data_preprocessor', {})
     if padding.get('pad_size_divisor') == max(former):
         padding.pad_size_divisor = math.ceil(max(size) / STRIDE) * STRIDE
+    # mmsegmentation's sizes are (height, width).
+    if _sides(padding.get('size')) == tuple(former)[::-1]:
+        padding.size = size[::-1]
+    windows = config.model.get('test_cfg', {})
+    if windows.get('mode') == 'slide' and _sides(windows.crop_size) == tuple(former)[::-1]:
+        windows.crop_size, windows.stride = size[::-1], tuple(side * 2 // 3 for side in size[::-1])
 
 
 def _sides(value: object) -> object:

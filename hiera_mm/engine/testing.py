@@ -3,7 +3,7 @@
 import os
 
 from hiera_mm.engine.running import HOOKS_OF_EVERY_RUN, add_hooks
-from hiera_mm.evaluation.dump import DumpDetections, DumpNamedResults, WholeDump
+from hiera_mm.evaluation.dump import DUMPS, DumpNamedResults
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -28,7 +28,7 @@ def run_with_predictions(runner: Runner, config: Config, path: str) -> dict[str,
     Raises:
         UserError: if the file could not be written; the metrics are printed all the same.
     """
-    dump: WholeDump = (DumpDetections if config.default_scope == 'mmdet' else DumpNamedResults)(out_file_path=path)
+    dump = DUMPS.get(config.default_scope, DumpNamedResults)(out_file_path=path)
     dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
     runner.test_evaluator.metrics.append(dump)
     metrics = runner.test()
@@ -38,5 +38,8 @@ def run_with_predictions(runner: Runner, config: Config, path: str) -> dict[str,
 
 def draw_predictions(config: Config, folder: str) -> None:
     """Write a picture of each test image, the ground truth beside the predictions (``--show-dir``)."""
+    if config.default_scope == 'mmseg':
+        config.default_hooks.visualization = dict(type='DrawRegionsHook', folder=folder)
+        return
     # An absolute path stops the hook from putting the folder below a time stamp.
     config.default_hooks.visualization.update(draw=True, interval=1, test_out_dir=os.path.abspath(folder))

@@ -7,6 +7,7 @@ from typing import Any
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError
 
+import numpy as np
 from mmdet.evaluation import DumpDetResults
 from mmengine.evaluator import DumpResults
 from mmengine.registry import METRICS
@@ -40,6 +41,24 @@ class WholeDump(DumpResults):
 
 class DumpDetections(WholeDump, DumpDetResults):
     """mmdet's ``DumpDetResults``, masks as run lengths."""
+
+
+class DumpRegions(WholeDump):
+    """Of each picture the class of each pixel, ``pred_sem_seg`` and ``gt_sem_seg``, both ``(H, W)``, and its
+    ``img_path``; not the scores of all classes, which take hundreds of times as much."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        for sample in data_samples:
+            masks = {
+                key: sample[key]['data'][0].cpu().numpy().astype(np.uint8)
+                for key in ('pred_sem_seg', 'gt_sem_seg')
+                if key in sample
+            }
+            self.results.append(dict(img_path=sample['img_path'], **masks))
+
+
+DUMPS: dict[str, type[WholeDump]] = dict(mmdet=DumpDetections, mmseg=DumpRegions)
+"""By the default scope of a config; the others' are :class:`DumpNamedResults`."""
 
 
 @METRICS.register_module()

@@ -6,7 +6,8 @@ from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector, Tiles
 from hiera_mm.inference.predictor import load
 from hiera_mm.inference.reconstruction import Reconstructor
-from hiera_mm.inference.results import Classification, Detections
+from hiera_mm.inference.results import Classification, Detections, Segmentation
+from hiera_mm.inference.segmenter import Segmenter
 
 __all__ = [
     'ActionDetector',
@@ -16,6 +17,8 @@ __all__ = [
     'Detector',
     'PersonFinder',
     'Reconstructor',
+    'Segmentation',
+    'Segmenter',
     'Tiles',
     'backbone',
     'load',

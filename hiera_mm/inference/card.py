@@ -28,6 +28,9 @@ EXAMPLES = {
     'action-detection': "'film.mp4', boxes={1.5: [[10, 20, 200, 400]]}",
 }
 
+HUB_NAMES = {'semantic-segmentation': 'image-segmentation'}
+"""Of tasks that the hub calls otherwise."""
+
 
 def card_of(described: Mapping[str, Any], config: Config, pipeline: Sequence[ConfigDict], example: str | None) -> str:
     """Markdown, with the hub's settings at its top.
@@ -60,7 +63,7 @@ def card_of(described: Mapping[str, Any], config: Config, pipeline: Sequence[Con
 def _front_matter(described: Mapping[str, Any], scope: str | None) -> str:
     settings: dict[str, Any] = dict(library_name='hiera_mm', tags=['hiera', *([scope] if scope else [])])
     if described['task'] != 'action-detection':
-        settings['pipeline_tag'] = described['task']
+        settings['pipeline_tag'] = HUB_NAMES.get(described['task'], described['task'])
     settings['license'] = described['licence'] or 'other'
     return f'---\n{yaml.safe_dump(settings, sort_keys=False)}---'
 

@@ -13,10 +13,12 @@ from hiera_mm.inference.action_detector import ActionDetector
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.exported import ENDINGS, KEY, save_openvino
-from hiera_mm.inference.graphs import ActionDetectorGraph, ClassifierGraph, DetectorGraph
+from hiera_mm.inference.graphs import ActionDetectorGraph, ClassifierGraph, DetectorGraph, SegmenterGraph
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.publish import names_of, settings_of, task_of
 from hiera_mm.inference.quantisation import quantise
+from hiera_mm.inference.segmenter import Segmenter
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.models import Hiera, cpu
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.version import __version__
@@ -118,6 +120,8 @@ def _channels_of(backbone: Hiera) -> tuple[int, ...]:
 def _whole(predictor: Predictor, size: tuple[int, int] | None) -> tuple[torch.nn.Module, dict, list[str], str]:
     if isinstance(predictor, Detector):
         return _of_detector(predictor, size)
+    if isinstance(predictor, Segmenter):
+        return _of_segmenter(predictor, size)
     if isinstance(predictor, ActionDetector):
         return _of_action_detector(predictor, size)
     pixels = _prepared_by(predictor)
@@ -135,13 +139,10 @@ def _of_detector(detector: Detector, size: tuple[int, int] | None) -> tuple[torc
     model = detector.trained.model
     divisor, note = model.data_preprocessor.pad_size_divisor, ''
     if size is None:
-        longest = max(_resized_to(detector))
+        longest = max(_resized_to(detector.trained))
         size = (-(-longest // divisor) * divisor,) * 2
         if divisor < longest:
-            note = (
-                f'The file pads every picture to {size[0]} x {size[1]} pixels, PyTorch to multiples of {divisor}: what '
-                'they find may differ a little, unless you train with pad_size_divisor as large.'
-            )
+            note = _note_of_padding(size, divisor, ', unless you train with pad_size_divisor as large')
     try:
         graph = DetectorGraph(model)
     except NotImplementedError as error:
@@ -152,6 +153,31 @@ def _of_detector(detector: Detector, size: tuple[int, int] | None) -> tuple[torc
     inputs = dict(pixels=torch.zeros(2, 3, *size, dtype=torch.uint8), sizes=sizes)
     masks = ['masks'] if model.roi_head.with_mask else []
     return graph, inputs, ['boxes', 'scores', 'labels', *masks], note
+
+
+def _of_segmenter(segmenter: Segmenter, size: tuple[int, int] | None) -> tuple[torch.nn.Module, dict, list[str], str]:
+    trained = segmenter.trained
+    if len(segmenter.names) != trained.model.out_channels:
+        raise UserError(f"'{trained.source}' tells two classes by one number, which can't be exported.")
+    divisor = (trained.model.data_preprocessor.test_cfg or {}).get('size_divisor') or 1
+    if size is None:
+        sides = _resized_to(trained)
+        if len(set(sides)) > 1:
+            raise UserError(
+                f"Pictures may have any shape up to {max(sides)} pixels a side when '{trained.source}' is tested; say "
+                'to which all are padded: --size HEIGHT WIDTH.'
+            )
+        size = (-(-sides[0] // divisor) * divisor,) * 2
+    note = _note_of_padding(size, divisor) if divisor < max(size) else ''
+    inputs = dict(pixels=torch.zeros(2, 3, *size, dtype=torch.uint8), sizes=torch.tensor([list(size)] * 2))
+    return SegmenterGraph(trained.model), inputs, ['logits'], note
+
+
+def _note_of_padding(size: tuple[int, int], divisor: int, hint: str = '') -> str:
+    return (
+        f'The file pads every picture to {size[0]} x {size[1]} pixels, PyTorch to multiples of {divisor}: what they '
+        f'find may differ a little{hint}.'
+    )
 
 
 def _of_action_detector(
@@ -179,11 +205,11 @@ def _of_action_detector(
     return graph, inputs, ['scores'], note
 
 
-def _resized_to(detector: Detector) -> tuple[int, int]:
-    resizes = [step for step in detector.trained.test_pipeline if step.type == 'Resize' and 'scale' in step]
+def _resized_to(trained: TrainedModel) -> tuple[int, int]:
+    resizes = [step for step in trained.test_pipeline if step.type == 'Resize' and 'scale' in step]
     if not resizes:
         raise UserError(
-            f"The test pipeline of '{detector.trained.source}' does not say to which size pictures are resized; "
+            f"The test pipeline of '{trained.source}' does not say to which size pictures are resized; "
             'say it: --size HEIGHT WIDTH.'
         )
     return tuple(resizes[-1].scale)

@@ -11,10 +11,11 @@ from hiera_mm.errors import UserError, first_line, require_extra
 
 import numpy as np
 import torch
+import torch.nn as nn
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 KEY = 'hiera_mm'
@@ -99,13 +100,8 @@ class ExportedNetwork(BaseModel):
         raise NotImplementedError
 
 
-class ExportedDetector(ExportedNetwork):
-    """Takes what mmdet's detectors take in testing, and gives what they give."""
-
-    def __init__(self, exported: Exported) -> None:
-        super().__init__(exported)
-        self.mask_thr = exported.described.get('mask_thr')
-        self.with_mask = self.mask_thr is not None
+class ExportedOfPictures(ExportedNetwork):
+    """Takes pictures and their sizes."""
 
     def arrays(self, inputs: Sequence[Tensor], data_samples: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
         """All pictures as one batch."""
@@ -119,6 +115,29 @@ class ExportedDetector(ExportedNetwork):
                 )
             pixels[place, :, :height, :width] = picture.flip(0).cpu().numpy()
         yield dict(pixels=pixels, sizes=np.array([sample.img_shape[:2] for sample in data_samples], np.int64))
+
+
+class ExportedSegmenter(ExportedOfPictures):
+    """Takes what mmsegmentation's segmentors take in testing, and gives what they give."""
+
+    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
+        """BGR pictures ``(3, h, w)`` of 0 to 255, each with its sample, to samples with ``pred_sem_seg``."""
+        (batch,) = self.arrays(inputs, data_samples)
+        (logits,) = self.session(**batch)
+        for sample, (height, width), logit in zip(data_samples, batch['sizes'], logits, strict=True):
+            inside = torch.from_numpy(logit[None, :, :height, :width])
+            resized = nn.functional.interpolate(inside, tuple(sample.ori_shape[:2]), mode='bilinear')
+            sample.pred_sem_seg = PixelData(data=resized.argmax(1))
+        return list(data_samples)
+
+
+class ExportedDetector(ExportedOfPictures):
+    """Takes what mmdet's detectors take in testing, and gives what they give."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__(exported)
+        self.mask_thr = exported.described.get('mask_thr')
+        self.with_mask = self.mask_thr is not None
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
         """BGR pictures ``(3, h, w)`` of 0 to 255, each with its sample, to samples with ``pred_instances``."""
@@ -199,6 +218,8 @@ def model_of(exported: Exported) -> BaseModel:
     """The model of a file's task."""
     if exported.described['task'] in ('image-segmentation', 'object-detection'):
         return ExportedDetector(exported)
+    if exported.described['task'] == 'semantic-segmentation':
+        return ExportedSegmenter(exported)
     if exported.described['task'] == 'action-detection':
         return ExportedActionDetector(exported)
     return ExportedClassifier(exported)

@@ -12,11 +12,12 @@ from hiera_mm.errors import BrokenFileError
 from hiera_mm.inference.action_detector import ActionDetector, Boxes, PersonFinder, labels_at
 from hiera_mm.inference.classifier import FRAME_RATE, Classifier
 from hiera_mm.inference.detector import Detector, Tiles
-from hiera_mm.inference.outputs import Numbers, write_actions, write_classes, write_coco
+from hiera_mm.inference.outputs import Numbers, write_actions, write_classes, write_coco, write_mask, write_shares
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.progress import Progress
-from hiera_mm.inference.results import Detections
-from hiera_mm.inference.visualization import Label, draw, labels_of, write_annotated
+from hiera_mm.inference.results import Detections, Segmentation
+from hiera_mm.inference.segmenter import Segmenter
+from hiera_mm.inference.visualization import Label, draw, draw_regions, labels_of, write_annotated
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.readers.streams import Stream
 from hiera_mm.readers.video_index import broken
@@ -27,7 +28,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-TAKES = {Detector: (Kind.PICTURE, Kind.VIDEO, Kind.STREAM), ActionDetector: (Kind.VIDEO,)}
+OF_FRAMES = (Kind.PICTURE, Kind.VIDEO, Kind.STREAM)
+TAKES = {Detector: OF_FRAMES, Segmenter: OF_FRAMES, ActionDetector: (Kind.VIDEO,)}
+MASKS = 'masks'
+"""Folder of the pictures that hold numbers of classes."""
 
 
 def kinds_taken(predictor: Predictor) -> tuple[Kind, ...]:
@@ -116,7 +120,7 @@ def detect_in_files(
     watch = partial(detector.stream, batch_size=batch_size, interval=interval, tiles=tiles)
     for entry in (entry for entry in outcome.left if entry.kind is not Kind.PICTURE):
         with outcome.unless_broken():
-            reader = Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
+            reader = _reader_of(entry)
             frames = _watched(watch, reader, entry.name, outcome.progress, score_thr)
             if drawn:
                 write_video(_beside(folder, entry.name, '.mp4'), frames, reader.rate, reader.times)
@@ -124,6 +128,49 @@ def detect_in_files(
                 deque(frames, maxlen=0)
             outcome.progress.finish(entry.name)
     write_coco(folder, outcome.progress.entries(), numbers)
+    outcome.close()
+    return outcome
+
+
+def segment_files(
+    segmenter: Segmenter,
+    inputs: Sequence[Input],
+    folder: Path,
+    batch_size: int = 1,
+    drawn: bool = True,
+    interval: int = 1,
+) -> Outcome:
+    """Write ``masks/NAME.png`` (of a video ``masks/NAME/FRAME.png``), whose pixels are the numbers of classes, each
+    picture and video again with its classes in colours, and ``predictions.csv``, the part that each class has.
+
+    Args:
+        segmenter: The model.
+        inputs: Pictures, videos and streams.
+        folder: Where to.
+        batch_size: Pictures or frames that are computed together.
+        drawn: Whether to draw.
+        interval: Of a video, every first of so many frames is looked at; the others show what was found in it.
+    """
+    settings = dict(model=segmenter.trained.version, classes=segmenter.names, interval=interval, drawn=drawn)
+    outcome = Outcome(folder, settings, inputs)
+    pictures = {entry: entry.source for entry in outcome.left if entry.kind is Kind.PICTURE}
+    for entry, found in _each(segmenter.predict, pictures, batch_size, outcome):
+        if drawn:
+            _write_picture(folder / entry.name, draw_regions(segmenter.decoded(entry.source), found))
+        write_mask(folder / MASKS / _as_png(entry.name), found)
+        outcome.progress.add(entry.name, dict(shares=_rounded(found)))
+        outcome.progress.finish(entry.name)
+    watch = partial(segmenter.stream, batch_size=batch_size, interval=interval)
+    for entry in (entry for entry in outcome.left if entry.kind is not Kind.PICTURE):
+        with outcome.unless_broken():
+            reader = _reader_of(entry)
+            frames = _segmented(watch, reader, entry.name, outcome.progress, folder / MASKS / entry.name)
+            if drawn:
+                write_video(_beside(folder, entry.name, '.mp4'), frames, reader.rate, reader.times)
+            else:
+                deque(frames, maxlen=0)
+            outcome.progress.finish(entry.name)
+    write_shares(folder, outcome.progress.entries(), segmenter.names)
     outcome.close()
     return outcome
 
@@ -207,27 +254,59 @@ def _each(predict: Callable, given: dict[Input, Any], batch_size: int, outcome: 
                     yield entry, predict(given[entry])
 
 
+def _reader_of(entry: Input) -> VideoFile | Stream:
+    return Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
+
+
 def _watched(
     watch: Callable, reader: VideoFile | Stream, name: str, progress: Progress, score_thr: float
 ) -> Iterator[np.ndarray]:
-    """The frames as they are drawn; what is found in them is kept.
+    """The frames as they are drawn; what is found in them is kept."""
+    shown: list[Label] = []
+    for place, frame, found in _seen(watch, reader, name):
+        if found is not None:
+            progress.add(name, place | as_entry(found))
+            shown = labels_of(found.above(score_thr))
+        yield draw(frame, shown)
+
+
+def _segmented(
+    watch: Callable, reader: VideoFile | Stream, name: str, progress: Progress, masks: Path
+) -> Iterator[np.ndarray]:
+    """The frames as they are drawn; their masks are written."""
+    shown: Segmentation
+    for place, frame, found in _seen(watch, reader, name):
+        if found is not None:
+            progress.add(name, place | dict(shares=_rounded(found)))
+            write_mask(masks / f'{place["frame"]:06d}.png', found)
+            shown = found
+        yield draw_regions(frame, shown)
+
+
+def _seen(watch: Callable, reader: VideoFile | Stream, name: str) -> Iterator[tuple[dict, np.ndarray, Any]]:
+    """Number and time of each frame, the frame, and what is found in it.
 
     Raises:
         BrokenFileError: if not all frames come out.
     """
     total = len(reader) if isinstance(reader, VideoFile) else None
-    shown: list[Label] = []
     number = -1
     for number, (frame, found) in enumerate(track(watch(iter(reader)), name, total=total)):
-        if found is not None:
-            place = dict(frame=number, time=round(float(reader.times[number]), 6))
-            progress.add(name, place | as_entry(found))
-            shown = labels_of(found.above(score_thr))
-        yield draw(frame, shown)
+        yield dict(frame=number, time=round(float(reader.times[number]), 6)), frame, found
     if number < 0:
         raise BrokenFileError(f"'{name}' gives no frames; check that it is a video, and that it is sent.")
     if isinstance(reader, VideoFile):
         must_be_whole(reader, number + 1)
+
+
+def _rounded(found: Segmentation) -> list[float]:
+    return [round(share, 5) for share in found.shares().values()]
+
+
+def _as_png(name: str) -> Path:
+    """Pictures of one name with several endings keep theirs."""
+    path = Path(name)
+    return path if path.suffix == '.png' else path.with_name(path.name + '.png')
 
 
 def must_be_whole(reader: VideoFile, count: int) -> None:

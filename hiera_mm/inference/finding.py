@@ -11,13 +11,15 @@ from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.files import as_entry, kinds_taken, must_be_whole
 from hiera_mm.inference.predictor import Predictor
-from hiera_mm.inference.results import Classification, Detections
-from hiera_mm.inference.visualization import draw, labels_of, write_annotated
+from hiera_mm.inference.results import Classification, Detections, Segmentation
+from hiera_mm.inference.segmenter import Segmenter
+from hiera_mm.inference.visualization import draw, draw_regions, labels_of, write_annotated
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
 
 import numpy as np
+import pycocotools.mask
 from PIL import Image
 
 
@@ -71,7 +73,7 @@ def look_into(predictor: Predictor, path: str, limits: Limits, persons: PersonFi
         return Classes(predictor.predict(path))  # type: ignore[arg-type]
     if isinstance(predictor, ActionDetector):
         return Actions(path, predictor.predict(path, persons=persons, score_thr=0))
-    return _objects_of_picture(predictor, path) if entry.kind is Kind.PICTURE else _objects_of_video(predictor, path)
+    return (_in_picture if entry.kind is Kind.PICTURE else _in_video)(predictor, path)
 
 
 def kinds_of_files(predictor: Predictor) -> list[Kind]:
@@ -116,6 +118,56 @@ class ObjectsOfVideo:
 
 
 @dataclass(frozen=True)
+class RegionsOfPicture:
+    """The class of each pixel."""
+
+    picture: np.ndarray
+    found: Segmentation
+
+    def results(self) -> dict:
+        return _as_regions(self.found)
+
+    def write(self, path: Path, score_thr: float) -> Path:
+        path = path.with_suffix('.png')
+        Image.fromarray(draw_regions(self.picture, self.found)).save(path)
+        return path
+
+
+@dataclass(frozen=True)
+class RegionsOfVideo:
+    """The class of each pixel of each frame."""
+
+    video: str
+    found: list[Segmentation]
+
+    def results(self) -> dict:
+        times = open_video(self.video).times.round(6).tolist()
+        return dict(
+            frames=[dict(time=time, **_as_regions(found)) for time, found in zip(times, self.found, strict=True)]
+        )
+
+    def write(self, path: Path, score_thr: float) -> Path:
+        path, reader = path.with_suffix('.mp4'), open_video(self.video)
+        frames = (draw_regions(frame, found) for frame, found in zip(reader, self.found, strict=True))
+        write_video(path, frames, reader.rate, reader.times - reader.times[0])
+        return path
+
+
+def _as_regions(found: Segmentation) -> dict:
+    """As JSON takes it: the part of the picture that each class has, and its mask as COCO's run lengths."""
+    height, width = found.labels.shape
+    regions = []
+    for name, share in found.shares().items():
+        if share:
+            inside = found.labels == found.names.index(name)
+            mask = pycocotools.mask.encode(np.asfortranarray(inside, np.uint8))
+            regions.append(
+                dict(category_name=name, share=round(share, 5), segmentation=dict(mask, counts=mask['counts'].decode()))
+            )
+    return dict(width=width, height=height, regions=regions)
+
+
+@dataclass(frozen=True)
 class Actions:
     """Of persons in a video; see :meth:`ActionDetector.predict`."""
 
@@ -155,15 +207,16 @@ class Classes:
         return None
 
 
-def _objects_of_picture(detector: Detector, path: str) -> ObjectsOfPicture:
-    return ObjectsOfPicture(detector.decoded(path), detector.predict(path))  # type: ignore[arg-type]
+def _in_picture(predictor: Detector | Segmenter, path: str) -> Finding:
+    kind = RegionsOfPicture if isinstance(predictor, Segmenter) else ObjectsOfPicture
+    return kind(predictor.decoded(path), predictor.predict(path))  # type: ignore[arg-type]
 
 
-def _objects_of_video(detector: Detector, path: str) -> ObjectsOfVideo:
+def _in_video(predictor: Detector | Segmenter, path: str) -> Finding:
     reader = open_video(path)
-    every = [found for _, found in detector.stream(iter(reader)) if found is not None]
+    every: list = [found for _, found in predictor.stream(iter(reader)) if found is not None]
     must_be_whole(reader, len(every))
-    return ObjectsOfVideo(path, every)
+    return (RegionsOfVideo if isinstance(predictor, Segmenter) else ObjectsOfVideo)(path, every)
 
 
 def _must_be_small(path: str, limits: Limits) -> None:

@@ -75,6 +75,25 @@ class ClassifierGraph(Normalised):
         return self.head(as_heads_take(self.backbone(self.normalised(pixels)))).softmax(-1)
 
 
+class SegmenterGraph(Normalised):
+    """Pixels ``(B, 3, H, W)`` and ``sizes`` ``(B, 2)``, the height and width of each picture in them, its upper left
+    corner in theirs, to logits ``(B, classes, H, W)``.
+
+    Args:
+        model: Of mmsegmentation, tested whole or in windows.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model.data_preprocessor, axes=4)
+        self.model: Any = model
+
+    def forward(self, pixels: Tensor, sizes: Tensor) -> Tensor:
+        inside = within(self.normalised(pixels), sizes)
+        height, width = int(pixels.shape[2]), int(pixels.shape[3])
+        # Of the first picture alone, as the number of pictures is not fixed.
+        return self.model.inference(inside, [dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), (height, width))])
+
+
 class DetectorGraph(Normalised):
     """A two-stage detector, with or without masks, also a cascade.
 
@@ -101,7 +120,7 @@ class DetectorGraph(Normalised):
 
     def forward(self, pixels: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         sizes = sizes.float()
-        maps = self.model.extract_feat(self._inside(self.normalised(pixels), sizes))
+        maps = self.model.extract_feat(within(self.normalised(pixels), sizes))
         proposals, real = self._proposals(maps, sizes)
         most = int(real.shape[1])
         count = _most_of(real.sum(1), most)
@@ -112,12 +131,6 @@ class DetectorGraph(Normalised):
         count = _most_of((scores > 0).sum(1), int(scores.shape[1]))
         masks = self._masks(maps, boxes.narrow(1, 0, count), labels.narrow(1, 0, count))
         return boxes, scores, labels, _filled(masks, int(scores.shape[1]))
-
-    def _inside(self, pixels: Tensor, sizes: Tensor) -> Tensor:
-        """Zeros where no picture is, as the data preprocessor pads."""
-        rows = torch.arange(pixels.shape[2], device=pixels.device) < sizes[:, :1]
-        columns = torch.arange(pixels.shape[3], device=pixels.device) < sizes[:, 1:]
-        return pixels * (rows[:, None, :, None] & columns[:, None, None, :])
 
     def _proposals(self, maps: Sequence[Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes ``(B, P, 4)``, and which of them are real ``(B, P)``."""
@@ -217,6 +230,13 @@ class ActionDetectorGraph(Normalised):
         largest = isinstance(self.head.spatial_pool, nn.AdaptiveMaxPool3d)
         pooled = features.amax((2, 3)) if largest else features.mean((2, 3))
         return self.head.fc_cls(pooled).sigmoid()
+
+
+def within(pixels: Tensor, sizes: Tensor) -> Tensor:
+    """Zeros where no picture is, as data preprocessors pad."""
+    rows = torch.arange(pixels.shape[2], device=pixels.device) < sizes[:, :1]
+    columns = torch.arange(pixels.shape[3], device=pixels.device) < sizes[:, 1:]
+    return pixels * (rows[:, None, :, None] & columns[:, None, None, :])
 
 
 def _most_of(counts: Tensor, most: int) -> int:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError, examples
+from hiera_mm.inference.results import Segmentation
+from hiera_mm.inference.visualization import palette_of
 from hiera_mm.readers.coco_files import read_annotations
+
+from PIL import Image
 
 
 class Numbers:
@@ -102,6 +106,30 @@ def write_classes(folder: Path, entries: Iterable[dict]) -> None:
                 ]
                 writer.writerow(['file', *heads])
             writer.writerow([entry['input'], *(cell for pair in entry['classes'] for cell in pair)])
+
+
+def write_shares(folder: Path, entries: Iterable[dict], names: Sequence[str]) -> None:
+    """Write ``predictions.csv``: a row for each picture or frame with the part of it that each class has.
+
+    Args:
+        folder: Where to.
+        entries: ``input`` and ``shares``, and of a video ``frame`` and ``time``, of each.
+        names: Of the classes.
+    """
+    with atomic_write(folder / 'predictions.csv') as unfinished, unfinished.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['file', 'frame', 'time', *names])
+        for entry in entries:
+            writer.writerow([entry['input'], entry.get('frame'), entry.get('time'), *entry['shares']])
+
+
+def write_mask(path: Path, found: Segmentation) -> None:
+    """Write the numbers of classes as a picture of one channel, with a palette by which viewers show it in colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = Image.fromarray(found.labels, 'P')
+    mask.putpalette(palette_of(len(found.names)).tobytes())
+    with atomic_write(path) as unfinished:
+        mask.save(unfinished, format='PNG')
 
 
 def write_actions(path: Path, result: dict) -> None:

@@ -15,6 +15,7 @@ from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.finding import Classes, Finding, kinds_of_files
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.publish import task_of
+from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
@@ -104,7 +105,7 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
 
     kinds = kinds_of_files(predictor)
     endings = [ending for kind in kinds for ending in ENDINGS[kind]]
-    drawn = not isinstance(predictor, Classifier)
+    classes, scored = isinstance(predictor, Classifier), not isinstance(predictor, Classifier | Segmenter)
     title = f'{predictor.trained.config.model.type} with Hiera: {task_of(predictor).replace("-", " ")}'
 
     def answer(file: str | None, score_thr: float) -> tuple:
@@ -127,7 +128,7 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
                 what = ' or '.join(kind.value.removesuffix('s') for kind in kinds)
                 file = gradio.File(label=f'A {what}', file_types=endings)
                 score = gradio.Slider(
-                    0, 1, _usual_threshold(predictor), step=0.01, label='Least score of what is shown', visible=drawn
+                    0, 1, _usual_threshold(predictor), step=0.01, label='Least score of what is shown', visible=scored
                 )
                 download = gradio.DownloadButton('Download all results (JSON)', interactive=False)
             with gradio.Column():
@@ -135,7 +136,7 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
                     label='Found', elem_id='found', format='png', visible=False, buttons=['download', 'fullscreen']
                 )
                 video = gradio.Video(label='Found', visible=False, buttons=['download'])
-                scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=not drawn)
+                scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=classes)
         file.change(answer, [file, score], [kept, picture, video, scores, download], api_name='predict')
         # However it is moved; of many moves the last counts.
         score.change(draw, [kept, score], [picture, video], trigger_mode='always_last', api_visibility='private')

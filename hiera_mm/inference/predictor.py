@@ -9,13 +9,14 @@ from hiera_mm.inference.action_detector import ActionDetector
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.exported import ExportedClassifier, ExportedDetector
+from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import load_model
 from hiera_mm.models import MaskedAutoencoder
 
 from mmaction.models import BaseRecognizer
 from mmdet.models.detectors import BaseDetector
 
-Predictor = Detector | Classifier | ActionDetector
+Predictor = Detector | Segmenter | Classifier | ActionDetector
 
 
 def load(
@@ -35,7 +36,8 @@ def load(
             training.
 
     Returns:
-        A :class:`~hiera_mm.inference.detector.Detector`, a :class:`~hiera_mm.inference.classifier.Classifier` or an
+        A :class:`~hiera_mm.inference.detector.Detector`, a :class:`~hiera_mm.inference.segmenter.Segmenter`, a
+        :class:`~hiera_mm.inference.classifier.Classifier` or an
         :class:`~hiera_mm.inference.action_detector.ActionDetector`.
 
     Raises:
@@ -49,13 +51,16 @@ def load(
         return Classifier(trained, _list(classes))
     if isinstance(trained.model, BaseDetector | ExportedDetector):
         return Detector(trained, _list(classes))
+    if 'decode_head' in trained.config.model:
+        return Segmenter(trained, _list(classes))
     hint = (
         f'; {command_line("visualize-mae")} shows what it fills in'
         if isinstance(trained.model, MaskedAutoencoder)
         else ''
     )
     raise UserError(
-        f"'{model}' is a {type(trained.model).__name__}, which predicts neither objects nor classes nor actions{hint}."
+        f"'{model}' is a {type(trained.model).__name__}, which predicts neither objects nor regions nor classes nor "
+        f'actions{hint}.'
     )
 
 

@@ -13,9 +13,10 @@ from hiera_mm.inference.card import card_of
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.predictor import Predictor
+from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.training_log import read_entries
-from hiera_mm.inference.visualization import draw, labels_of
+from hiera_mm.inference.visualization import draw, draw_regions, labels_of
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
 from hiera_mm.weights.origin import RECORD, Origin
@@ -85,6 +86,8 @@ def task_of(predictor: Predictor) -> str:
         return 'image-classification' if predictor.of_pictures else 'video-classification'
     if isinstance(predictor, ActionDetector):
         return 'action-detection'
+    if isinstance(predictor, Segmenter):
+        return 'semantic-segmentation'
     return 'image-segmentation' if predictor.trained.model.with_mask else 'object-detection'
 
 
@@ -148,7 +151,9 @@ def settings_of(trained: TrainedModel) -> Config:
 
 
 def _drawn(predictor: Predictor, example: str) -> Image.Image:
-    if not isinstance(predictor, Detector):
-        raise UserError('--example is for detectors, whose objects can be drawn on a picture; leave it out.')
+    if not isinstance(predictor, Detector | Segmenter):
+        raise UserError('--example is for what can be drawn on a picture, objects or regions; leave it out.')
     found: Any = predictor.predict(example)
+    if isinstance(predictor, Segmenter):
+        return Image.fromarray(draw_regions(predictor.decoded(example), found))
     return Image.fromarray(draw(predictor.decoded(example), labels_of(found.above(0.5))))

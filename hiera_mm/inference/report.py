@@ -15,6 +15,7 @@ from hiera_mm.evaluation.ava import AVAMetric
 from hiera_mm.inference import charts
 from hiera_mm.inference.report_of_classes import of_classes
 from hiera_mm.inference.report_of_objects import of_objects
+from hiera_mm.inference.report_of_regions import of_regions
 from hiera_mm.inference.report_parts import Section, Table, Tested
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.training_log import Curves, TrainingLog, read_training_log
@@ -108,5 +109,7 @@ def _of_task(trained: TrainedModel, tested: Tested, score_thr: float) -> Iterato
         by_action = tested.runner.test_evaluator.metrics[0].by_action
         rows = sorted(((name, f'{value:.3f}') for name, value in by_action.items()), key=lambda row: row[1])
         yield Section('Actions', 'Average precision of each, the worst first.', [Table(('action', 'AP'), rows)])
+    elif 'decode_head' in trained.config.model:
+        yield from of_regions(trained, tested)
     elif isinstance(trained.model, BaseDetector):
         yield from of_objects(trained, tested, score_thr)

@@ -95,6 +95,24 @@ def detections_from(sample: Any, names: Sequence[str]) -> Detections:
 
 
 @dataclass(frozen=True)
+class Segmentation:
+    """Of the pixels of one picture.
+
+    Attributes:
+        labels: ``(H, W)``, numbers of classes, unsigned bytes.
+        names: Of the classes, by number.
+    """
+
+    labels: np.ndarray
+    names: Sequence[str]
+
+    def shares(self) -> dict[str, float]:
+        """The part of the picture, 0 to 1, that each class has."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        return {name: float(count / self.labels.size) for name, count in zip(self.names, counts, strict=True)}
+
+
+@dataclass(frozen=True)
 class Classification:
     """Of one picture or clip.
 

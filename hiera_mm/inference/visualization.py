@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.inference.results import Detections, RunLengths
+from hiera_mm.inference.results import Detections, RunLengths, Segmentation
 from hiera_mm.readers.videos import VideoFile
 from hiera_mm.readers.write_video import write_video
 
@@ -13,6 +13,9 @@ import numpy as np
 import pycocotools.mask
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
+
+LEGEND = 12
+"""The most classes whose names are drawn."""
 
 
 class Label(NamedTuple):
@@ -88,6 +91,25 @@ def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
         drawing.rectangle(around, fill=(0, 0, 0, 150))
         drawing.multiline_text(place, text, 'white', font, anchor=f'{align}d')
     return np.asarray(picture)
+
+
+def draw_regions(frame: np.ndarray, found: Segmentation) -> np.ndarray:
+    """The frame, RGB ``(H, W, 3)``, half covered by the colours of classes, with the names of those that are there."""
+    picture = Image.fromarray(frame // 2 + palette_of(len(found.names))[found.labels] // 2)
+    drawing = ImageDraw.Draw(picture)
+    size = max(8, min(frame.shape[:2]) // 22)
+    font = ImageFont.load_default(size)
+    shown = sorted(found.shares().items(), key=lambda item: -item[1])[:LEGEND]
+    for line, name in enumerate(name for name, share in shown if share):
+        top = round(1.4 * size * line) + 1
+        drawing.rectangle((1, top, size, top + size), colour_of(found.names.index(name)), 'black')
+        drawing.text((1.4 * size, top), name, 'white', font, stroke_width=max(1, size // 10), stroke_fill='black')
+    return np.asarray(picture)
+
+
+def palette_of(count: int) -> np.ndarray:
+    """Red, green and blue of so many classes, ``(classes, 3)``."""
+    return np.array([colour_of(number) for number in range(count)], np.uint8)
 
 
 def _with_masks(frame: np.ndarray, labels: list[Label]) -> np.ndarray:

@@ -2,6 +2,7 @@
 own paths below another folder.
 """
 
+import importlib.util
 import json
 import pickle
 import tempfile
@@ -98,6 +99,11 @@ def _move(part: ConfigDict, folder: Path) -> None:
 def _artist_of(kind: type | None) -> Callable | None:
     """What draws a data set of this type, None if nothing can."""
     artists = {CocoDataset: _draw_coco, ImageDataset: _draw_images, AVADataset: _draw_ava, VideoDataset: _draw_videos}
+    if importlib.util.find_spec('mmseg') is not None:
+        from hiera_mm.checks.masks import reads_masks
+
+        if isinstance(kind, type) and reads_masks(kind):
+            return _draw_masks
     for base, artist in artists.items():
         if isinstance(kind, type) and issubclass(kind, base):
             return artist
@@ -145,6 +151,27 @@ def _draw_images(dataset: ConfigDict, model: ConfigDict, count: int, random: np.
         )
     elif dataset.get('ann_file'):
         _write(root / dataset.ann_file, ''.join(f'{name} {label}\n' for name, label in entries))
+
+
+def _draw_masks(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
+    """With the endings that the set's type asks for, and all its numbers, 0 among them where it is ignored."""
+    from hiera_mm.checks.masks import count_of_numbers, setting_of
+
+    kind = class_of(dataset, 'mmseg')
+    root, folder = _root_and_folder(dataset, 'img_path')
+    numbers = count_of_numbers(dataset, kind)
+    endings = setting_of(dataset, kind, 'img_suffix') or '.jpg', setting_of(dataset, kind, 'seg_map_suffix')
+    names = [f'{_label(dataset)}_{number:05d}' for number in range(count)]
+    for name in names:
+        picture, objects = draw_scene(random)
+        mask = np.zeros(picture.shape[:2], np.uint8)
+        for entry in objects:
+            x, y, width, height = (round(side) for side in entry['bbox'])
+            mask[y : y + height, x : x + width] = random.integers(numbers)
+        mmcv.imwrite(picture, str(folder / f'{name}{endings[0]}'))
+        mmcv.imwrite(mask, str(root / dataset.data_prefix.seg_map_path / f'{name}{endings[1]}'))
+    if dataset.get('ann_file'):
+        _write(root / dataset.ann_file, ''.join(f'{name}\n' for name in names))
 
 
 def _draw_videos(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:

@@ -37,9 +37,10 @@ def shrink_model(config: Config) -> None:
         backbone.global_blocks = (2,)
     chosen = [*backbone.get('out_indices', range(4))]
     for part in _takers_of_maps(model):
-        told = part.get('in_channels')
-        if told == before[chosen[-1]]:
-            part.in_channels = after[chosen[-1]]
+        told, index = part.get('in_channels'), part.get('in_index', -1)
+        stage = chosen[index if isinstance(index, int) else -1]
+        if told == before[stage]:
+            part.in_channels = after[stage]
         elif isinstance(told, list | tuple) and [*told] == [before[index] for index in chosen]:
             part.in_channels = [after[index] for index in chosen]
     if model.type == 'MaskedAutoencoder':
@@ -62,6 +63,10 @@ def shrink_pictures(config: Config, side: int) -> None:
     padding = config.model.get('data_preprocessor', {})
     if padding.get('pad_size_divisor', 1) > UNIT_PIXELS:
         padding.pad_size_divisor = _scaled(padding.pad_size_divisor, factor)
+    windows = config.model.get('test_cfg') or {}
+    for owner, key in ((padding, 'size'), (windows, 'crop_size'), (windows, 'stride')):
+        if _is_size(owner.get(key)):
+            owner[key] = _scaled(owner[key], factor)
 
 
 def _architecture(arch: str | dict) -> dict:
@@ -77,7 +82,8 @@ def _takers_of_maps(model: ConfigDict) -> Iterator[ConfigDict]:
     if model.get('neck'):
         yield from model.neck if isinstance(model.neck, list | tuple) else [model.neck]
         return
-    for head in (model.get('cls_head'), model.get('roi_head', {}).get('bbox_head'), model.get('decode_head')):
+    of_masks = model.get('decode_head'), model.get('auxiliary_head')
+    for head in (model.get('cls_head'), model.get('roi_head', {}).get('bbox_head'), *of_masks):
         if isinstance(head, dict):
             yield head
 

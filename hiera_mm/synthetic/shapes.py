@@ -98,7 +98,7 @@ def draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
         annotations.append(_draw_crowd(random, picture))
     shapes: list[tuple[int, np.ndarray]] = []
     for _ in range(random.integers(1, 5)):
-        _place_shape(random, picture, shapes)
+        place_shape(random, picture, shapes)
     for category, visible in shapes:
         annotations.append(_annotation(category, visible, _polygons(visible)))
     return picture, annotations
@@ -111,7 +111,7 @@ def draw_background(random: np.random.Generator, height: int, width: int) -> np.
     return np.clip(gradient / 4 + 96 + noise, 0, 255).astype(np.uint8)
 
 
-def _place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
+def place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
     """Draw one more shape where it leaves the earlier ones recognisable, if ten tries find such a place."""
     for _ in range(10):
         category = int(random.integers(len(CLASSES)))

@@ -26,7 +26,8 @@ def detector(tmp_path):
     return save_random_weights(TINY, tmp_path / 'shapes.pth')
 
 
-def test_the_page_opens_and_leaves_nothing_behind(detector, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_page_opens_and_leaves_nothing_behind(detector, tmp_path, number):
     port, folder = free_port(), tmp_path / 'temporary'
     folder.mkdir()
     command = [sys.executable, ROOT / 'tools' / 'serve.py', detector, '--device', 'cpu', '--port', port]
@@ -34,7 +35,7 @@ def test_the_page_opens_and_leaves_nothing_behind(detector, tmp_path):
     read_until(server, f'The page is at http://127.0.0.1:{port}; Ctrl-C ends it.')
     assert httpx.get(f'http://127.0.0.1:{port}').status_code == 200
     assert [*folder.glob('hiera_mm_page_*')]
-    os.kill(server.pid, signal.SIGINT)
+    os.kill(server.pid, number)
     rest = server.communicate(timeout=60)[0]
     assert server.returncode == 0 and 'Traceback' not in rest, rest
     assert not [*folder.glob('hiera_mm_page_*')]

@@ -11,13 +11,14 @@ from hiera_mm import ops
 
 import pytest
 import torch
+import torchvision
 
 if getattr(sys.modules['mmcv._ext'], '__file__', None):
     pytest.skip('mmcv is compiled here, so nothing stands in for it', allow_module_level=True)
 
-from mmcv.ops import RoIAlign, batched_nms, nms, soft_nms
+from mmcv.ops import RoIAlign, batched_nms, nms, nms_match, soft_nms
 
-RECORDED = torch.load(Path(__file__).parent / 'data' / 'mmcv_ops.pt', weights_only=True)
+RECORDED = torch.load(Path(__file__).parents[1] / 'data' / 'mmcv_ops.pt', weights_only=True)
 
 
 def same_detections(got, expected):
@@ -94,10 +95,10 @@ def test_maximum_pooling_is_refused_with_a_sentence():
 
 
 def test_an_absent_operator_is_named_when_called():
-    from mmcv.ops import DeformConv2d
+    from mmcv.ops import RoIPool
 
-    with pytest.raises(NotImplementedError, match='deform_conv_forward.*compile mmcv'):
-        DeformConv2d(3, 3, 3)(torch.ones(1, 3, 8, 8), torch.zeros(1, 18, 6, 6))
+    with pytest.raises(NotImplementedError, match='roi_pool_forward.*compile mmcv'):
+        RoIPool(3, 1.0)(torch.ones(1, 3, 8, 8), torch.zeros(1, 5))
 
 
 def test_mmcv_can_describe_the_environment():
@@ -125,3 +126,16 @@ def test_importing_after_mmdet_replaces_its_placeholders():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_nms_match_groups_each_kept_box_with_those_that_it_suppresses():
+    dets = torch.cat([RECORDED['boxes'], RECORDED['scores'][:, None]], 1)[:120]
+    groups = [group.tolist() for group in nms_match(dets, 0.5)]
+    assert sorted(number for group in groups for number in group) == list(range(120))
+    kept = torchvision.ops.nms(dets[:, :4], dets[:, 4], 0.5).tolist()
+    assert [group[0] for group in groups] == kept
+    overlap = torchvision.ops.box_iou(dets[:, :4], dets[:, :4])
+    for group in groups:
+        assert dets[group, 4].tolist() == sorted(dets[group, 4].tolist(), reverse=True)
+        assert (overlap[group[0], group] >= 0.5).all()
+    assert any(len(group) > 1 for group in groups)

@@ -1,0 +1,102 @@
+"""Semantic segmentation: photographs and index masks, under the names that mmsegmentation's configs have for them."""
+
+from typing import Any
+
+from hiera_mm.datasets.load_image import LoadImageFromFile
+from hiera_mm.errors import UserError
+from hiera_mm.readers.class_names import with_class_names
+from hiera_mm.readers.index_masks import IGNORED, find_pairs, must_be_classes, must_have_size, read_mask
+
+from mmcv.transforms import BaseTransform
+from mmengine.registry import DATASETS
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import TRANSFORMS
+
+# Faults of pictures are told as in detection.
+TRANSFORMS.register_module(name='LoadImageFromFile', module=LoadImageFromFile, force=True)
+
+
+@DATASETS.register_module()
+class SegmentationDataset(BaseSegDataset):
+    """mmsegmentation's ``BaseSegDataset`` of one's own classes: pixels of a mask are the places of their classes in
+    ``metainfo.classes``, counted from 0, and 255 is neither trained nor scored.
+
+    Args:
+        img_suffix: What names of photographs end in; empty: as pictures' names do, in upper or lower case.
+        metainfo: ``classes``, the names or a file of them, a name on each line.
+
+    Raises:
+        UserError: as :func:`hiera_mm.readers.index_masks.find_pairs`, and without classes.
+    """
+
+    def __init__(self, *, img_suffix: str = '', metainfo: dict | None = None, **kwargs: Any) -> None:
+        metainfo = with_class_names(metainfo)
+        if not (metainfo or {}).get('classes'):
+            raise UserError(
+                "The classes of the masks are not named; set classes = ('background', ...) at the top of the config, "
+                'in the order of their numbers.'
+            )
+        super().__init__(img_suffix=img_suffix, metainfo=metainfo, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """A dict for each photograph, as mmsegmentation's, with ``num_classes``."""
+        pairs = find_pairs(
+            self.data_prefix.get('img_path') or '',
+            self.data_prefix.get('seg_map_path') or None,
+            self.img_suffix,
+            self.seg_map_suffix,
+            self.ann_file,
+        )
+        shared = dict(
+            label_map=self.label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            num_classes=len(self.metainfo['classes']),
+            ignore_index=self.ignore_index,
+        )
+        return [
+            dict(img_path=str(pair.picture), seg_fields=[], **shared)
+            | (dict(seg_map_path=str(pair.mask)) if pair.mask else {})
+            for pair in pairs
+        ]
+
+
+# Under mmsegmentation's own name, so that the masks of every set are checked.
+@TRANSFORMS.register_module(name='LoadAnnotations', force=True)
+class LoadAnnotations(BaseTransform):
+    """mmsegmentation's ``LoadAnnotations`` for masks of bytes, which refuses what would be learned or scored wrongly: a
+    mask in colour, of another size than its picture, or with numbers that no class has.
+
+    Args:
+        reduce_zero_label: Whether 0 is to be ignored and 1 is the first class; by default as the data set says.
+
+    Raises:
+        BrokenFileError: for a mask that is missing or can't be decoded.
+        UserError: for the faults above.
+    """
+
+    def __init__(self, reduce_zero_label: bool | None = None) -> None:
+        self.reduce_zero_label = reduce_zero_label
+
+    def transform(self, results: dict) -> dict:
+        """Add ``gt_seg_map`` ``(height, width)``, unsigned bytes."""
+        path = results['seg_map_path']
+        mask = read_mask(path)
+        must_have_size(path, mask, results['ori_shape'])
+        reduced = results['reduce_zero_label'] if self.reduce_zero_label is None else self.reduce_zero_label
+        if reduced:
+            # 0 becomes 255, and 255 stays.
+            mask = (mask - (mask != IGNORED)).astype(mask.dtype)
+        if results.get('label_map') is not None:
+            mask = _relabelled(mask, results['label_map'])
+        if 'num_classes' in results:
+            must_be_classes(path, mask, results['num_classes'], results.get('ignore_index', IGNORED))
+        results['gt_seg_map'] = mask
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+
+def _relabelled(mask: Any, label_map: dict[int, int]) -> Any:
+    changed = mask.copy()
+    for before, after in label_map.items():
+        changed[mask == before] = after
+    return changed

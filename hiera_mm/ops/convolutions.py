@@ -1,0 +1,291 @@
+"""Convolutions and upsampling with learned places or kernels: mmcv's operators on torchvision's and torch's own."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hiera_mm.ops.gradients import fill_gradients
+from hiera_mm.ops.precision import kernel_dtype
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+from torchvision.ops import deform_conv2d
+
+
+class _Geometry(NamedTuple):
+    """Each as height and width."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    """Deformable convolution (Dai et al., ICCV 2017, arXiv 1703.06211): fill ``output`` ``(B, channels, H, W)``.
+
+    Args:
+        input: ``(B, C, H, W)``.
+        weight: ``(channels, C / group, kH, kW)``.
+        offset: ``(B, 2 * deformable_group * kH * kW, H, W)``, how far each place moves down and to the right.
+        output: Written in place.
+        columns, ones, im2col_step: Not needed here.
+        kW, kH, dW, dH, padW, padH, dilationW, dilationH: Kernel, strides, padding and dilation.
+        group, deformable_group: Told by the shapes of weight and offset.
+    """
+    output.copy_(_convolved(_Geometry((dH, dW), (padH, padW), (dilationH, dilationW)), input, offset, weight))
+
+
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    """Gradients of :func:`deform_conv_forward` with respect to input and offset."""
+    geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW))
+    fill_gradients(
+        lambda pixels, moved: _convolved(geometry, pixels, moved, weight),
+        [input, offset],
+        grad_output,
+        [grad_input, grad_offset],
+    )
+    grad_offset.mul_(_reaches(geometry, offset, input.shape[2:], (kH, kW)))
+
+
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_weight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    scale: float,
+    im2col_step: int,
+) -> None:
+    """Gradient of :func:`deform_conv_forward` with respect to the weight, times ``scale``."""
+    geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW))
+    # Of the shape and type of the weight, which is all that counts here.
+    weight = torch.zeros_like(grad_weight)
+    fill_gradients(
+        lambda kernel: _convolved(geometry, input, offset, kernel), [weight], scale * grad_output, [grad_weight]
+    )
+
+
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    """Deformable convolution with a factor for each place (Zhu et al., CVPR 2019, arXiv 1811.11168), ``mask``
+    ``(B, deformable_group * kernel_h * kernel_w, H, W)``, else as :func:`deform_conv_forward`."""
+    geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+    output.copy_(_convolved(geometry, input, offset, weight, mask, bias if with_bias else None))
+
+
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    """Gradients of :func:`modulated_deform_conv_forward`, into the five tensors named so."""
+    geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+    fill_gradients(
+        lambda pixels, moved, kernel, factor: _convolved(geometry, pixels, moved, kernel, factor),
+        [input, offset, weight, mask],
+        grad_output,
+        [grad_input, grad_offset, grad_weight, grad_mask],
+    )
+    grad_offset.mul_(_reaches(geometry, offset, input.shape[2:], (kernel_h, kernel_w)))
+    if with_bias:
+        grad_bias.copy_(grad_output.sum((0, 2, 3)))
+
+
+def _convolved(
+    geometry: _Geometry,
+    pixels: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    dtype = kernel_dtype(pixels)
+    exact = [value if value is None else value.to(dtype) for value in (bias, mask)]
+    found = deform_conv2d(pixels.to(dtype), offset.to(dtype), weight.to(dtype), exact[0], *geometry, mask=exact[1])
+    return found.to(pixels.dtype)
+
+
+def _reaches(geometry: _Geometry, offset: Tensor, sides: Sequence[int], kernel: tuple[int, int]) -> Tensor:
+    """Whether each place is less than a pixel outside of the map, as which its offset counts for mmcv.
+
+    At a whole pixel outside, where a place of an edge lies before anything is learned, torchvision's gradient is that
+    from the inside; mmcv's is 0.
+    """
+    batch, _, *shape = offset.shape
+    moved = offset.reshape(batch, -1, *kernel, 2, *shape)
+    inside = torch.ones_like(moved[:, :, :, :, 0], dtype=torch.bool)
+    for axis in (0, 1):
+        starts = torch.arange(shape[axis], device=offset.device) * geometry.stride[axis] - geometry.padding[axis]
+        steps = torch.arange(kernel[axis], device=offset.device) * geometry.dilation[axis]
+        base = starts.reshape((-1, 1) if axis == 0 else (-1,)) + steps.reshape(
+            (-1, 1, 1, 1) if axis == 0 else (-1, 1, 1)
+        )
+        place = moved[:, :, :, :, axis] + base
+        inside &= (place > -1) & (place < sides[axis])
+    return inside[:, :, :, :, None].expand_as(moved).reshape(offset.shape)
+
+
+def carafe_forward(
+    features: Tensor,
+    masks: Tensor,
+    rfeatures: Tensor,
+    routput: Tensor,
+    rmasks: Tensor,
+    output: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
+) -> None:
+    """Upsampling by kernels that depend on the content (Wang et al., ICCV 2019, arXiv 1905.02188): fill ``output``
+    ``(B, C, scale_factor * H, scale_factor * W)``.
+
+    Args:
+        features: ``(B, C, H, W)``.
+        masks: ``(B, group_size * kernel_size ** 2, scale_factor * H, scale_factor * W)``, a kernel for each pixel.
+        rfeatures: Given to the backward operator by mmcv, which has the masks already; filled with the features.
+        routput, rmasks: Not needed here.
+        output: Written in place.
+        kernel_size, group_size, scale_factor: Of the kernels, of the groups of channels that share one, and from
+            features to output.
+    """
+    rfeatures.copy_(features)
+    output.copy_(_reassembled(features, masks, kernel_size, group_size, scale_factor))
+
+
+def carafe_backward(
+    grad_output: Tensor,
+    rfeatures: Tensor,
+    masks: Tensor,
+    rgrad_output: Tensor,
+    rgrad_input_hs: Tensor,
+    rgrad_input: Tensor,
+    rgrad_masks: Tensor,
+    grad_input: Tensor,
+    grad_masks: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
+) -> None:
+    """Gradients of :func:`carafe_forward`, into ``grad_input`` and ``grad_masks``."""
+    carafe_naive_backward(grad_output, rfeatures, masks, grad_input, grad_masks, kernel_size, group_size, scale_factor)
+
+
+def carafe_naive_forward(
+    features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
+) -> None:
+    """As :func:`carafe_forward`."""
+    output.copy_(_reassembled(features, masks, kernel_size, group_size, scale_factor))
+
+
+def carafe_naive_backward(
+    grad_output: Tensor,
+    features: Tensor,
+    masks: Tensor,
+    grad_input: Tensor,
+    grad_masks: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
+) -> None:
+    """As :func:`carafe_backward`."""
+    fill_gradients(
+        lambda pixels, kernels: _reassembled(pixels, kernels, kernel_size, group_size, scale_factor),
+        [features, masks],
+        grad_output,
+        [grad_input, grad_masks],
+    )
+
+
+def _reassembled(pixels: Tensor, kernels: Tensor, side: int, groups: int, factor: int) -> Tensor:
+    batch, channels, height, width = pixels.shape
+    around = functional.unfold(pixels, side, padding=side // 2).reshape(batch, groups, -1, side**2, height, 1, width, 1)
+    weights = kernels.reshape(batch, groups, 1, side**2, height, factor, width, factor)
+    return (around * weights).sum(3).reshape(batch, channels, height * factor, width * factor)

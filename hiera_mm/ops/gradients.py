@@ -1,0 +1,25 @@
+"""Gradients of operators that are written in torch's own."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def fill_gradients(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor, into: Sequence[Tensor]
+) -> None:
+    """Write the gradients of ``function(*inputs)`` in place, as mmcv's backward operators do.
+
+    Args:
+        function: From the inputs to the output.
+        inputs: Of floating point.
+        grad_output: Gradient of the output.
+        into: Of the shapes of the inputs.
+    """
+    with torch.enable_grad():
+        leaves = [value.detach().requires_grad_() for value in inputs]
+        found = torch.autograd.grad(function(*leaves), leaves, grad_output, allow_unused=True)
+    for gradient, place in zip(found, into, strict=True):
+        if gradient is not None:
+            place.copy_(gradient)

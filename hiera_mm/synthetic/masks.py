@@ -1,0 +1,48 @@
+"""Generated images of several shapes with index masks, as sets of semantic segmentation have them."""
+
+from pathlib import Path
+
+from hiera_mm.synthetic.shapes import CLASSES, draw_background, place_shape, write_once
+
+import mmcv
+import numpy as np
+from PIL import Image
+
+NAMES = ('background', *CLASSES)
+PALETTE = (0, 0, 0, 220, 60, 50, 60, 160, 220, 240, 200, 60)
+"""Red, green and blue of each class."""
+
+
+def make_mask_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: int = 0) -> None:
+    """Draw images and write ``images/{train,val}/*.png`` and ``masks/{train,val}/*.png``.
+
+    Images are 96 to 128 pixels a side, with up to four shapes of random colour, size and tilt on a noisy background;
+    later ones hide parts of earlier ones. A pixel of a mask is 0 for the background, 1 for a circle, 2 for a bar, 3 for
+    a triangle. The same arguments always give the same files; a folder that already holds them is left alone.
+
+    Args:
+        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
+        train, val: Images of the two parts.
+        seed: Of the random generator.
+
+    Raises:
+        UserError: if the folder holds anything but a generated set.
+    """
+    write_once(Path(folder), dict(kind='masks', train=train, val=val, seed=seed, version=1), _write_part)
+
+
+def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
+    (folder / 'masks' / part).mkdir(parents=True)
+    for number in range(1, count + 1):
+        height, width = random.integers(96, 129, size=2)
+        picture = draw_background(random, height, width)
+        shapes: list[tuple[int, np.ndarray]] = []
+        for _ in range(random.integers(1, 5)):
+            place_shape(random, picture, shapes)
+        mask = np.zeros((height, width), np.uint8)
+        for category, visible in shapes:
+            mask[visible] = category + 1
+        mmcv.imwrite(picture, folder / 'images' / part / f'{number:06d}.png')
+        drawn = Image.fromarray(mask, 'P')
+        drawn.putpalette(PALETTE)
+        drawn.save(folder / 'masks' / part / f'{number:06d}.png')

@@ -1,0 +1,324 @@
+"""The command lines of the docs' blocks, run in their order: ``pytest -m slow tests/test_docs_commands.py``.
+
+Each page has a folder with the inputs that it speaks of. Configs of one's own get a tiny model and one epoch; nothing
+else differs from what the page says.
+"""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from hiera_mm.synthetic.classes import make_class_shapes
+from hiera_mm.synthetic.shapes import CLASSES, make_coco_shapes
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.coded_videos import write_with_pyav
+from tests.helpers import ROOT, free_port, read_until, save_random_weights, start, wait_for_port
+from tests.hub import TOKEN
+
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+NOT_RUN = {
+    'bash tests/run.sh': 'these tests',
+    'bash tools/quickstart.sh': 'run by the workflow of this name in a fresh clone',
+    'configs/mask_rcnn_hiera_b.py': 'all of COCO and its weights',
+    'sam2.1_hiera_bp': "Meta's file",
+    'dist_train.sh CONFIG': 'stands for any config; tests/tools/test_two_processes.py, test_machines.py',
+    'slurm_train.sh PARTITION': "needs Slurm's programs; tests/tools/test_slurm.py has stand-ins",
+    'init --yolo': 'another way to the same config; tests/tools/test_init.py',
+    'init --voc': 'another way to the same config; tests/tools/test_init.py',
+    'configs/*.py': 'hours; tests/rehearsal/test_rehearse.py takes some of them',
+    'FILE_OR_ADDRESS_OR_NAME': 'stands for any; tests/tools/test_convert_weights.py',
+    'convert SRC DST': 'stands for any; tests/tools/test_convert_weights.py',
+}
+TINY = 'arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None'
+DETECTOR = f"""
+model = dict(
+    backbone=dict({TINY}, window_sizes=None, global_blocks=()), neck=dict(in_channels=[16, 32, 64, 128])
+)
+epochs = 1
+"""
+CLASSIFIER = f"""
+model['backbone'] = dict({TINY})
+model.setdefault('cls_head', {{}})['in_channels'] = 128
+train_cfg = dict(max_epochs=1)
+train_dataloader.update(batch_size=2)
+"""
+ACTIONS = f"""
+model.update(backbone=dict({TINY}))
+model['roi_head']['bbox_head']['in_channels'] = 128
+train_cfg = dict(max_epochs=1)
+train_dataloader.update(batch_size=2)
+"""
+AUTOENCODER = f"""
+load_from = None
+model = dict(backbone=dict({TINY}), decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
+train_cfg = dict(max_epochs=1)
+"""
+
+
+def blocks(page):
+    """Language and text of each block of a page, in their order."""
+    return re.findall(r'```(bash|python)\n(.*?)```', (ROOT / page).read_text(), re.DOTALL)
+
+
+def lines_of(text):
+    return [line for line in text.replace('\\\n', ' ').splitlines() if line.split('#')[0].strip()]
+
+
+def reason_not_to_run(line):
+    return next((reason for part, reason in NOT_RUN.items() if part in line), None)
+
+
+class Reader:
+    """Somebody who does what a page says, in a folder with the repository's tools and configs."""
+
+    def __init__(self, folder, shrinking):
+        self.folder, self.shrinking = folder, shrinking
+        for name in ('tools', 'configs', 'benchmarks', 'hiera_mm'):
+            (folder / name).symlink_to(ROOT / name)
+        python = Path(sys.executable).parent
+        self.environment = dict(os.environ, PATH=f'{python}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT))
+        self.environment['OMP_NUM_THREADS'] = '2'
+
+    def shrink(self, name='my_config.py'):
+        path = self.folder / name
+        path.write_text(path.read_text() + self.shrinking)
+
+    def write_config(self, text, name='my_config.py'):
+        (self.folder / name).write_text(text.replace('/path/to/', f'{self.folder}/'))
+        self.shrink(name)
+
+    def run(self, line):
+        line = self.with_checkpoints_at_hand(line)
+        done = subprocess.run(
+            ['bash', '-ec', line], cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f'{line}\n{done.stdout[-5000:]}{done.stderr[-5000:]}'
+        return done.stdout + done.stderr
+
+    def run_lines(self, text):
+        for line in lines_of(text):
+            if reason_not_to_run(line):
+                continue
+            if 'hiera-mm serve' in line:
+                self.serve(line)
+            elif not line.startswith('source '):
+                self.run(line)
+            if 'hiera-mm init' in line:
+                self.shrink()
+
+    def serve(self, line):
+        words = line.split('#')[0].split()
+        process = start(['env', '-C', self.folder, *words, '--port', free_port()], **self.environment)
+        read_until(process, 'The page is at http')
+
+    def with_checkpoints_at_hand(self, line):
+        """A shorter run has checkpoints of other numbers than the page says."""
+
+        def at_hand(found):
+            if '*' in found[0] or (self.folder / found[0]).exists():
+                return found[0]
+            (newest,) = sorted(self.folder.glob(f'{found[1]}_*.pth'), key=os.path.getmtime)[-1:]
+            return str(newest.relative_to(self.folder))
+
+        return re.sub(r'(work_dirs/[\w/]+/(?:best_\w+_)?(?:iter|epoch))_\d+\.pth', at_hand, line)
+
+
+def film(path, count=40):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_with_pyav(path, times=np.arange(count) / 10)
+
+
+def photograph(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+
+
+def detection_inputs(folder):
+    make_coco_shapes(folder / 'my_data', train=4, val=2)
+    for part in ('train', 'val'):
+        (folder / f'my_data/{part}.json').symlink_to(folder / f'my_data/annotations/instances_{part}.json')
+    (folder / 'val.json').symlink_to(folder / 'my_data/val.json')
+    for name in ('photo.jpg', 'photos/1.jpg', 'photos/2.jpg', 'more/3.jpg'):
+        photograph(folder / name, seed=len(name))
+    film(folder / 'film.mp4', 5)
+
+
+@pytest.fixture
+def detecting(tmp_path):
+    detection_inputs(tmp_path)
+    return Reader(tmp_path, DETECTOR)
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """Folder of a detector that was trained by ``init`` and ``train``."""
+    folder = tmp_path_factory.mktemp('trained')
+    detection_inputs(folder)
+    reader = Reader(folder, DETECTOR)
+    reader.run_lines('hiera-mm init --coco my_data\nhiera-mm train my_config.py')
+    return folder
+
+
+@pytest.fixture
+def with_detector(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / 'work', symlinks=True)
+    for name in ('tools', 'configs', 'benchmarks', 'hiera_mm'):
+        (tmp_path / 'work' / name).unlink()
+    return Reader(tmp_path / 'work', DETECTOR)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_every_line_is_run_here_or_says_why_not(page):
+    """New lines of a page without a test below would be left out silently otherwise."""
+    source = Path(__file__).read_text()
+    lines = [line for language, text in blocks(page) if language == 'bash' for line in lines_of(text)]
+    if not all(reason_not_to_run(line) for line in lines):
+        assert f"blocks('{page.relative_to(ROOT)}')" in source
+
+
+@pytest.mark.slow
+def test_readme(detecting):
+    for language, text in blocks('README.md'):
+        if language == 'bash':
+            detecting.run_lines(text)
+
+
+@pytest.mark.slow
+def test_own_data(detecting):
+    own = [text for language, text in blocks('docs/own_data.md') if language == 'python'][0]
+    for language, text in blocks('docs/own_data.md'):
+        if language == 'bash':
+            detecting.run_lines(text)
+        if text == own:
+            # The page's other way to a config: written by oneself.
+            names = ', '.join(map(repr, CLASSES))
+            detecting.write_config(re.sub(r"\('cat', 'dog'\)", f'({names})', text))
+
+
+@pytest.mark.slow
+def test_predict(with_detector, tmp_path):
+    port = free_port()
+    start([sys.executable, '-m', 'tests.hub', port], PYTHONPATH=str(ROOT))
+    wait_for_port(port)
+    with_detector.environment.update(
+        HF_ENDPOINT=f'http://127.0.0.1:{port}', HF_HOME=str(tmp_path / 'cache'), HF_HUB_DISABLE_XET='1', HF_TOKEN=TOKEN
+    )
+    for language, text in blocks('docs/predict.md'):
+        if language == 'bash':
+            with_detector.run_lines(text)
+        elif 'COCOeval' not in text:
+            with_detector.run(f"python - <<'END'\n{text}\nEND")
+
+
+@pytest.mark.slow
+def test_install(with_detector):
+    coco = with_detector.folder / 'data' / 'coco'
+    make_coco_shapes(coco, train=2, val=2)
+    for part in ('train', 'val'):
+        (coco / part).rename(coco / f'{part}2017')
+        (coco / f'annotations/instances_{part}.json').rename(coco / f'annotations/instances_{part}2017.json')
+    with_detector.run('hiera-mm test my_config.py work_dirs/my_config/iter_1.pth --out predictions.pkl')
+    for language, text in blocks('docs/install.md'):
+        if language == 'bash':
+            with_detector.run_lines(text)
+
+
+@pytest.mark.slow
+def test_rehearsal(with_detector):
+    for _, text in blocks('docs/rehearsal.md'):
+        with_detector.run_lines(text)
+
+
+@pytest.mark.slow
+def test_scaling_and_weights(detecting):
+    for _, text in [*blocks('docs/scaling.md'), *blocks('docs/weights.md')]:
+        detecting.run_lines(text)
+
+
+@pytest.mark.slow
+def test_video(tmp_path):
+    for name in ('train/a/1.mp4', 'train/b/1.mp4', 'val/a/2.mp4', 'val/b/2.mp4'):
+        film(tmp_path / name)
+    for name in ('000001', '000002'):
+        film(tmp_path / f'data/kinetics400/videos_train/clap/{name}_000000_000010.mp4')
+    for name in ('1', '2'):
+        film(tmp_path / f'data/sthv2/videos/{name}.webm'.replace('.webm', '.mp4'))
+    rows = [f'clap,{name},0,10,train\n' for name in ('000001', '000002')]
+    (tmp_path / 'train.csv').write_text(''.join(['label,youtube_id,time_start,time_end,split\n', *rows]))
+    entries = [dict(id=name, template='Moving [something] up') for name in ('1', '2')]
+    (tmp_path / 'something-something-v2-train.json').write_text(json.dumps(entries))
+    (tmp_path / 'something-something-v2-labels.json').write_text(json.dumps({'Moving something up': '0'}))
+    reader = Reader(tmp_path, CLASSIFIER)
+    reader.run('python tools/make_shapes.py data/motion --kind motion --train 2 --val 1')
+    reader.run('python tools/train.py configs/k400_hiera_t_shapes.py --cfg-options train_cfg.max_epochs=1')
+    for language, text in blocks('docs/video.md'):
+        reader.run_lines(text) if language == 'bash' else reader.write_config(text)
+
+
+@pytest.mark.slow
+def test_classification(tmp_path):
+    make_class_shapes(tmp_path / 'my_images', train=6, val=3)
+    reader = Reader(tmp_path, CLASSIFIER)
+    for language, text in blocks('docs/classification.md'):
+        reader.run_lines(text) if language == 'bash' else reader.write_config(text)
+
+
+@pytest.mark.slow
+def test_action_detection(tmp_path):
+    """With the page's annotation lines and proposals; its validation set is its training set."""
+    reader = Reader(tmp_path, ACTIONS)
+    page = (ROOT / 'docs/action_detection.md').read_text()
+    lines, names = [text for text in re.findall(r'```\n(.*?)```', page, re.DOTALL)][:2]
+    assert lines.startswith('kitchen') and names.startswith('item')
+    for part in ('train', 'val'):
+        film(tmp_path / part / 'kitchen.mp4', 100)
+        (tmp_path / f'{part}.csv').write_text(lines)
+    (tmp_path / 'actions.pbtxt').write_text(names)
+    shutil.copy(tmp_path / 'train' / 'kitchen.mp4', tmp_path / 'my_video.mp4')
+    detector = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py'
+    (tmp_path / 'det.py').write_text(f"_base_ = '{detector}'\nmodel = dict(backbone=dict(init_cfg=None))\n")
+    save_random_weights(tmp_path / 'det.py', tmp_path / 'faster_rcnn.pth')
+    for language, text in blocks('docs/action_detection.md'):
+        if language == 'bash':
+            reader.run_lines(re.sub('(make_shapes.*--kind actions)', r'\1 --train 2 --val 4', text))
+        elif 'my_detector.pth' in text:
+            shutil.copy(tmp_path / 'faster_rcnn.pth', tmp_path / 'my_detector.pth')
+            (tmp_path / 'epoch_30.pth').symlink_to(next((tmp_path / 'work_dirs/my_config').glob('epoch_*.pth')))
+            reader.run(f"python - <<'END'\n{text}\nEND")
+        elif 'num_classes = ' in text:
+            reader.write_config(text)
+        elif '_base_' not in text:
+            reader.run(f"python - <<'END'\n{text}\nEND")
+            if 'train_proposals' in text:
+                assert pickle.loads((tmp_path / 'train_proposals.pkl').read_bytes())
+                shutil.copy(tmp_path / 'train_proposals.pkl', tmp_path / 'val_proposals.pkl')
+
+
+@pytest.mark.slow
+def test_mae(tmp_path):
+    """The comparisons that the page reports train with a few pictures and videos, all else as there."""
+    make_class_shapes(tmp_path / 'my_images', train=6, val=3)
+    for name in ('some.jpg', 'other.jpg'):
+        photograph(tmp_path / name)
+    reader = Reader(tmp_path, AUTOENCODER)
+    few = {
+        '--kind motion': '--train 2 --val 1',
+        '--train 4000': '--train 8 --val 2',
+        'data/shapes': '--train 8 --val 2',
+    }
+    for language, text in blocks('docs/mae.md'):
+        if 'mae_hiera_b.py' in text:
+            reader.write_config(text.replace('my_images/', 'my_images/train'), 'my_mae.py')
+        elif language == 'bash':
+            for part, more in few.items():
+                text = re.sub(f'(make_shapes[^\n&]*{re.escape(part)}[^\n&]*)', rf'\1 {more}', text)
+            reader.run_lines(re.sub(r'(compare_configs.*)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
