@@ -7,6 +7,7 @@ from hiera_mm.errors import UserError
 
 import torch
 import torch.nn as nn
+from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -52,6 +53,9 @@ def model_complexity(
     if 'decode_head' in model:
         shape = shape or (512, 512)
         return segmentor_complexity(model, *shape), shape
+    if 'panoptic_head' in model:
+        shape = shape or (1024, 1024)
+        return query_complexity(model, *shape), shape
     if 'neck' in model:
         shape = shape or (1024, 1024)
         return detector_complexity(model, *shape), shape
@@ -90,6 +94,20 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> dict[str,
         parts[part] = getattr(detector.roi_head, part)
         macs[part] = sum(count_macs(head, region)[0] for head in _each(parts[part]))
     return {part: (count_parameters(module), macs[part]) for part, module in parts.items()}
+
+
+def query_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of backbone and head of Mask2Former and its kind, for one image."""
+    with torch.device('meta'):
+        detector = MODELS.build(model).eval()
+        backbone_macs, maps = count_macs(detector.backbone, torch.empty(1, channels_of(model), height, width))
+    # Its places on the maps are computed from numbers, which meta tensors have none of; one size stands for all.
+    head = MODELS.build(model.panoptic_head | dict(train_cfg=None, test_cfg=None)).eval()
+    sample = DetDataSample(metainfo=dict(batch_input_shape=(height, width), img_shape=(height, width)))
+    head_macs, _ = count_macs(head, [torch.zeros(level.shape) for level in maps], [sample])
+    return dict(
+        backbone=(count_parameters(detector.backbone), backbone_macs), panoptic_head=(count_parameters(head), head_macs)
+    )
 
 
 def segmentor_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:

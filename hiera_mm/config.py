@@ -136,6 +136,15 @@ def heads_of(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
                         yield where, inner
 
 
+def class_count(model: ConfigDict) -> int:
+    """How many classes a model tells apart."""
+    queries = model.get('panoptic_head')
+    if queries is not None:
+        return queries.num_things_classes + queries.num_stuff_classes
+    heads = heads_of_masks(model) if 'decode_head' in model else heads_of(model)
+    return (model.get('cls_head') or next(head for _, head in heads))['num_classes']
+
+
 def heads_of_masks(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The heads of a segmentor that predict classes of pixels, with their place in the config."""
     for name in ('decode_head', 'auxiliary_head'):

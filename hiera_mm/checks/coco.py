@@ -56,7 +56,8 @@ def faults_of_metric(key: str, metric: ConfigDict, config: Config, loader: str, 
         return
     file = read(metric.ann_file, f'{key}.ann_file', without_objects=metric.get('format_only', False))
     dataset = config[loader].dataset
-    if dataset.get('ann_file') and 'dataset' not in dataset and not dataset.get('backend_args'):
+    kind = class_of(dataset, config.get('default_scope'))
+    if dataset.get('ann_file') and kind is not None and reads_coco(kind) and not dataset.get('backend_args'):
         yield from _faults_between(
             key, file, loader, read(_annotation_file(dataset), f'{loader}.dataset.ann_file', without_objects=True)
         )
@@ -151,6 +152,9 @@ def _faults_of_heads(model: ConfigDict, classes: Sequence[str]) -> Iterator[str]
         for place, head in heads_of(model)
         if (predicted := head.get('num_classes', _default_number(head))) not in (None, len(classes))
     ]
+    queries = model.get('panoptic_head')
+    if queries is not None and not queries.num_stuff_classes and queries.num_things_classes != len(classes):
+        wrong.append(('model.panoptic_head', queries.num_things_classes))
     for place, predicted in wrong:
         yield (
             f'The model predicts {predicted} classes ({place}.num_classes), but the data set has {len(classes)} '

@@ -13,7 +13,7 @@ from hiera_mm.config import evaluators_of
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 
-from mmdet.evaluation import CocoMetric
+from mmdet.evaluation import CocoMetric, CocoPanopticMetric
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 
@@ -149,6 +149,13 @@ def _faults_of_evaluators(config: Config, key: str, read: Callable) -> Iterator[
             from hiera_mm.checks import ava
 
             yield from ava.faults_of_metric(key, evaluator, config.model)
+        elif _is_of(evaluator, config.get('default_scope'), CocoPanopticMetric):
+            if importlib.util.find_spec('panopticapi') is None:
+                yield Fault(
+                    Severity.BLOCKS,
+                    f'{key} scores panoptic quality, for which mmdet needs the package panopticapi; run: pip install '
+                    'git+https://github.com/cocodataset/panopticapi.git',
+                )
         elif _is_of(evaluator, config.get('default_scope'), CocoMetric):
             loader = key.replace('evaluator', 'dataloader')
             yield from coco.faults_of_metric(key, evaluator, config, loader, read)

@@ -253,6 +253,26 @@ def _set_classes(config: Config) -> None:
     number = _name_classes(config)
     for _, head in heads_of(config.model):
         head.num_classes = number
+    if 'panoptic_head' in config.model:
+        _set_classes_of_queries(config.model, number)
+
+
+def _set_classes_of_queries(model: ConfigDict, number: int) -> None:
+    """Of Mask2Former and its kind, whose loss has a weight for each class and one for none.
+
+    Raises:
+        UserError: for a model of things and stuff, which one list of classes does not tell apart.
+    """
+    head = model.panoptic_head
+    if head.num_stuff_classes:
+        raise UserError(
+            'classes at the top of the config does not tell things from stuff; set num_things_classes and '
+            'num_stuff_classes of model.panoptic_head and model.panoptic_fusion_head, and metainfo of the data sets.'
+        )
+    weights = head.loss_cls.get('class_weight')
+    if isinstance(weights, list | tuple):
+        head.loss_cls.class_weight = [weights[0]] * number + [weights[-1]]
+    head.num_things_classes = model.panoptic_fusion_head.num_things_classes = number
 
 
 def _set_classes_of_masks(config: Config) -> None:

@@ -88,7 +88,8 @@ def task_of(predictor: Predictor) -> str:
         return 'action-detection'
     if isinstance(predictor, Segmenter):
         return 'semantic-segmentation'
-    return 'image-segmentation' if predictor.trained.model.with_mask else 'object-detection'
+    model: Any = predictor.trained.model
+    return 'image-segmentation' if model.with_mask or hasattr(model, 'panoptic_head') else 'object-detection'
 
 
 def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks.fault import class_of, classes_of
-from hiera_mm.config import config_of_text, dicts_in, heads_of, heads_of_masks, read_config_file
+from hiera_mm.config import class_count, config_of_text, dicts_in, read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError, examples
@@ -80,9 +80,7 @@ class TrainedModel:
 
     @property
     def class_count(self) -> int:
-        model = self.config.model
-        heads = heads_of_masks(model) if 'decode_head' in model else heads_of(model)
-        return (model.get('cls_head') or next(head for _, head in heads))['num_classes']
+        return class_count(self.config.model)
 
     def _classes_of_test_set(self) -> list[str] | None:
         if not self.test_set.get('metainfo') and not hasattr(self.kind_of_test_set, 'METAINFO'):

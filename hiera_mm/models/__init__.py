@@ -3,12 +3,14 @@
 import importlib.util
 
 from hiera_mm.models.box_precision import SingleRoIExtractor, keep_boxes_in_float32
+from hiera_mm.models.centernet import CenterNetHead
 from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.models.norms import ChannelLayerNorm
 
 __all__ = [
+    'CenterNetHead',
     'ChannelLayerNorm',
     'FCNMaskHead',
     'Hiera',

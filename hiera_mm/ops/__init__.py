@@ -20,6 +20,7 @@ OPERATORS = (
     *(convolutions.deform_conv_forward, convolutions.deform_conv_backward_input),
     *(convolutions.deform_conv_backward_parameters,),
     *(convolutions.modulated_deform_conv_forward, convolutions.modulated_deform_conv_backward),
+    *(convolutions.masked_im2col_forward, convolutions.masked_col2im_forward),
     *(convolutions.carafe_forward, convolutions.carafe_backward),
     *(convolutions.carafe_naive_forward, convolutions.carafe_naive_backward),
     *(attention.ms_deform_attn_forward, attention.ms_deform_attn_backward),

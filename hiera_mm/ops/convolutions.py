@@ -137,7 +137,10 @@ def modulated_deform_conv_forward(
     """Deformable convolution with a factor for each place (Zhu et al., CVPR 2019, arXiv 1811.11168), ``mask``
     ``(B, deformable_group * kernel_h * kernel_w, H, W)``, else as :func:`deform_conv_forward`."""
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
-    output.copy_(_convolved(geometry, input, offset, weight, mask, bias if with_bias else None))
+    shape = output.shape[2:]
+    output.copy_(
+        _convolved(geometry, input, _read(offset, shape), weight, _read(mask, shape), bias if with_bias else None)
+    )
 
 
 def modulated_deform_conv_backward(
@@ -168,13 +171,17 @@ def modulated_deform_conv_backward(
 ) -> None:
     """Gradients of :func:`modulated_deform_conv_forward`, into the five tensors named so."""
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+    shape = grad_output.shape[2:]
     fill_gradients(
-        lambda pixels, moved, kernel, factor: _convolved(geometry, pixels, moved, kernel, factor),
+        lambda pixels, moved, kernel, factor: _convolved(
+            geometry, pixels, _read(moved, shape), kernel, _read(factor, shape)
+        ),
         [input, offset, weight, mask],
         grad_output,
         [grad_input, grad_offset, grad_weight, grad_mask],
     )
-    grad_offset.mul_(_reaches(geometry, offset, input.shape[2:], (kernel_h, kernel_w)))
+    read = _read(grad_offset, shape)
+    read.mul_(_reaches(geometry, _read(offset, shape), input.shape[2:], (kernel_h, kernel_w)))
     if with_bias:
         grad_bias.copy_(grad_output.sum((0, 2, 3)))
 
@@ -191,6 +198,14 @@ def _convolved(
     exact = [value if value is None else value.to(dtype) for value in (bias, mask)]
     found = deform_conv2d(pixels.to(dtype), offset.to(dtype), weight.to(dtype), exact[0], *geometry, mask=exact[1])
     return found.to(pixels.dtype)
+
+
+def _read(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """What mmcv reads of offsets or factors of a larger map, as DyHead's are: the first of each picture's numbers."""
+    if values.shape[2:] == torch.Size(shape):
+        return values
+    batch, channels = values.shape[:2]
+    return values.reshape(batch, -1)[:, : channels * shape[0] * shape[1]].view(batch, channels, *shape)
 
 
 def _reaches(geometry: _Geometry, offset: Tensor, sides: Sequence[int], kernel: tuple[int, int]) -> Tensor:
@@ -211,6 +226,37 @@ def _reaches(geometry: _Geometry, offset: Tensor, sides: Sequence[int], kernel: 
         place = moved[:, :, :, :, axis] + base
         inside &= (place > -1) & (place < sides[axis])
     return inside[:, :, :, :, None].expand_as(moved).reshape(offset.shape)
+
+
+def masked_im2col_forward(
+    im: Tensor,
+    mask_h_idx: Tensor,
+    mask_w_idx: Tensor,
+    col: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    pad_h: int,
+    pad_w: int,
+) -> None:
+    """What a convolution sees at chosen pixels: fill ``col`` ``(C * kernel_h * kernel_w, pixels)``.
+
+    Args:
+        im: ``(1, C, H, W)``.
+        mask_h_idx, mask_w_idx: Rows and columns of the pixels.
+        col: Written in place.
+        kernel_h, kernel_w, pad_h, pad_w: Kernel and padding.
+    """
+    padded = functional.pad(im[0], (pad_w, pad_w, pad_h, pad_h))
+    rows = mask_h_idx + torch.arange(kernel_h, device=im.device)[:, None]
+    columns = mask_w_idx + torch.arange(kernel_w, device=im.device)[:, None]
+    col.copy_(padded[:, rows[:, None], columns[None]].reshape(col.shape))
+
+
+def masked_col2im_forward(
+    col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor, height: int, width: int, channels: int
+) -> None:
+    """Put values ``(channels, pixels)`` to chosen pixels of ``im`` ``(1, channels, height, width)``."""
+    im[0, :, mask_h_idx, mask_w_idx] = col
 
 
 def carafe_forward(

@@ -15,7 +15,7 @@ from urllib.error import URLError
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.called import command_line
 from hiera_mm.compat import training_state_classes
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, examples
 from hiera_mm.weights.published import WEIGHTS, published_folder, read_meta
 from hiera_mm.weights.zoo import ZOO
 
@@ -81,6 +81,10 @@ def locate_checkpoint(source: str) -> Path:
     if (folder := published_folder(source)) is not None:
         return folder / WEIGHTS
     path = Path(source).expanduser()
+    if path.is_dir():
+        inside = [entry.name for entry in sorted(path.iterdir()) if entry.suffix in (*WRITTEN_AS, '.bin')]
+        held = f'it holds {examples(inside)}' if inside else f'it holds no file that ends in {", ".join(WRITTEN_AS)}'
+        raise UserError(f"The checkpoint '{source}' is a folder; name the file in it ({held}).")
     if not path.is_file():
         near = difflib.get_close_matches(source, ZOO, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ''

@@ -1,8 +1,9 @@
 """Putting checkpoints into models: what fits is used, what is left out is said, what does not fit is refused."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from hiera_mm.architectures import SAM2_WINDOWS
 from hiera_mm.errors import UserError, first_few
@@ -27,7 +28,7 @@ from mmengine.model import BaseModel, BaseModule
 from torch import Tensor
 
 
-def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
+def load_backbone_weights(backbone: BaseModule, init_cfg: Any) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
     Takes every format of :mod:`hiera_mm.weights.formats` by path, URL or name of the zoo. With ``inflate=True``
@@ -38,8 +39,11 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: dict) -> None:
         UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file cannot be
             read, or a key or a shape does not fit.
     """
+    if isinstance(init_cfg, list | tuple) and len(init_cfg) == 1:
+        # mmengine takes several ways to start, one after the other.
+        (init_cfg,) = init_cfg
     needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate', 'key', 'allow_nan'}
-    if not needed <= set(init_cfg) <= known or init_cfg['type'] != 'Pretrained':
+    if not isinstance(init_cfg, Mapping) or not needed <= set(init_cfg) <= known or init_cfg['type'] != 'Pretrained':
         raise UserError(
             f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
             'to start clips from images, key=NAME for one of several sets of weights, allow_nan=True for broken ones, '
@@ -88,8 +92,16 @@ def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights
     return replace(weights, tensors=tensors)
 
 
-def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tuple[dict[str, Tensor], str]:
+def fit_to_backbone(
+    backbone: BaseModule, weights: Weights, source: str, used_beside: Collection[str] = ()
+) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a :class:`~hiera_mm.models.Hiera` takes, and a report in words.
+
+    Args:
+        backbone: The model.
+        weights: Of the checkpoint.
+        source: Where they are from, for the report.
+        used_beside: Keys of the checkpoint that other parts of a whole model take.
 
     The position tables are made to fit. A classifier's norm becomes that of the last stage's map, if this is the one
     map and has a norm, as in PySlowFast's action detectors; norms of the maps (``out_norms``) may otherwise be missing.
@@ -100,7 +112,8 @@ def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tupl
     """
     own = backbone.state_dict()
     final_norm = _final_norm(weights, own)
-    dropped = count_beside(weights.tensors.keys() - final_norm.keys())
+    taken = final_norm.keys() | {*used_beside}
+    dropped = count_beside(weights.tensors.keys() - taken)
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
     if depths_of(given) == backbone.depths:
         later = [key for key in given if block_number(key) >= len(backbone.blocks)]
@@ -128,7 +141,7 @@ def fit_to_backbone(backbone: BaseModule, weights: Weights, source: str) -> tupl
         )
     if misfit := _misfit(own, given):
         raise UserError(f"The checkpoint '{source}' does not fit this Hiera: {misfit}; take one of the same kind.")
-    if rest := weights.others.keys() - final_norm.keys():
+    if rest := weights.others.keys() - taken:
         dropped['rest of its model'] = len(rest)
     left_out = ', '.join(f'{count} of the {part}' for part, count in sorted(dropped.items())) or 'none'
     return given, (
@@ -194,11 +207,14 @@ def fit_to_model(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[di
         UserError: if the backbone does not fit.
     """
     weights = to_our_names(checkpoint, source)
-    fitted, report = fit_to_backbone(model.backbone, weights, source)
-    fitted = {f'backbone.{key}': value for key, value in fitted.items()}
     own = model.state_dict()
-    others = _beside_the_backbone(weights.tensors, own) | (weights.others if weights.format == 'hiera_mm' else {})
+    names = _names_beside_the_backbone(weights.tensors, own)
+    names |= {key: key for key in weights.others} if weights.format == 'hiera_mm' else {}
+    every = weights.others | weights.tensors
+    others = {name: every[key] for key, name in names.items()}
     used = {key: value for key, value in others.items() if key in own and own[key].shape == value.shape}
+    fitted, report = fit_to_backbone(model.backbone, weights, source, list(names))
+    fitted = {f'backbone.{key}': value for key, value in fitted.items()}
     odd = [
         f"'{key}' ({tuple(others[key].shape)} in the file, {tuple(own[key].shape)} in the model)"
         for key in sorted((others.keys() & own.keys()) - used.keys())
@@ -261,16 +277,16 @@ def _final_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, Tensor
     return {}
 
 
-def _beside_the_backbone(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a published file has beside the backbone: a classifier's norm and linear layer by the names that mmaction2's
-    recognisers have for them, and an autoencoder's decoder by its own."""
+def _names_beside_the_backbone(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
+    """What a published file has beside the backbone, and its name in the model: a classifier's norm and linear layer by
+    the names that mmaction2's recognisers have for them, and an autoencoder's decoder, by its own."""
     names = {
         f'{part}.{kind}': f'cls_head.{part.removeprefix("head.")}.{kind}'
         for part in ('norm', 'head.projection')
         for kind in ('weight', 'bias')
     }
-    head = {name: tensors[key] for key, name in names.items() if key in tensors and name in own}
-    return head | {key: value for key, value in tensors.items() if part_of(key) == DECODER and key in own}
+    head = {key: name for key, name in names.items() if key in tensors and name in own}
+    return head | {key: key for key in tensors if part_of(key) == DECODER and key in own}
 
 
 def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:

@@ -13,9 +13,9 @@ import torch.nn as nn
 from mmdet.models.losses import FocalLoss
 from mmengine.registry import MODELS
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from torch.overrides import TorchFunctionMode
 
 from tests.configs import test_ava_configs, test_configs, test_video_configs
+from tests.families import dispatched_as_on_a_gpu
 from tests.helpers import read
 
 PRECISIONS = [None, torch.float16, torch.bfloat16]
@@ -102,21 +102,10 @@ def test_the_parts_of_an_action_detector(precision):
     assert_on_gpu([*maps, scores], precision)
 
 
-class _SaysItIsOnAGpu(TorchFunctionMode):
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        return True if func == torch.Tensor.is_cuda.__get__ else func(*args, **(kwargs or {}))
-
-
-@contextlib.contextmanager
-def dispatched_as_on_a_gpu():
-    """OpenMMLab calls the operators that it calls for a GPU's tensors, on a CPU's."""
-    with _SaysItIsOnAGpu(), patch('torch.cuda.is_available', return_value=True):
-        yield
-
-
 def test_operators_for_gpus_are_called_where_tensors_say_they_are_there():
-    with dispatched_as_on_a_gpu(), pytest.raises(NotImplementedError, match='sigmoid_focal_loss'):
+    with dispatched_as_on_a_gpu(), patch('mmcv.ops.focal_loss.ext_module.sigmoid_focal_loss_forward') as called:
         FocalLoss()(torch.randn(4, 3), torch.tensor([0, 1, 2, 3]))
+    assert called.called
 
 
 @pytest.mark.parametrize('name', DETECTORS)

@@ -1,4 +1,4 @@
-"""Record what compiled mmcv operators give, for tests/test_ops.py: ``python tests/data/make_mmcv_ops.py``.
+"""Record what compiled mmcv operators give, for tests/ops: ``python tests/data/make_mmcv_ops.py``.
 
 Needs an environment whose mmcv was compiled (mmcv_ops.pt was recorded with the CPU sources of onedl-mmcv
 2.3.6). Inputs are stored beside the results, so that the tests depend on no random generator.

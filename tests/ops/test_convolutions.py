@@ -5,7 +5,15 @@ import hiera_mm  # noqa: F401  (installs the stand-in)
 import pytest
 import torch
 import torch.nn.functional as functional
-from mmcv.ops import DeformConv2d, ModulatedDeformConv2d, carafe, carafe_naive, deform_conv2d, modulated_deform_conv2d
+from mmcv.ops import (
+    DeformConv2d,
+    ModulatedDeformConv2d,
+    carafe,
+    carafe_naive,
+    deform_conv2d,
+    masked_conv2d,
+    modulated_deform_conv2d,
+)
 from torch.autograd import gradcheck
 
 
@@ -110,3 +118,26 @@ def test_carafe_is_a_sum_around_each_pixel(side, groups, factor):
     torch.testing.assert_close(carafe(features, masks, side, groups, factor), expected)
     torch.testing.assert_close(carafe_naive(features, masks, side, groups, factor), expected)
     assert gradcheck(lambda *given: carafe(*given, side, groups, factor), (features, masks))
+
+
+def test_a_masked_convolution_is_one_at_the_chosen_pixels():
+    pixels, weight, bias = drawn(1, 3, 6, 5), drawn(4, 3, 3, 3), drawn(4)
+    mask = torch.rand(1, 6, 5) > 0.6
+    expected = functional.conv2d(pixels, weight, bias, padding=1) * mask
+    torch.testing.assert_close(masked_conv2d(pixels, mask.double(), weight, bias, 1), expected)
+    assert not masked_conv2d(pixels, torch.zeros(1, 6, 5), weight, bias, 1).any()
+
+
+def test_offsets_of_a_larger_map_are_read_as_mmcv_reads_them():
+    """From the first of each picture's numbers on, on which DyHead's weights were trained."""
+    pixels, weight = drawn(2, 3, 4, 4), drawn(4, 3, 3, 3)
+    offset, mask = drawn(2, 18, 8, 8), torch.rand(2, 9, 8, 8, dtype=torch.float64)
+    found = modulated_deform_conv2d(pixels, offset.requires_grad_(), mask, weight, None, 1, 1, 1)
+    read = [
+        values.detach().reshape(2, -1)[:, : count * 16].reshape(2, count, 4, 4)
+        for values, count in ((offset, 18), (mask, 9))
+    ]
+    torch.testing.assert_close(found, modulated_deform_conv2d(pixels, *read, weight, None, 1, 1, 1))
+    found.sum().backward()
+    gradient = offset.grad.reshape(2, -1)
+    assert gradient[:, : 18 * 16].abs().sum() > 0 and not gradient[:, 18 * 16 :].any()

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.coded_videos import write_with_pyav
 from tests.helpers import ROOT, assert_explained, forget_earlier_runs
 
-TINY = ROOT / 'tests' / 'data' / 'tiny_segformer.py'
+TINY = ROOT / 'tests' / 'data' / 'tiny_upernet.py'
 
 
 @pytest.fixture(scope='module')

@@ -228,3 +228,15 @@ def test_two_processes_of_a_machine_download_once(serve, tmp_path):
         processes.append(subprocess.Popen(arguments, env=environment))
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert server.requests == 1
+
+
+def test_a_folder_is_told_from_nothing_and_its_files_are_named(tmp_path):
+    """Such as a snapshot of the Hugging Face hub."""
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match="'.*empty' is a folder; name the file in it .it holds no file"):
+        read_checkpoint(str(tmp_path / 'empty'))
+    (tmp_path / 'snapshot').mkdir()
+    for name in ('model.safetensors', 'config.json', 'pytorch_model.bin'):
+        (tmp_path / 'snapshot' / name).touch()
+    with pytest.raises(UserError, match=r'is a folder; .*holds 2 \(model.safetensors, pytorch_model.bin\)'):
+        read_checkpoint(str(tmp_path / 'snapshot'))

@@ -19,6 +19,8 @@ from tests.helpers import forget_earlier_runs
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
 OFFICIAL = dict(embed_dim=16, num_heads=1, stages=(1, 1, 2, 1))
 
+TINY = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+
 
 def load(path, arch=SETTINGS, **arguments):
     model = Hiera(arch, init_cfg=dict(type='Pretrained', checkpoint=str(path)), **arguments)
@@ -284,3 +286,27 @@ def test_tables_of_any_side_are_loaded_again(tmp_path, side):
     assert torch.equal(load(tmp_path / 'own.pth', pos_embed_size=side).pos_embed, model.pos_embed)
     with pytest.raises(UserError, match=f"is one of {side} x {side}, which can't be split into windows of 8 x 8"):
         load(tmp_path / 'own.pth', pos_embed='absolute_win', pos_embed_size=56)
+
+
+def test_one_way_to_start_may_stand_in_a_list_as_for_mmengine(tmp_path):
+    model = Hiera(TINY)
+    torch.save(model.state_dict(), tmp_path / 'a.pth')
+    start = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+    again = Hiera(TINY, init_cfg=[start])
+    again.init_weights()
+    assert torch.equal(again.pos_embed, model.pos_embed)
+    with pytest.raises(UserError, match='init_cfg must be'):
+        Hiera(TINY, init_cfg=[start, start]).init_weights()
+
+
+def test_what_other_parts_of_a_whole_model_use_is_not_called_dropped():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone, self.neck = Hiera(TINY), nn.Linear(3, 4)
+
+    state = Whole().state_dict()
+    _, report = fit_to_model(Whole(), dict(state_dict=state), 'file')
+    assert 'for them: none' in report and '2 tensors used' in report
+    _, report = fit_to_model(Whole(), dict(state_dict=state | {'other.weight': torch.ones(2)}), 'file')
+    assert "without a place: 1 key ('other.weight')" in report

@@ -1,0 +1,41 @@
+"""mmdet's detectors with a small Hiera: docs/detectors.md says which work, and is made by what is tested here."""
+
+import runpy
+
+import pytest
+
+from tests.families import FAMILIES, STAGES, attempt
+from tests.helpers import ROOT
+
+TABLE = runpy.run_path(str(ROOT / 'docs' / 'make_family_table.py'))['read_rows']()
+QUICK = (
+    'atss/atss_r50_fpn_1x_coco',
+    'centernet/centernet_r18_8xb16-crop512-140e_coco',
+    'centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco',
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
+    'dyhead/atss_r50_fpn_dyhead_1x_coco',
+    'mask2former/mask2former_r50_8xb2-lsj-50e_coco',
+    'retinanet/retinanet_r50_fpn_1x_coco',
+    'tood/tood_r50_fpn_1x_coco',
+)
+
+
+def assert_as_documented(name):
+    said = {stage: cell == 'yes' for stage, cell in zip(STAGES, TABLE[name], strict=True)}
+    outcome = attempt(name)
+    assert {stage: not fault for stage, fault in outcome.items()} == said, outcome
+
+
+@pytest.mark.parametrize('name', QUICK)
+def test_a_family_does_what_the_table_says(name):
+    assert_as_documented(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [name for name in FAMILIES if name not in QUICK])
+def test_every_other_family_does_what_the_table_says(name):
+    assert_as_documented(name)
+
+
+def test_the_table_has_all_families():
+    assert list(TABLE) == list(FAMILIES)
