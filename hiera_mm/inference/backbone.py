@@ -61,9 +61,9 @@ def _of_tensors(weights: Weights, source: str, settings: dict) -> dict:
     if 'pos_embed_window' not in tensors:
         return implied
     implied['pos_embed'] = 'absolute_win'
-    if 'layer_scale' in found.settings:
+    if 'layer_scale' in found.settings or weights.format == 'birder':
         return implied | dict(pos_embed_antialias=True)
-    if weights.format == 'hiera_mm' and 'window_sizes' not in settings:
+    if weights.format in ('hiera_mm', 'birder hieradet') and 'window_sizes' not in settings:
         raise UserError(
             f"'{source}' does not tell the windows that its Hiera was trained with; say them with window_sizes and "
             'global_blocks, or window_sizes=None.'

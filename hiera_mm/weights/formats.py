@@ -50,6 +50,13 @@ class Format:
 
 
 _MARK = 'blocks.0.mlp.fc1.weight'
+_BIRDER = (
+    ('stem.proj.', 'patch_embed.proj.'),
+    ('pos_embed_win', 'pos_embed_window'),
+    ('.mlp.0.', '.mlp.fc1.'),
+    ('.mlp.3.', '.mlp.fc2.'),
+    ('classifier.', 'head.projection.'),
+)
 FORMATS = {
     'meta': Format(_MARK, wrapper='model_state'),
     'timm': Format(
@@ -98,6 +105,9 @@ FORMATS = {
         ),
         prefix='vision_encoder.backbone.',
     ),
+    'birder': Format('body.stage1.0.mlp.0.weight', pairs=(('features.1.', 'norm.'), *_BIRDER), wrapper='state'),
+    # Its HieraDet, which attends in SAM 2's windows and has the norm before the mean.
+    'birder hieradet': Format('body.stage1.0.mlp.0.weight', pairs=(('features.0.', 'norm.'), *_BIRDER)),
     'hiera_mm': Format(_MARK, wrapper='state_dict'),
 }
 
@@ -109,6 +119,8 @@ OTHER_WRAPPERS = (
 
 
 _BLOCK = re.compile(r'blocks\.(\d+)\.')
+_STAGE = r'(?:encoder\.stages\.\d+\.layers|body\.stage\d+)\.\d+'
+"""How publishers with stages begin the name of a block."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +141,14 @@ def to_our_names(checkpoint: Mapping, source: str, allow_nan: bool = False) -> W
     """
     state, wrapper = unwrap(checkpoint, source, allow_nan)
     name, prefix = _recognised(state, source)
-    if name == 'transformers':
+    if name in ('transformers', 'birder'):
         # Head and decoder lie beside the encoder's prefix there.
         inside, others = {key.removeprefix(prefix): value for key, value in state.items()}, {}
     else:
         inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         others = {key: value for key, value in state.items() if not key.startswith(prefix)}
+    if name == 'birder' and 'features.0.weight' in inside:
+        name = 'birder hieradet'
     if FORMATS[name].mark == _MARK:
         name = _publisher_of(inside, wrapper, prefix)
     numbers, pairs = _block_numbers(inside), _pairs(name, inside)
@@ -330,15 +344,17 @@ def _replaced(name: str, pairs: Iterable[tuple[str, str]]) -> str:
 
 def _renumbered(name: str, numbers: Mapping[str, str]) -> str:
     """The beginning that numbers a block, such as ``blocks.3.``, exchanged."""
-    start = re.match(r'(?:blocks\.\d+|encoder\.stages\.\d+\.layers\.\d+)\.', name)
+    start = re.match(rf'(?:blocks\.\d+|{_STAGE})\.', name)
     return numbers.get(start[0], start[0]) + name[start.end() :] if start else name
 
 
 def _block_numbers(names: Iterable[str]) -> dict[str, str]:
-    """``encoder.stages.s.layers.n.`` to ``blocks.i.``, for the stages that occur."""
-    found = (re.match(r'encoder\.stages\.(\d+)\.layers\.(\d+)\.', name) for name in names)
-    layers = sorted({tuple(map(int, match.groups())) for match in found if match})
-    return {f'encoder.stages.{s}.layers.{n}.': f'blocks.{i}.' for i, (s, n) in enumerate(layers)}
+    """``encoder.stages.s.layers.n.`` (transformers) or ``body.stages.n.`` (birder) to ``blocks.i.``, for the stages
+    that occur."""
+    found = (re.match(rf'{_STAGE}\.', name) for name in names)
+    starts = {match[0] for match in found if match}
+    ordered = sorted(starts, key=lambda start: [int(number) for number in re.findall(r'\d+', start)])
+    return {start: f'blocks.{i}.' for i, start in enumerate(ordered)}
 
 
 def _stage_numbers(tensors: Mapping[str, Tensor]) -> dict[str, str]:

@@ -43,6 +43,12 @@ def _abswin(tag: str, contents: str) -> Published:
     return Published(f'hiera_s_abswin_256.{tag}', address, 's_abswin', contents, FREE, '')
 
 
+def _birder(name: str, arch: str, file: str, contents: str, folder: str | None = None) -> Published:
+    model = file.rsplit('.', 1)[0]
+    address = f'https://huggingface.co/birder-project/{folder or model}/resolve/main/{file}'
+    return Published(name, address, arch, contents, FREE, '')
+
+
 _PUBLISHED = [
     # Top-1 on ImageNet-1K: table 8 of the paper. The masked autoencoders' length is the paper's default (table 3).
     *(_hiera(arch, 'mae_in1k', 'masked autoencoder, ImageNet-1K, 1600 epochs', '') for arch in LONG),
@@ -64,5 +70,30 @@ _PUBLISHED = [
     _abswin('sbb2_pd_e200_in12k_ft_in1k', 'classifier, ImageNet-12k with patch dropout, then ImageNet-1K'),
     _abswin('sbb2_e200_in12k', 'classifier, ImageNet-12k'),
     _abswin('sbb2_pd_e200_in12k', 'classifier, ImageNet-12k with patch dropout'),
+    # Trained by birder with absolute-win tables, without labels; not models of the paper.
+    _birder('hiera_b_abswin.mae', 'b', 'mae_hiera_hiera_abswin_base.pt', 'masked autoencoder, 12M images'),
+    _birder('hiera_b_abswin.mim', 'b', 'hiera_abswin_base_mim.safetensors', 'encoder of the masked autoencoder'),
+    _birder(
+        'hiera_b_abswin_384.mim_ft_eu_common',
+        'b',
+        'hiera_abswin_base_mim-intermediate-eu-common.pt',
+        'classifier of birds, images of 384 pixels',
+    ),
+    _birder('hieradet_s.dino_v2', 's', 'hieradet_d_small_dino-v2.pt', 'encoder, DINOv2 without windows'),
+    *(
+        _birder(
+            f'hieradet_s_{size}.dino_v2_ft_{data}',
+            's',
+            f'hieradet_d_small_dino-v2-{file}.pt',
+            f'classifier, {words}, images of {size} pixels',
+            f'hieradet_d_small_dino-v2-{data}',
+        )
+        for data, file, words, size in (
+            ('inat21', 'inat21-256px', 'iNaturalist 2021', 256),
+            ('inat21', 'inat21', 'iNaturalist 2021', 384),
+            ('imagenet12k', 'imagenet12k', 'ImageNet-12k', 256),
+        )
+    ),
+    _birder('hieradet_s.sam2.1', 's', 'hieradet_small_sam2_1.pt', "SAM 2.1's trunk, images of 1024 pixels"),
 ]
 ZOO = {published.name: published for published in _PUBLISHED}

@@ -11,6 +11,8 @@ import pytest
 import timm
 import torch
 import transformers
+from birder.net.hiera import Hiera as BirderHiera
+from birder.net.hieradet import HieraDet
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
 from tests.helpers import assert_same_maps, perturbed
@@ -143,6 +145,42 @@ def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
     image = torch.randn(1, 3, *size)
     with torch.no_grad():
         assert_same_maps(model(image), oracle.forward_intermediates(image, intermediates_only=True))
+
+
+def birders(kind, arch, side, **settings):
+    """A model of the package birder for pictures of this side, with random weights."""
+    settings = dict(ARCHITECTURES[arch], drop_path_rate=0.0, **settings)
+    return perturbed(kind(3, 5, config=settings, size=(side, side))).eval()
+
+
+def assert_birders_maps(oracle, model, side):
+    image = torch.randn(1, 3, side, side)
+    with torch.no_grad():
+        assert_same_maps(with_weights_of(oracle, model)(image), list(oracle.detection_features(image).values()))
+
+
+@pytest.mark.parametrize('side', [224, 384])
+@pytest.mark.usefixtures('kernels')
+def test_maps_equal_birders_absolute_win_models(side):
+    oracle = birders(BirderHiera, 'b', side, abs_win_pos_embed=True)
+    settings = dict(pos_embed='absolute_win', pos_embed_size=side // 16, pos_embed_antialias=True)
+    assert_birders_maps(oracle, Hiera('b', **settings), side)
+
+
+@pytest.mark.parametrize('side', [224, 448])
+@pytest.mark.parametrize('windows', [(8, 4, 14, 7), None])
+def test_maps_equal_birders_hieradet(windows, side):
+    """Its ``hieradet_d`` have no windows in the later stages."""
+    settings = dict(global_pos_size=(7, 7), global_att_blocks=[7, 10, 13], window_spec=list(windows or (8, 4, 0, 0)))
+    oracle = birders(HieraDet, 's', side, **settings)
+    model = Hiera(
+        's',
+        pos_embed='absolute_win',
+        pos_embed_size=7,
+        window_sizes=windows,
+        global_blocks=(7, 10, 13) if windows else (),
+    )
+    assert_birders_maps(oracle, model, side)
 
 
 @pytest.mark.parametrize(

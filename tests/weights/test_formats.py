@@ -8,6 +8,9 @@ import pytest
 import timm
 import torch
 import transformers
+from birder.net.hiera import Hiera as BirderHiera
+from birder.net.hieradet import HieraDet
+from birder.net.mim.mae_hiera import MAE_Hiera
 from sam2.modeling.backbones.hieradet import Hiera as Sam2Trunk
 
 from tests.helpers import official_classifier
@@ -51,6 +54,18 @@ def hf_sam2():
     return transformers.Sam2HieraDetModel(config)
 
 
+BIRDER = dict(depths=[1, 2, 3, 2], embed_dim=16, num_heads=1, drop_path_rate=0.0)
+
+
+def birder_hiera():
+    return BirderHiera(3, 5, config=dict(BIRDER, abs_win_pos_embed=True), size=(224, 224))
+
+
+def birder_hieradet():
+    windows = dict(global_pos_size=(7, 7), global_att_blocks=[4], window_spec=[8, 4, 14, 7])
+    return HieraDet(3, 5, config=dict(BIRDER, **windows), size=(224, 224))
+
+
 PUBLISHERS = {
     'meta': (official_classifier, 'meta'),
     'meta, autoencoder': (autoencoder, 'meta'),
@@ -75,6 +90,9 @@ PUBLISHERS = {
     'transformers, autoencoder': (hf_autoencoder, 'transformers'),
     'transformers, SAM 2': (hf_sam2, 'sam2 in transformers'),
     'SAM 2': (lambda: Sam2Trunk(**SMALL, global_att_blocks=(4,)), 'sam2'),
+    'birder': (birder_hiera, 'birder'),
+    'birder, autoencoder': (lambda: MAE_Hiera(birder_hiera()), 'birder'),
+    'birder, HieraDet': (birder_hieradet, 'birder hieradet'),
 }
 CAN_HOLD = {
     'meta': TARGETS[:3] + ('hiera_mm',),

@@ -4,6 +4,8 @@ from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.weights.zoo import ZOO
 
 import hiera
+from birder.common.lib import get_pretrained_model_url
+from birder.model_registry import registry
 from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 
 
@@ -16,7 +18,7 @@ def test_it_holds_every_address_that_the_official_package_knows():
         if isinstance(checkpoints, dict):
             known |= {address for address in checkpoints.values() if address.startswith('http')}
     assert len(known) == 20 and known <= addresses
-    assert len(addresses) == len(ZOO) == 32
+    assert len(addresses) == len(ZOO) == 40
 
 
 def test_it_holds_every_sam2_checkpoint():
@@ -25,10 +27,17 @@ def test_it_holds_every_sam2_checkpoint():
     assert files == {p.address.rsplit('/', 1)[-1] for p in ZOO.values() if 'segment_anything_2' in p.address}
 
 
+def test_birders_addresses_are_those_of_its_package():
+    files = {name: 'pt' for name in registry.list_pretrained_models('*hiera*')}
+    files['hiera_abswin_base_mim'] = 'safetensors'
+    known = {get_pretrained_model_url(name, ending)[1] for name, ending in files.items()}
+    assert known == {p.address for p in ZOO.values() if 'birder' in p.address}
+
+
 def test_names_architectures_and_licences_agree_with_the_addresses():
     for name, published in ZOO.items():
         assert name == published.name and published.arch in ARCHITECTURES
-        free = 'segment_anything_2' in published.address or 'timm' in published.address
+        free = any(publisher in published.address for publisher in ('segment_anything_2', 'timm', 'birder'))
         assert published.licence == ('Apache-2.0' if free else 'CC BY-NC 4.0')
         assert ('_16x224' in name) == ('Kinetics' in published.contents) == ('16x224' in published.address)
     assert ZOO['hiera_b_16x224.mae_k400_ft_k400'].address.endswith('/hiera/hiera_base_16x224.pth')
