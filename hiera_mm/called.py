@@ -18,6 +18,7 @@ TOOLS = {
     'plan': 'plan.py',
     'plot-log': 'plot_log.py',
     'predict': 'predict.py',
+    'probe': 'probe.py',
     'publish': 'publish.py',
     'push': 'push.py',
     'rehearse': 'rehearse.py',
