@@ -130,6 +130,7 @@ def with_hiera(name: str) -> ConfigDict:
         model.num_queries = min(model.num_queries, 100)
     if 'teacher_config' in model:
         model.teacher_config = dict(model=with_hiera('gfl/gfl_r50_fpn_1x_coco'))
+    if 'teacher_ckpt' in model:
         model.teacher_ckpt = None
     return model
 
@@ -145,6 +146,8 @@ def _replace(model: ConfigDict) -> None:
     model.backbone = ConfigDict(type='Hiera', arch=ARCH, out_indices=stages)
     widths = [WIDTHS[stage] for stage in stages]
     if isinstance(told, list | tuple):
+        # YOLOv3's neck takes the smallest map first.
+        widths = widths[::-1] if list(told) == sorted(told, reverse=True) else widths
         taker.in_channels = widths
         if head is not None and taker is head:
             head.pixel_decoder.setdefault('in_channels', widths)
@@ -162,7 +165,8 @@ def inputs(model: ConfigDict, count: int = 2) -> dict:
         num_items=[4] * count,
         num_classes=2,
         sem_seg_output_strides=stride,
-        with_mask=True,
+        # RTMDet's detector without masks refuses them.
+        with_mask=model.type != 'RTMDet' or 'Ins' in model.bbox_head.type,
         with_semantic=True,
         use_box_type=True,
     )
@@ -182,6 +186,9 @@ def attempt(name: str) -> dict[str, str]:
     detector = MODELS.build(model)
     # Which some losses ask for.
     MessageHub.get_current_instance().update_info('iter', 0)
+    for module in detector.modules():
+        if getattr(module, 'epoch', 0) is None:
+            module.epoch = 0
     for stage, run in ((STAGES[0], _loss), (STAGES[1], _predict), (STAGES[2], _loss_as_on_a_gpu)):
         try:
             run(detector, model)
