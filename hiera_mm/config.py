@@ -111,11 +111,13 @@ def top_level_names(path: str) -> tuple[set[str], str | None]:
         return set(), path
     body = ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []
     names = {
-        target.id
+        part.id
         for line in body
-        if isinstance(line, ast.Assign)
-        for target in line.targets
-        if isinstance(target, ast.Name)
+        if isinstance(line, ast.Assign | ast.AnnAssign)
+        for target in (line.targets if isinstance(line, ast.Assign) else [line.target])
+        # Also of several at once: a, b = 1, 2.
+        for part in ast.walk(target)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     }
     shipped = None
     for base in Config._get_base_files(path):

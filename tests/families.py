@@ -186,9 +186,7 @@ def attempt(name: str) -> dict[str, str]:
     detector = MODELS.build(model)
     # Which some losses ask for.
     MessageHub.get_current_instance().update_info('iter', 0)
-    for module in detector.modules():
-        if getattr(module, 'epoch', 0) is None:
-            module.epoch = 0
+    MessageHub.get_current_instance().update_info('epoch', 0)
     for stage, run in ((STAGES[0], _loss), (STAGES[1], _predict), (STAGES[2], _loss_as_on_a_gpu)):
         try:
             run(detector, model)

@@ -13,12 +13,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hiera_mm.models import Hiera
 from hiera_mm.synthetic.classes import make_class_shapes
+from hiera_mm.synthetic.masks import NAMES as MASK_NAMES
+from hiera_mm.synthetic.masks import make_mask_shapes
 from hiera_mm.synthetic.shapes import CLASSES, make_coco_shapes
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from tests.coded_videos import write_with_pyav
 from tests.helpers import ROOT, free_port, read_until, save_random_weights, start, wait_for_port
@@ -44,6 +48,13 @@ model = dict(
     backbone=dict({TINY}, window_sizes=None, global_blocks=()), neck=dict(in_channels=[16, 32, 64, 128])
 )
 epochs = 1
+"""
+SEGMENTOR = f"""
+model = dict(
+    backbone=dict({TINY}),
+    decode_head=dict(in_channels=[16, 32, 64, 128], channels=16),
+)
+image_size, epochs = (128, 128), 1
 """
 CLASSIFIER = f"""
 model['backbone'] = dict({TINY})
@@ -242,6 +253,49 @@ def test_rehearsal(with_detector):
 def test_scaling_and_weights(detecting):
     for _, text in [*blocks('docs/scaling.md'), *blocks('docs/weights.md')]:
         detecting.run_lines(text)
+
+
+@pytest.mark.slow
+def test_segmentation(tmp_path):
+    make_mask_shapes(tmp_path / 'my_data', train=4, val=2)
+    for name in ('photos/1.jpg', 'photos/2.jpg', 'photo.jpg'):
+        photograph(tmp_path / name, seed=len(name))
+    film(tmp_path / 'film.mp4', 3)
+    reader = Reader(tmp_path, SEGMENTOR)
+    for language, text in blocks('docs/segmentation.md'):
+        if 'num_classes' in text or '_base_' in text:
+            reader.write_config(re.sub(r"\('background', 'road', 'car'\)", repr(MASK_NAMES), text))
+        elif language == 'python':
+            reader.run(f"python - <<'END'\n{text}\nEND")
+        else:
+            text = re.sub('(make_shapes.*--kind masks)', r'\1 --train 8 --val 2', text)
+            reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+
+
+@pytest.mark.slow
+def test_detectors(tmp_path):
+    reader = Reader(tmp_path, DETECTOR)
+    for language, text in blocks('docs/detectors.md'):
+        if language == 'bash':
+            text = re.sub('(make_shapes.py data/shapes)', r'\1 --train 8 --val 2', text)
+            reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+
+
+@pytest.mark.slow
+def test_features(tmp_path):
+    make_class_shapes(tmp_path / 'my_images', train=36, val=3)
+    tiny = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+    (tmp_path / 'work_dirs' / 'my_mae').mkdir(parents=True)
+    text = f"model = dict(backbone=dict(type='Hiera', arch={tiny}))"
+    state = {f'backbone.{key}': value for key, value in Hiera(tiny).state_dict().items()}
+    torch.save(dict(state_dict=state, meta=dict(cfg=text)), tmp_path / 'work_dirs/my_mae/epoch_1.pth')
+    (tmp_path / 'work_dirs/my_mae/last_checkpoint').write_text('epoch_1.pth')
+    reader = Reader(tmp_path, '')
+    for language, text in blocks('docs/features.md'):
+        if language == 'bash':
+            reader.run_lines(text)
+        elif 'work_dirs' in text:
+            reader.run(f"python - <<'END'\n{text}\nEND")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Mask2Former with Hiera: its configs build, learn and predict at reduced depth, and take classes of one's own."""
 
+from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.checks.run import faults_of
 from hiera_mm.config import class_count, read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings
@@ -9,8 +10,8 @@ from hiera_mm.inference import load
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS
 
-from tests.configs.test_configs import reduced_detector
 from tests.families import inputs
 from tests.helpers import CONFIGS, read, save_random_weights
 
@@ -23,7 +24,9 @@ def reduced(name):
     model = config.model
     model.data_preprocessor.batch_augments[0].size = (128, 128)
     model.panoptic_head.pixel_decoder.encoder.num_layers = model.panoptic_head.transformer_decoder.num_layers = 1
-    return config, reduced_detector(model)
+    arch = dict(ARCHITECTURES[model.backbone.arch], depths=(1, 1, 2, 1))
+    model.backbone.update(arch=arch, init_cfg=None, global_blocks=(3,), drop_path_rate=0.0)
+    return config, MODELS.build(model)
 
 
 def test_the_configs_of_the_table_are_there():

@@ -1,5 +1,6 @@
 """Segmentation configs: they build, learn and predict at reduced depth; their decoders are those of others."""
 
+from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.complexity import model_complexity
 from hiera_mm.config import read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
@@ -22,9 +23,9 @@ NAMES = [name for name in CONFIGS if name.startswith(('segformer', 'upernet'))]
 
 def reduced(config):
     """With the widths of the config and fewer blocks."""
-    arch = dict(t=96, s=96, b=96, bp=112, l=144)[config.model.backbone.arch]
-    heads = dict(t=1, s=1, b=1, bp=2, l=2)[config.model.backbone.arch]
-    config.model.backbone.update(arch=dict(embed_dim=arch, num_heads=heads, depths=(1, 1, 2, 1)), init_cfg=None)
+    given = config.model.backbone.arch
+    full = ARCHITECTURES[given] if isinstance(given, str) else given
+    config.model.backbone.update(arch=dict(full, depths=(1, 1, 2, 1)), init_cfg=None)
     return MODELS.build(config.model)
 
 

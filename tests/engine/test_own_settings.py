@@ -194,3 +194,15 @@ def test_an_option_that_nothing_reads_is_refused(base, option, said):
 )
 def test_an_option_that_something_reads_is_taken(base, option):
     refuse_without_effect(read_config_file(base), [option])
+
+
+def test_settings_that_are_assigned_together_or_with_a_type_count(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("""_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'
+batch_size, learning_rate = 3, 2e-5
+data_root: str = 'elsewhere/'
+""")
+    config = read_config_file(str(path))
+    apply_own_settings(config, *own_settings(str(path)))
+    assert config.train_dataloader.batch_size == 3 and config.optim_wrapper.optimizer.lr == 2e-5
+    assert config.train_dataloader.dataset.data_root == 'elsewhere/'
