@@ -14,7 +14,6 @@ QUICK = (
     'centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco',
     'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
     'dyhead/atss_r50_fpn_dyhead_1x_coco',
-    'mask2former/mask2former_r50_8xb2-lsj-50e_coco',
     'retinanet/retinanet_r50_fpn_1x_coco',
     'tood/tood_r50_fpn_1x_coco',
 )

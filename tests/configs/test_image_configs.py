@@ -91,7 +91,7 @@ def test_an_autoencoder_runs_forward_and_backward_at_reduced_depth(name, photogr
     'name',
     [
         # One of these large ones stands for the others.
-        pytest.param(name, marks=pytest.mark.slow if name.startswith('inat') and '_h_448' in name else ())
+        pytest.param(name, marks=pytest.mark.slow if '_h' in name and name != 'in1k_hiera_h.py' else ())
         for name in CLASSIFIERS
     ],
 )

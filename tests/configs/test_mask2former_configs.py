@@ -33,7 +33,10 @@ def test_the_configs_of_the_table_are_there():
     assert set(NAMES) == {f'mask2former_hiera_{s}_{k}.py' for s in ('t', 'b', 'l') for k in ('coco', 'coco_panoptic')}
 
 
-@pytest.mark.parametrize('name', NAMES)
+# Hiera-T's stand for the others.
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=() if '_t_' in name else pytest.mark.slow) for name in NAMES]
+)
 def test_it_runs_forward_and_backward_at_reduced_depth(name):
     config, detector = reduced(name)
     batch = detector.data_preprocessor(inputs(config.model), training=True)

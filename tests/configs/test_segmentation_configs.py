@@ -45,7 +45,10 @@ def test_the_configs_of_the_table_are_there():
     assert wanted | {'upernet_hiera_t_shapes.py'} == set(NAMES)
 
 
-@pytest.mark.parametrize('name', NAMES)
+# The middle size of each decoder stands for the others.
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=() if '_b_' in name or 'shapes' in name else pytest.mark.slow) for name in NAMES]
+)
 def test_it_runs_forward_and_backward_at_reduced_depth(name):
     config = read(name)
     config.model.data_preprocessor.size = (128, 128)

@@ -66,7 +66,7 @@ def recogniser(arch, width, classes=400):
     ).eval()
 
 
-@pytest.mark.parametrize('size', ['b', pytest.param('bp', marks=pytest.mark.slow), 'l', 'h'])
+@pytest.mark.parametrize('size', ['b', *(pytest.param(size, marks=pytest.mark.slow) for size in ('bp', 'l', 'h'))])
 def test_maps_and_logits_equal_the_official_ones(size):
     arch = SHALLOW.get(size, ARCHITECTURES[size])
     oracle = perturbed(official(arch))
@@ -241,6 +241,7 @@ def test_the_video_model_compiles():
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_weights_in_every_process():
     """Also of the two position tables, whatever order the process keeps names in."""
     program = (

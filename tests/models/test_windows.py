@@ -132,7 +132,7 @@ def test_maps_equal_timms_hiera(name, arch, side):
     'arch, name, side, size',
     [
         ('s_abswin', 'small', 16, (256, 256)),
-        ('s_abswin', 'small', 16, (800, 1344)),
+        pytest.param('s_abswin', 'small', 16, (800, 1344), marks=pytest.mark.slow),
         ('b_abswin', 'base', 14, (320, 192)),
         ('b_abswin', 'base', 14, (512, 512)),
     ],

@@ -42,6 +42,7 @@ def test_browse_dataset_draws_the_training_pictures(folder):
     assert len(list((folder / 'pictures').rglob('*.png'))) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'tool, config, options, parameters',
     [

@@ -26,7 +26,7 @@ def detector(tmp_path):
     return save_random_weights(TINY, tmp_path / 'shapes.pth')
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_page_opens_and_leaves_nothing_behind(detector, tmp_path, number):
     port, folder = free_port(), tmp_path / 'temporary'
     folder.mkdir()
