@@ -1,19 +1,17 @@
 """Objects in pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hiera_mm.errors import UserError, require_extra
-from hiera_mm.inference.pictures import Picture, as_bgr, as_rgb, one_or_several
+from hiera_mm.inference.frame_predictor import FramePredictor
+from hiera_mm.inference.pictures import Picture, one_or_several
 from hiera_mm.inference.results import Detections, RunLengths, detections_from
-from hiera_mm.inference.trained import TrainedModel, in_scope
+from hiera_mm.inference.trained import in_scope
 
 import numpy as np
 import pycocotools.mask
 import torch
-from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from torchvision.ops import batched_nms
 
@@ -34,24 +32,8 @@ class Tiles(NamedTuple):
     overlap: float = 0.2
 
 
-class Detector:
-    """A mmdet detector that takes files and arrays.
-
-    Args:
-        trained: The model.
-        classes: Names of its classes; by default those of its training.
-
-    Raises:
-        UserError: for another number of names than classes.
-    """
-
-    def __init__(self, trained: TrainedModel, classes: Sequence[str] | None = None) -> None:
-        self.trained, self.names = trained, trained.classes(classes)
-        steps = trained.test_pipeline
-        loader = dict(steps[0], type='mmdet.LoadImageFromNDArray')
-        loader.pop('bit_depth', None)
-        with in_scope(trained.config):
-            self.from_file, self.from_array = Compose(steps), Compose([loader, *steps[1:]])
+class Detector(FramePredictor):
+    """A mmdet detector that takes files and arrays."""
 
     def predict(
         self, pictures: Picture | Mapping | Sequence[Picture | Mapping], tiles: Tiles | None = None
@@ -72,34 +54,12 @@ class Detector:
             return one_or_several(self._of, pictures)
         return one_or_several(lambda given: [self._in_tiles(picture, tiles) for picture in given], pictures)
 
-    def stream(
-        self, frames: Iterator[np.ndarray], batch_size: int = 1, interval: int = 1, tiles: Tiles | None = None
-    ) -> Iterator[tuple[np.ndarray, Detections | None]]:
-        """Each frame with its objects, no more than a batch of them in memory.
-
-        Args:
-            frames: RGB.
-            batch_size: Frames that are computed together.
-            interval: Looks at every first of so many frames; the others come with None.
-            tiles: As for :meth:`predict`.
-        """
-        while batch := list(islice(frames, batch_size * interval)):
-            found: Any = self.predict(batch[::interval], tiles)
-            for number, frame in enumerate(batch):
-                yield frame, found[number // interval] if number % interval == 0 else None
-
     @torch.no_grad()
     def _of(self, pictures: Sequence[Picture | Mapping]) -> list[Detections]:
         with in_scope(self.trained.config):
             samples = [self.prepared(picture) for picture in pictures]
             predicted = self.trained.model.test_step(pseudo_collate(samples))
         return [detections_from(sample.cpu(), self.names) for sample in predicted]
-
-    def prepared(self, picture: Picture | Mapping) -> dict:
-        """What the test pipeline makes of a picture."""
-        if isinstance(picture, str | Path | Mapping):
-            return self.from_file(_file(picture))
-        return self.from_array(dict(img=as_bgr(picture), img_id=0))
 
     def _in_tiles(self, picture: Picture | Mapping, tiles: Tiles) -> Detections:
         require_extra('supervision', 'data')
@@ -116,12 +76,6 @@ class Detector:
             compact_masks=True,
         )
         return self._merged(slicer(whole), whole.shape[:2])
-
-    def decoded(self, picture: Picture | Mapping) -> np.ndarray:
-        """The picture that the boxes refer to, RGB ``(H, W, 3)``."""
-        if isinstance(picture, str | Path | Mapping):
-            return self.from_file.transforms[0](_file(picture))['img'][..., ::-1]
-        return as_rgb(picture)
 
     def _merged(self, found: Any, size: tuple[int, int]) -> Detections:
         """Of supervision's detections in all tiles of a picture."""
@@ -144,8 +98,3 @@ def _run_lengths(masks: Any, size: tuple[int, int]) -> Iterator[RunLengths]:
         region[:] = part
         yield pycocotools.mask.encode(whole)
         region[:] = 0
-
-
-def _file(picture: str | Path | Mapping) -> dict:
-    """What the pipeline begins with."""
-    return dict(picture if isinstance(picture, Mapping) else dict(img_path=str(picture)), img_id=0)
