@@ -142,13 +142,16 @@ def _replace(model: ConfigDict) -> None:
     taker = head if head is not None and 'in_channels' in head and not model.get('neck') else neck
     told = taker.get('in_channels')
     count = len(told) if isinstance(told, list | tuple) else 1
-    stages = tuple(range(4))[-min(count, 4) :]
+    stages = (1, 2) if taker.get('type') == 'SSDNeck' else tuple(range(4))[-min(count, 4) :]
     model.backbone = ConfigDict(type='Hiera', arch=ARCH, out_indices=stages)
     widths = [WIDTHS[stage] for stage in stages]
     if isinstance(told, list | tuple):
         # YOLOv3's neck takes the smallest map first.
         widths = widths[::-1] if list(told) == sorted(told, reverse=True) else widths
         taker.in_channels = widths
+        if taker.get('type') == 'SSDNeck':
+            # It hands these maps on as they are.
+            taker.out_channels = model.bbox_head.in_channels = [*widths, *taker.out_channels[len(widths) :]]
         if head is not None and taker is head:
             head.pixel_decoder.setdefault('in_channels', widths)
     elif model.get('neck') is not None:
@@ -158,10 +161,12 @@ def _replace(model: ConfigDict) -> None:
 
 def inputs(model: ConfigDict, count: int = 2) -> dict:
     """Two pictures with boxes, masks and a map of classes."""
+    # SSD's neck makes six maps, each of half the size.
+    side = 320 if 'SSDNeck' in str(model.get('neck')) else SIDE
     stride = 8 if 'semantic_head' in (model.get('roi_head') or {}) else 1
     packed = demo_mm_inputs(
         count,
-        image_shapes=[(3, SIDE, SIDE)] * count,
+        image_shapes=[(3, side, side)] * count,
         num_items=[4] * count,
         num_classes=2,
         sem_seg_output_strides=stride,
@@ -174,7 +179,7 @@ def inputs(model: ConfigDict, count: int = 2) -> dict:
         if model.type == 'FastRCNN':
             # Regions that another model found.
             sample.proposals = InstanceData(bboxes=sample.gt_instances.bboxes.tensor.clone(), scores=torch.ones(4))
-        sample.set_metainfo(dict(batch_input_shape=(SIDE, SIDE), pad_shape=(SIDE, SIDE), scale_factor=(1.0, 1.0)))
+        sample.set_metainfo(dict(batch_input_shape=(side, side), pad_shape=(side, side), scale_factor=(1.0, 1.0)))
     return packed
 
 
