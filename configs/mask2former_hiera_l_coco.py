@@ -1,6 +1,6 @@
 # Mask2Former with Hiera-L on COCO instances, 50 epochs at batch 16, from MAE pre-training on ImageNet-1K.
-# Inferred: nobody has published Hiera under Mask2Former; mmdet's recipe for ResNet-50 and Swin, windows and drop path
-# as in mask_rcnn_hiera_l.py, which says where they are from.
+# Inferred (ours): nobody has published Hiera under Mask2Former; mmdet's recipe for ResNet-50 and Swin, windows and drop
+# path as in mask_rcnn_hiera_l.py, which says where they are from.
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = ['./_base_/mask2former_coco.py', './_base_/backbones/hiera_l_windows.py']
 

@@ -8,7 +8,7 @@ are sampled.
 import copy
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,6 +172,11 @@ def _on_meta(config: Config, with_cp: bool | Sequence[bool]) -> nn.Module:
     model = copy.deepcopy(config.model)
     if 'backbone' not in model:
         raise UserError(f"'{config.filename}' has no model.backbone; name a config that trains a model.")
+    if 'panoptic_head' in model:
+        raise UserError(
+            f"The memory of '{config.filename}' can't be planned without numbers, as its loss chooses points by them; "
+            'train a few iterations and read the log.'
+        )
     # Mixup can't be made without numbers, and takes next to nothing.
     model.pop('data_preprocessor', None)
     model.backbone.update(init_cfg=None, with_cp=with_cp)
@@ -199,6 +204,8 @@ def _step(model: Any, config: Config, batch: int, shape: Sequence[int]) -> Tenso
         return model(torch.empty(batch, 1, 3, *config.model.input_size), mode='loss')['loss']
     frames = config.model.backbone.get('num_frames')
     pixels = torch.empty(batch, 3, *([frames] if frames else []), *shape)
+    if 'decode_head' in config.model:
+        return torch.stack([logits.float().mean() for logits in _logits_of_masks(model, pixels)]).sum()
     if 'neck' in config.model:
         outputs = _detector_outputs(model, config.model.train_cfg, pixels)
         return torch.stack([output.float().mean() for output in outputs]).sum()
@@ -208,6 +215,13 @@ def _step(model: Any, config: Config, batch: int, shape: Sequence[int]) -> Tenso
         return model.roi_head.bbox_head(regions).float().mean()
     scores = model(pixels[:, None], stage='head')
     return model.cls_head.loss_cls(scores, torch.empty(scores.shape))
+
+
+def _logits_of_masks(model: Any, pixels: Tensor) -> Iterator[Tensor]:
+    """Of each head, as large as the pictures, as which the loss takes them."""
+    maps = model.extract_feat(pixels)
+    for head in (model.decode_head, *_each(getattr(model, 'auxiliary_head', None))):
+        yield nn.functional.interpolate(head(maps).float(), pixels.shape[-2:], mode='bilinear')
 
 
 def _detector_outputs(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:

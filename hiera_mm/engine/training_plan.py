@@ -75,9 +75,11 @@ def input_shape(config: Config) -> tuple[int, int]:
     if 'input_size' in config.model:
         return tuple(config.model.input_size[-2:])
     for step in reversed(config.train_dataloader.dataset.pipeline):
-        for side in (step.get(key) for key in SIDES):
+        for key, side in ((key, step.get(key)) for key in SIDES):
             if isinstance(side, int):
                 return side, side
             if isinstance(side, list | tuple) and len(side) == 2:
-                return side[1], side[0]
+                # mmsegmentation crops to (height, width).
+                rows_first = key == 'crop_size' and config.get('default_scope') == 'mmseg'
+                return tuple(side) if rows_first else tuple(side[::-1])
     return (1024, 1024) if 'neck' in config.model else (224, 224)

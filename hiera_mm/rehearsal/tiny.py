@@ -82,7 +82,7 @@ def _takers_of_maps(model: ConfigDict) -> Iterator[ConfigDict]:
     if model.get('neck'):
         yield from model.neck if isinstance(model.neck, list | tuple) else [model.neck]
         return
-    of_masks = model.get('decode_head'), model.get('auxiliary_head')
+    of_masks = (model.get(name) for name in ('decode_head', 'auxiliary_head', 'panoptic_head'))
     for head in (model.get('cls_head'), model.get('roi_head', {}).get('bbox_head'), *of_masks):
         if isinstance(head, dict):
             yield head

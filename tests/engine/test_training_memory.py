@@ -106,7 +106,8 @@ def test_the_fastest_way_that_fits_is_chosen():
 @pytest.mark.parametrize('name', CONFIGS)
 def test_the_size_of_what_is_trained_on_is_found(name):
     height, width = input_shape(read(name))
-    expected = 448 if '448' in name else 1024 if 'rcnn' in name else 224
+    of_task = dict(mask_rcnn=1024, cascade=1024, faster_rcnn=1024, mask2former=1024, segformer=512, upernet=512)
+    expected = next((side for task, side in of_task.items() if name.startswith(task)), 448 if '448' in name else 224)
     assert (height, width) == (expected, expected) or '_shapes' in name
 
 

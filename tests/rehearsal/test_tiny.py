@@ -10,7 +10,8 @@ from mmengine.registry import MODELS, DefaultScope
 from tests.helpers import CONFIGS, FOLDER
 
 BACKBONE = {'model.backbone.arch', 'model.backbone.global_blocks'}
-WIDTHS = {'model.neck.in_channels', 'model.cls_head.in_channels', 'model.roi_head.bbox_head.in_channels'}
+TAKERS = ('neck', 'cls_head', 'roi_head.bbox_head', 'decode_head', 'auxiliary_head', 'panoptic_head')
+WIDTHS = {f'model.{taker}.in_channels' for taker in TAKERS}
 DECODER = {'model.decoder_embed_dim', 'model.decoder_depth', 'model.decoder_num_heads'}
 
 
