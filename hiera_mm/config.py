@@ -63,8 +63,12 @@ class _Literals(ast.NodeTransformer):
     def visit_Call(self, call: ast.Call) -> ast.AST:
         self.generic_visit(call)
         names = [keyword.arg for keyword in call.keywords]
-        if not isinstance(call.func, ast.Name) or call.func.id != 'dict' or call.args or None in names:
+        if not isinstance(call.func, ast.Name) or call.func.id != 'dict' or None in names:
             return call
+        if call.args:
+            # As mmengine prints keys that are no names: dict({'backbone.norm': ...}).
+            alone = len(call.args) == 1 and isinstance(call.args[0], ast.Dict) and not names
+            return call.args[0] if alone else call
         return ast.Dict([ast.Constant(name) for name in names], [keyword.value for keyword in call.keywords])
 
     def visit_Name(self, name: ast.Name) -> ast.AST:
