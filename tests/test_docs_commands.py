@@ -108,7 +108,7 @@ class Reader:
         self.shrink(name)
 
     def run(self, line):
-        line = self.with_checkpoints_at_hand(line)
+        line = self.with_checkpoints_at_hand(line).replace('/path/to/', f'{self.folder}/')
         done = subprocess.run(
             ['bash', '-ec', line], cwd=self.folder, env=self.environment, capture_output=True, text=True
         )

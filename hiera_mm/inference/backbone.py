@@ -1,8 +1,11 @@
 """A backbone with weights, in one call, for code that has nothing to do with OpenMMLab."""
 
+from pathlib import Path
+
 from hiera_mm.architectures import SAM2_WINDOWS
 from hiera_mm.config import config_of_text
 from hiera_mm.errors import UserError
+from hiera_mm.inference.trained import checkpoint_in
 from hiera_mm.models import Hiera
 from hiera_mm.weights.files import Checkpoint, read_checkpoint
 from hiera_mm.weights.formats import Weights, architecture_of, describe, to_our_names
@@ -20,14 +23,17 @@ def backbone(weights: str, **settings: object) -> Hiera:
     windows; of a run of this suite all that its config says.
 
     Args:
-        weights: A name of the zoo (``hiera-mm weights list``), a path, an address, a folder of ``hiera-mm publish``, or
-            its ``hf://OWNER/NAME``.
+        weights: A name of the zoo (``hiera-mm weights list``), a path, an address, the folder of a run, whose newest
+            checkpoint is taken, or one of ``hiera-mm publish``, or its ``hf://OWNER/NAME``.
         **settings: Of :class:`~hiera_mm.models.Hiera`, such as ``out_indices=(3,)`` or ``window_sizes=(8, 4, 14, 7)``;
             they go before those of the weights.
 
     Raises:
         UserError: if the weights can't be read, or don't tell what they belong to.
     """
+    if Path(weights).is_dir():
+        # Of a run, whose newest checkpoint is meant, or what was published.
+        weights = checkpoint_in(weights)
     checkpoint = read_checkpoint(weights)
     implied = _of_config(checkpoint) or _of_tensors(to_our_names(checkpoint, weights), weights, settings)
     init_cfg = dict(type='Pretrained', checkpoint=weights)

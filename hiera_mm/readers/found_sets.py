@@ -158,13 +158,20 @@ def _part_of(path: Path, folder: Path) -> str | None:
 
 
 def _folder_of_pictures(folder: Path, path: Path, file: CocoFile) -> Path:
-    """The folder in which all pictures of an annotation file are, the nearest first."""
+    """The folder in which all pictures of an annotation file are: one of its own part, as parts may use the same names,
+    and then the nearest."""
     near = [path.parent, folder, path.parent / path.stem, path.parent / 'images', path.parent.parent / 'images']
     others = sorted(Path(place) for place, _, _ in os.walk(folder))
     names = [image['file_name'] for image in file.images]
-    for place in [*near, *others]:
-        if all((place / name).is_file() for name in names[:20]) and all((place / name).is_file() for name in names):
-            return place
+    fitting = [
+        place
+        for place in dict.fromkeys([*near, *others])
+        if all((place / name).is_file() for name in names[:20]) and all((place / name).is_file() for name in names)
+    ]
+    part = _part_of(path, folder)
+    own = [place for place in fitting if _part_of(place, folder) == part]
+    if fitting:
+        return (own or fitting)[0]
     raise UserError(
         f"The pictures that '{path}' names ({first_few(names)}) are in none of the folders in '{folder}'; put all of "
         'them into one folder, or correct file_name.'

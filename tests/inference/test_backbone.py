@@ -89,6 +89,19 @@ def test_of_a_run_all_that_its_config_says_counts(tmp_path):
         assert_same_maps(backbone(str(tmp_path / 'run.pth'))(IMAGE), oracle(IMAGE))
 
 
+def test_the_folder_of_a_run_gives_its_newest_checkpoint(tmp_path):
+    arch = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+    oracle = perturbed(Hiera(arch)).eval()
+    state = {f'backbone.{key}': value for key, value in oracle.state_dict().items()}
+    text = f"model = dict(backbone=dict(type='Hiera', arch={arch}))"
+    torch.save(dict(state_dict=state, meta=dict(cfg=text)), tmp_path / 'epoch_2.pth')
+    with pytest.raises(UserError, match="neither a published model nor a run's checkpoints"):
+        backbone(str(tmp_path))
+    (tmp_path / 'last_checkpoint').write_text('epoch_2.pth')
+    with torch.no_grad():
+        assert_same_maps(backbone(str(tmp_path))(SMALL), oracle(SMALL))
+
+
 def test_what_weights_do_not_tell_is_asked_for(tmp_path):
     small = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
     torch.save(Hiera(small).state_dict(), tmp_path / 'small.pth')

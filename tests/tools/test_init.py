@@ -4,6 +4,8 @@ import json
 import shutil
 import xml.etree.ElementTree as xml
 
+from hiera_mm.synthetic.shapes import make_coco_shapes
+
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
@@ -213,3 +215,15 @@ def test_pictures_turned_by_exif_are_not_guessed_at(run_tool, tmp_path, contents
     path.unlink()
     code, printed = run_tool('init_config.py', '--yolo', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 1 and '1 pictures, such as 1.jpg, are turned by their EXIF data' in printed, printed
+
+
+def test_parts_whose_pictures_have_the_same_names_keep_their_own(run_tool, tmp_path, monkeypatch):
+    """As this suite's generated set: train/000001.png and val/000001.png are two pictures."""
+    monkeypatch.chdir(tmp_path)
+    make_coco_shapes(tmp_path / 'set', train=4, val=2)
+    code, printed = run_tool('init_config.py', '--coco', tmp_path / 'set')
+    assert code == 0, printed
+    config = Config.fromfile(tmp_path / 'my_config.py')
+    assert (config.train_data_prefix, config.val_data_prefix) == ('train/', 'val/')
+    code, printed = run_tool('check_dataset.py', tmp_path / 'my_config.py')
+    assert code == 0, printed
