@@ -29,7 +29,9 @@ def rows_of(path):
         return {row['contestant']: row for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize('mode', ['forward', pytest.param('backward', marks=pytest.mark.slow), 'step'])
+@pytest.mark.parametrize(
+    'mode', ['forward', *(pytest.param(mode, marks=pytest.mark.slow) for mode in ('backward', 'step'))]
+)
 def test_contestants_run_in_turns_and_missing_ones_are_left_out(run_benchmark, monkeypatch, tmp_path, mode):
     monkeypatch.setitem(sys.modules, 'hiera', None)
     contestants = ['sam2:t:8/4/14/7', 'hiera_mm:t:8/4/14/7', 'timm:hiera_tiny_224', 'mmdet.ResNet:depth=18', SWIN]

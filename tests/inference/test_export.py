@@ -91,7 +91,7 @@ def assert_same_detections(found, expected):
         assert (both.sum((1, 2))[either > 20] / either[either > 20]).min() > 0.99
 
 
-@pytest.mark.parametrize('name', one_now('model.xml'))
+@pytest.mark.parametrize('name', one_now('model.onnx'))
 def test_a_detector_gives_the_same_boxes_scores_and_masks(detector, shapes, tmp_path, name):
     model = load(detector, device='cpu')
     assert export(model, tmp_path / name) == ''

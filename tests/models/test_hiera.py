@@ -322,6 +322,7 @@ def test_copies_are_independent():
     assert model.pos_embed.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_compiled_model_gives_the_same_maps():
     model = perturbed(Hiera(SMALL)).eval()
     image = torch.randn(1, 3, 64, 96)

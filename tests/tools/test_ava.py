@@ -177,6 +177,7 @@ def test_a_test_batch_of_several_clips_is_refused(configs, checkpoint, tmp_path,
     assert_explained(result, 'predicts one clip at a time, but batch_size is 4; set test_dataloader.batch_size=1.')
 
 
+@pytest.mark.slow
 def test_actions_without_examples_in_validation_do_not_stop_the_evaluation(actions, tmp_path, run_tool, monkeypatch):
     """As in small sets of one's own: a listed action is predicted, but nobody does it in the validation part."""
     monkeypatch.chdir(tmp_path)

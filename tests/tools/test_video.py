@@ -64,6 +64,7 @@ def test_a_recogniser_trains_on_real_videos_resumes_and_is_tested_with_bounded_v
         assert sample['pred_score'].sum().item() == pytest.approx(1, abs=1e-4), 'probabilities, softmax once'
 
 
+@pytest.mark.slow
 def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilities(
     lists, real_videos, tmp_path, run_tool
 ):
