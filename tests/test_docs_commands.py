@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets import CocoDataset
 
 from tests.coded_videos import write_with_pyav
 from tests.helpers import ROOT, free_port, read_until, save_random_weights, start, wait_for_port
@@ -234,9 +235,12 @@ def test_predict(with_detector, tmp_path):
 def test_install(with_detector):
     coco = with_detector.folder / 'data' / 'coco'
     make_coco_shapes(coco, train=2, val=2)
+    categories = [dict(id=number, name=name) for number, name in enumerate(CocoDataset.METAINFO['classes'], start=1)]
     for part in ('train', 'val'):
         (coco / part).rename(coco / f'{part}2017')
-        (coco / f'annotations/instances_{part}.json').rename(coco / f'annotations/instances_{part}2017.json')
+        drawn = json.loads((coco / f'annotations/instances_{part}.json').read_text())
+        named = coco / f'annotations/instances_{part}2017.json'
+        named.write_text(json.dumps(drawn | dict(categories=categories)))
     with_detector.run('hiera-mm test my_config.py work_dirs/my_config/iter_1.pth --out predictions.pkl')
     for language, text in blocks('docs/install.md'):
         if language == 'bash':
@@ -245,6 +249,9 @@ def test_install(with_detector):
 
 @pytest.mark.slow
 def test_rehearsal(with_detector):
+    config = with_detector.folder / 'my_config.py'
+    # A run of one iteration has nothing to resume.
+    config.write_text(config.read_text().replace('epochs = 1\n', 'epochs = 4\n'))
     for _, text in blocks('docs/rehearsal.md'):
         with_detector.run_lines(text)
 
