@@ -1,14 +1,13 @@
 """What is wrong with sets of photographs and index masks."""
 
 import inspect
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, classes_of, sample
+from hiera_mm.checks.opening import first_faults, opened_at_once
 from hiera_mm.config import heads_of_masks
 from hiera_mm.datasets.segmentation import SegmentationDataset
 from hiera_mm.errors import UserError, examples
@@ -26,13 +25,11 @@ import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmseg.datasets import BaseSegDataset
-from rich.progress import track
 
 BEFORE_TRAINING = 200
 """Masks that are opened before training; each is checked again when it is loaded."""
 
 AT_ONCE = 64
-SHOWN = 20
 
 
 class Opened(NamedTuple):
@@ -74,12 +71,10 @@ def faults(part: DataPart) -> Iterator[Fault]:
     count = count_of_numbers(part.dataset, part.kind)
     pairs = [pair for pair in pairs_of(part.dataset, part.kind) if pair.mask is not None]
     chosen = sample(pairs, BEFORE_TRAINING if part.before_training else part.count)
-    opened = _opened(chosen, count, show=not part.before_training)
+    words = None if part.before_training else 'Opening masks'
+    opened = opened_at_once(partial(_open, count), chosen, AT_ONCE, words)
     wrong = [found.fault for found in opened if found.fault]
-    for sentence in wrong[:SHOWN]:
-        yield Fault(Severity.BLOCKS, f'{part.key}: {sentence}')
-    if len(wrong) > SHOWN:
-        yield Fault(Severity.BLOCKS, f'{part.key}: {len(wrong) - SHOWN} more masks are faulty.')
+    yield from first_faults(part, wrong, 'masks are faulty')
     if not wrong:
         yield from _faults_of_values(part, {value for found in opened for value in found.values})
     if turned := [pair.picture.name for pair, found in zip(chosen, opened, strict=True) if found.turned]:
@@ -130,15 +125,6 @@ def setting_of(dataset: ConfigDict, kind: Any, name: str) -> Any:
         return dataset[name]
     found = (inspect.signature(owner).parameters.get(name) for owner in kind.__mro__)
     return next(parameter.default for parameter in found if parameter is not None)
-
-
-def _opened(pairs: Sequence[Pair], count: int, show: bool) -> list[Opened]:
-    open_one = partial(_open, count)
-    if len(pairs) < AT_ONCE:
-        return [open_one(pair) for pair in pairs]
-    with ProcessPoolExecutor(mp_context=get_context('fork')) as pool:
-        found = pool.map(open_one, pairs, chunksize=AT_ONCE)
-        return list(track(found, 'Opening masks', len(pairs)) if show else found)
 
 
 def _open(count: int, pair: Pair) -> Opened:

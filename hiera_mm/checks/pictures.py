@@ -2,18 +2,16 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
+from hiera_mm.checks.opening import first_faults, opened_at_once
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import BrokenFileError, UserError, examples
 from hiera_mm.readers.coco_files import CocoFile
 from hiera_mm.readers.pictures import Picture, read_picture
 
 from mmengine.config import ConfigDict
-from rich.progress import track
 
 BEFORE_TRAINING = 20000
 """Of more pictures than that only a sample of 2000 is opened before training; each is compared again when loaded."""
@@ -21,7 +19,6 @@ BEFORE_TRAINING = 20000
 SAMPLE = 2000
 DEEP_SAMPLE = 20
 AT_ONCE = 256
-SHOWN = 20
 
 
 def faults_of_pictures(part: DataPart, file: CocoFile, folder: Path) -> Iterator[Fault]:
@@ -39,12 +36,10 @@ def faults_of_pictures(part: DataPart, file: CocoFile, folder: Path) -> Iterator
     images = [image for image in file.images if image['file_name'] not in absent]
     if part.before_training and len(images) > BEFORE_TRAINING:
         images = sample(images, SAMPLE)
-    opened = _opened([str(folder / image['file_name']) for image in images], show=not part.before_training)
+    words = None if part.before_training else 'Opening images'
+    opened = opened_at_once(_open, [str(folder / image['file_name']) for image in images], AT_ONCE, words)
     broken = [found for found in opened if isinstance(found, str)]
-    for sentence in broken[:SHOWN]:
-        yield Fault(Severity.BLOCKS, f'{part.key}: {sentence}')
-    if len(broken) > SHOWN:
-        yield Fault(Severity.BLOCKS, f"{part.key}: {len(broken) - SHOWN} more images can't be read.")
+    yield from first_faults(part, broken, "images can't be read")
     pairs = [(image, found) for image, found in zip(images, opened, strict=True) if isinstance(found, Picture)]
     yield from _faults_of_sizes(part, file, pairs)
     yield from _faults_of_turns(part, pairs)
@@ -63,14 +58,6 @@ def _missing(folder: Path, names: Sequence[str]) -> list[str]:
         if path.name not in listed[path.parent] and not path.is_file():
             missing.append(name)
     return missing
-
-
-def _opened(paths: list[str], show: bool) -> list[Picture | str]:
-    if len(paths) < AT_ONCE:
-        return [_open(path) for path in paths]
-    with ProcessPoolExecutor(mp_context=get_context('fork')) as pool:
-        found = pool.map(_open, paths, chunksize=AT_ONCE)
-        return list(track(found, 'Opening images', len(paths)) if show else found)
 
 
 def _open(path: str) -> Picture | str:

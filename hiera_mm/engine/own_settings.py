@@ -194,6 +194,11 @@ def _count_of_annotated(key: str, dataset: ConfigDict) -> int | None:
     )
 
 
+def rows_first(config: Config, key: str) -> bool:
+    """Whether a key of pipeline steps means (height, width), as mmsegmentation's crops do; others are width first."""
+    return key == 'crop_size' and config.get('default_scope') == 'mmseg'
+
+
 def global_batch(config: Config) -> int:
     """Images that all processes together take in an iteration."""
     return config.train_dataloader.batch_size * int(os.environ.get('WORLD_SIZE', 1))
@@ -315,8 +320,7 @@ def _set_image_size(config: Config, base: Config) -> None:
     for step in (step for dataset in _datasets(config) for step in dicts_in(dataset.get('pipeline', ()))):
         for key in SIDES:
             if key in step and _sides(step[key]) in (tuple(former), size):
-                # mmsegmentation crops to (height, width).
-                step[key] = size[::-1] if key == 'crop_size' and config.default_scope == 'mmseg' else size
+                step[key] = size[::-1] if rows_first(config, key) else size
                 changed += 1
             elif key in step and _sides(step[key]) == (LONG_SIDE * former[0], former[1]):
                 step[key] = (LONG_SIDE * size[0], size[1])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hiera_mm.engine.own_settings import rows_first
 from hiera_mm.engine.training_memory import TrainingMemory, in_several_processes, training_memory
 
 from mmengine.config import Config
@@ -79,7 +80,5 @@ def input_shape(config: Config) -> tuple[int, int]:
             if isinstance(side, int):
                 return side, side
             if isinstance(side, list | tuple) and len(side) == 2:
-                # mmsegmentation crops to (height, width).
-                rows_first = key == 'crop_size' and config.get('default_scope') == 'mmseg'
-                return tuple(side) if rows_first else tuple(side[::-1])
+                return tuple(side) if rows_first(config, key) else tuple(side[::-1])
     return (1024, 1024) if 'neck' in config.model else (224, 224)

@@ -17,7 +17,7 @@ from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.progress import Progress
 from hiera_mm.inference.results import Detections, Segmentation
 from hiera_mm.inference.segmenter import Segmenter
-from hiera_mm.inference.visualization import Label, draw, draw_regions, labels_of, write_annotated
+from hiera_mm.inference.visualization import Label, draw, draw_found, draw_regions, labels_of, write_annotated
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.readers.streams import Stream
 from hiera_mm.readers.video_index import broken
@@ -113,8 +113,7 @@ def detect_in_files(
     }
     for entry, found in _each(partial(detector.predict, tiles=tiles), pictures, batch_size, outcome):
         if drawn:
-            shown = draw(detector.decoded(pictures[entry]), labels_of(found.above(score_thr)))
-            _write_picture(folder / entry.name, shown)
+            _write_picture(folder / entry.name, draw_found(detector.decoded(pictures[entry]), found, score_thr))
         outcome.progress.add(entry.name, as_entry(found))
         outcome.progress.finish(entry.name)
     watch = partial(detector.stream, batch_size=batch_size, interval=interval, tiles=tiles)

@@ -1,6 +1,7 @@
 """What a model finds in one file, which can be drawn again for another least score without computing anew."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -13,7 +14,7 @@ from hiera_mm.inference.files import as_entry, kinds_taken, must_be_whole
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.results import Classification, Detections, Segmentation
 from hiera_mm.inference.segmenter import Segmenter
-from hiera_mm.inference.visualization import draw, draw_regions, labels_of, write_annotated
+from hiera_mm.inference.visualization import draw_found, write_annotated
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
@@ -82,79 +83,46 @@ def kinds_of_files(predictor: Predictor) -> list[Kind]:
 
 
 @dataclass(frozen=True)
-class ObjectsOfPicture:
-    """Boxes and masks."""
+class InPicture:
+    """Objects or regions."""
 
     picture: np.ndarray
-    found: Detections
+    found: Detections | Segmentation
 
     def results(self) -> dict:
-        return as_entry(self.found)
+        return _described(self.found)
 
     def write(self, path: Path, score_thr: float) -> Path:
         path = path.with_suffix('.png')
-        Image.fromarray(draw(self.picture, labels_of(self.found.above(score_thr)))).save(path)
+        Image.fromarray(draw_found(self.picture, self.found, score_thr)).save(path)
         return path
 
 
 @dataclass(frozen=True)
-class ObjectsOfVideo:
-    """Boxes and masks of each frame."""
+class InVideo:
+    """Objects or regions of each frame."""
 
     video: str
-    found: list[Detections]
-
-    def results(self) -> dict:
-        times = open_video(self.video).times.round(6).tolist()
-        return dict(frames=[dict(time=time, **as_entry(found)) for time, found in zip(times, self.found, strict=True)])
-
-    def write(self, path: Path, score_thr: float) -> Path:
-        path, reader = path.with_suffix('.mp4'), open_video(self.video)
-        frames = (
-            draw(frame, labels_of(found.above(score_thr))) for frame, found in zip(reader, self.found, strict=True)
-        )
-        write_video(path, frames, reader.rate, reader.times - reader.times[0])
-        return path
-
-
-@dataclass(frozen=True)
-class RegionsOfPicture:
-    """The class of each pixel."""
-
-    picture: np.ndarray
-    found: Segmentation
-
-    def results(self) -> dict:
-        return _as_regions(self.found)
-
-    def write(self, path: Path, score_thr: float) -> Path:
-        path = path.with_suffix('.png')
-        Image.fromarray(draw_regions(self.picture, self.found)).save(path)
-        return path
-
-
-@dataclass(frozen=True)
-class RegionsOfVideo:
-    """The class of each pixel of each frame."""
-
-    video: str
-    found: list[Segmentation]
+    found: Sequence[Detections | Segmentation]
 
     def results(self) -> dict:
         times = open_video(self.video).times.round(6).tolist()
         return dict(
-            frames=[dict(time=time, **_as_regions(found)) for time, found in zip(times, self.found, strict=True)]
+            frames=[dict(time=time, **_described(found)) for time, found in zip(times, self.found, strict=True)]
         )
 
     def write(self, path: Path, score_thr: float) -> Path:
         path, reader = path.with_suffix('.mp4'), open_video(self.video)
-        frames = (draw_regions(frame, found) for frame, found in zip(reader, self.found, strict=True))
+        frames = (draw_found(frame, found, score_thr) for frame, found in zip(reader, self.found, strict=True))
         write_video(path, frames, reader.rate, reader.times - reader.times[0])
         return path
 
 
-def _as_regions(found: Segmentation) -> dict:
-    """As JSON takes it: the part of the picture that each class has, and its mask as COCO's run lengths."""
+def _described(found: Detections | Segmentation) -> dict:
+    """As JSON takes it: objects, or for each class that is there its part of the picture and its mask as COCO's run
+    lengths."""
+    if isinstance(found, Detections):
+        return as_entry(found)
     height, width = found.labels.shape
     regions = []
     for name, share in found.shares().items():
@@ -208,15 +176,14 @@ class Classes:
 
 
 def _in_picture(predictor: Detector | Segmenter, path: str) -> Finding:
-    kind = RegionsOfPicture if isinstance(predictor, Segmenter) else ObjectsOfPicture
-    return kind(predictor.decoded(path), predictor.predict(path))  # type: ignore[arg-type]
+    return InPicture(predictor.decoded(path), predictor.predict(path))  # type: ignore[arg-type]
 
 
 def _in_video(predictor: Detector | Segmenter, path: str) -> Finding:
     reader = open_video(path)
-    every: list = [found for _, found in predictor.stream(iter(reader)) if found is not None]
+    every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
     must_be_whole(reader, len(every))
-    return (RegionsOfVideo if isinstance(predictor, Segmenter) else ObjectsOfVideo)(path, every)
+    return InVideo(path, every)
 
 
 def _must_be_small(path: str, limits: Limits) -> None:

@@ -12,6 +12,9 @@ from PIL.Image import Image
 Picture = str | Path | np.ndarray | Image
 """A file, an RGB array ``(H, W, 3)`` of unsigned bytes, or a Pillow image."""
 
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels, red, green, blue, by which all published Hieras normalise theirs."""
+
 
 def one_or_several(compute: Callable[[list], list], given: Any) -> Any:
     """What is computed of a list, or of one input that is none."""

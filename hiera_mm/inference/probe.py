@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.errors import UserError, examples
+from hiera_mm.inference.pictures import DEVIATION, MEAN
 from hiera_mm.models import Hiera
 from hiera_mm.readers.image_lists import LabelledImages
 
@@ -20,8 +21,6 @@ NEIGHBOURS = 20
 
 STRENGTHS = tuple(10.0**power for power in range(-3, 5))
 """Of the linear classifier's regularisation; the one is taken that serves best for training pictures left out once."""
-
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

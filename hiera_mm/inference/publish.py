@@ -16,7 +16,7 @@ from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.training_log import read_entries
-from hiera_mm.inference.visualization import draw, draw_regions, labels_of
+from hiera_mm.inference.visualization import draw_found
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
 from hiera_mm.weights.origin import RECORD, Origin
@@ -155,6 +155,4 @@ def _drawn(predictor: Predictor, example: str) -> Image.Image:
     if not isinstance(predictor, Detector | Segmenter):
         raise UserError('--example is for what can be drawn on a picture, objects or regions; leave it out.')
     found: Any = predictor.predict(example)
-    if isinstance(predictor, Segmenter):
-        return Image.fromarray(draw_regions(predictor.decoded(example), found))
-    return Image.fromarray(draw(predictor.decoded(example), labels_of(found.above(0.5))))
+    return Image.fromarray(draw_found(predictor.decoded(example), found, 0.5))

@@ -10,14 +10,12 @@ from typing import Any
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.exported import KEY, save_openvino
+from hiera_mm.inference.pictures import DEVIATION, MEAN
 from hiera_mm.inference.predictor import load
 
 import numpy as np
 from mmengine.dataset import pseudo_collate
 from PIL import Image
-
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels, red, green, blue, by which all published Hieras normalise theirs."""
 
 MOST_FILES = 300
 """That are looked at; NNCF's own number."""

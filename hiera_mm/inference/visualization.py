@@ -93,6 +93,13 @@ def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
     return np.asarray(picture)
 
 
+def draw_found(frame: np.ndarray, found: Detections | Segmentation, score_thr: float) -> np.ndarray:
+    """The frame, RGB ``(H, W, 3)``, with what a model finds in it: objects of at least this score, or all regions."""
+    if isinstance(found, Segmentation):
+        return draw_regions(frame, found)
+    return draw(frame, labels_of(found.above(score_thr)))
+
+
 def draw_regions(frame: np.ndarray, found: Segmentation) -> np.ndarray:
     """The frame, RGB ``(H, W, 3)``, half covered by the colours of classes, with the names of those that are there."""
     picture = Image.fromarray(frame // 2 + palette_of(len(found.names))[found.labels] // 2)
