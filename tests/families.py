@@ -183,16 +183,17 @@ def inputs(model: ConfigDict, count: int = 2) -> dict:
     return packed
 
 
-def attempt(name: str) -> dict[str, str]:
+def attempt(name: str, device: str = 'cpu') -> dict[str, str]:
     """What of :data:`STAGES` a family reaches: an empty text, or what it said."""
     outcome = {}
     model = with_hiera(name)
     torch.manual_seed(0)
-    detector = MODELS.build(model)
+    detector = MODELS.build(model).to(device)
     # Which some losses ask for.
     MessageHub.get_current_instance().update_info('iter', 0)
     MessageHub.get_current_instance().update_info('epoch', 0)
-    for stage, run in ((STAGES[0], _loss), (STAGES[1], _predict), (STAGES[2], _loss_as_on_a_gpu)):
+    last = _loss_as_on_a_gpu if device == 'cpu' else _loss
+    for stage, run in zip(STAGES, (_loss, _predict, last), strict=True):
         try:
             run(detector, model)
             outcome[stage] = ''

@@ -3,6 +3,7 @@
 import runpy
 
 import pytest
+import torch
 
 from tests.families import FAMILIES, STAGES, attempt
 from tests.helpers import ROOT
@@ -19,9 +20,9 @@ QUICK = (
 )
 
 
-def assert_as_documented(name):
+def assert_as_documented(name, device='cpu'):
     said = {stage: cell == 'yes' for stage, cell in zip(STAGES, TABLE[name], strict=True)}
-    outcome = attempt(name)
+    outcome = attempt(name, device)
     assert {stage: not fault for stage, fault in outcome.items()} == said, outcome
 
 
@@ -34,6 +35,13 @@ def test_a_family_does_what_the_table_says(name):
 @pytest.mark.parametrize('name', [name for name in FAMILIES if name not in QUICK])
 def test_every_other_family_does_what_the_table_says(name):
     assert_as_documented(name)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
+@pytest.mark.parametrize('name', FAMILIES)
+def test_a_family_does_on_a_gpu_what_the_table_says(name):
+    assert_as_documented(name, 'cuda')
 
 
 def test_the_table_has_all_families():

@@ -8,7 +8,7 @@ from mmcv.ops import PSAMask
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction, multi_scale_deformable_attn_pytorch
 from torch.autograd import gradcheck
 
-SHAPES = torch.tensor([[4, 3], [2, 2]])
+SHAPES = [[4, 3], [2, 2]]
 
 
 def drawn(dtype=torch.float64):
@@ -19,7 +19,9 @@ def drawn(dtype=torch.float64):
 
 
 def attended(value, places, weights):
-    return MultiScaleDeformableAttnFunction.apply(value, SHAPES, torch.tensor([0, 12]), places, weights, 64)
+    return MultiScaleDeformableAttnFunction.apply(
+        value, torch.tensor(SHAPES), torch.tensor([0, 12]), places, weights, 64
+    )
 
 
 def test_deformable_attention_is_a_sum_of_bilinear_values():
@@ -27,7 +29,7 @@ def test_deformable_attention_is_a_sum_of_bilinear_values():
     found = attended(value, places, weights).reshape(2, 5, 2, 3)
     for image, query, head in [(0, 0, 0), (1, 4, 1)]:
         expected = torch.zeros(3, dtype=torch.float64)
-        for level, (start, (height, width)) in enumerate(zip((0, 12), SHAPES.tolist(), strict=True)):
+        for level, (start, (height, width)) in enumerate(zip((0, 12), SHAPES, strict=True)):
             level_map = value[image, start : start + height * width, head].reshape(height, width, 3)
             for point in range(4):
                 x, y = (places[image, query, head, level, point] * torch.tensor([width, height]) - 0.5).tolist()
@@ -44,10 +46,10 @@ def test_its_gradients_are_those_of_small_steps():
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_goes_through_float32_also_under_autocast(dtype):
+def test_half_precision_goes_through_float32_also_under_autocast(dtype, device):
     value, places, weights = drawn(torch.float32)
-    expected = multi_scale_deformable_attn_pytorch(value.to(dtype).float(), SHAPES, places, weights)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    expected = multi_scale_deformable_attn_pytorch(value.to(dtype).float(), torch.tensor(SHAPES), places, weights)
+    with torch.autocast(device, dtype=torch.bfloat16):
         # A layer under autocast gives values in half precision, and places in float32.
         found = attended(value.to(dtype), places, weights)
     assert found.dtype == dtype

@@ -7,15 +7,15 @@ import torch
 from mmcv.ops import sigmoid_focal_loss, softmax_focal_loss
 from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss
 
-TARGETS = torch.tensor([0, 2, 3, 1, 3])
+TARGETS = [0, 2, 3, 1, 3]
 """Of three classes; 3 is none."""
 
 
 @pytest.mark.parametrize('gamma, alpha', [(2.0, 0.25), (1.5, 0.6), (0.0, 0.5)])
 def test_the_sigmoid_loss_and_its_gradient_are_those_of_plain_torch(gamma, alpha):
-    logits = (3 * torch.randn(5, 3)).requires_grad_()
-    found = sigmoid_focal_loss(logits, TARGETS, gamma, alpha, None, 'none')
-    one_hot = torch.nn.functional.one_hot(TARGETS, 4)[:, :3]
+    logits, targets = (3 * torch.randn(5, 3)).requires_grad_(), torch.tensor(TARGETS)
+    found = sigmoid_focal_loss(logits, targets, gamma, alpha, None, 'none')
+    one_hot = torch.nn.functional.one_hot(targets, 4)[:, :3]
     expected = py_sigmoid_focal_loss(logits, one_hot, gamma=gamma, alpha=alpha, reduction='none')
     torch.testing.assert_close(found, expected)
     upstream = torch.rand(5, 3)

@@ -8,26 +8,25 @@ from mmcv.ops import deform_roi_pool
 from torch.autograd import gradcheck
 from torchvision.ops import roi_align
 
-REGIONS = torch.tensor(
-    [[0, 2.0, 3.0, 30.0, 25.0], [1, -8.0, 0.0, 20.0, 40.0], [0, 10.0, 10.0, 14.0, 11.0]], dtype=torch.float64
-)
+REGIONS = [[0, 2.0, 3.0, 30.0, 25.0], [1, -8.0, 0.0, 20.0, 40.0], [0, 10.0, 10.0, 14.0, 11.0]]
 
 
 @pytest.mark.parametrize('sampling_ratio', [0, 2])
 def test_without_offsets_it_is_roi_align(sampling_ratio):
     pixels = torch.randn(2, 3, 10, 12, dtype=torch.float64)
-    expected = roi_align(pixels, REGIONS, (4, 3), 0.25, sampling_ratio or -1, aligned=True)
-    found = deform_roi_pool(pixels, REGIONS, pixels.new_zeros(0), (4, 3), 0.25, sampling_ratio)
+    regions = pixels.new_tensor(REGIONS)
+    expected = roi_align(pixels, regions, (4, 3), 0.25, sampling_ratio or -1, aligned=True)
+    found = deform_roi_pool(pixels, regions, pixels.new_zeros(0), (4, 3), 0.25, sampling_ratio)
     torch.testing.assert_close(found, expected)
-    none = deform_roi_pool(pixels, REGIONS, pixels.new_zeros(3, 2, 4, 3), (4, 3), 0.25, sampling_ratio)
+    none = deform_roi_pool(pixels, regions, pixels.new_zeros(3, 2, 4, 3), (4, 3), 0.25, sampling_ratio)
     torch.testing.assert_close(none, expected)
 
 
 def test_an_offset_moves_a_bin_to_the_right_and_down_in_parts_of_the_region():
     pixels = torch.randn(2, 3, 10, 12, dtype=torch.float64)
     offset = torch.randn(3, 2, 2, 2, dtype=torch.float64)
-    found = deform_roi_pool(pixels, REGIONS, offset, (2, 2), 0.25, 2, 0.1)
-    for number, (image, x1, y1, x2, y2) in enumerate(REGIONS.tolist()):
+    found = deform_roi_pool(pixels, pixels.new_tensor(REGIONS), offset, (2, 2), 0.25, 2, 0.1)
+    for number, (image, x1, y1, x2, y2) in enumerate(REGIONS):
         width, height = x2 - x1, y2 - y1
         for row in range(2):
             for column in range(2):

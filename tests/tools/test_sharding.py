@@ -39,7 +39,7 @@ def train(tmp_path, run_tool):
     """Train in a number of processes, each with its share of the same batches, which are not changed at random."""
     make_class_shapes(tmp_path / 'data', train=STEPS * BATCH, val=3)
 
-    def run(processes, folder, *arguments, more=''):
+    def run(processes, folder, *arguments, more='', launched=False):
         config = tmp_path / f'{folder}_{processes}.py'
         roots = ''.join(
             f"{part}_dataloader.dataset.update(data_root='{tmp_path / 'data'}')\n" for part in ('train', 'val')
@@ -59,7 +59,7 @@ def train(tmp_path, run_tool):
         )
         folder = tmp_path / folder
         arguments = [config, '--work-dir', folder, *arguments]
-        if processes == 1:
+        if processes == 1 and not launched:
             code, printed = run_tool('train.py', *arguments)
         else:
             process = start_two('train', [config, processes, *arguments[1:]])
@@ -107,3 +107,14 @@ def test_a_run_goes_on_with_another_number_of_processes(train):
         losses = train(processes, f'on_{processes}', '--resume', started)
         assert len(losses[0]) == STEPS - 3
         assert_same_run(losses, one)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
+@pytest.mark.parametrize('half', [[], ['--amp'], ['--amp', '--cfg-options', 'optim_wrapper.dtype=bfloat16']])
+def test_parts_on_a_gpu_train_as_a_whole_does(train, half):
+    """All parts on one GPU; in half precision gradients are scaled, and scaled back, part by part."""
+    one, parts = train(1, 'one', *half), train(1, 'parts', *half, launched=True)
+    assert len(one[0]) == STEPS
+    torch.testing.assert_close(parts[0], one[0], rtol=2e-2 if half else 1e-5, atol=1e-5)
+    going_on = train(1, 'on', *half, '--resume', parts[2].with_name('iter_3.pth'))
+    torch.testing.assert_close(going_on[0], parts[0][3:], rtol=2e-2 if half else 1e-4, atol=1e-5)

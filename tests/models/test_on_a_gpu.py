@@ -1,0 +1,112 @@
+"""What models compute on a GPU, against the same on the processor and the official package; skipped without a GPU."""
+
+import contextlib
+import copy
+
+from hiera_mm.models import Hiera, MaskedAutoencoder
+
+import pytest
+import torch
+
+from tests.helpers import assert_same_maps, perturbed
+from tests.models.test_hiera import assert_maps_equal, backbone_weights, official
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
+
+SMALL = dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2))
+WINDOWED = dict(window_sizes=(8, 4, 14, 7), global_blocks=(12, 16, 20))
+TOLERANCE = {None: 1e-4, torch.float16: 1e-2, torch.bfloat16: 6e-2}
+"""Of the largest number of a map, by the type of autocast."""
+
+
+@pytest.fixture(autouse=True)
+def exact_float32():
+    """Without the rounding to TF32 that cuDNN's convolutions have by default."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
+@contextlib.contextmanager
+def no_waiting():
+    """What makes the processor wait for the GPU is an error."""
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+@pytest.mark.parametrize('dtype', TOLERANCE)
+@pytest.mark.parametrize(
+    'arguments, shape',
+    [
+        (dict(arch='b'), (2, 3, 224, 224)),
+        (dict(arch='bp', **WINDOWED), (1, 3, 200, 333)),
+        (dict(arch='b', num_frames=16), (1, 3, 16, 224, 224)),
+        (dict(arch='t', out_norm=True), (1, 3, 512, 512)),
+    ],
+)
+def test_maps_are_those_of_the_processor(arguments, shape, dtype):
+    model, pixels = perturbed(Hiera(**arguments)).eval(), torch.randn(shape)
+    with torch.no_grad():
+        expected = model(pixels)
+        model.cuda()
+        with torch.autocast('cuda', dtype=dtype, enabled=dtype is not None):
+            maps = model(pixels.cuda())
+    assert_same_maps([each.float().cpu() for each in maps], expected, TOLERANCE[dtype])
+
+
+def test_maps_are_those_of_the_official_package_there():
+    oracle = perturbed(official('b')).eval().cuda()
+    model = Hiera('b').eval()
+    model.load_state_dict(backbone_weights(oracle))
+    pixels = torch.randn(2, 3, 224, 224, device='cuda')
+    with torch.no_grad():
+        assert_maps_equal(model.cuda()(pixels), oracle(pixels, return_intermediates=True)[1])
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_gradients_are_those_of_the_processor(with_cp):
+    model, pixels = perturbed(Hiera(SMALL, with_cp=with_cp, window_sizes=(8, 4, 4, 2))), torch.randn(2, 3, 160, 224)
+    there = copy.deepcopy(model).cuda()
+    sum(each.square().mean() for each in model(pixels)).backward()
+    sum(each.square().mean() for each in there(pixels.cuda())).backward()
+    for own, other in zip(model.parameters(), there.parameters(), strict=True):
+        assert (other.grad.cpu() - own.grad).norm() <= 1e-3 * own.grad.norm()
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_more_groups_than_a_grid_takes_give_what_fewer_give(dtype):
+    """1,400 pictures have 68,600 mask units."""
+    model, pixels = Hiera(SMALL).cuda(), torch.randn(1400, 3, 224, 224, device='cuda')
+    with torch.autocast('cuda', dtype=dtype, enabled=dtype != torch.float32):
+        last = model(pixels)[-1]
+        last.float().square().sum().backward()
+        gradient, model.patch_embed.proj.weight.grad = model.patch_embed.proj.weight.grad, None
+        few = [model(part)[-1] for part in pixels.split(350)]
+        sum(part.float().square().sum() for part in few).backward()
+    tolerance = TOLERANCE[None if dtype == torch.float32 else dtype]
+    assert (last - torch.cat(few)).abs().max() <= tolerance * last.abs().max()
+    assert (gradient - model.patch_embed.proj.weight.grad).norm() <= tolerance * gradient.norm()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('arguments', [dict(), WINDOWED | dict(global_blocks=(3,)), dict(drop_path_rate=0.3)])
+def test_nothing_in_the_backbone_waits_for_the_gpu(arguments, dtype):
+    model, pixels = Hiera(SMALL, **arguments).cuda(), torch.randn(2, 3, 320, 256, device='cuda')
+    with no_waiting(), torch.autocast('cuda', dtype=dtype):
+        sum(each.float().mean() for each in model(pixels)).backward()
+
+
+@pytest.mark.parametrize('frames', [None, 16])
+def test_the_loss_of_a_masked_autoencoder_is_that_of_the_processor(frames):
+    size = (64, 64) if frames is None else (frames, 64, 64)
+    backbone = dict(type='Hiera', arch=SMALL, num_frames=frames)
+    model = perturbed(MaskedAutoencoder(backbone, size, decoder_embed_dim=32, decoder_depth=2, decoder_num_heads=4))
+    pixels, there = torch.randn(3, 3, *size), copy.deepcopy(model).cuda()
+    keep = model.random_keep(3, pixels.device)
+    torch.testing.assert_close(there.loss(pixels.cuda(), keep.cuda()).cpu(), model.loss(pixels, keep))
+    with no_waiting(), torch.autocast('cuda', dtype=torch.bfloat16):
+        loss = there.loss(pixels.cuda(), keep.cuda())
+        loss.backward()
+    torch.testing.assert_close(loss.float().cpu(), model.loss(pixels, keep), rtol=3e-2, atol=1e-2)
