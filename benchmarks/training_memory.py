@@ -2,10 +2,9 @@
 
 python -m benchmarks.training_memory in1k_hiera_b k400_hiera_b mask_rcnn_hiera_t --batch 2
 
-It runs on a GPU where there is one, and what torch allots is read. On a CPU each step runs in a process of its own, whose
+Of a GPU, where there is one, what torch allots is read. On a CPU each step runs in a process of its own, whose
 largest resident memory is read, less what it was before the model; the C library is told to give freed memory back at
-once. Losses of detectors, which depend on the data, are no part of it, as
-in the plan.
+once. Losses of detectors, which depend on the data, are no part of it, as in the plan.
 """
 
 import argparse

@@ -74,6 +74,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
     _use_ranks_of(arguments.launcher)
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
+    if arguments.launcher != 'none':
+        _refuse_without_gpu(int(os.environ['LOCAL_RANK']))
     config = read_config_file(arguments.config)
     options = arguments.cfg_options or []
     refuse_without_effect(config, options)
@@ -154,3 +156,18 @@ def _use_ranks_of(launcher: str) -> None:
                 'start it that way, or leave --launcher out to train in one process.'
             )
         os.environ[name] = os.environ[theirs]
+
+
+def _refuse_without_gpu(local_rank: int) -> None:
+    """Where there are GPUs, each process has one of its own."""
+    from hiera_mm.errors import UserError
+
+    import torch
+
+    count = torch.cuda.device_count()
+    if 0 < count <= local_rank:
+        raise UserError(
+            f'This is process {local_rank + 1} of this machine, but torch sees only {count} GPU{"s" * (count > 1)} '
+            f'here (CUDA_VISIBLE_DEVICES={os.environ.get("CUDA_VISIBLE_DEVICES", "not set")}); start as many processes as '
+            "there are GPUs, or set CUDA_VISIBLE_DEVICES='' to train on the CPU."
+        )

@@ -34,5 +34,6 @@ def _stands_for_history(value: Any) -> bool:
 
 
 def _history(value: dict) -> HistoryBuffer:
-    arrays = {key: value[key].numpy() for key in ('log_history', 'count_history')}
+    # mmengine loads a run's checkpoint onto its GPU.
+    arrays = {key: value[key].cpu().numpy() for key in ('log_history', 'count_history')}
     return HistoryBuffer(**arrays, max_length=value['max_length'])

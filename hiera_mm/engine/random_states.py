@@ -36,7 +36,7 @@ def set_random_state(state: State) -> None:
     version, internal, gauss = state['python']
     random.setstate((version, tuple(internal.tolist()), gauss))
     name, keys, *rest = state['numpy']
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
     torch.set_rng_state(state['torch'].cpu())
     if 'cuda' in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state['cuda'].cpu())

@@ -30,6 +30,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+BATCHES = (64, 128)
+"""At which memory is counted: of smaller ones the gradients of the weights would be the most."""
+
 PERSONS = 4
 """In a clip of action detection, about."""
 
@@ -83,7 +86,7 @@ def training_memory(
     peaks = []
     with FakeTensorMode(allow_non_fake_inputs=True), nullcontext() if fast_cpu else plain():
         model.to_empty(device='cpu')
-        for batch in (1, 2):
+        for batch in BATCHES:
             with AllottedMemory(model.parameters()) as memory:
                 with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
                     loss = _step(model, config, batch, shape)
@@ -93,9 +96,10 @@ def training_memory(
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = _bytes(_states(model, config, trained))
     weights = _bytes(model.parameters())
-    per_sample = peaks[1] - peaks[0]
+    per_sample = (peaks[1] - peaks[0]) // (BATCHES[1] - BATCHES[0])
+    fixed = peaks[0] - BATCHES[0] * per_sample - weights
     count = sum(parameter.numel() for parameter in model.parameters())
-    return TrainingMemory(count, weights, _bytes(trained), optimizer, peaks[0] - per_sample - weights, per_sample)
+    return TrainingMemory(count, weights, _bytes(trained), optimizer, fixed, per_sample)
 
 
 def train_steps(
@@ -205,7 +209,7 @@ def _step(model: Any, config: Config, batch: int, shape: Sequence[int]) -> Tenso
     frames = config.model.backbone.get('num_frames')
     pixels = torch.empty(batch, 3, *([frames] if frames else []), *shape)
     if 'decode_head' in config.model:
-        return torch.stack([logits.float().mean() for logits in _logits_of_masks(model, pixels)]).sum()
+        return torch.stack([_loss_of_masks(logits) for logits in _logits_of_masks(model, pixels)]).sum()
     if 'neck' in config.model:
         outputs = _detector_outputs(model, config.model.train_cfg, pixels)
         return torch.stack([output.float().mean() for output in outputs]).sum()
@@ -222,6 +226,12 @@ def _logits_of_masks(model: Any, pixels: Tensor) -> Iterator[Tensor]:
     maps = model.extract_feat(pixels)
     for head in (model.decode_head, *_each(getattr(model, 'auxiliary_head', None))):
         yield nn.functional.interpolate(head(maps).float(), pixels.shape[-2:], mode='bilinear')
+
+
+def _loss_of_masks(logits: Tensor) -> Tensor:
+    """Cross entropy, which takes as much again as the many logits."""
+    batch, _, height, width = logits.shape
+    return nn.functional.cross_entropy(logits, torch.zeros(batch, height, width, dtype=torch.long))
 
 
 def _detector_outputs(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:

@@ -12,7 +12,7 @@ WITH_CP = (False, (True, True, False, False), True)
 """Which stages recompute their activations, from the fastest way on; most activations are in the first two."""
 
 LEFT_TO_CUDA = 2**30
-USABLE = 0.95
+USABLE = 0.9
 """Of a GPU's memory CUDA and its libraries take a part before the first tensor, and some is lost between tensors: both
 are assumed."""
 

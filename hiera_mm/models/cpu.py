@@ -32,6 +32,14 @@ NUMBERS_IN_A_PIECE = 2**20
 PER_ROW: set[type[nn.Module]] = {nn.Linear, nn.LayerNorm, nn.GELU, nn.Identity, DropPath, LayerScale}
 """Modules that treat each row by itself, apart from stochastic depth; :func:`per_row` adds the model's own."""
 
+GLOBAL_HOOKS = (
+    '_global_forward_hooks',
+    '_global_forward_pre_hooks',
+    '_global_backward_hooks',
+    '_global_backward_pre_hooks',
+)
+"""Of torch, for all modules."""
+
 _switched_on = True
 
 
@@ -76,7 +84,9 @@ class _FasterFunctions(TorchFunctionMode):
         if not kwargs and func is _LINEAR and _convolution_pays(*args):
             return _Convolved.apply(*args) if torch.is_grad_enabled() else _convolved(*args)
         if func is _MAXIMUM and kwargs:
-            return _Largest(_Maximum.apply(*args, **kwargs) if torch.is_grad_enabled() else torch.amax(*args, **kwargs))
+            # By position, as before torch 2.12 a function takes nothing by name.
+            given = (*args, kwargs['dim'])
+            return _Largest(_Maximum.apply(*given) if torch.is_grad_enabled() else torch.amax(*given))
         return func(*args, **(kwargs or {}))
 
 
@@ -166,7 +176,7 @@ def _treats_rows_alone(block: 'Block') -> bool:
     drawn for each image."""
     if block.training and block.drop_path.drop_prob:
         return False
-    if torch_module._has_any_global_hook():
+    if any(getattr(torch_module, name) for name in GLOBAL_HOOKS):
         return False
     return all(
         type(module) in PER_ROW and 'forward' not in vars(module) and not _is_hooked(module)

@@ -52,10 +52,11 @@ class HieraHead(BaseHead):
             parameter.data.mul_(init_scale)
 
     def forward(self, maps: tuple[Tensor, ...] | Tensor, **_: object) -> Tensor:
-        """Maps ``(B, C, ...)``, of which the last is used, or one map, to logits ``(B, num_classes)``.
+        """Maps ``(B, C, ...)``, of which the last is used, or one map, to logits ``(B, num_classes)`` in float32, as
+        mmaction2's accuracy goes through numpy, which has no bfloat16.
 
         Recognisers hand further arguments to every head, which this one does not need.
         """
         last = maps if isinstance(maps, Tensor) else maps[-1]
         mean = last.flatten(2).mean(dim=2)
-        return self.projection(self.dropout(self.norm(mean)))
+        return self.projection(self.dropout(self.norm(mean))).float()

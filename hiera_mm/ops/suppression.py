@@ -50,12 +50,12 @@ def softnms(
         Indices of the kept boxes in the order of ``dets``.
     """
     remaining = torch.cat([boxes, scores[:, None]], dim=1).to(kernel_dtype(boxes))
-    indices = torch.arange(len(boxes))
+    indices = torch.arange(len(boxes), device=boxes.device)
     kept = 0
     while kept < len(remaining):
         best = kept + int(remaining[kept:, 4].argmax())
-        swap = torch.tensor([best, kept])
-        remaining[[kept, best]], indices[[kept, best]] = remaining[swap], indices[swap]
+        there, here = [best, kept], [kept, best]
+        remaining[here], indices[here] = remaining[there], indices[there]
         dets[kept] = remaining[kept].to(dets.dtype)
 
         overlap = _overlap(remaining[kept], remaining[kept + 1 :], offset)
@@ -106,7 +106,7 @@ def _drop_by_swapping(alive: Tensor) -> Tensor:
     mmcv compacts its list in this way, and ties between scores are broken by the order it leaves.
     """
     survivors = int(alive.sum())
-    order = torch.arange(survivors)
+    order = torch.arange(survivors, device=alive.device)
     holes = (~alive[:survivors]).nonzero()[:, 0]
     order[holes] = survivors + alive[survivors:].nonzero()[:, 0].flip(0)
     return order

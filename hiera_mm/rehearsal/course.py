@@ -6,11 +6,14 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from hiera_mm.explain import describe
 
 import psutil
 import torch
+from mmengine.device import get_max_cuda_memory
+from mmengine.runner import log_processor
 
 STATIONS = (
     'data',
@@ -78,8 +81,7 @@ class Course:
         if self.open is None:
             return
         self.open.seconds += time.perf_counter() - self.since
-        if torch.cuda.is_available():
-            self.open.gpu_memory = max(self.open.gpu_memory or 0, torch.cuda.max_memory_allocated())
+        self._look_at_gpu()
         self.open = None
 
     def say(self, name: str, words: str) -> None:
@@ -117,10 +119,20 @@ class Course:
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
-            yield
+            # Whoever logs the most that a GPU held, as mmengine does, begins it anew.
+            with patch.object(log_processor, 'get_max_cuda_memory', self._logged_gpu_memory):
+                yield
         finally:
             self.watching.set()
             watcher.join()
+
+    def _logged_gpu_memory(self, device: torch.device | None = None) -> int:
+        self._look_at_gpu()
+        return get_max_cuda_memory(device)
+
+    def _look_at_gpu(self) -> None:
+        if self.open is not None and torch.cuda.is_available():
+            self.open.gpu_memory = max(self.open.gpu_memory or 0, torch.cuda.max_memory_allocated())
 
     def _watch(self) -> None:
         pause = 0.0

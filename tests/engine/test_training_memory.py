@@ -3,13 +3,22 @@
 import re
 import shlex
 
-from hiera_mm.engine.training_memory import AllottedMemory, TrainingMemory, in_several_processes, training_memory
+from hiera_mm.engine.training_memory import (
+    AllottedMemory,
+    TrainingMemory,
+    _on_meta,
+    _step,
+    in_several_processes,
+    training_memory,
+)
 from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, Way, fastest, input_shape
+from hiera_mm.models.cpu import plain
 
 import pytest
 import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.helpers import CONFIGS, read
 
@@ -71,6 +80,20 @@ def test_recomputing_and_half_precision_take_less(name):
     for none, first, all_stages in (ways[:3], ways[3:]):
         assert none.per_sample > first.per_sample >= all_stages.per_sample > 0
     assert ways[3].per_sample < 0.8 * ways[0].per_sample
+
+
+@pytest.mark.parametrize('name', ['in1k_hiera_b.py', 'mae_hiera_b.py'])
+def test_memory_of_a_whole_batch_is_counted_where_its_activations_are_the_most(name):
+    """With one picture the weights' gradients would be, which do not grow."""
+    config = read(name)
+    memory = training_memory(config, (224, 224), True, False)
+    model = _on_meta(config, False)
+    with FakeTensorMode(allow_non_fake_inputs=True), plain():
+        model.to_empty(device='cpu')
+        with AllottedMemory(model.parameters()) as counted, torch.autocast('cpu', torch.bfloat16):
+            _step(model, config, 64, (224, 224))
+    # The end of the forward pass, which holds all activations.
+    assert counted.peak + memory.optimizer <= memory.peak(64) <= 1.05 * (counted.peak + memory.optimizer)
 
 
 def test_the_largest_batch_is_the_last_that_fits():

@@ -123,3 +123,16 @@ def test_several_maps_stay_a_tuple():
     maps, _ = model.extract_feat(torch.randn(1, 1, 3, 4, 64, 64))
     assert isinstance(maps, tuple) and len(maps) == 2
     assert model.cls_head(maps).shape == (1, 5)
+
+
+@pytest.mark.parametrize('labels', [[0, 3], [[0.5, 0.5, 0, 0, 0], [0, 0, 1, 0, 0]]])
+def test_labels_of_one_class_and_blended_ones_are_learned_in_bfloat16(labels):
+    ours, _ = recognisers(limit=5)
+    samples = [ActionDataSample().set_gt_label(torch.tensor(label)) for label in labels]
+    for sample in samples:
+        sample.gt_label = sample.gt_label.float() if sample.gt_label.numel() > 1 else sample.gt_label
+    batch = ours.data_preprocessor(dict(inputs=list(clips(2, 1)), data_samples=samples), training=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = ours.train()(**batch, mode='loss')
+    losses['loss_cls'].backward()
+    assert losses['loss_cls'].dtype == torch.float32 and losses['loss_cls'].isfinite()

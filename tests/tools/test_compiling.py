@@ -1,6 +1,8 @@
 """--compile: every task trains with the losses of plain code, with one graph a part, and nothing is compiled twice."""
 
 import re
+from functools import partial
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -20,12 +22,10 @@ GRAPHS = {
 @pytest.fixture
 def backend(request):
     """Without the compiler of C++ graphs are the same; a second compilation of one is an error."""
-    before = torch.compiler.get_default_backend()
     torch.compiler.reset()
-    torch.compiler.set_default_backend(request.param)
-    with torch._dynamo.config.patch(error_on_recompile=True):
+    compile_so = partial(torch.compile, backend=request.param)
+    with torch._dynamo.config.patch(error_on_recompile=True), patch.object(torch, 'compile', compile_so):
         yield
-    torch.compiler.set_default_backend(before)
     torch.compiler.reset()
 
 
@@ -50,4 +50,5 @@ def test_a_task_trains_with_the_losses_of_plain_code(run_tool, tmp_path, task, b
     assert re.search(rf'Compiled {parts} to {graphs} graphs?: the first iteration took', printed), printed
     plain, compiled = (losses_of(tmp_path / name) for name in ('plain', 'compiled'))
     assert len(plain) >= 2
-    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-4)
+    tolerance = 2e-3 if torch.cuda.is_available() else 1e-4
+    torch.testing.assert_close(compiled, plain, rtol=tolerance, atol=tolerance)

@@ -9,6 +9,7 @@ from hiera_mm.synthetic.motions import make_motion_shapes
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import pytest
+import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -140,4 +141,5 @@ def write_configs(folder, task, workers, at):
 
 def assert_same_end(folder):
     (last,) = (path.name for path in (folder / 'straight').glob('*.pth') if path.stem in ('epoch_2', 'iter_6'))
-    assert_same_weights(folder / 'straight' / last, folder / 'resumed' / last)
+    tolerance = 1e-3 if torch.cuda.is_available() else 0.0
+    assert_same_weights(folder / 'straight' / last, folder / 'resumed' / last, tolerance)

@@ -62,7 +62,8 @@ def train(tmp_path, run_tool):
         if processes == 1 and not launched:
             code, printed = run_tool('train.py', *arguments)
         else:
-            process = start_two('train', [config, processes, *arguments[1:]])
+            seen = dict(CUDA_VISIBLE_DEVICES='0') if launched else {}
+            process = start_two('train', [config, processes, *arguments[1:]], **seen)
             printed, _ = process.communicate(timeout=200)
             code = process.returncode
         assert code == 0, printed[-4000:]
@@ -115,6 +116,6 @@ def test_parts_on_a_gpu_train_as_a_whole_does(train, half):
     """All parts on one GPU; in half precision gradients are scaled, and scaled back, part by part."""
     one, parts = train(1, 'one', *half), train(1, 'parts', *half, launched=True)
     assert len(one[0]) == STEPS
-    torch.testing.assert_close(parts[0], one[0], rtol=2e-2 if half else 1e-5, atol=1e-5)
+    torch.testing.assert_close(parts[0], one[0], rtol=2e-2 if half else 1e-4, atol=1e-5)
     going_on = train(1, 'on', *half, '--resume', parts[2].with_name('iter_3.pth'))
     torch.testing.assert_close(going_on[0], parts[0][3:], rtol=2e-2 if half else 1e-4, atol=1e-5)

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from tests.helpers import ROOT, TINY, options, start
+from tests.helpers import ROOT, TINY, assert_explained, options, start
 
 SRUN = """#!{python}
 import os, subprocess, sys
@@ -76,3 +77,12 @@ def test_open_mpi_without_an_address_is_told(run_tool, shapes, tmp_path, monkeyp
     monkeypatch.delenv('MASTER_ADDR', raising=False)
     code, printed = run_tool('train.py', TINY, '--launcher', 'mpi', '--work-dir', tmp_path, *options(shapes))
     assert code == 1 and '--launcher mpi needs the address of the first machine; set MASTER_ADDR' in printed, printed
+
+
+def test_more_processes_than_gpus_are_told(run_tool, shapes, tmp_path, monkeypatch):
+    for name, value in (('RANK', 2), ('LOCAL_RANK', 2), ('WORLD_SIZE', 4)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    result = run_tool('train.py', TINY, '--launcher', 'pytorch', '--work-dir', tmp_path, *options(shapes))
+    assert_explained(result, 'process 3 of this machine, but torch sees only 2 GPUs', 'CUDA_VISIBLE_DEVICES=4,5')
