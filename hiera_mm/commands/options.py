@@ -168,6 +168,6 @@ def _refuse_without_gpu(local_rank: int) -> None:
     if 0 < count <= local_rank:
         raise UserError(
             f'This is process {local_rank + 1} of this machine, but torch sees only {count} GPU{"s" * (count > 1)} '
-            f'here (CUDA_VISIBLE_DEVICES={os.environ.get("CUDA_VISIBLE_DEVICES", "not set")}); start as many processes as '
-            "there are GPUs, or set CUDA_VISIBLE_DEVICES='' to train on the CPU."
+            f'here (CUDA_VISIBLE_DEVICES={os.environ.get("CUDA_VISIBLE_DEVICES", "not set")}); start as many processes '
+            "as there are GPUs, or set CUDA_VISIBLE_DEVICES='' to train on the CPU."
         )
