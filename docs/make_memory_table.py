@@ -1,6 +1,6 @@
 """Write docs/memory.md: ``python docs/make_memory_table.py`` (ten minutes).
 
-What fits follows from the plan of each config (``hiera-mm plan``); nothing of it is measured on a GPU.
+What fits follows from the plan of each config (``hiera-mm plan``).
 """
 
 from pathlib import Path
@@ -23,9 +23,10 @@ START = f"""# What fits on a GPU
 
 Written by `python docs/make_memory_table.py` from `hiera-mm plan`, which counts what a training step allots on torch's
 fake tensors: weights, gradients, the optimizer's states, and activations. {LEFT_TO_CUDA / GIB:g} GiB and
-{1 - USABLE:.0%} of a GPU are taken to be lost to CUDA and fragmentation. That the count is right was measured on a CPU
-(`python -m benchmarks.training_memory`, [benchmarks.md](benchmarks.md)); **nothing here was measured on a GPU**. The
-assignment of boxes to anchors, which depends on how many objects an image has, is not counted.
+{1 - USABLE:.0%} of a GPU are left to CUDA, its libraries and fragmentation. How near the count comes was measured on a
+CPU (`python -m benchmarks.training_memory`, [benchmarks.md](benchmarks.md)) and for ten configs on an H200
+([scaling.md](scaling.md#what-fits)); the batches of this table were not tried. The assignment of boxes to anchors,
+which depends on how many objects an image has, is not counted.
 
 Cells: the largest `train_dataloader.batch_size` of a process in half precision (`--amp`), without recomputing, with
 `model.backbone.with_cp="(True,True,False,False)"`, and with `with_cp=True`. Batches of Kinetics count videos, of which

@@ -188,7 +188,10 @@ def attempt(name: str, device: str = 'cpu') -> dict[str, str]:
     outcome = {}
     model = with_hiera(name)
     torch.manual_seed(0)
-    detector = MODELS.build(model).to(device)
+    detector = MODELS.build(model)
+    # Some of DETR's parameters hold whatever was in the memory before.
+    detector.init_weights()
+    detector.to(device)
     # Which some losses ask for.
     MessageHub.get_current_instance().update_info('iter', 0)
     MessageHub.get_current_instance().update_info('epoch', 0)

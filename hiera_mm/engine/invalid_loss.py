@@ -45,7 +45,8 @@ class StopOnInvalidLossHook(Hook):
         runner.optim_wrapper.optimizer.register_step_pre_hook(self._measure)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        scale = self.scaler._scale if self.scaler is not None else None
+        # It has none before its first loss, or where it does nothing.
+        scale = getattr(self.scaler, '_scale', None)
         found = {NORM: self.norm, SCALE: scale}
         values = {**(outputs or {}), **{name: value for name, value in found.items() if value is not None}}
         self.norm = None

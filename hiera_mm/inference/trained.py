@@ -13,6 +13,7 @@ from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError, examples
 from hiera_mm.inference.exported import is_exported, model_of, open_exported
 from hiera_mm.inference.registered import must_be_registered
+from hiera_mm.models.lora import merge_lora
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.load import whole_state
 from hiera_mm.weights.origin import Origin, origins_of
@@ -119,6 +120,8 @@ def load_model(source: str, config: str | None = None, device: str | None = None
         model = MODELS.build(settings.model)
     state, _ = whole_state(model, checkpoint, source)
     model.load_state_dict(state, strict=False)
+    if settings.model.backbone.pop('lora', None):
+        merge_lora(model)
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     meta = checkpoint.get('meta') or {}
     origins = origins_of(source, checkpoint)

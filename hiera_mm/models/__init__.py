@@ -21,7 +21,7 @@ __all__ = [
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.models.action_head import WholeFrameBBoxHeadAVA  # noqa: F401
-    from hiera_mm.models.heads import HieraHead  # noqa: F401
+    from hiera_mm.models.heads import AttentionPoolingHead, HieraHead  # noqa: F401
     from hiera_mm.models.recognizer import ClipRecognizer, ImageRecognizer  # noqa: F401
 
-    __all__ += ['ClipRecognizer', 'HieraHead', 'ImageRecognizer', 'WholeFrameBBoxHeadAVA']
+    __all__ += ['AttentionPoolingHead', 'ClipRecognizer', 'HieraHead', 'ImageRecognizer', 'WholeFrameBBoxHeadAVA']

@@ -1,9 +1,14 @@
-"""The classification head, for mmaction2's recognisers."""
+"""Classification heads, for mmaction2's recognisers."""
+
+from hiera_mm.errors import require_extra
 
 import torch.nn as nn
 from mmaction.models.heads import BaseHead
 from mmengine.registry import MODELS
 from torch import Tensor
+
+HEAD_WIDTH = 64
+"""Channels of a head of the pooling attention."""
 
 
 @MODELS.register_module()
@@ -58,5 +63,35 @@ class HieraHead(BaseHead):
         Recognisers hand further arguments to every head, which this one does not need.
         """
         last = maps if isinstance(maps, Tensor) else maps[-1]
-        mean = last.flatten(2).mean(dim=2)
-        return self.projection(self.dropout(self.norm(mean))).float()
+        return self.projection(self.dropout(self.pooled(last))).float()
+
+    def pooled(self, last: Tensor) -> Tensor:
+        """The last map ``(B, C, ...)`` to one vector each, ``(B, C)``."""
+        return self.norm(last.flatten(2).mean(dim=2))
+
+
+@MODELS.register_module()
+class AttentionPoolingHead(HieraHead):
+    """As :class:`HieraHead` with a learned query's attention over the tokens in place of their mean.
+
+    Of "Scaling vision transformers" (arXiv 2106.04560, section 3.2), by timm's ``AttentionPoolLatent``: norm, attention
+    with heads of 64 channels, a block of two linear layers, then dropout and the linear layer to logits.
+
+    Args:
+        num_classes, in_channels, more: As for :class:`HieraHead`.
+
+    Raises:
+        UserError: without timm.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, **more) -> None:
+        super().__init__(num_classes, in_channels, **more)
+        require_extra('timm', 'timm')
+        from timm.layers import AttentionPoolLatent
+
+        heads = max(1, in_channels // HEAD_WIDTH)
+        self.pool = AttentionPoolLatent(in_channels, num_heads=heads, norm_layer=nn.LayerNorm)
+
+    def pooled(self, last: Tensor) -> Tensor:
+        """As :meth:`HieraHead.pooled`."""
+        return self.pool(self.norm(last.flatten(2).transpose(1, 2)))

@@ -11,6 +11,7 @@ from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.compat import is_exporting
 from hiera_mm.errors import UserError
 from hiera_mm.models.cpu import per_row, run_block
+from hiera_mm.models.lora import add_lora
 from hiera_mm.models.mask_units import (
     UNIT_SIDE,
     Region,
@@ -29,7 +30,7 @@ from hiera_mm.models.position import (
     resize_temporal_table,
     tile_position_table,
 )
-from hiera_mm.weights.load import load_backbone_weights
+from hiera_mm.weights.load import OF_UPDATE, load_backbone_weights
 
 import torch
 import torch.nn as nn
@@ -106,6 +107,8 @@ class Hiera(BaseModule):
         with_cp: Recompute the activations of all blocks in the backward pass to save memory, or of some stages, as
             ``(True, True, False, False)``.
         out_norm: Put a LayerNorm on each returned map. Published checkpoints hold no such norms.
+        lora: Learn low-rank updates of the attention's layers and leave the rest as it was pre-trained: what peft's
+            ``LoraConfig`` takes, such as ``dict(r=16, lora_alpha=32)`` (:mod:`hiera_mm.models.lora`).
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint, by path,
             address or name (:mod:`hiera_mm.weights.zoo`); with ``inflate=True`` one for images starts a model
             for clips, and ``key='ema'`` takes one of several sets of weights in a file.
@@ -132,6 +135,7 @@ class Hiera(BaseModule):
         frozen_stages: int = -1,
         with_cp: bool | Sequence[bool] = False,
         out_norm: bool = False,
+        lora: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -172,6 +176,8 @@ class Hiera(BaseModule):
         for name in sorted(self.no_weight_decay()):
             nn.init.trunc_normal_(self.get_parameter(name), std=0.02)
         self._freeze()
+        if lora is not None:
+            add_lora(self, lora)
         if init_cfg is not None:
             self._check = self.register_forward_pre_hook(_tell_that_weights_are_random)
             self._register_load_state_dict_pre_hook(self._weights_are_loaded)
@@ -251,11 +257,12 @@ class Hiera(BaseModule):
 
         Returns:
             The layer's number and the count of layers, ``depth + 2``: 0 for the patch embedding and the
-            position tables, ``i + 1`` for block ``i``, ``depth + 1`` for all that follows the blocks.
+            position tables, ``i + 1`` for block ``i``, ``depth + 1`` for all that follows the blocks and for
+            low-rank updates, which start from nothing wherever they are.
         """
         layers = len(self.blocks) + 2
         own_name = param_name.removeprefix(prefix)
-        if param_name.startswith(prefix):
+        if param_name.startswith(prefix) and OF_UPDATE not in own_name:
             if own_name.startswith(('pos_embed', 'patch_embed')):
                 return 0, layers
             if own_name.startswith('blocks.'):

@@ -27,6 +27,9 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor
 
+OF_UPDATE = 'lora_'
+"""In the names of low-rank updates, which no published file holds."""
+
 
 def load_backbone_weights(backbone: BaseModule, init_cfg: Any) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
@@ -133,7 +136,7 @@ def fit_to_backbone(
 
     unknown = sorted(set(given) - set(own))
     absent = sorted(set(own) - set(given))
-    missing = [key for key in absent if not key.startswith('out_norms.')]
+    missing = [key for key in absent if not key.startswith('out_norms.') and OF_UPDATE not in key]
     if unknown or missing:
         raise UserError(
             f"The checkpoint '{source}' does not fit this Hiera: it holds {_some(unknown)} unknown to the model and "
