@@ -1,6 +1,7 @@
 """Models to time, by their names on the command line."""
 
 import ast
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
 from hiera_mm.models.hiera import UNIT_PIXELS
 from hiera_mm.models.mae import Q_POOLS
+from hiera_mm.models.mask_units import UNIT_SIDE
 
 import torch
 import torch.nn as nn
@@ -144,25 +146,57 @@ def _ours(options: str, scale: Scale) -> nn.Module:
 
 
 def _masked(options: str, scale: Scale) -> nn.Module:
+    return Masked(*_arch_and_ratio('masked', options), scale)
+
+
+def _dense(options: str, scale: Scale) -> nn.Module:
+    return DenselyMasked(*_arch_and_ratio('dense', options), scale)
+
+
+def _arch_and_ratio(kind: str, options: str) -> tuple[str, float]:
     arch, _, ratio = options.partition(':')
     _check_arch(arch)
     ratio = ratio or '0.6'
     if not ratio.replace('.', '', 1).isdigit() or float(ratio) >= 1:
-        raise UserError(f'masked:{arch}:{ratio} needs a share of mask units from 0 to below 1, such as 0.6.')
-    return Masked(arch, scale, float(ratio))
+        raise UserError(f'{kind}:{arch}:{ratio} needs a share of mask units from 0 to below 1, such as 0.6.')
+    return arch, float(ratio)
 
 
 class Masked(nn.Module):
     """The encoder on the mask units that are kept, drawn once for all runs."""
 
-    def __init__(self, arch: str, scale: Scale, ratio: float) -> None:
+    def __init__(self, arch: str, ratio: float, scale: Scale) -> None:
         super().__init__()
         self.encoder = Hiera(arch, num_frames=scale.frames, q_pools=Q_POOLS)
-        units = (scale.height // UNIT_PIXELS) * (scale.width // UNIT_PIXELS) * ((scale.frames or 2) // 2)
+        self.grid = ((scale.frames or 2) // 2, scale.height // UNIT_PIXELS, scale.width // UNIT_PIXELS)
+        units = math.prod(self.grid)
         self.register_buffer('kept', torch.randperm(units)[: int(units * (1 - ratio))])
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return self.encoder.forward_kept(pixels, self.kept.expand(len(pixels), -1))
+
+
+class DenselyMasked(Masked):
+    """The encoder on all mask units, with a learned token in place of the masked ones' patches, as MaskFeat (arXiv
+    2112.09133) and SimMIM (arXiv 2111.09886) have it."""
+
+    def __init__(self, arch: str, ratio: float, scale: Scale) -> None:
+        super().__init__(arch, ratio, scale)
+        masked = torch.ones(math.prod(self.grid), dtype=torch.bool)
+        masked[self.kept] = False
+        patches = masked.reshape(self.grid)
+        for axis in (1, 2):
+            patches = patches.repeat_interleave(UNIT_SIDE, dim=axis)
+        self.register_buffer('masked', patches if scale.frames else patches[0])
+        channels = self.encoder.patch_embed.proj.out_channels
+        self.token = nn.Parameter(torch.zeros(channels, *[1] * self.masked.ndim))
+        self.encoder.patch_embed.register_forward_hook(self._with_tokens)
+
+    def _with_tokens(self, module: nn.Module, inputs: object, patches: Tensor) -> Tensor:
+        return torch.where(self.masked, self.token, patches)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return self.encoder(pixels)
 
 
 def _official(options: str, scale: Scale) -> nn.Module:
@@ -236,6 +270,7 @@ def _transformers(options: str, scale: Scale) -> nn.Module:
 BUILDERS: dict[str, Callable[[str, Scale], nn.Module]] = {
     'hiera_mm': _ours,
     'masked': _masked,
+    'dense': _dense,
     'hiera-transformer': _official,
     'sam2': _sam2,
     'timm': _timm,

@@ -3,6 +3,7 @@
 A contestant is one of
   hiera_mm:ARCH[:WINDOWS]       this Hiera, with windows such as 8/4/14/7 also in stages 3 and 4
   masked:ARCH[:RATIO]           the encoder of a masked autoencoder without this share of the mask units
+  dense:ARCH[:RATIO]            the same on all of them, with tokens in their place (MaskFeat, SimMIM)
   hiera-transformer:ARCH        the official model
   sam2:ARCH:WINDOWS             SAM 2's trunk
   timm:MODEL                    any of timm's backbones

@@ -190,7 +190,7 @@ def _on_meta(config: Config, with_cp: bool | Sequence[bool]) -> nn.Module:
 
 
 def _bytes_of_states(config: Config, trained: Sequence[nn.Parameter]) -> int:
-    """Of the optimizer, after a step; they depend on the shapes alone. Numbers are real, as some optimizers look at them."""
+    """Of the optimizer after a step, which follow from the shapes. Numbers are real: some optimizers look at them."""
     total = 0
     for shape, count in Counter(tuple(parameter.shape) for parameter in trained).items():
         alone = nn.ParameterList([torch.zeros(shape)])

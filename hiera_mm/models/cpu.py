@@ -84,7 +84,7 @@ class _FasterFunctions(TorchFunctionMode):
         if not kwargs and func is _LINEAR and _convolution_pays(*args):
             return _Convolved.apply(*args) if torch.is_grad_enabled() else _convolved(*args)
         if func is _MAXIMUM and kwargs:
-            # By position, as before torch 2.12 a function takes nothing by name.
+            # By position, as torch 2.11 takes nothing by name here.
             given = (*args, kwargs['dim'])
             return _Largest(_Maximum.apply(*given) if torch.is_grad_enabled() else torch.amax(*given))
         return func(*args, **(kwargs or {}))

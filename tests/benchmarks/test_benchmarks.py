@@ -10,6 +10,9 @@ import sys
 from collections import defaultdict
 from functools import partial
 
+from hiera_mm.models.hiera import UNIT_PIXELS
+from hiera_mm.models.mask_units import UNIT_SIDE
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -104,6 +107,24 @@ def test_only_the_mask_units_that_are_kept_are_computed(run_benchmark, tmp_path)
     assert code == 0, printed
     whole, quarter = (float(row['macs']) for row in rows_of(out.with_suffix('.csv')).values())
     assert quarter < 0.4 * whole
+
+
+def test_densely_masked_units_are_computed_but_not_seen(run_benchmark, tmp_path):
+    out = tmp_path / 'result'
+    code, printed = run_benchmark('models', 'masked:t:0', 'dense:t:0.75', '--size', 256, '--repeats', 1, '--out', out)
+    assert code == 0, printed
+    plain, dense = (float(row['macs']) for row in rows_of(out.with_suffix('.csv')).values())
+    assert dense == plain
+    none, some = (build_contestant(f'dense:t:{ratio}', Scale(1, None, 64, 64)).model.eval() for ratio in (0, 0.5))
+    pixels = torch.randn(1, 3, 64, 64)
+    changed = pixels.clone()
+    # The middle of a masked unit, which no visible patch overlaps.
+    y, x = (UNIT_PIXELS * (place // UNIT_SIDE) + UNIT_PIXELS // 2 for place in some.masked.nonzero()[0].tolist())
+    changed[..., y, x] += 5
+    with torch.no_grad():
+        assert all(torch.equal(*maps) for maps in zip(some(pixels), some(changed), strict=True))
+        assert not torch.equal(none(pixels)[-1], none(changed)[-1])
+    assert build_contestant('dense:t:0.5', Scale(1, 4, 64, 64)).model(torch.randn(1, 3, 4, 64, 64))
 
 
 @pytest.mark.slow
