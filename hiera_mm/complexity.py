@@ -24,7 +24,14 @@ def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[i
     Counts convolutions, linear layers and scaled dot-product attention, which mmengine's and fvcore's
     counters miss. The papers of the field call these FLOPs.
     """
-    return _macs_of(module.eval(), *inputs)
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    # torch's counter stumbles over views of parameters that could be trained.
+    module.eval().requires_grad_(False)
+    try:
+        return _macs_of(module, *inputs)
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def _macs_of(function: Callable[..., Any], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:

@@ -91,6 +91,11 @@ def _about_building(error: BaseException, text: str) -> str | None:
             f'The config sets some of {some[1]}, {some[2]} and {some[3]} and leaves others out; set all three, or None '
             f'for each.'
         )
+    if 'end should be larger than begin' in text:
+        return (
+            'A schedule of param_scheduler, such as the warm-up, would end where it begins, as an epoch has too few '
+            'iterations for it; make the schedule longer or train_dataloader.batch_size smaller, or train on more data.'
+        )
     if not isinstance(error, TypeError):
         return None
     built = _frames_of(error, BUILD)

@@ -372,8 +372,8 @@ def test_mae(tmp_path):
         photograph(tmp_path / name)
     reader = Reader(tmp_path, AUTOENCODER)
     few = {
-        '--kind motion': '--train 2 --val 1',
-        '--train 4000': '--train 8 --val 2',
+        '--kind motion': '--train 32 --val 2',
+        '--train 4000': '--train 256 --val 2',
         'data/shapes': '--train 8 --val 2',
     }
     for language, text in blocks('docs/mae.md'):

@@ -5,6 +5,8 @@ from hiera_mm.errors import UserError
 from hiera_mm.explain import explain
 
 import pytest
+import torch
+from mmengine.optim import LinearLR
 from torch.utils.data import DataLoader, Dataset
 
 
@@ -29,3 +31,10 @@ def test_the_sentence_of_a_worker_comes_without_its_traceback(workers):
 
 def test_an_error_that_nobody_foresaw_is_not_explained_away():
     assert explain(RuntimeError('shape mismatch')) is None
+
+
+def test_a_warm_up_of_less_than_an_iteration_is_told():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    with pytest.raises(ValueError) as raised:
+        LinearLR.build_iter_from_epoch(optimizer=optimizer, begin=0, end=0.25, epoch_length=3)
+    assert 'too few iterations for it; make the schedule longer' in explain(raised.value)

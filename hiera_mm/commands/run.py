@@ -4,7 +4,7 @@ hiera-mm run mmdet::analysis_tools/browse_dataset.py hiera_mm::mask_rcnn_hiera_b
 hiera-mm run path/to/tool.py ARGUMENTS
 
 The tool runs unchanged, after everything is registered and repaired. An argument that begins with hiera_mm:: becomes
-the path of that shipped config.
+the path of that shipped config; settings at the top of a config of your own have the effect that they have in training.
 """
 
 import argparse
@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     path = _file_of(arguments.tool)
     sys.argv = [str(path), *map(_with_path_of_config, arguments.arguments)]
     _name_seaborn_styles()
+    _apply_own_settings()
     # As if python had been called with the tool, which may import its neighbours.
     sys.path.insert(0, str(path.parent))
     runpy.run_path(str(path), run_name='__main__')
@@ -38,6 +39,22 @@ def _file_of(tool: str) -> Path:
     if not path.is_file():
         raise UserError(f"The tool '{tool}' does not exist ({path}); give the path of a Python file.")
     return path
+
+
+def _apply_own_settings() -> None:
+    """To every config that a tool reads: it would look at other data than the run otherwise."""
+    from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+
+    from mmengine.config import Config
+
+    plain = Config.fromfile
+
+    def fromfile(filename: str | Path, *arguments: object, **named: object) -> Config:
+        config = plain(filename, *arguments, **named)
+        apply_own_settings(config, *own_settings(str(filename)))
+        return config
+
+    Config.fromfile = fromfile
 
 
 def _name_seaborn_styles() -> None:

@@ -41,7 +41,7 @@ def run_pipeline(pipeline, num_classes):
 
 
 @pytest.mark.parametrize(
-    'name', [pytest.param(name, marks=pytest.mark.slow if '_h.' in name else ()) for name in DETECTORS]
+    'name', [pytest.param(name, marks=() if '_b.' in name else pytest.mark.slow) for name in DETECTORS]
 )
 def test_it_trains_and_predicts_at_reduced_depth(name):
     config = read(name)

@@ -19,7 +19,13 @@ from tests.families import dispatched_as_on_a_gpu
 from tests.helpers import read
 
 PRECISIONS = [None, torch.float16, torch.bfloat16]
-DETECTORS = ['mask_rcnn_hiera_b.py', 'cascade_mask_rcnn_hiera_l.py', 'mask_rcnn_hiera_bp_sam2.py']
+DETECTORS = [
+    'mask_rcnn_hiera_b.py',
+    *(
+        pytest.param(f'{name}.py', marks=pytest.mark.slow)
+        for name in ('cascade_mask_rcnn_hiera_l', 'mask_rcnn_hiera_bp_sam2')
+    ),
+]
 
 
 @contextlib.contextmanager
@@ -124,7 +130,9 @@ def test_a_detector_calls_no_operator_that_is_missing_on_a_gpu(name):
 @pytest.mark.parametrize(
     'test, arguments',
     [
-        (test_ava_configs.test_it_trains_and_predicts_at_reduced_depth, ('ava_hiera_l.py',)),
+        pytest.param(
+            test_ava_configs.test_it_trains_and_predicts_at_reduced_depth, ('ava_hiera_l.py',), marks=pytest.mark.slow
+        ),
         (test_video_configs.test_it_runs_forward_and_backward_at_reduced_depth, ('k400_hiera_b.py',)),
     ],
 )

@@ -42,6 +42,16 @@ def test_browse_dataset_draws_the_training_pictures(folder):
     assert len(list((folder / 'pictures').rglob('*.png'))) == 8
 
 
+def test_settings_of_ones_own_have_their_effect_in_other_tools(folder, tmp_path):
+    own = tmp_path / 'own.py'
+    own.write_text(
+        f"_base_ = '{ROOT}/configs/mask_rcnn_hiera_t_shapes.py'\nclasses = ('box', 'ball')\nbatch_size = 3\n"
+    )
+    printed = run_program('run', 'mmdet::misc/print_config.py', own, folder=folder)
+    assert "'box'" in printed and 'num_classes=2' in printed and 'batch_size=3' in printed
+    assert 'num_classes=4' not in printed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'tool, config, options, parameters',
