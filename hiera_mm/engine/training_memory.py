@@ -6,6 +6,7 @@ are sampled.
 """
 
 import copy
+import sys
 import time
 import weakref
 from collections import Counter
@@ -13,8 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 from hiera_mm.errors import UserError
+from hiera_mm.models import hiera
 from hiera_mm.models.cpu import plain
 from hiera_mm.models.hiera import Block
 
@@ -85,7 +88,9 @@ def training_memory(
     """
     model = _on_meta(config, with_cp)
     peaks = []
-    with FakeTensorMode(allow_non_fake_inputs=True), nullcontext() if fast_cpu else plain():
+    # Batches as large as those counted would be split by a real attention, which copies.
+    whole = patch.object(hiera, 'MOST_GROUPS', sys.maxsize)
+    with FakeTensorMode(allow_non_fake_inputs=True), whole, nullcontext() if fast_cpu else plain():
         model.to_empty(device='cpu')
         for batch in BATCHES:
             with AllottedMemory(model.parameters()) as memory:
@@ -230,14 +235,14 @@ def _logits_of_masks(model: Any, pixels: Tensor) -> Iterator[Tensor]:
     """Of each head, as large as the pictures, as which the loss takes them."""
     maps = model.extract_feat(pixels)
     for head in (model.decode_head, *_each(getattr(model, 'auxiliary_head', None))):
-        yield nn.functional.interpolate(head(maps).float(), pixels.shape[-2:], mode='bilinear')
+        yield nn.functional.interpolate(head(maps), pixels.shape[-2:], mode='bilinear')
 
 
 def _loss_of_masks(logits: Tensor) -> Tensor:
     """Cross entropy, and the accuracy that is logged, for which a GPU sorts the many logits."""
     batch, _, height, width = logits.shape
-    loss = nn.functional.cross_entropy(logits, torch.zeros(batch, height, width, dtype=torch.long))
-    return loss + 0 * logits.sort(dim=1).values.mean()
+    loss = nn.functional.cross_entropy(logits.float(), torch.zeros(batch, height, width, dtype=torch.long))
+    return loss + 0 * logits.sort(dim=1).values.float().mean()
 
 
 def _detector_outputs(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:

@@ -71,6 +71,9 @@ def export(
         raise UserError(f"'{path}' must end in one of {', '.join(ENDINGS)}, which say what to write.")
     for package in ENDINGS[path.suffix].packages:
         require_extra(package, 'export')
+    module = predictor if isinstance(predictor, Hiera) else predictor.trained.model
+    if (device := next(module.parameters()).device).type != 'cpu':
+        raise UserError(f"A model is exported from the CPU, but this one is on '{device}'; load it with device='cpu'.")
     if calibration is not None:
         _must_be_quantisable(predictor, path)
     if isinstance(predictor, Hiera):

@@ -174,6 +174,8 @@ def _train(config: Config, folder: Path, course: Course) -> str | None:
         course.enter('loaders and schedule')
         with contextlib.suppress(Enough), _workers_ended(runner):
             runner.train()
+        # Nothing of it is to count in what follows.
+        del runner
     if not start.checkpoint.is_file():
         return None
     with course.part('resume'):

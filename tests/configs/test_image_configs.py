@@ -35,7 +35,8 @@ def test_the_configs_of_the_tables_are_there():
         'mae_hiera_t_k400_shapes.py',
     }
     transfer = {f'{data}_hiera_{s}.py' for data in CLASSES if data != 'in1k' for s in ('b', 'bp', 'l', 'h', 'h_448')}
-    assert set(CLASSIFIERS) == transfer | {f'in1k_hiera_{size}.py' for size in SIZES}
+    further = {'in1k_hiera_b_attention_pool.py', 'in1k_hiera_h_adafactor.py'}
+    assert set(CLASSIFIERS) == transfer | {f'in1k_hiera_{size}.py' for size in SIZES} | further
 
 
 @pytest.fixture(scope='module')

@@ -239,6 +239,10 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
         load(str(tmp_path / 'model.onnx')).predict(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(UserError, match='is an exported model, which holds its config; leave --config out'):
         load(str(tmp_path / 'model.onnx'), TINY)
+    elsewhere = load(detector, device='cpu')
+    elsewhere.trained.model.to('meta')
+    with pytest.raises(UserError, match="exported from the CPU, but this one is on 'meta'; load it with device='cpu'"):
+        export(elsewhere, tmp_path / 'elsewhere.onnx')
     for name in FORMATS:
         (tmp_path / f'broken_{name}').write_bytes(b'none')
         with pytest.raises(UserError, match="is no .* file that 'hiera-mm export' wrote"):

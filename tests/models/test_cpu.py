@@ -121,6 +121,9 @@ def test_predictions_in_bfloat16_are_the_same_to_the_bit(pieces):
         assert one.dtype == torch.bfloat16 and torch.equal(one, other)
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith('2.6.'), reason='torch 2.6 has no such gradients of what saves by hooks'
+)
 def test_functional_gradients_are_those_of_the_backward_pass():
     model, image = Hiera(SMALL), torch.randn(IMAGE)
     parameters = dict(model.named_parameters())
