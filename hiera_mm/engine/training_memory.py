@@ -202,8 +202,8 @@ def _bytes_of_states(config: Config, trained: Sequence[nn.Parameter]) -> int:
         alone[0].grad = torch.zeros(shape)
         optimizer = _optimizer(alone, config)
         optimizer.step()
-        (state,) = optimizer.state.values()
-        total += count * _bytes(value for value in state.values() if isinstance(value, Tensor))
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        total += count * _bytes(value for value in states if isinstance(value, Tensor))
     return total
 
 

@@ -7,6 +7,7 @@ from hiera_mm.config import config_of_text
 from hiera_mm.errors import UserError
 from hiera_mm.inference.trained import checkpoint_in
 from hiera_mm.models import Hiera
+from hiera_mm.models.lora import merge_lora
 from hiera_mm.weights.files import Checkpoint, read_checkpoint
 from hiera_mm.weights.formats import Weights, architecture_of, describe, to_our_names
 
@@ -39,6 +40,8 @@ def backbone(weights: str, **settings: object) -> Hiera:
     init_cfg = dict(type='Pretrained', checkpoint=weights)
     model = Hiera(**{**implied, **settings, 'init_cfg': init_cfg})
     model.init_weights()
+    if implied.get('lora'):
+        merge_lora(model)
     return model.eval()
 
 

@@ -120,7 +120,7 @@ def load_model(source: str, config: str | None = None, device: str | None = None
         model = MODELS.build(settings.model)
     state, _ = whole_state(model, checkpoint, source)
     model.load_state_dict(state, strict=False)
-    if settings.model.backbone.pop('lora', None):
+    if (settings.model.get('backbone') or {}).pop('lora', None):
         merge_lora(model)
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     meta = checkpoint.get('meta') or {}

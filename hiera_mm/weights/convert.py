@@ -13,6 +13,7 @@ from hiera_mm.weights.formats import (
     to_our_names,
     to_their_names,
 )
+from hiera_mm.weights.load import refuse_updates
 from hiera_mm.weights.origin import RECORD, origins_of
 from hiera_mm.weights.zoo import ZOO
 
@@ -46,6 +47,7 @@ def show(source: str) -> None:
 def convert(source: str, destination: str, target: str) -> None:
     checkpoint = read_checkpoint(source)
     weights = to_our_names(checkpoint, source)
+    refuse_updates(weights.tensors, source)
     content, left_out = to_their_names(weights.tensors, target)
     wrapper = FORMATS[target].wrapper
     if destination.endswith('.safetensors') or wrapper is None:

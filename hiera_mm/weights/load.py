@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from hiera_mm.architectures import SAM2_WINDOWS
+from hiera_mm.called import command_line
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import (
@@ -137,6 +138,7 @@ def fit_to_backbone(
     unknown = sorted(set(given) - set(own))
     absent = sorted(set(own) - set(given))
     missing = [key for key in absent if not key.startswith('out_norms.') and OF_UPDATE not in key]
+    refuse_updates(unknown, source)
     if unknown or missing:
         raise UserError(
             f"The checkpoint '{source}' does not fit this Hiera: it holds {_some(unknown)} unknown to the model and "
@@ -153,6 +155,19 @@ def fit_to_backbone(
         f'{channels}{windows}{"norm of the last map: that of the classifier; " if final_norm else ""}left as '
         f'initialised, as the file does not hold them: {_some(absent)}.'
     )
+
+
+def refuse_updates(names: Collection[str], source: str) -> None:
+    """Low-rank updates are no weights of their own, and without them the others are those of before the training.
+
+    Raises:
+        UserError: if there are such names.
+    """
+    if any(OF_UPDATE in name for name in names):
+        raise UserError(
+            f"The checkpoint '{source}' holds low-rank updates beside the weights that they change; add them up by "
+            f'{command_line("publish")} {source} FOLDER, and take FOLDER.'
+        )
 
 
 def _windows_of_sam2(backbone: BaseModule, weights: Weights, own: Mapping[str, Tensor], source: str) -> str:
