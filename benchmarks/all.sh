@@ -55,6 +55,8 @@ measure clip_16x224_backward_bfloat16 'A clip of 16 x 224, forward and backward,
     hiera-transformer:b --size 224 --frames 16 --mode backward --dtype bfloat16 --repeats 7
 measure image_224_step 'Eight images of 224, training step' hiera_mm:b hiera-transformer:b timm:hiera_base_224 \
     timm:mvitv2_base --size 224 --batch 8 --mode step --repeats 3
+measure masking_224_backward 'Masking, eight images of 224, forward and backward' masked:b:0.6 dense:b:0.6 --size 224 \
+    --batch 8 --mode backward
 measure growth_side 'Growth with the side of the image' hiera-transformer:b hiera_mm:b "$windowed" \
     --size 256 512 1024 2048 --repeats 1
 measure image_224_batch1 'One image of 224' "${images[@]}" --size 224 --repeats 21

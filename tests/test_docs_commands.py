@@ -382,5 +382,6 @@ def test_mae(tmp_path):
         elif language == 'bash':
             for part, more in few.items():
                 text = re.sub(f'(make_shapes[^\n&]*{re.escape(part)}[^\n&]*)', rf'\1 {more}', text)
-            short = 'train_cfg.max_epochs=1' if 'k400' in text else 'epochs=1'
+            whole = ' '.join(f'train_cfg.{key}=1' for key in ('max_epochs', 'val_begin', 'val_interval'))
+            short = whole if 'k400' in text else 'epochs=1'
             reader.run_lines(re.sub('(compare_configs.*)', rf'\1 --cfg-options {short}', text))
