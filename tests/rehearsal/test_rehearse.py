@@ -45,7 +45,7 @@ FAMILIES = [
     pytest.param('in1k_hiera_b.py', marks=pytest.mark.slow),
     pytest.param('inat2018_hiera_h_448.py', marks=pytest.mark.slow),
     pytest.param('places365_hiera_b.py', marks=pytest.mark.slow),
-    'k400_hiera_b.py',
+    pytest.param('k400_hiera_b.py', marks=pytest.mark.slow),
     pytest.param('ssv2_hiera_l_32f.py', marks=pytest.mark.slow),
     'ava_hiera_b.py',
     'mae_hiera_b.py',
@@ -224,6 +224,7 @@ def test_weights_that_another_config_of_the_folder_makes_are_named_with_it(rehea
     assert words.endswith(f'is not there yet: before this run train {CONFIGS}/mae_hiera_t_k400_shapes.py')
 
 
+@pytest.mark.slow
 def test_ones_own_data_are_taken_where_they_are(rehearsed, shapes, tmp_path):
     shutil.copytree(shapes, tmp_path / 'set')
     own = DETECTOR + OWN.format(data=tmp_path / 'set')

@@ -9,7 +9,7 @@ from tests.tools import test_exact_resume as tasks
 ADAFACTOR = "optim_wrapper = dict(optimizer=dict(_delete_=True, type='TorchAdafactor', lr=1e-2, weight_decay=0.05))\n"
 
 
-@pytest.mark.parametrize('amp', [False, True])
+@pytest.mark.parametrize('amp', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_adafactor_trains_and_resumes_with_a_small_state(run_tool, tmp_path, amp):
     tasks.write_configs(tmp_path, tasks.images, 0, 0)
     config = tmp_path / 'straight.py'

@@ -44,6 +44,7 @@ def test_several_configs_are_rehearsed_each_for_itself(run_tool, tmp_path):
     assert any(line.startswith('    checkpoint: The checkpoint hook counts epochs') for line in lines)
 
 
+@pytest.mark.slow
 def test_options_of_training_are_those_of_the_rehearsal(run_tool, tmp_path):
     code, printed = run_tool('rehearse.py', SHAPES, '--tiny', '--cfg-options', 'train_cfg.max_iters=30')
     assert code == 0 and 'iter_30.pth' in printed, printed

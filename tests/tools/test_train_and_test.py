@@ -39,6 +39,7 @@ def test_testing_evaluates_draws_and_dumps(trained, shapes, tmp_path, run_tool):
         assert len(pickle.load(file)) == 4
 
 
+@pytest.mark.slow
 def test_a_model_trained_with_an_average_of_its_weights_is_tested_with_the_average(shapes, tmp_path, run_tool):
     config, out = tmp_path / 'config.py', tmp_path / 'predictions.pkl'
     config.write_text(

@@ -38,6 +38,7 @@ def test_a_model_forgets_where_weights_that_were_replaced_came_from():
     assert recorded_origins(model) == []
 
 
+@pytest.mark.slow
 def test_a_licence_is_inherited_through_runs_and_resuming(run_tool, shapes, tmp_path):
     """A published file, a run from it that is resumed, and a run from what that one saved."""
     published = tmp_path / 'mae_hiera_tiny_224.pth'
