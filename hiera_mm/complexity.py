@@ -47,16 +47,20 @@ def model_complexity(
 
     Args:
         model: Its config.
-        shape: Height and width in pixels; by default 1024 x 1024 for detectors, 512 x 512 for segmentation and 224 x
-            224 for all others.
+        shape: Height and width in pixels, not of volumes, whose crops have a size; by default 1024 x 1024 for
+            detectors, 512 x 512 for segmentation and 224 x 224 for all others.
 
     Raises:
-        UserError: if a masked autoencoder, which has one size, is asked for another.
+        UserError: if a masked autoencoder or a segmentor of volumes, which have one size, is asked for another.
     """
     if 'input_size' in model:
         if shape:
             raise UserError("A masked autoencoder's size is its input_size; set model.input_size instead of --shape.")
         return autoencoder_complexity(model), model.input_size[-2:]
+    if 'decoder' in model:
+        if shape:
+            raise UserError('Volumes are computed in crops of model.test_cfg.crop_size; set that instead of --shape.')
+        return volume_complexity(model), model.test_cfg.crop_size[-2:]
     if 'decode_head' in model:
         shape = shape or (512, 512)
         return segmentor_complexity(model, *shape), shape
@@ -127,6 +131,16 @@ def segmentor_complexity(model: ConfigDict, height: int, width: int) -> dict[str
         backbone=(count_parameters(segmentor.backbone), backbone_macs),
         decode_head=(count_parameters(segmentor.decode_head), head_macs),
     )
+
+
+def volume_complexity(model: ConfigDict) -> dict[str, tuple[int, int]]:
+    """Parameters and MACs of backbone and decoder of a segmentor of volumes, for one crop of ``test_cfg.crop_size``."""
+    with torch.device('meta'):
+        backbone, decoder = MODELS.build(model.backbone).eval(), MODELS.build(model.decoder).eval()
+        crop = torch.empty(1, channels_of(model), *model.test_cfg.crop_size)
+    backbone_macs, maps = count_macs(backbone, crop)
+    decoder_macs, _ = _macs_of(decoder, crop, maps)
+    return dict(backbone=(count_parameters(backbone), backbone_macs), decoder=(count_parameters(decoder), decoder_macs))
 
 
 def recogniser_complexity(model: ConfigDict, height: int, width: int) -> dict[str, tuple[int, int]]:

@@ -93,13 +93,20 @@ def override(config: Config, options: Sequence[str], source: str) -> None:
     """Set ``KEY=VALUE`` options, as mmengine's ``DictAction`` reads them.
 
     Raises:
-        UserError: for an option without ``=``, or a key that the config can't take.
+        UserError: for an option without ``=``, a value that is a dict or has a bracket too many, or a key that the
+            config can't take.
     """
     if wrong := [option for option in options if '=' not in option]:
         raise UserError(f"--cfg-options takes KEY=VALUE, but '{wrong[0]}' has no '='.")
     parser = argparse.ArgumentParser(prefix_chars='\0')
     parser.add_argument('options', nargs='*', action=DictAction)
-    values = parser.parse_args(list(options)).options if options else {}
+    try:
+        values = parser.parse_args(list(options)).options if options else {}
+    except (RecursionError, AssertionError) as error:
+        raise UserError(
+            f'--cfg-options takes numbers, texts, lists and tuples as values, which {", ".join(options)} are not all; '
+            'set a dict key by key, such as model.backbone.init_cfg.type=Pretrained.'
+        ) from error
     try:
         config.merge_from_dict(values)
     except (KeyError, TypeError, IndexError) as error:
@@ -147,6 +154,8 @@ def class_count(model: ConfigDict) -> int:
     queries = model.get('panoptic_head')
     if queries is not None:
         return queries.num_things_classes + queries.num_stuff_classes
+    if 'decoder' in model:
+        return model.decoder.num_classes
     heads = heads_of_masks(model) if 'decode_head' in model else heads_of(model)
     return (model.get('cls_head') or next(head for _, head in heads))['num_classes']
 

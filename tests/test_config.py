@@ -1,6 +1,6 @@
 """Configs as text, which checkpoints and published folders hold."""
 
-from hiera_mm.config import config_of_text
+from hiera_mm.config import config_of_text, override
 from hiera_mm.errors import UserError
 
 import pytest
@@ -25,3 +25,9 @@ def test_keys_that_are_no_names_are_read_wherever_they_stand():
 def test_nothing_else_is_read(text):
     with pytest.raises(UserError, match="inside 'file' is not plain data"):
         config_of_text(text, 'file')
+
+
+@pytest.mark.parametrize('option', ['a=dict(b=1,c=2)', 'a=[1,(2]'])
+def test_options_that_hold_a_dict_are_refused(option):
+    with pytest.raises(UserError, match='set a dict key by key'):
+        override(Config(dict(a=1)), [option], 'file')

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hiera_mm.checks import coco, images
+from hiera_mm.checks import coco, images, volumes
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of, unwrapped
 from hiera_mm.checks.schedule import faults_of_schedule
 from hiera_mm.config import evaluators_of
+from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 
@@ -102,6 +103,8 @@ def _named_classes(dataset: ConfigDict, kind: type | None) -> list[str] | None:
         from hiera_mm.checks.masks import names_classes
 
         return classes_of(dataset, kind) if names_classes(dataset, kind) else None
+    if issubclass(kind, VolumeDataset):
+        return classes_of(dataset, kind) if dataset.get('metainfo', {}).get('classes') else None
     if importlib.util.find_spec('mmaction') is None:
         return None
     from hiera_mm.checks.videos import classes_of_list
@@ -116,7 +119,7 @@ def _check_of(kind: type | None) -> Callable[[DataPart], Iterator[Fault]] | None
         return None
     if coco.reads_coco(kind):
         return coco.faults
-    checks = _checks_of_clips() | _checks_of_masks()
+    checks = {VolumeDataset: volumes.faults} | _checks_of_clips() | _checks_of_masks()
     return next((check for base, check in checks.items() if issubclass(kind, base)), None)
 
 

@@ -24,6 +24,7 @@ KINDS = dict(
     images=Kind('shapes', 'make_coco_shapes', 640, 60, 'images', 'in COCO format'),
     classes=Kind('classes', 'make_class_shapes', 900, 150, 'images', 'of one shape each, in a folder for each class'),
     masks=Kind('masks', 'make_mask_shapes', 640, 60, 'images', 'with index masks for semantic segmentation'),
+    volumes=Kind('volumes', 'make_volume_shapes', 24, 6, 'volumes', 'of ellipsoids and tubes, in NIfTI files'),
     motion=Kind('motions', 'make_motion_shapes', 1200, 180, 'videos', 'whose class is the motion'),
     actions=Kind('actions', 'make_acting_shapes', 500, 60, 'videos', 'of several actors, in AVA format'),
 )

@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     config = read_config(arguments)
     init_default_scope(config.default_scope)
     shape = arguments.shape or input_shape(config)
-    parts, _ = model_complexity(config.model, None if 'input_size' in config.model else shape)
+    of_one_size = 'input_size' in config.model or 'decoder' in config.model
+    parts, _ = model_complexity(config.model, None if of_one_size else shape)
     parameters, macs = (sum(column) for column in zip(*parts.values(), strict=True))
     ways = list(ways_to_train(config, shape, arguments.gpus))
     batch, memory = config.train_dataloader.batch_size, arguments.gpu_memory * GIB

@@ -1,13 +1,13 @@
-"""Predict objects, regions, classes or actions in pictures, videos and streams.
+"""Predict objects, regions, classes or actions in pictures, videos, streams and volumes.
 
 hiera-mm predict MODEL INPUT ...
 
 MODEL is a checkpoint of a run, the folder of a run (its newest), or what 'hiera-mm publish' wrote.
 INPUT is a file, a folder, a pattern such as 'photos/*.jpg', a camera (0) or a stream (rtsp://...).
 Detectors write predictions.json (COCO's result format) with images.json, and the inputs with boxes and masks;
-segmentation masks/*.png, predictions.csv, and the inputs in colours; classifiers predictions.csv; action detectors
-NAME_actions.json and NAME_actions.mp4. The same command again goes on with a run that was interrupted. The exit code is
-1 if an input can't be read.
+segmentation masks/*.png, predictions.csv, and the inputs in colours, of volumes masks/*.nii.gz and predictions.csv;
+classifiers predictions.csv; action detectors NAME_actions.json and NAME_actions.mp4. The same command again goes on
+with a run that was interrupted. The exit code is 1 if an input can't be read.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         ann_file=None,
     ),
     'Segmenter': dict(batch_size=1, no_save_vis=False, frame_interval=1),
+    'VolumeSegmenter': dict(),
     'Classifier': dict(batch_size=1, topk=5, fps=30.0),
     'ActionDetector': dict(
         pred_score_thr=0.5,
@@ -102,12 +103,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _predict(predictor: Predictor, inputs: list[Input], arguments: argparse.Namespace, options: dict) -> Outcome:
-    from hiera_mm.inference import ActionDetector, Classifier, Segmenter, Tiles
-    from hiera_mm.inference.files import act_in_files, classify_files, detect_in_files, segment_files
+    from hiera_mm.inference import ActionDetector, Classifier, Segmenter, Tiles, VolumeSegmenter
+    from hiera_mm.inference.files import act_in_files, classify_files, detect_in_files, segment_files, segment_volumes
 
     folder = arguments.out_dir
     if isinstance(predictor, Classifier):
         return classify_files(predictor, inputs, folder, options['batch_size'], options['topk'], options['fps'])
+    if isinstance(predictor, VolumeSegmenter):
+        return segment_volumes(predictor, inputs, folder)
     if isinstance(predictor, Segmenter):
         drawn, interval = not options['no_save_vis'], options['frame_interval']
         return segment_files(predictor, inputs, folder, options['batch_size'], drawn, interval)

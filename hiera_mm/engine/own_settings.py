@@ -34,6 +34,9 @@ SETTINGS = (
 )
 """Those of this suite."""
 
+OF_VOLUMES = ('classes', 'crop_size', 'data_root', *(f'{part}_ann_file' for part in PARTS))
+"""Those of configs of volumes."""
+
 RUNNER_SETTINGS = (
     *(name for runner in (Runner, FlexibleRunner) for name in inspect.signature(runner).parameters),
     *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing'),
@@ -42,10 +45,13 @@ RUNNER_SETTINGS = (
 """What mmengine's runners look for at the top of a config."""
 
 OF_PICTURES = ('mmdet', 'mmseg')
-"""The scopes of configs that have all of these; others only ``classes``, for clips."""
+"""The scopes of configs that have all of these; others have ``epochs``, and some the classes and the folder."""
 
 SIDES = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'pad_size')
 """Keys of pipeline steps that hold the size of images."""
+
+SIDES_OF_VOLUMES = ('spatial_size', 'roi_size')
+"""The same of steps of volumes, with three sides."""
 
 LONG_SIDE = 4
 """Segmentation resizes to the short side of ``image_size``, with a long side of at most so many times as much."""
@@ -69,6 +75,9 @@ def own_settings(path: str, options: Sequence[str] = ()) -> tuple[set[str], Conf
     names, shipped = top_level_names(path)
     given = {option.partition('=')[0] for option in options}
     names |= {name for name in given if '.' not in name}
+    if 'train_cfg.max_epochs' in given:
+        # The command line has the last word.
+        names.discard('epochs')
     return names, read_config_file(shipped) if shipped and (names or given) else None
 
 
@@ -97,8 +106,13 @@ def _settings_of(config: Config) -> Sequence[str]:
     """Which of :data:`SETTINGS` have an effect on a config."""
     if config.get('default_scope') in OF_PICTURES:
         return SETTINGS
-    clips = config.get('train_dataloader', {}).get('dataset', {}).get('type') == 'ClipDataset'
-    return ('classes',) if clips else ()
+    of_run: tuple[str, ...] = ('epochs',) if 'max_epochs' in config.get('train_cfg', {}) else ()
+    of_data = dict(ClipDataset=('classes',), VolumeDataset=OF_VOLUMES)
+    return of_run + of_data.get(_type_of_data(config), ())
+
+
+def _type_of_data(config: Config) -> str:
+    return config.get('train_dataloader', {}).get('dataset', {}).get('type', '')
 
 
 def apply_own_settings(config: Config, names: set[str], base: Config | None) -> None:
@@ -116,8 +130,12 @@ def apply_own_settings(config: Config, names: set[str], base: Config | None) -> 
         return
     names = names.intersection(_settings_of(config))
     if config.get('default_scope') not in OF_PICTURES:
+        _set_files(config, names, base)
+        if 'crop_size' in names:
+            _set_crop_size(config, base)
         if 'classes' in names:
-            _set_classes_of_clips(config)
+            volumes = _type_of_data(config) == 'VolumeDataset'
+            (_set_classes_of_volumes if volumes else _set_classes_of_clips)(config)
         return
     _set_files(config, names, base)
     if 'classes' in names:
@@ -138,8 +156,13 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
     Raises:
         UserError: for settings that contradict each other, or an annotation file that can't be used.
     """
-    scopes = config.get('default_scope') in OF_PICTURES
-    if base is None or not scopes or 'max_iters' not in base.get('train_cfg', {}):
+    if base is None:
+        return
+    if 'max_epochs' in base.get('train_cfg', {}):
+        if 'epochs' in names:
+            _scale_epochs(config, base)
+        return
+    if config.get('default_scope') not in OF_PICTURES or 'max_iters' not in base.get('train_cfg', {}):
         return
     # Counted once, and only where it is asked for: a large annotation file takes seconds to read.
     pictures = cache(lambda: training_pictures(config))
@@ -160,6 +183,33 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
     if hooks.get('checkpoint', {}).get('interval') == base.default_hooks.checkpoint.get('interval'):
         hooks.checkpoint.interval = config.train_cfg.val_interval
     config.train_cfg.max_iters = config.max_iters = iterations
+
+
+def _scale_epochs(config: Config, base: Config) -> None:
+    """Make a run by epochs as long as ``epochs`` at the top of the config says, with its parts in their places.
+
+    Raises:
+        UserError: for a schedule that has no places to move, or another length in ``train_cfg``.
+    """
+    before, after = base.train_cfg.max_epochs, config.epochs
+    inner = config.train_cfg.max_epochs
+    if inner not in (before, after):
+        raise UserError(f'The config sets epochs = {after} and train_cfg.max_epochs = {inner}; leave one of them out.')
+    if config.get('param_scheduler') == base.get('param_scheduler'):
+        if any(not scheduler.get('by_epoch', True) or 'timescale' in scheduler for scheduler in config.param_scheduler):
+            raise UserError(
+                'epochs at the top of the config has no effect on its param_scheduler, which does not count whole '
+                'epochs; set train_cfg.max_epochs and param_scheduler.'
+            )
+        config.param_scheduler = [_scaled(each, before, after) for each in config.param_scheduler]
+    for owner, former, key in (
+        (config.train_cfg, base.train_cfg, 'val_interval'),
+        (config.train_cfg, base.train_cfg, 'val_begin'),
+        (config.default_hooks.checkpoint, base.default_hooks.checkpoint, 'interval'),
+    ):
+        if former.get(key) and owner.get(key) == former[key]:
+            owner[key] = max(1, round(former[key] * after / before))
+    config.train_cfg.max_epochs = after
 
 
 def training_pictures(config: Config) -> int | None:
@@ -295,6 +345,23 @@ def _set_classes_of_masks(config: Config) -> None:
         head.num_classes = number
 
 
+def _set_classes_of_volumes(config: Config) -> None:
+    config.model.decoder.num_classes = _name_classes(config)
+
+
+def _set_crop_size(config: Config, base: Config) -> None:
+    """Of volumes, ``(X, Y, Z)``; models have the slices first."""
+    former, size = tuple(base.crop_size), tuple(config.crop_size)
+    steps = [step for dataset in _datasets(config) for step in dicts_in(dataset.get('pipeline', ()))]
+    for key in SIDES_OF_VOLUMES:
+        for step in steps:
+            if _sides(step.get(key)) == former:
+                step[key] = size
+    for owner, key in ((config.model, 'input_size'), (config.model.get('test_cfg') or {}, 'crop_size')):
+        if _sides(owner.get(key)) == former[::-1]:
+            owner[key] = size[::-1]
+
+
 def _set_classes_of_clips(config: Config) -> None:
     head = config.model.cls_head
     head.num_classes = _name_classes(config)
@@ -377,9 +444,12 @@ def _scaled(scheduler: ConfigDict, before: int, after: int) -> ConfigDict:
         early = iteration <= WARM_UP_SHARE * before
         return max(1, min(iteration, longest) if early else round(iteration * ratio))
 
+    whole = scheduler.get('T_max') and scheduler.T_max == scheduler.get('end', 0) - scheduler.get('begin', 0)
     for key in ('begin', 'end', 'T_max'):
         if scheduler.get(key):
             scheduler[key] = place(scheduler[key])
+    if whole:
+        scheduler.T_max = scheduler.end - scheduler.get('begin', 0)
     if 'milestones' in scheduler:
         scheduler.milestones = [place(milestone) for milestone in scheduler.milestones]
     return scheduler

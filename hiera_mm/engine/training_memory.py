@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from hiera_mm.complexity import channels_of
 from hiera_mm.errors import UserError
 from hiera_mm.models import hiera
 from hiera_mm.models.cpu import plain
@@ -78,7 +79,7 @@ def training_memory(
 
     Args:
         config: Of any of this suite's models.
-        shape: Height and width of an image or frame.
+        shape: Height and width of an image or frame; of volumes the crops have a size.
         autocast: Half precision; fp16 and bf16 take the same.
         with_cp: As for :class:`hiera_mm.models.Hiera`.
         fast_cpu: With what makes the model faster on a CPU, and takes less memory there.
@@ -214,10 +215,14 @@ def _optimizer(model: nn.Module, config: Config) -> Optimizer:
 
 def _step(model: Any, config: Config, batch: int, shape: Sequence[int]) -> Tensor:
     """A number that depends on all that a loss would depend on."""
+    channels = channels_of(config.model)
     if 'input_size' in config.model:
-        return model(torch.empty(batch, 1, 3, *config.model.input_size), mode='loss')['loss']
+        return model(torch.empty(batch, 1, channels, *config.model.input_size), mode='loss')['loss']
+    if 'decoder' in config.model:
+        crop = config.model.test_cfg.crop_size
+        return _dice_and_entropy(model.logits(torch.empty(batch, channels, *crop)).float())
     frames = config.model.backbone.get('num_frames')
-    pixels = torch.empty(batch, 3, *([frames] if frames else []), *shape)
+    pixels = torch.empty(batch, channels, *([frames] if frames else []), *shape)
     if 'decode_head' in config.model:
         return torch.stack([_loss_of_masks(logits) for logits in _logits_of_masks(model, pixels)]).sum()
     if 'neck' in config.model:
@@ -229,6 +234,13 @@ def _step(model: Any, config: Config, batch: int, shape: Sequence[int]) -> Tenso
         return model.roi_head.bbox_head(regions).float().mean()
     scores = model(pixels[:, None], stage='head')
     return model.cls_head.loss_cls(scores, torch.empty(scores.shape))
+
+
+def _dice_and_entropy(logits: Tensor) -> Tensor:
+    """What MONAI's loss holds; its own looks at numbers."""
+    labels = torch.zeros(len(logits), *logits.shape[2:], dtype=torch.long)
+    shares, truth = logits.softmax(dim=1), torch.zeros_like(logits).scatter_(1, labels[:, None], 1)
+    return (truth * shares).sum() + truth.sum() + shares.sum() + nn.functional.cross_entropy(logits, labels)
 
 
 def _logits_of_masks(model: Any, pixels: Tensor) -> Iterator[Tensor]:

@@ -1,8 +1,10 @@
 """How a config can be trained in a GPU's memory: in which precision, recomputing which stages, and with which batch."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hiera_mm.config import dicts_in
 from hiera_mm.engine.own_settings import rows_first
 from hiera_mm.engine.training_memory import TrainingMemory, in_several_processes, training_memory
 
@@ -56,7 +58,9 @@ def ways_to_train(
         gpus: Each with a process of its own.
         precisions: Whether in half precision; both by default.
     """
-    repeats = config.train_dataloader.dataset.get('num_repeats', 1)
+    dataset = config.train_dataloader.dataset
+    crops = [step['num_samples'] for step in dicts_in(dataset.get('pipeline', ())) if 'num_samples' in step]
+    repeats = dataset.get('num_repeats', 1) * math.prod(crops)
     for autocast in precisions:
         for with_cp in WITH_CP:
             memory = training_memory(config, shape, autocast, with_cp)
@@ -75,6 +79,8 @@ def input_shape(config: Config) -> tuple[int, int]:
     """Height and width of what a config trains on, by the last step of its pipeline that says so."""
     if 'input_size' in config.model:
         return tuple(config.model.input_size[-2:])
+    if 'decoder' in config.model:
+        return tuple(config.model.test_cfg.crop_size[-2:])
     for step in reversed(config.train_dataloader.dataset.pipeline):
         for key, side in ((key, step.get(key)) for key in SIDES):
             if isinstance(side, int):

@@ -6,8 +6,9 @@ from hiera_mm.inference.classifier import Classifier
 from hiera_mm.inference.detector import Detector, Tiles
 from hiera_mm.inference.predictor import load
 from hiera_mm.inference.reconstruction import Reconstructor
-from hiera_mm.inference.results import Classification, Detections, Segmentation
+from hiera_mm.inference.results import Classification, Detections, Segmentation, VolumeSegmentation
 from hiera_mm.inference.segmenter import Segmenter
+from hiera_mm.inference.volume_segmenter import VolumeSegmenter
 
 __all__ = [
     'ActionDetector',
@@ -20,6 +21,8 @@ __all__ = [
     'Segmentation',
     'Segmenter',
     'Tiles',
+    'VolumeSegmentation',
+    'VolumeSegmenter',
     'backbone',
     'load',
 ]

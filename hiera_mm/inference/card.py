@@ -25,10 +25,11 @@ print(model.predict({example}))
 
 EXAMPLES = {
     'video-classification': "'clip.mp4'",
+    'volume-segmentation': "'ct.nii.gz'",
     'action-detection': "'film.mp4', boxes={1.5: [[10, 20, 200, 400]]}",
 }
 
-HUB_NAMES = {'semantic-segmentation': 'image-segmentation'}
+HUB_NAMES = {'semantic-segmentation': 'image-segmentation', 'volume-segmentation': 'image-segmentation'}
 """Of tasks that the hub calls otherwise."""
 
 

@@ -19,6 +19,7 @@ from hiera_mm.inference.publish import names_of, settings_of, task_of
 from hiera_mm.inference.quantisation import quantise
 from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.inference.volume_segmenter import VolumeSegmenter
 from hiera_mm.models import Hiera, cpu
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.version import __version__
@@ -127,6 +128,11 @@ def _whole(predictor: Predictor, size: tuple[int, int] | None) -> tuple[torch.nn
         return _of_segmenter(predictor, size)
     if isinstance(predictor, ActionDetector):
         return _of_action_detector(predictor, size)
+    if isinstance(predictor, VolumeSegmenter):
+        raise UserError(
+            f"'{predictor.trained.source}' segments volumes, which can't be exported yet; use the model by "
+            'hiera_mm.load.'
+        )
     pixels = _prepared_by(predictor)
     if size is None and tuple(pixels.shape[-2:]) == FILMED[:2]:
         raise UserError(

@@ -12,12 +12,22 @@ from hiera_mm.errors import BrokenFileError
 from hiera_mm.inference.action_detector import ActionDetector, Boxes, PersonFinder, labels_at
 from hiera_mm.inference.classifier import FRAME_RATE, Classifier
 from hiera_mm.inference.detector import Detector, Tiles
-from hiera_mm.inference.outputs import Numbers, write_actions, write_classes, write_coco, write_mask, write_shares
+from hiera_mm.inference.outputs import (
+    Numbers,
+    write_actions,
+    write_classes,
+    write_coco,
+    write_labels,
+    write_mask,
+    write_millilitres,
+    write_shares,
+)
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.progress import Progress
 from hiera_mm.inference.results import Detections, Segmentation
 from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.visualization import Label, draw, draw_found, draw_regions, labels_of, write_annotated
+from hiera_mm.inference.volume_segmenter import VolumeSegmenter
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.readers.streams import Stream
 from hiera_mm.readers.video_index import broken
@@ -29,7 +39,12 @@ from PIL import Image
 from rich.progress import track
 
 OF_FRAMES = (Kind.PICTURE, Kind.VIDEO, Kind.STREAM)
-TAKES = {Detector: OF_FRAMES, Segmenter: OF_FRAMES, ActionDetector: (Kind.VIDEO,)}
+TAKES = {
+    Detector: OF_FRAMES,
+    Segmenter: OF_FRAMES,
+    ActionDetector: (Kind.VIDEO,),
+    VolumeSegmenter: (Kind.VOLUME,),
+}
 MASKS = 'masks'
 """Folder of the pictures that hold numbers of classes."""
 
@@ -170,6 +185,26 @@ def segment_files(
                 deque(frames, maxlen=0)
             outcome.progress.finish(entry.name)
     write_shares(folder, outcome.progress.entries(), segmenter.names)
+    outcome.close()
+    return outcome
+
+
+def segment_volumes(segmenter: VolumeSegmenter, inputs: Sequence[Input], folder: Path) -> Outcome:
+    """Write ``masks/NAME``, NIfTI files whose voxels are the numbers of classes, in the places of the volume's own, and
+    ``predictions.csv``, the millilitres that each class has.
+
+    Args:
+        segmenter: The model.
+        inputs: Volumes.
+        folder: Where to.
+    """
+    outcome = Outcome(folder, dict(model=segmenter.trained.version, classes=segmenter.names), inputs)
+    files = {entry: entry.source for entry in outcome.left}
+    for entry, found in _each(segmenter.predict, files, 1, outcome):
+        write_labels(folder / MASKS / entry.name, found)
+        outcome.progress.add(entry.name, dict(millilitres=[round(v, 3) for v in found.millilitres().values()]))
+        outcome.progress.finish(entry.name)
+    write_millilitres(folder, outcome.progress.entries(), segmenter.names)
     outcome.close()
     return outcome
 

@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
+from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference.action_detector import ActionDetector, PersonFinder, labels_at
 from hiera_mm.inference.classifier import Classifier
@@ -15,6 +16,7 @@ from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.results import Classification, Detections, Segmentation
 from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.visualization import draw_found, write_annotated
+from hiera_mm.inference.volume_segmenter import VolumeSegmenter
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
@@ -74,11 +76,21 @@ def look_into(predictor: Predictor, path: str, limits: Limits, persons: PersonFi
         return Classes(predictor.predict(path))  # type: ignore[arg-type]
     if isinstance(predictor, ActionDetector):
         return Actions(path, predictor.predict(path, persons=persons, score_thr=0))
-    return (_in_picture if entry.kind is Kind.PICTURE else _in_video)(predictor, path)
+    of_frames = cast(Detector | Segmenter, predictor)
+    return (_in_picture if entry.kind is Kind.PICTURE else _in_video)(of_frames, path)
 
 
 def kinds_of_files(predictor: Predictor) -> list[Kind]:
-    """Of those that a model takes."""
+    """Of those that a model takes.
+
+    Raises:
+        UserError: for a model of volumes.
+    """
+    if isinstance(predictor, VolumeSegmenter):
+        raise UserError(
+            f"'{predictor.trained.source}' segments volumes, which a page does not show; run {command_line('predict')} "
+            'and look at the masks in a viewer of NIfTI files.'
+        )
     return [kind for kind in kinds_taken(predictor) if kind in (Kind.PICTURE, Kind.VIDEO)]
 
 

@@ -1,13 +1,14 @@
 """Files of predictions, in the formats that other programs read."""
 
 import csv
+import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError, examples
-from hiera_mm.inference.results import Segmentation
+from hiera_mm.inference.results import Segmentation, VolumeSegmentation
 from hiera_mm.inference.visualization import palette_of
 from hiera_mm.readers.coco_files import read_annotations
 
@@ -121,6 +122,32 @@ def write_shares(folder: Path, entries: Iterable[dict], names: Sequence[str]) ->
         writer.writerow(['file', 'frame', 'time', *names])
         for entry in entries:
             writer.writerow([entry['input'], entry.get('frame'), entry.get('time'), *entry['shares']])
+
+
+def write_millilitres(folder: Path, entries: Iterable[dict], names: Sequence[str]) -> None:
+    """Write ``predictions.csv``: a row for each volume with the millilitres that each class has.
+
+    Args:
+        folder: Where to.
+        entries: ``input`` and ``millilitres`` of each.
+        names: Of the classes.
+    """
+    with atomic_write(folder / 'predictions.csv') as unfinished, unfinished.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['file', *names])
+        for entry in entries:
+            writer.writerow([entry['input'], *entry['millilitres']])
+
+
+def write_labels(path: Path, found: VolumeSegmentation) -> None:
+    """Write the numbers of classes as a NIfTI file that lies where its image does."""
+    import nibabel
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nibabel.Nifti1Image(found.labels, found.affine)
+    content = image.to_bytes()
+    with atomic_write(path) as unfinished:
+        unfinished.write_bytes(gzip.compress(content, mtime=0) if path.name.lower().endswith('.gz') else content)
 
 
 def write_mask(path: Path, found: Segmentation) -> None:

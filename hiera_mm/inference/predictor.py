@@ -11,12 +11,13 @@ from hiera_mm.inference.detector import Detector
 from hiera_mm.inference.exported import ExportedClassifier, ExportedDetector
 from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import load_model
-from hiera_mm.models import MaskedAutoencoder
+from hiera_mm.inference.volume_segmenter import VolumeSegmenter
+from hiera_mm.models import MaskedAutoencoder, VolumeSegmentor
 
 from mmaction.models import BaseRecognizer
 from mmdet.models.detectors import BaseDetector
 
-Predictor = Detector | Segmenter | Classifier | ActionDetector
+Predictor = Detector | Segmenter | Classifier | ActionDetector | VolumeSegmenter
 
 
 def load(
@@ -37,8 +38,9 @@ def load(
 
     Returns:
         A :class:`~hiera_mm.inference.detector.Detector`, a :class:`~hiera_mm.inference.segmenter.Segmenter`, a
-        :class:`~hiera_mm.inference.classifier.Classifier` or an
-        :class:`~hiera_mm.inference.action_detector.ActionDetector`.
+        :class:`~hiera_mm.inference.classifier.Classifier`, an
+        :class:`~hiera_mm.inference.action_detector.ActionDetector` or a
+        :class:`~hiera_mm.inference.volume_segmenter.VolumeSegmenter`.
 
     Raises:
         UserError: for what is no trained model of one of these kinds, or can't be read.
@@ -53,6 +55,8 @@ def load(
         return Detector(trained, _list(classes))
     if 'decode_head' in trained.config.model:
         return Segmenter(trained, _list(classes))
+    if isinstance(trained.model, VolumeSegmentor):
+        return VolumeSegmenter(trained, _list(classes))
     hint = (
         f'; {command_line("visualize-mae")} shows what it fills in'
         if isinstance(trained.model, MaskedAutoencoder)

@@ -17,6 +17,7 @@ from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.training_log import read_entries
 from hiera_mm.inference.visualization import draw_found
+from hiera_mm.inference.volume_segmenter import VolumeSegmenter
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
 from hiera_mm.weights.origin import RECORD, Origin
@@ -88,6 +89,8 @@ def task_of(predictor: Predictor) -> str:
         return 'action-detection'
     if isinstance(predictor, Segmenter):
         return 'semantic-segmentation'
+    if isinstance(predictor, VolumeSegmenter):
+        return 'volume-segmentation'
     model: Any = predictor.trained.model
     return 'image-segmentation' if model.with_mask or hasattr(model, 'panoptic_head') else 'object-detection'
 

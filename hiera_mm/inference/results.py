@@ -113,6 +113,27 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
+class VolumeSegmentation:
+    """Of the voxels of one volume.
+
+    Attributes:
+        labels: ``(X, Y, Z)``, numbers of classes, unsigned bytes, voxel by voxel as in the file.
+        affine: From a voxel's numbers to its place in millimetres, ``(4, 4)``, the file's.
+        names: Of the classes, by number.
+    """
+
+    labels: np.ndarray
+    affine: np.ndarray
+    names: Sequence[str]
+
+    def millilitres(self) -> dict[str, float]:
+        """How much of the volume each class has."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        of_a_voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
+        return {name: float(count * of_a_voxel) for name, count in zip(self.names, counts, strict=True)}
+
+
+@dataclass(frozen=True)
 class Classification:
     """Of one picture or clip.
 

@@ -8,6 +8,8 @@ from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.models.norms import ChannelLayerNorm
+from hiera_mm.models.unetr_decoder import UNETRDecoder
+from hiera_mm.models.volume_segmentor import VolumeSegmentor
 
 __all__ = [
     'CenterNetHead',
@@ -16,6 +18,8 @@ __all__ = [
     'Hiera',
     'MaskedAutoencoder',
     'SingleRoIExtractor',
+    'UNETRDecoder',
+    'VolumeSegmentor',
     'keep_boxes_in_float32',
 ]
 

@@ -94,6 +94,8 @@ class Hiera(BaseModule):
             or ``(8, 4, 16, 8)`` (SAM 2's ``window_spec``, arXiv 2408.00714); None for global attention in
             stages 3 and 4. Windows that leave the image are filled with zeros after the norm, as in
             ViTDet and SAM 2.
+        window_frames: Of clips, the even number of frames that these windows span; None for all (ours, for volumes:
+            published models of clips attend globally).
         global_blocks: Numbers of blocks, counted from 0 over all stages, that attend globally all the same.
         pos_embed: How the position embedding follows the image's size: ``'resized'`` resizes one table;
             ``'tiled'`` repeats it as it is (arXiv 2504.13181); ``'absolute_win'`` repeats an 8 x 8 window part and
@@ -114,9 +116,10 @@ class Hiera(BaseModule):
             for clips, and ``key='ema'`` takes one of several sets of weights in a file.
 
     Raises:
-        UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill, windows for
-            clips, ``out_indices``, ``global_blocks`` or ``frozen_stages`` out of range, an odd ``num_frames``,
-            and in ``forward`` for an image smaller than 32 pixels or a clip of an odd number of frames.
+        UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill, ``window_frames`` that
+            are odd or without windows of clips, ``out_indices``, ``global_blocks`` or ``frozen_stages`` out of range,
+            an odd ``num_frames``, and in ``forward`` for an image smaller than 32 pixels or a clip of an odd number of
+            frames.
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class Hiera(BaseModule):
         q_pools: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         window_sizes: Sequence[int] | None = None,
+        window_frames: int | None = None,
         global_blocks: Sequence[int] = (),
         pos_embed: str = 'resized',
         pos_embed_size: int = PRETRAINING_GRID,
@@ -143,6 +147,7 @@ class Hiera(BaseModule):
         embed_dim, self.depths = settings['embed_dim'], settings['depths']
         self.out_indices = tuple(out_indices)
         self.window_side = None if window_sizes is None else _window_side(window_sizes)
+        self.window_times = None if window_frames is None else window_frames // FRAME_STRIDE
         self.num_frames = num_frames
         self.q_pools = q_pools
         self.pos_embed_antialias, self.pos_embed_tiled = pos_embed_antialias, pos_embed == 'tiled'
@@ -158,14 +163,14 @@ class Hiera(BaseModule):
         if pos_embed not in POSITIONS:
             raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POSITIONS)}, but is '{pos_embed}'.")
 
-        if num_frames is not None:
-            _check_clips(num_frames, window_sizes)
+        _check_frames(num_frames, window_sizes, window_frames)
 
         self.in_channels = in_channels
         self.patch_embed = PatchEmbedding(in_channels, embed_dim, clips=num_frames is not None)
         for name, shape in _position_tables(embed_dim, num_frames, pos_embed, pos_embed_size).items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
-        blocks = _make_blocks(settings, self.window_side, frozenset(global_blocks), drop_path_rate, q_pools)
+        windows = self.window_side, self.window_times
+        blocks = _make_blocks(settings, windows, frozenset(global_blocks), drop_path_rate, q_pools)
         self.blocks = blocks[: sum(self.depths[: max(self.out_indices) + 1])]
         self.out_norms: nn.ModuleDict | None = None
         if out_norm:
@@ -191,13 +196,12 @@ class Hiera(BaseModule):
         height, width = int_shape(pixels)[-2:]
         tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
         tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
-        unit_rows, unit_columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
-        regions = cut_into_windows(unit_rows, unit_columns, self.window_side or max(unit_rows, unit_columns))
+        regions = cut_into_windows(_unit_grid(tokens), self.window_side, self.window_times)
 
         maps = {}
-        for stage, units in self._stage_ends(self._units(tokens, regions), regions).items():
+        for stage, units in self._stage_ends(map_to_units(tokens, regions), regions).items():
             stride = PATCH_STRIDE * 2 ** min(stage, self.q_pools)
-            stage_map = self._map(self._normalised(units, stage), regions)
+            stage_map = units_to_map(self._normalised(units, stage), regions)
             maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
         return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
 
@@ -215,8 +219,7 @@ class Hiera(BaseModule):
         self._check_input(pixels)
         tokens = self.patch_embed(pixels)
         tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
-        unit_rows, unit_columns = (side // UNIT_SIDE for side in int_shape(tokens)[-2:])
-        units = self._units(tokens, cut_into_windows(unit_rows, unit_columns, max(unit_rows, unit_columns)))
+        units = map_to_units(tokens, cut_into_windows(_unit_grid(tokens)))
         units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
         ends = self._stage_ends(units, regions=())
         return tuple(ends[stage] for stage in self.out_indices)
@@ -316,19 +319,6 @@ class Hiera(BaseModule):
         temporal = resize_temporal_table(self.pos_embed_temporal, grid[0])
         return spatial[:, :, None] + temporal.transpose(1, 2)[..., None, None]
 
-    def _units(self, tokens: Tensor, regions: Sequence[Region]) -> Tensor:
-        """Rows of mask units, which are one token deep in time: those of the first two frames come first."""
-        if self.num_frames is None:
-            return map_to_units(tokens, regions)
-        each_time = map_to_units(tokens.transpose(1, 2).flatten(0, 1), regions)
-        return each_time.reshape(int_shape(tokens)[0], -1, *int_shape(each_time)[2:])
-
-    def _map(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
-        if self.num_frames is None:
-            return units_to_map(units, regions)
-        each_time = units.reshape(-1, sum(region.units for region in regions), *int_shape(units)[2:])
-        return units_to_map(each_time, regions).unflatten(0, (int_shape(units)[0], -1)).transpose(1, 2)
-
     def _normalised(self, units: Tensor, stage: int) -> Tensor:
         return units if self.out_norms is None else self.out_norms[str(stage)](units)
 
@@ -375,7 +365,7 @@ class Block(nn.Module):
     Args:
         dim, dim_out: Channels before and after.
         heads: Of the attention.
-        window_side, pools: See :class:`Attention`.
+        window_side, window_times, pools: See :class:`Attention`.
         drop_path: Stochastic depth of both branches.
         layer_scale: A learned factor for each channel of both branches.
         pooled_shortcut: Where the width doubles, the shortcut is the maximum and the mean of the 2 x 2 tokens
@@ -388,6 +378,7 @@ class Block(nn.Module):
         dim_out: int,
         heads: int,
         window_side: int | None,
+        window_times: int | None,
         pools: bool,
         drop_path: float,
         layer_scale: bool,
@@ -396,7 +387,7 @@ class Block(nn.Module):
         super().__init__()
         self.pools = pools
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, dim_out, heads, window_side, pools)
+        self.attn = Attention(dim, dim_out, heads, window_side, window_times, pools)
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
         self.mlp = MLP(dim_out)
         self.drop_path = DropPath(drop_path)
@@ -432,13 +423,16 @@ class Attention(nn.Module):
         dim, dim_out: Channels before and after.
         heads: Their number; ``dim_out / heads`` channels each.
         window_side: Mask units on a window's side: 1 for attention inside mask units, None for global.
+        window_times: Mask units in a window along time; None for all, and for images.
         pools: Take the maximum of each 2 x 2 queries.
     """
 
-    def __init__(self, dim: int, dim_out: int, heads: int, window_side: int | None, pools: bool) -> None:
+    def __init__(
+        self, dim: int, dim_out: int, heads: int, window_side: int | None, window_times: int | None, pools: bool
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.window_side = window_side
+        self.window_side, self.window_times = window_side, window_times
         self.pools = pools
         self.qkv = nn.Linear(dim, 3 * dim_out)
         self.proj = nn.Linear(dim_out, dim_out)
@@ -462,7 +456,8 @@ class Attention(nn.Module):
         parts = zip(regions, *(x.split(lengths, dim=1) for x in (q, k, v)), strict=True)
         mixed = []
         for region, queries, keys, values in parts:
-            absent = window_side**2 - region.units // region.windows
+            whole = window_side**2 * (self.window_times or region.times or 1)
+            absent = whole - region.units // region.windows
             mixed.append(self._attend(queries, keys, values, region.windows, padding=absent * int_shape(k)[2]))
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
 
@@ -550,13 +545,24 @@ def _position_tables(embed_dim: int, num_frames: int | None, mode: str, side: in
     return tables
 
 
-def _check_clips(num_frames: int, window_sizes: Sequence[int] | None) -> None:
-    if num_frames < FRAME_STRIDE or num_frames % FRAME_STRIDE:
+def _check_frames(num_frames: int | None, window_sizes: Sequence[int] | None, window_frames: int | None) -> None:
+    if num_frames is not None and (num_frames < FRAME_STRIDE or num_frames % FRAME_STRIDE):
         raise UserError(f"Hiera's 'num_frames' must be even, or None for images, but is {num_frames}.")
-    if window_sizes is not None:
+    if window_frames is None:
+        return
+    if num_frames is None or window_sizes is None:
         raise UserError(
-            "Hiera's 'window_sizes' are for images; leave them out for clips, whose stages 3 and 4 are global."
+            "Hiera's 'window_frames' says how deep the windows of clips are; set 'num_frames' and 'window_sizes' "
+            'beside it, or leave it out.'
         )
+    if window_frames < FRAME_STRIDE or window_frames % FRAME_STRIDE:
+        raise UserError(f"Hiera's 'window_frames' must be even, or None for all frames, but is {window_frames}.")
+
+
+def _unit_grid(tokens: Tensor) -> tuple[int, ...]:
+    """Mask units along each axis of a map of tokens, of a clip times first."""
+    *depth, height, width = int_shape(tokens)[2:]
+    return (*depth, height // UNIT_SIDE, width // UNIT_SIDE)
 
 
 def _window_side(window_sizes: Sequence[int]) -> int:
@@ -571,8 +577,13 @@ def _window_side(window_sizes: Sequence[int]) -> int:
 
 
 def _make_blocks(
-    settings: dict, window_side: int | None, global_blocks: frozenset[int], drop_path_rate: float, q_pools: int
+    settings: dict,
+    windows: tuple[int | None, int | None],
+    global_blocks: frozenset[int],
+    drop_path_rate: float,
+    q_pools: int,
 ) -> nn.ModuleList:
+    window_side, window_times = windows
     depths = settings['depths']
     blocks = nn.ModuleList()
     for stage, depth in enumerate(depths):
@@ -587,6 +598,7 @@ def _make_blocks(
                     dim_out=width,
                     heads=settings['num_heads'] * 2**stage,
                     window_side=None if len(blocks) in global_blocks else attention_side,
+                    window_times=window_times,
                     pools=first and 0 < stage <= q_pools,
                     drop_path=drop_path_rate * len(blocks) / max(sum(depths) - 1, 1),
                     layer_scale=settings['layer_scale'],

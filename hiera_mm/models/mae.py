@@ -82,7 +82,9 @@ class MaskedAutoencoder(BaseModel):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_embed_dim))
         self.decoder_pos_embed = nn.Parameter(torch.zeros(1, TOKENS * self.grid.numel(), decoder_embed_dim))
         block: dict[str, Any] = dict(dim=decoder_embed_dim, dim_out=decoder_embed_dim, heads=decoder_num_heads)
-        block |= dict(window_side=None, pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False)
+        block |= dict(
+            window_side=None, window_times=None, pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False
+        )
         self.decoder_blocks = nn.ModuleList(Block(**block) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=1e-6)
         self.decoder_pred = nn.Linear(decoder_embed_dim, self.channels * PATCH**2)

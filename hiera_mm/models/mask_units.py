@@ -1,4 +1,4 @@
-"""The token layout: feature map <-> rows of mask units, stored window by window.
+"""The token layout: feature map, of an image or a clip, <-> rows of mask units, stored window by window.
 
 A mask unit is a square of 8 x 8 patch tokens (32 x 32 pixels; Hiera paper, section 3.1). Its tokens
 are one row: ``(B, units, tokens, C)`` with 64, 16, 4 and 1 tokens a row in the four stages. Inside the
@@ -7,12 +7,14 @@ is a maximum over that factor.
 
 Windows of ``g x g`` units are kept together: the units of a window are consecutive rows. Where ``g`` does
 not divide the grid, the windows that its right and bottom edges cut off are smaller; the grid then falls
-into up to four regions, each with windows of one size, which lie one after the other. So no block ever
-permutes tokens, and no token of padding is stored.
+into up to four regions, each with windows of one size, which lie one after the other. In a clip a unit is one token
+deep in time, windows also span some times, and there are up to eight regions. So no block ever permutes tokens, and no
+token of padding is stored.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +29,14 @@ UNIT_SIDE = 2**MAX_Q_POOLS
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the unit grid made of equal windows; all measures are in units."""
+    """A rectangle of the unit grid, of a clip a box, made of equal windows; all measures are in units.
+
+    Attributes:
+        top, left, rows, columns: The rectangle.
+        window_rows, window_columns: Of each window.
+        first, times: The times that the box spans; None for images.
+        window_times: Of each window.
+    """
 
     top: int
     left: int
@@ -35,14 +44,17 @@ class Region:
     columns: int
     window_rows: int
     window_columns: int
+    first: int = 0
+    times: int | None = None
+    window_times: int = 1
 
     @property
     def units(self) -> int:
-        return self.rows * self.columns
+        return self.rows * self.columns * (self.times or 1)
 
     @property
     def windows(self) -> int:
-        return self.units // (self.window_rows * self.window_columns)
+        return self.units // (self.window_rows * self.window_columns * self.window_times)
 
 
 def int_shape(tensor: Tensor) -> tuple[int, ...]:
@@ -50,12 +62,26 @@ def int_shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(map(int, tensor.shape)) if torch.jit.is_tracing() else tuple(tensor.shape)
 
 
-def cut_into_windows(rows: int, columns: int, side: int) -> list[Region]:
-    """The regions of a unit grid cut into windows of ``side x side`` units from its top left corner."""
+def cut_into_windows(grid: Sequence[int], side: int | None = None, window_times: int | None = None) -> list[Region]:
+    """The regions of a unit grid cut into windows from its first corner.
+
+    Args:
+        grid: ``(rows, columns)`` of an image, ``(times, rows, columns)`` of a clip.
+        side: Of the windows; None for all.
+        window_times: Of a clip's windows; None for all.
+    """
+    *depth, rows, columns = grid
+    planes = [
+        (top, left, height, width, min(side or height, height), min(side or width, width))
+        for top, height in _whole_and_rest(rows, side or rows)
+        for left, width in _whole_and_rest(columns, side or columns)
+    ]
+    if not depth:
+        return [Region(*plane) for plane in planes]
+    parts = _whole_and_rest(depth[0], window_times or depth[0])
     return [
-        Region(top, left, height, width, min(side, height), min(side, width))
-        for top, height in _whole_and_rest(rows, side)
-        for left, width in _whole_and_rest(columns, side)
+        Region(*plane, first, times, min(window_times or times, times))
+        for (first, times), plane in product(parts, planes)
     ]
 
 
@@ -67,28 +93,34 @@ def pad_to_units(image: Tensor, multiple: int) -> Tensor:
 
 
 def map_to_units(feature_map: Tensor, regions: Sequence[Region]) -> Tensor:
-    """``(B, C, H, W)``, both sides multiples of 8, to rows ``(B, units, 64, C)``.
+    """``(B, C, H, W)`` or ``(B, C, T, H, W)``, ``H`` and ``W`` multiples of 8, to rows ``(B, units, 64, C)``.
 
-    Region by region, window by window, and inside a window in reading order. The token at ``(y, x)`` of its
-    unit has index ``(q1 * 4 + q2) * 4 + q3`` with ``q1 = 2 * (y % 2) + x % 2``, ``q2`` the same of
+    Region by region, window by window, and inside a window in reading order, time by time. The token at ``(y, x)`` of
+    its unit has index ``(q1 * 4 + q2) * 4 + q3`` with ``q1 = 2 * (y % 2) + x % 2``, ``q2`` the same of
     ``y // 2, x // 2``, ``q3`` of ``y // 4, x // 4``.
     """
-    parts = [_rectangle_to_units(_rectangle(feature_map, region), region) for region in regions]
+    parts = [_box_to_units(_box(feature_map, region), region) for region in regions]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
-    """Rows ``(B, units, 4 ** k, C)`` to the map ``(B, C, rows * 2 ** k, columns * 2 ** k)`` of the unit grid.
+    """Rows ``(B, units, 4 ** k, C)`` to the map ``(B, C, rows * 2 ** k, columns * 2 ** k)`` of the unit grid, of a clip
+    ``(B, C, times, rows * 2 ** k, columns * 2 ** k)``.
 
     The inverse of :func:`map_to_units` for ``k = 3``; for a smaller ``k``, of what pooling left of it. The map lies
     in memory with its channels last, as the rows do.
     """
     parts = units.split([region.units for region in regions], dim=1)
-    bands: dict[int, list[Tensor]] = {}
-    for part, region in zip(parts, regions, strict=True):
-        bands.setdefault(region.top, []).append(_units_to_rectangle(part, region))
-    joined = [torch.cat(band, dim=-1) if len(band) > 1 else band[0] for band in bands.values()]
-    return torch.cat(joined, dim=-2) if len(joined) > 1 else joined[0]
+    boxes: dict[tuple[int, ...], Tensor] = {
+        (region.first, region.top, region.left): _units_to_box(part, region)
+        for part, region in zip(parts, regions, strict=True)
+    }
+    for axis in (-1, -2, -3):
+        neighbours: dict[tuple[int, ...], list[Tensor]] = {}
+        for place, box in boxes.items():
+            neighbours.setdefault(place[:-1], []).append(box)
+        boxes = {place: torch.cat(row, dim=axis) if len(row) > 1 else row[0] for place, row in neighbours.items()}
+    return boxes[()]
 
 
 def pool_units(units: Tensor) -> Tensor:
@@ -113,32 +145,45 @@ def _whole_and_rest(length: int, side: int) -> list[tuple[int, int]]:
     return [(start, part) for start, part in ((0, whole), (whole, length - whole)) if part]
 
 
-def _rectangle(feature_map: Tensor, region: Region) -> Tensor:
+def _box(feature_map: Tensor, region: Region) -> Tensor:
     top, left, rows, columns = (UNIT_SIDE * x for x in (region.top, region.left, region.rows, region.columns))
-    return feature_map[..., top : top + rows, left : left + columns]
+    plane = feature_map[..., top : top + rows, left : left + columns]
+    return plane if region.times is None else plane[:, :, region.first : region.first + region.times]
 
 
-def _rectangle_to_units(rectangle: Tensor, region: Region) -> Tensor:
-    batch, channels = int_shape(rectangle)[:2]
+def _box_to_units(box: Tensor, region: Region) -> Tensor:
+    batch, channels = int_shape(box)[:2]
     down, across, halves = region.window_rows, region.window_columns, (2,) * MAX_Q_POOLS
-    # Axes: 0 batch, 1 channels, 2 window row, 3 unit row in it, 4..6 y bits coarse to fine, then the same of columns.
-    split = rectangle.reshape(
-        *(batch, channels, region.rows // down, down, *halves, region.columns // across, across, *halves)
+    depth = [] if region.times is None else [region.times // region.window_times, region.window_times]
+    # Axes: 0 batch, 1 channels, of a clip the window's time and the time in it; y the window row, then the unit row in
+    # it and three y bits coarse to fine; x the same of columns.
+    split = box.reshape(
+        *(batch, channels, *depth, region.rows // down, down, *halves, region.columns // across, across, *halves)
     )
-    ordered = split.permute(0, 2, 7, 3, 8, 6, 11, 5, 10, 4, 9, 1)
+    y, x = 2 + len(depth), 7 + len(depth)
+    windows, inside = ([2], [3]) if depth else ([], [])
+    ordered = split.permute(0, *windows, y, x, *inside, y + 1, x + 1, y + 4, x + 4, y + 3, x + 3, y + 2, x + 2, 1)
     return ordered.reshape(batch, region.units, UNIT_SIDE**2, channels)
 
 
-def _units_to_rectangle(units: Tensor, region: Region) -> Tensor:
+def _units_to_box(units: Tensor, region: Region) -> Tensor:
     batch, _, tokens, channels = int_shape(units)
     levels = (tokens.bit_length() - 1) // 2
     down, across = region.window_rows, region.window_columns
+    outer, inner = ([], []) if region.times is None else ([region.times // region.window_times], [region.window_times])
     split = units.reshape(
-        *(batch, region.rows // down, region.columns // across, down, across, *(2,) * (2 * levels), channels)
+        *(batch, *outer, region.rows // down, region.columns // across, *inner, down, across),
+        *(*(2,) * (2 * levels), channels),
     )
-    # Axes: 1, 2 window row and column, 3, 4 unit row and column, then (y, x) bit pairs fine to coarse, last channels.
-    y_bits = [5 + 2 * level for level in reversed(range(levels))]
-    x_bits = [6 + 2 * level for level in reversed(range(levels))]
-    ordered = split.permute(0, 1, 3, *y_bits, 2, 4, *x_bits, 5 + 2 * levels)
-    rectangle = ordered.reshape(batch, region.rows * 2**levels, region.columns * 2**levels, channels)
-    return rectangle.permute(0, 3, 1, 2)
+    # Axes: of a clip the window's time, window row and column, of a clip the time in it, unit row and column, then (y,
+    # x) bit pairs fine to coarse, last channels.
+    row = 1 + len(outer)
+    unit = row + 2 + len(inner)
+    bits = unit + 2
+    y_bits = [bits + 2 * level for level in reversed(range(levels))]
+    x_bits = [bits + 1 + 2 * level for level in reversed(range(levels))]
+    times = [1, unit - 1] if outer else []
+    ordered = split.permute(0, *times, row, unit, *y_bits, row + 1, unit + 1, *x_bits, bits + 2 * levels)
+    depth = [] if region.times is None else [region.times]
+    box = ordered.reshape(batch, *depth, region.rows * 2**levels, region.columns * 2**levels, channels)
+    return box.movedim(-1, 1)

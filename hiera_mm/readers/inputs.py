@@ -11,6 +11,7 @@ from pathlib import Path
 from hiera_mm.errors import UserError, examples
 from hiera_mm.readers.text import files_below
 from hiera_mm.readers.videos import VIDEO_ENDINGS
+from hiera_mm.readers.volumes import ENDINGS as VOLUME_ENDINGS
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -22,6 +23,7 @@ class Kind(Enum):
     VIDEO = 'videos'
     FRAMES = 'folders of frames'
     STREAM = 'cameras and streams'
+    VOLUME = 'volumes'
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,15 @@ def _in_folder(folder: Path, kinds: Collection[Kind]) -> list[tuple[str, Kind]]:
 
 
 def _kind_of(path: str) -> Kind | None:
+    if path.lower().endswith(VOLUME_ENDINGS):
+        return Kind.VOLUME
     ending = os.path.splitext(path)[1].lower()
     return Kind.PICTURE if ending in IMG_EXTENSIONS else Kind.VIDEO if ending in VIDEO_ENDINGS else None
 
 
 def _must_be_taken(text: str, kind: Kind | None, kinds: Collection[Kind]) -> None:
     if kind not in kinds:
-        what = f'is one of the {kind.value}' if kind else 'is neither a picture nor a video by its ending'
+        what = f'is one of the {kind.value}' if kind else 'is neither a picture nor a video nor a volume by its ending'
         raise UserError(f"'{text}' {what}, but this model takes {_names(kinds)}.")
 
 

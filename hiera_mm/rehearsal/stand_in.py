@@ -13,12 +13,15 @@ from hiera_mm.checks.fault import class_of, classes_of, unwrapped
 from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import evaluators_of
 from hiera_mm.datasets.images import ImageDataset
+from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.readers.ava_files import frame_key, read_proposals, read_rows
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.actions import ACTIONS, RATE, action_list, make_acting_shapes
 from hiera_mm.synthetic.motions import MOTIONS, draw_frames
 from hiera_mm.synthetic.shapes import draw_scene
+from hiera_mm.synthetic.volumes import NAMES as OF_VOLUMES
+from hiera_mm.synthetic.volumes import draw_volume, save_volume
 
 import mmcv
 import numpy as np
@@ -47,7 +50,8 @@ def draw(config: Config, folder: Path) -> None:
     drawn: set[str] = set()
     for loader, dataset in _datasets(config):
         _move(dataset, folder)
-        place = str([str(path) for path in _paths(dataset)])
+        # The parts of a list of volumes lie in one file.
+        place = str([*map(str, _paths(dataset)), dataset.get('data_list_key')])
         draw_set = _artist_of(class_of(dataset, config.get('default_scope')))
         if place not in drawn and draw_set is not None:
             batch = config[loader].get('batch_size', 1)
@@ -98,7 +102,13 @@ def _move(part: ConfigDict, folder: Path) -> None:
 
 def _artist_of(kind: type | None) -> Callable | None:
     """What draws a data set of this type, None if nothing can."""
-    artists = {CocoDataset: _draw_coco, ImageDataset: _draw_images, AVADataset: _draw_ava, VideoDataset: _draw_videos}
+    artists = {
+        CocoDataset: _draw_coco,
+        ImageDataset: _draw_images,
+        AVADataset: _draw_ava,
+        VideoDataset: _draw_videos,
+        VolumeDataset: _draw_volumes,
+    }
     if importlib.util.find_spec('mmseg') is not None:
         from hiera_mm.checks.masks import reads_masks
 
@@ -172,6 +182,22 @@ def _draw_masks(dataset: ConfigDict, model: ConfigDict, count: int, random: np.r
         mmcv.imwrite(mask, str(root / dataset.data_prefix.seg_map_path / f'{name}{endings[1]}'))
     if dataset.get('ann_file'):
         _write(root / dataset.ann_file, ''.join(f'{name}\n' for name in names))
+
+
+def _draw_volumes(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:
+    path = Path(dataset.get('data_root') or '', dataset.ann_file)
+    part = dataset.get('data_list_key', 'training')
+    classes = model.get('decoder', {}).get('num_classes', 1)
+    listed = []
+    for number in range(count):
+        image, labels = draw_volume(random)
+        numbers = random.integers(classes, size=len(OF_VOLUMES)) * (np.arange(len(OF_VOLUMES)) > 0)
+        entry = {name: f'{part}/{name}_{number:03d}.nii.gz' for name in ('image', 'label')}
+        save_volume(path.parent / entry['image'], image)
+        save_volume(path.parent / entry['label'], numbers.astype(np.uint8)[labels])
+        listed.append(entry)
+    content = json.loads(path.read_text()) if path.exists() else {}
+    _write(path, content | {part: listed})
 
 
 def _draw_videos(dataset: ConfigDict, model: ConfigDict, count: int, random: np.random.Generator) -> None:

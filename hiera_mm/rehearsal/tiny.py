@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import dicts_in
+from hiera_mm.engine.own_settings import SIDES_OF_VOLUMES
 from hiera_mm.errors import UserError
 from hiera_mm.models.hiera import UNIT_PIXELS
 
@@ -13,7 +14,10 @@ from mmengine.config import Config, ConfigDict
 TINY = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
 DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 
-SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size')
+CHANNELS = 8
+"""Of the decoder of volumes at full resolution."""
+
+SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', *SIDES_OF_VOLUMES)
 """Keys of pipeline steps that hold sides in pixels: one, or several of which -1 stands for any."""
 
 
@@ -45,6 +49,8 @@ def shrink_model(config: Config) -> None:
             part.in_channels = [after[index] for index in chosen]
     if model.type == 'MaskedAutoencoder':
         model.update(DECODER)
+    if 'decoder' in model:
+        model.decoder.channels = CHANNELS
 
 
 def shrink_pictures(config: Config, side: int) -> None:
@@ -57,7 +63,9 @@ def shrink_pictures(config: Config, side: int) -> None:
         return
     for step, key in sizes:
         step[key] = _scaled(step[key], factor)
-    if config.model.get('input_size'):
+    if config.model.get('input_size') and any(key in SIDES_OF_VOLUMES for _, key in sizes):
+        config.model.input_size = _scaled(config.model.input_size, factor)
+    elif config.model.get('input_size'):
         *frames, height, width = config.model.input_size
         config.model.input_size = (*frames, _scaled(height, factor), _scaled(width, factor))
     padding = config.model.get('data_preprocessor', {})
@@ -82,7 +90,7 @@ def _takers_of_maps(model: ConfigDict) -> Iterator[ConfigDict]:
     if model.get('neck'):
         yield from model.neck if isinstance(model.neck, list | tuple) else [model.neck]
         return
-    of_masks = (model.get(name) for name in ('decode_head', 'auxiliary_head', 'panoptic_head'))
+    of_masks = (model.get(name) for name in ('decode_head', 'auxiliary_head', 'panoptic_head', 'decoder'))
     for head in (model.get('cls_head'), model.get('roi_head', {}).get('bbox_head'), *of_masks):
         if isinstance(head, dict):
             yield head

@@ -196,7 +196,12 @@ def test_a_clip_that_does_not_fit_is_refused(arguments, clip, message):
 
 @pytest.mark.parametrize(
     'arguments, message',
-    [(dict(num_frames=5), "'num_frames' must be even"), (dict(num_frames=4, window_sizes=(8, 4, 14, 7)), 'for images')],
+    [
+        (dict(num_frames=5), "'num_frames' must be even"),
+        (dict(num_frames=4, window_frames=2), "set 'num_frames' and 'window_sizes'"),
+        (dict(window_sizes=(8, 4, 14, 7), window_frames=2), "set 'num_frames' and 'window_sizes'"),
+        (dict(num_frames=4, window_sizes=(8, 4, 14, 7), window_frames=3), "'window_frames' must be even"),
+    ],
 )
 def test_a_wrong_setting_is_refused(arguments, message):
     with pytest.raises(UserError, match=message):

@@ -7,6 +7,7 @@ from hiera_mm.synthetic.actions import make_acting_shapes
 from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
 from hiera_mm.synthetic.shapes import make_coco_shapes
+from hiera_mm.synthetic.volumes import make_volume_shapes
 
 import pytest
 import torch
@@ -86,9 +87,19 @@ def actions(folder):
     )
 
 
+def volumes(folder):
+    make_volume_shapes(folder, train=6, val=1)
+    roots = ''.join(f"{part}_dataloader = dict(dataset=dict(data_root='{folder}'))\n" for part in ('train', 'val'))
+    return 'tiny_unetr.py', f'{roots}test_dataloader = val_dataloader\n{DROP_PATH}'
+
+
 QUICK = (masked_images, 2, 2)
 CASES = [
-    *((task, workers, 1) for task in (detection, images, masked_images, videos, actions) for workers in (0, 2)),
+    *(
+        (task, workers, 1)
+        for task in (detection, images, masked_images, videos, actions, volumes)
+        for workers in (0, 2)
+    ),
     # After the last iteration of an epoch.
     *((masked_images, 2, 2), (videos, 0, 2)),
 ]
@@ -108,7 +119,7 @@ def test_a_run_is_interrupted_and_goes_on_to_the_bit(run_tool, tmp_path, task, w
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('task', [images, masked_images, videos, actions])
+@pytest.mark.parametrize('task', [images, masked_images, videos, actions, volumes])
 def test_two_processes_are_interrupted_and_go_on_to_the_bit(tmp_path, task):
     """One of them is told to end, and both do."""
     write_configs(tmp_path, task, 0, 0)

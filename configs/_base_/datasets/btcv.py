@@ -1,0 +1,80 @@
+# BTCV's 13 abdominal organs in CT. As in Swin UNETR's published code (Project-MONAI/research-contributions,
+# SwinUNETR/BTCV): its lists of 24 and 6 volumes (dataset_0.json beside the folders imagesTr and labelsTr), voxels of
+# 1.5 x 1.5 x 2 mm, Hounsfield units of -175 to 250 to 0 to 1, four crops of 96^3 of each volume, half of them around an
+# organ; flips, quarter turns, intensities by up to 10 %. Scored at that spacing, as there.
+data_root = 'data/btcv/'
+classes = (
+    *('background', 'spleen', 'right kidney', 'left kidney', 'gallbladder', 'esophagus', 'liver', 'stomach', 'aorta'),
+    *('inferior vena cava', 'portal and splenic veins', 'pancreas', 'right adrenal gland', 'left adrenal gland'),
+)
+crop_size = (96, 96, 96)
+both, image = ('image', 'label'), ('image',)
+prepared = [
+    dict(type='LoadVolumes'),
+    dict(type='MonaiTransform', name='Orientationd', keys=both, axcodes='RAS', labels=None, allow_missing_keys=True),
+    dict(
+        type='MonaiTransform',
+        name='Spacingd',
+        keys=both,
+        pixdim=(1.5, 1.5, 2.0),
+        mode=('bilinear', 'nearest'),
+        allow_missing_keys=True,
+    ),
+    dict(
+        type='MonaiTransform',
+        name='ScaleIntensityRanged',
+        keys=image,
+        a_min=-175,
+        a_max=250,
+        b_min=0.0,
+        b_max=1.0,
+        clip=True,
+    ),
+    dict(
+        type='MonaiTransform',
+        name='CropForegroundd',
+        keys=both,
+        source_key='image',
+        allow_smaller=True,
+        allow_missing_keys=True,
+    ),
+]
+augmented = [
+    *(dict(type='MonaiTransform', name='RandFlipd', keys=both, prob=0.2, spatial_axis=axis) for axis in range(3)),
+    dict(type='MonaiTransform', name='RandRotate90d', keys=both, prob=0.2, max_k=3),
+    dict(type='MonaiTransform', name='RandScaleIntensityd', keys=image, factors=0.1, prob=0.1),
+    dict(type='MonaiTransform', name='RandShiftIntensityd', keys=image, offsets=0.1, prob=0.1),
+]
+cropped = dict(
+    type='MonaiTransform',
+    name='RandCropByPosNegLabeld',
+    keys=both,
+    label_key='label',
+    image_key='image',
+    spatial_size=crop_size,
+    num_samples=4,
+    allow_smaller=True,
+)
+filled = dict(type='MonaiTransform', name='SpatialPadd', keys=both, spatial_size=crop_size)
+train_pipeline = [*prepared, filled, cropped, *augmented]
+
+dataset = dict(type='VolumeDataset', data_root=data_root, ann_file='dataset_0.json', metainfo=dict(classes=classes))
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(**dataset, data_list_key='training', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(**dataset, data_list_key='validation', pipeline=prepared, test_mode=True),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='VolumeDiceMetric')
+test_evaluator = val_evaluator
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,40 @@
+# The quickstart of volumes: UNETR with a small Hiera on the generated volumes, from random weights, on a laptop's CPU.
+# All values are ours. Against unetr_hiera_t_btcv.py only what makes it quick differs: crops of 64 x 64 x 32, a narrow
+# backbone and decoder, windows that overlap by a quarter, 2 crops of 2 volumes a batch and a short schedule at a higher
+# rate.
+_base_ = './unetr_hiera_t_btcv.py'
+
+data_root = 'data/volumes/'
+classes = ('background', 'ellipsoid', 'tube')
+crop_size = (64, 64, 32)
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
+        num_frames=crop_size[2],
+        pos_embed_size=16,
+        init_cfg=None,
+    ),
+    decoder=dict(num_classes=len(classes), in_channels=[32, 64, 128, 256], channels=8),
+    test_cfg=dict(crop_size=crop_size[::-1], overlap=0.25),
+)
+
+train_pipeline = _base_.train_pipeline
+for step in train_pipeline:
+    if 'spatial_size' in step:
+        step['spatial_size'] = crop_size
+    if 'num_samples' in step:
+        step['num_samples'] = 2
+dataset = dict(data_root=data_root, ann_file='dataset.json', metainfo=dict(classes=classes))
+train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(**dataset, pipeline=train_pipeline))
+val_dataloader = dict(num_workers=1, dataset=dict(**dataset))
+test_dataloader = val_dataloader
+
+epochs, warm_up = 25, 2
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(end=warm_up)
+param_scheduler[1].update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
+auto_scale_lr = dict(base_batch_size=2)
+randomness = dict(seed=0)
+default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=1), logger=dict(interval=4))

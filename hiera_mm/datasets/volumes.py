@@ -1,0 +1,217 @@
+"""Volumes with a class for every voxel, prepared by MONAI's transforms."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from hiera_mm.errors import BrokenFileError, UserError, first_line, require_extra
+from hiera_mm.readers.class_names import with_class_names
+from hiera_mm.readers.volumes import (
+    VolumePair,
+    must_be_labels,
+    must_be_numbers,
+    must_have_one_place,
+    read_volume_list,
+)
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, TRANSFORMS
+from mmengine.structures import BaseDataElement
+
+THREADS = 4
+"""Volumes that are prepared at once."""
+
+
+@DATASETS.register_module()
+class VolumeDataset(BaseDataset):
+    """A list of volumes in the Medical Segmentation Decathlon's format, see
+    :func:`hiera_mm.readers.volumes.read_volume_list`.
+
+    What comes before the first random step is computed once and held in memory (MONAI's ``CacheDataset``).
+
+    Args:
+        ann_file: The JSON file.
+        data_root: Where its path begins.
+        data_list_key: ``'training'``, ``'validation'`` or ``'test'``.
+        metainfo: ``classes``, the names or a file of them, 0 the background; by default those of the JSON file.
+        pipeline: ``LoadVolumes``, and MONAI's transforms of the keys ``image`` and ``label``, as ``MonaiTransform``;
+            axes are ``(channels, X, Y, Z)``.
+        with_label: Whether there are labels, which masked autoencoding does without.
+        cache_rate: The part of the volumes that is held in memory.
+        **more: As for mmengine's ``BaseDataset``.
+
+    Raises:
+        UserError: without MONAI, for a list or files that can't be used, labels that don't fit their image or the
+            classes, and a step that fails.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str = '',
+        data_list_key: str = 'training',
+        metainfo: dict | None = None,
+        pipeline: Sequence[dict] = (),
+        with_label: bool = True,
+        cache_rate: float = 1.0,
+        **more: Any,
+    ) -> None:
+        self.data_list_key, self.with_label, self.cache_rate = data_list_key, with_label, cache_rate
+        self.steps = volume_steps(pipeline)
+        super().__init__(ann_file, metainfo=with_class_names(metainfo), data_root=data_root, **more)
+
+    def full_init(self) -> None:
+        """Read the list, and prepare what is held in memory."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        from monai.data import CacheDataset
+
+        items = [dict(self.get_data_info(number)) for number in range(len(self))]
+        with sentences_of_steps():
+            self.prepared = CacheDataset(
+                items, self.steps, cache_rate=self.cache_rate, num_workers=THREADS, progress=False
+            )
+
+    def load_data_list(self) -> list[dict]:
+        """``image``, ``label`` and ``num_classes`` of each volume."""
+        listed = read_volume_list(self.ann_file, self.data_list_key, self.with_label)
+        classes = self._metainfo.get('classes') or listed.classes
+        if self.with_label and not classes:
+            raise UserError(
+                f"The classes of the labels are not named; give the list of volumes '{self.ann_file}' "
+                '"labels": {"0": "background", ...}, or set metainfo = dict(classes=(...)) of its data set.'
+            )
+        self._metainfo['classes'] = tuple(classes or ())
+        return [item_of(pair, len(classes or ())) for pair in listed.pairs]
+
+    def prepare_data(self, idx: int) -> dict:
+        """``inputs`` and ``data_samples`` as :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` takes them."""
+        # MONAI's own generators would be the same in every process.
+        self.steps.set_random_state(seed=int(np.random.randint(2**31)))
+        with sentences_of_steps():
+            return packed(self.prepared[idx])
+
+
+@TRANSFORMS.register_module()
+class LoadVolumes:
+    """Read an image, and its labels if there are any: NIfTI files to MONAI's tensors ``(channels, X, Y, Z)``, which
+    know where their voxels lie.
+
+    Raises:
+        BrokenFileError: for a file that can't be read.
+        UserError: for labels of another place or size than the image, or that no class has; for voxels that are no
+            numbers.
+    """
+
+    def __call__(self, item: dict) -> dict:
+        """``image``, ``label`` to their tensors; ``source`` is added, the path of the image."""
+        from monai.transforms import LoadImage
+
+        pair = VolumePair(item['image'], item.get('label'))
+        must_have_one_place(pair)
+        read = LoadImage(image_only=True, ensure_channel_first=True)
+        loaded = dict(item, image=_read(read, pair.image), source=pair.image)
+        must_be_numbers(pair.image, loaded['image'].numpy())
+        if pair.label is not None:
+            labels = _read(read, pair.label)
+            must_be_labels(pair.label, labels.numpy(), item['num_classes'])
+            loaded['label'] = labels.to(torch.uint8)
+        return loaded
+
+
+@TRANSFORMS.register_module(name='MonaiTransform')
+def monai_transform(name: str, **settings: Any) -> Any:
+    """One of MONAI's transforms of dicts that crop, pad, place or change intensities, as ``dict(type='MonaiTransform',
+    name='Spacingd', ...)``. Others are not taken, as some call whatever a config names.
+
+    Args:
+        name: Of the class in ``monai.transforms``.
+        **settings: Of the class.
+
+    Raises:
+        UserError: without MONAI, for another name, or settings that the class refuses.
+    """
+    require_extra('monai', 'volumes')
+    from monai.transforms import MapTransform
+    from monai.transforms.croppad import dictionary as croppad
+    from monai.transforms.intensity import dictionary as intensity
+    from monai.transforms.spatial import dictionary as spatial
+
+    known = {
+        key: kind
+        for part in (croppad, intensity, spatial)
+        for key, kind in vars(part).items()
+        if isinstance(kind, type) and issubclass(kind, MapTransform) and key.endswith('d')
+    }
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        raise UserError(
+            f"A step of the pipeline is MONAI's '{name}', which is none of its transforms of dicts that crop, pad, "
+            f'place or change intensities; {f"did you mean {close[0]}?" if close else "take one of them."}'
+        )
+    try:
+        return known[name](**settings)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"MONAI's '{name}' does not take its settings: {first_line(str(error))}.") from error
+
+
+def volume_steps(pipeline: Sequence[dict]) -> Any:
+    """MONAI's ``Compose`` of a config's steps."""
+    require_extra('monai', 'volumes')
+    from monai.transforms import Compose, Transform
+
+    # Others count as random, and what follows them is not held.
+    Transform.register(LoadVolumes)
+    return Compose([TRANSFORMS.build(step) for step in pipeline])
+
+
+def item_of(pair: VolumePair, num_classes: int) -> dict:
+    """What a pipeline begins with."""
+    return dict(image=pair.image, num_classes=num_classes) | ({} if pair.label is None else dict(label=pair.label))
+
+
+def packed(views: dict | list[dict]) -> dict:
+    """What a pipeline gives, one volume or several crops of it, as models take it: slices first, as frames of a clip.
+
+    Returns:
+        ``inputs`` ``(views, channels, Z, Y, X)``, and ``data_samples`` with ``label`` ``(views, 1, Z, Y, X)``,
+        ``image_path``, and the ``affine`` of the first view.
+    """
+    views = views if isinstance(views, list) else [views]
+    first = views[0]['image']
+    sample = BaseDataElement(metainfo=dict(image_path=views[0]['source'], affine=first.affine.numpy()))
+    if 'label' in views[0]:
+        sample.label = _slices_first([view['label'] for view in views])
+    return dict(inputs=_slices_first([view['image'] for view in views]), data_samples=sample)
+
+
+@contextmanager
+def sentences_of_steps() -> Iterator[None]:
+    """A failing step is told as a sentence, ours if there is one within."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(
+            f'A step of the pipeline of volumes fails: {type(cause).__name__}: {first_line(str(cause))} ({error}); '
+            'correct the step.'
+        ) from error
+
+
+def _read(read: Any, path: str) -> Any:
+    try:
+        return read(path)
+    except Exception as error:  # Of whichever library reads it.
+        raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
+
+
+def _slices_first(views: Sequence[Any]) -> torch.Tensor:
+    return torch.stack([view.as_tensor() for view in views]).permute(0, 1, 4, 3, 2).contiguous()

@@ -1,0 +1,167 @@
+"""Volumes prepared by MONAI's transforms: axes, crops, random numbers, and faults in sentences."""
+
+import json
+
+from hiera_mm.config import read_config_file
+from hiera_mm.datasets.volumes import VolumeDataset, packed
+from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.synthetic.volumes import make_volume_shapes
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import TRANSFORMS
+from mmengine.runner import Runner
+
+from tests.helpers import ROOT
+
+QUICKSTART = ROOT / 'configs' / 'unetr_hiera_t_shapes.py'
+LOAD = dict(type='LoadVolumes')
+
+
+@pytest.fixture(scope='module')
+def volumes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data') / 'volumes'
+    make_volume_shapes(folder, train=3, val=1)
+    return folder
+
+
+def dataset(folder, pipeline=(LOAD,), **more):
+    return VolumeDataset(ann_file='dataset.json', data_root=str(folder), pipeline=pipeline, **more)
+
+
+def own(folder, image, labels=None, affine=None):
+    """A list of one volume."""
+    folder.mkdir(exist_ok=True)
+    for name, voxels in (('image', image), ('label', labels)):
+        if voxels is not None:
+            nibabel.save(
+                nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), folder / f'{name}.nii.gz'
+            )
+    entry = dict(image='image.nii.gz', label='label.nii.gz')
+    (folder / 'dataset.json').write_text(json.dumps(dict(labels={'0': 'none', '1': 'some'}, training=[entry])))
+    return folder
+
+
+def test_slices_come_first_as_frames_of_a_clip(tmp_path):
+    image = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
+    found = dataset(own(tmp_path, image, (image == 7).astype(np.uint8)))[0]
+    assert found['inputs'].shape == (1, 1, 4, 3, 2)
+    for (x, y, z), value in np.ndenumerate(image):
+        assert found['inputs'][0, 0, z, y, x] == value
+    assert found['data_samples'].label[0, 0].nonzero().tolist() == [[3, 1, 0]]
+
+
+def test_files_of_either_side_become_the_same(tmp_path):
+    """A scanner that counts from the right writes the same body mirrored, and says so."""
+    image = np.random.default_rng(0).integers(0, 100, (6, 5, 4)).astype(np.int16)
+    mirrored = np.diag([-1.0, 1, 1, 1])
+    mirrored[0, 3] = 5
+    step = dict(type='MonaiTransform', name='Orientationd', keys=('image', 'label'), axcodes='RAS', labels=None)
+    plain = dataset(own(tmp_path / 'a', image, image % 2), [LOAD, step])[0]
+    other = dataset(own(tmp_path / 'b', image[::-1].copy(), image[::-1] % 2, mirrored), [LOAD, step])[0]
+    assert torch.equal(plain['inputs'], other['inputs'])
+    assert torch.equal(plain['data_samples'].label, other['data_samples'].label)
+
+
+def test_the_quickstarts_crops_keep_image_and_labels_together(volumes):
+    config = read_config_file(str(QUICKSTART)).train_dataloader.dataset
+    config.data_root = str(volumes)
+    config.pop('type')
+    found = VolumeDataset(**config)
+    assert len(found) == 3 and found.metainfo['classes'] == ('background', 'ellipsoid', 'tube')
+    held = set()
+    for number in range(3):
+        sample = found[number]
+        assert sample['inputs'].shape == sample['data_samples'].label.shape == (2, 1, 32, 64, 64)
+        inside = sample['data_samples'].label > 0
+        # Objects are brighter than what is around them by at least 70 units of 425.
+        assert sample['inputs'][inside].mean() > sample['inputs'][~inside].mean() + 0.15
+        held |= set(sample['data_samples'].label.unique().tolist())
+    assert held == {0, 1, 2}
+
+
+def loaded(volumes, workers, seed=0):
+    step = dict(type='MonaiTransform', name='RandSpatialCropd', keys=('image', 'label'), roi_size=(8, 8, 8))
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=1,
+            num_workers=workers,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dataset(volumes, [LOAD, step], indices=[0, 0, 0]),
+        ),
+        seed=seed,
+    )
+    np.random.seed(seed)
+    return [batch['inputs'][0] for batch in loader]
+
+
+@pytest.mark.parametrize('workers', [0, 3])
+def test_crops_differ_between_samples_and_follow_from_the_seed(volumes, workers):
+    """Copies of a transform's own generator in several processes would give the same crop."""
+    crops = loaded(volumes, workers)
+    assert not torch.equal(crops[0], crops[1]) and not torch.equal(crops[1], crops[2])
+    assert all(torch.equal(one, other) for one, other in zip(crops, loaded(volumes, workers), strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(crops, loaded(volumes, workers, seed=1), strict=True))
+
+
+def test_what_precedes_the_first_random_step_is_computed_once(volumes, tmp_path):
+    image = np.zeros((9, 9, 9), np.int16)
+    folder = own(tmp_path, image, image.astype(np.uint8))
+    held, read = dataset(folder), dataset(folder, cache_rate=0.0)
+    (folder / 'image.nii.gz').unlink()
+    assert held[0]['inputs'].shape == (1, 1, 9, 9, 9)
+    with pytest.raises(BrokenFileError, match='image.nii.gz'):
+        read[0]
+
+
+@pytest.mark.parametrize(
+    'image, labels, words',
+    [
+        (np.zeros((2, 2, 2), np.int16), np.zeros((2, 2, 3), np.uint8), 'voxels, but their image'),
+        (np.zeros((2, 2, 2), np.int16), np.full((2, 2, 2), 2, np.uint8), 'hold 2, but there are 2 classes'),
+        (np.full((2, 2, 2), np.nan, np.float32), np.zeros((2, 2, 2), np.uint8), 'infinite or no numbers'),
+    ],
+)
+def test_faults_of_voxels_are_sentences(tmp_path, image, labels, words):
+    with pytest.raises(UserError) as found:
+        dataset(own(tmp_path, image, labels))
+    assert words in str(found.value)
+
+
+def test_volumes_without_named_classes_are_refused(volumes, tmp_path):
+    image = np.zeros((2, 2, 2), np.int16)
+    folder = own(tmp_path, image, image.astype(np.uint8))
+    (folder / 'dataset.json').write_text(json.dumps(dict(training=[dict(image='image.nii.gz', label='label.nii.gz')])))
+    with pytest.raises(UserError, match='classes of the labels are not named'):
+        dataset(folder)
+    assert dataset(folder, metainfo=dict(classes=('none', 'some'))).metainfo['classes'] == ('none', 'some')
+    assert 'label' not in dataset(folder, with_label=False)[0]['data_samples']
+
+
+@pytest.mark.parametrize(
+    'step, words',
+    [
+        (dict(name='Spacing'), 'did you mean Spacingd?'),
+        (dict(name='Lambdad', keys='image', func=print), 'none of its transforms of dicts that crop, pad'),
+        (dict(name='LoadImaged', keys='image'), 'none of its transforms of dicts that crop, pad'),
+        (dict(name='Spacingd', keys='image', spacing=1), "'Spacingd' does not take its settings"),
+    ],
+)
+def test_steps_that_are_none_are_refused(step, words):
+    with pytest.raises(UserError) as found:
+        TRANSFORMS.build(dict(step, type='MonaiTransform'))
+    assert words in str(found.value)
+
+
+def test_a_step_that_fails_is_told(volumes):
+    step = dict(type='MonaiTransform', name='RandSpatialCropd', keys=('image', 'mask'), roi_size=(8, 8, 8))
+    with pytest.raises(UserError, match='A step of the pipeline of volumes fails: KeyError: .*mask'):
+        dataset(volumes, [LOAD, step])[0]
+
+
+def test_one_volume_is_one_view(volumes):
+    sample = packed(dataset(volumes).prepared[0])
+    assert sample['inputs'].shape == (1, 1, 40, 72, 72)
+    assert sample['data_samples'].image_path.endswith('train_001.nii.gz')

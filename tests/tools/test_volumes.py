@@ -1,0 +1,158 @@
+"""Volumes by the suite's commands: check, train, test, predict, publish, report; and their autoencoder."""
+
+import csv
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+
+from hiera_mm.config import read_config_file
+from hiera_mm.inference import load
+from hiera_mm.synthetic.volumes import NAMES, make_volume_shapes
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import ROOT, assert_explained, forget_earlier_runs, losses_of
+
+TINY = ROOT / 'tests' / 'data' / 'tiny_unetr.py'
+
+
+@pytest.fixture(scope='module')
+def volumes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data') / 'volumes'
+    make_volume_shapes(folder, train=4, val=2)
+    return folder
+
+
+def options(volumes, *more, parts=('train', 'val', 'test')):
+    return ['--cfg-options', *(f'{part}_dataloader.dataset.data_root={volumes}' for part in parts), *more]
+
+
+@pytest.fixture
+def trained(run_tool, volumes, tmp_path):
+    """The folder of a run."""
+    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options(volumes))
+    assert code == 0, printed
+    assert 'Dice_tube' in printed
+    return tmp_path / 'run'
+
+
+def test_from_training_to_every_use(run_tool, trained, volumes, tmp_path):
+    """One run for all, as each use needs a trained model."""
+    (best,) = trained.glob('best_Dice_epoch_2.pth')
+    out = tmp_path / 'predictions.pkl'
+    code, printed = run_tool('test.py', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, *options(volumes))
+    assert code == 0, printed
+    dice = float(printed.split(' Dice: ')[-1].split()[0])
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 2 and predictions[0]['predicted'].shape == (1, 40, 72, 72)
+
+    code, printed = run_tool(
+        'predict.py', trained, volumes / 'images', volumes / 'labels/val_001.nii.gz', '--out-dir', tmp_path / 'found'
+    )
+    assert code == 0 and '7 of 7 inputs' in printed, printed
+    rows = {row['file']: row for row in csv.DictReader((tmp_path / 'found/predictions.csv').open())}
+    each = []
+    for number in (1, 2):
+        name = f'images/val_{number:03d}.nii.gz'
+        found = nibabel.load(tmp_path / 'found/masks' / name)
+        truth = nibabel.load(volumes / f'labels/val_{number:03d}.nii.gz')
+        np.testing.assert_array_equal(found.affine, truth.affine)
+        labels, right = np.asarray(found.dataobj), np.asarray(truth.dataobj)
+        each += [2 * ((labels == c) & (right == c)).sum() / ((labels == c).sum() + (right == c).sum()) for c in (1, 2)]
+        assert float(rows[name]['tube']) == pytest.approx((labels == 2).sum() * 4.5e-3, abs=1e-3)
+    # Voxels of the generated volumes have the config's spacing, so both are of the same.
+    assert np.mean(each) == pytest.approx(dice, abs=1e-3)
+
+    code, printed = run_tool('publish.py', trained, tmp_path / 'published')
+    assert code == 0, printed
+    described = json.loads((tmp_path / 'published/hiera_mm.json').read_text())
+    assert described['task'] == 'volume-segmentation' and described['classes'] == list(NAMES)
+    assert described['metrics']['Dice'] == pytest.approx(dice, abs=1e-4)
+    # Of what somebody else published nothing is executed, and it is used without --config.
+    again = load(str(tmp_path / 'published')).predict(volumes / 'images/val_002.nii.gz')
+    np.testing.assert_array_equal(again.labels, labels)
+
+    forget_earlier_runs()
+    code, printed = run_tool('report.py', trained)
+    assert code == 0 and 'Dice_ellipsoid' in (trained / 'report.html').read_text(), printed
+
+    assert_explained(run_tool('export.py', trained, tmp_path / 'model.onnx'), 'segments volumes', "can't be exported")
+    assert_explained(run_tool('serve.py', trained), 'segments volumes', 'predict')
+    assert_explained(run_tool('predict.py', trained, volumes, '--topk', 3), '--topk', 'VolumeSegmenter')
+
+
+def test_half_precision_learns(run_tool, volumes, tmp_path):
+    code, printed = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path / 'run', *options(volumes))
+    assert code == 0, printed
+    losses = losses_of(tmp_path / 'run')
+    assert len(losses) == 4 and losses[-1] < losses[0]
+
+
+def test_a_segmentor_starts_from_an_autoencoder_of_unlabelled_volumes(run_tool, volumes, tmp_path):
+    config = tmp_path / 'mae.py'
+    config.write_text(f"""_base_ = 'hiera_mm::mae_hiera_t_volumes.py'
+data_root = '{volumes}/'
+train_ann_file = 'dataset.json'
+crop_size = (64, 64, 32)
+epochs = 2
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), num_frames=32, pos_embed_size=16
+    ),
+    decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2,
+)
+train_dataloader = dict(num_workers=0, persistent_workers=False)
+default_hooks = dict(logger=dict(interval=1))
+""")
+    code, printed = run_tool('check_dataset.py', config)
+    assert code == 0 and '0 faults' in printed, printed
+    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'mae')
+    assert code == 0, printed
+    assert all(0 < loss < 3 for loss in losses_of(tmp_path / 'mae'))
+    key = 'model.backbone.init_cfg'
+    begin = (f'{key}._delete_=True', f'{key}.type=Pretrained', f'{key}.checkpoint={tmp_path}/mae/epoch_2.pth')
+    code, printed = run_tool(
+        'train.py', TINY, '--work-dir', tmp_path / 'run', *options(volumes, 'train_cfg.max_epochs=1', *begin)
+    )
+    assert code == 0 and f'Hiera weights from {tmp_path}/mae/epoch_2.pth (format hiera_mm' in printed, printed
+    assert 'position embedding: as in the file' in printed
+
+
+def test_windows_and_lengths_are_told_in_a_plan(run_tool):
+    code, printed = run_tool('plan.py', ROOT / 'configs/unetr_hiera_t_shapes.py')
+    assert code == 0 and 'On 1 of 24 GiB: --amp' in printed, printed
+    code, printed = run_tool('get_flops.py', ROOT / 'configs/unetr_hiera_t_shapes.py')
+    assert code == 0 and 'decoder' in printed, printed
+
+
+def test_without_monai_a_sentence_names_it(run_tool, monkeypatch, volumes):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name, *more: None if name == 'monai' else find_spec(name, *more)
+    )
+    assert_explained(run_tool('train.py', TINY, *options(volumes)), 'monai', 'hiera_mm[volumes]')
+
+
+def test_importing_the_suite_does_not_import_monai():
+    """It takes seconds, and few need it."""
+    program = 'import sys, hiera_mm.registration, hiera_mm.inference; sys.exit("monai" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', program], check=False).returncode == 0
+
+
+def test_the_memory_of_a_step_is_about_what_it_takes():
+    """Counted by the same tensors as other tasks' (tests/engine/test_training_memory.py); here that none is missed."""
+    from hiera_mm.engine.training_memory import training_memory
+
+    config = read_config_file(str(TINY))
+    from mmengine.registry import init_default_scope
+
+    init_default_scope(config.default_scope)
+    memory = training_memory(config, (64, 64), autocast=False, with_cp=False)
+    voxels = 32 * 64 * 64
+    # Ten maps of 4 channels at full resolution at least, and the logits with their softmax and truth.
+    assert memory.per_sample > (10 * 4 + 3 * 3) * voxels * torch.float32.itemsize
