@@ -15,7 +15,8 @@ measure() { # name, title, and what benchmarks.models takes
 windowed=hiera_mm:b:8/4/14/7
 swin='mmdet::swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py'
 images=(hiera_mm:b hiera-transformer:b timm:hiera_base_224 transformers:b timm:mvitv2_base
-    timm:swin_base_patch4_window7_224 timm:vit_base_patch16_224 timm:convnext_base mmdet.ResNet:depth=101)
+    timm:swin_base_patch4_window7_224 timm:vit_base_patch16_224 timm:convnext_base mmdet.ResNet:depth=101
+    timm:mixer_b16_224 timm:xcit_small_24_p16_224 timm:convmixer_768_32)
 clips=(hiera_mm:b hiera-transformer:b mmaction.MViT:arch=base,temporal_size=16)
 
 measure image_224_batch8 'Eight images of 224' "${images[@]}" --size 224 --batch 8

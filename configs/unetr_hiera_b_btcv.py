@@ -9,6 +9,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(arch='b', init_cfg=dict(type='Pretrained', checkpoint='hiera_b.mae_k400')),
+    backbone=dict(arch='b', init_cfg=dict(type='Pretrained', checkpoint='hiera_b_16x224.mae_k400')),
     decoder=dict(channels=48),
 )

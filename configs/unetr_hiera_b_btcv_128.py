@@ -9,8 +9,10 @@ model = dict(
     test_cfg=dict(crop_size=crop_size),
 )
 
-train_pipeline = _base_.train_pipeline
-for step in train_pipeline:
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+for step in [*train_pipeline, *test_pipeline]:
     if 'spatial_size' in step:
         step['spatial_size'] = crop_size
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

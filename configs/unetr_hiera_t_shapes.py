@@ -18,15 +18,15 @@ model = dict(
     test_cfg=dict(crop_size=crop_size[::-1], overlap=0.25),
 )
 
-train_pipeline = _base_.train_pipeline
-for step in train_pipeline:
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+for step in [*train_pipeline, *test_pipeline]:
     if 'spatial_size' in step:
         step['spatial_size'] = crop_size
     if 'num_samples' in step:
         step['num_samples'] = 2
 dataset = dict(data_root=data_root, ann_file='dataset.json', metainfo=dict(classes=classes))
 train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(**dataset, pipeline=train_pipeline))
-val_dataloader = dict(num_workers=1, dataset=dict(**dataset))
+val_dataloader = dict(num_workers=1, dataset=dict(**dataset, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 epochs, warm_up = 25, 2

@@ -18,6 +18,8 @@ from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.masks import NAMES as MASK_NAMES
 from hiera_mm.synthetic.masks import make_mask_shapes
 from hiera_mm.synthetic.shapes import CLASSES, make_coco_shapes
+from hiera_mm.synthetic.volumes import NAMES as VOLUME_NAMES
+from hiera_mm.synthetic.volumes import make_volume_shapes
 
 import cv2
 import numpy as np
@@ -56,6 +58,9 @@ model = dict(
     decode_head=dict(in_channels=[16, 32, 64, 128], channels=16),
 )
 image_size, epochs = (128, 128), 1
+"""
+VOLUMES = f"""
+model = dict(backbone=dict({TINY}), decoder=dict(in_channels=[16, 32, 64, 128], channels=4))
 """
 CLASSIFIER = f"""
 model['backbone'] = dict({TINY})
@@ -277,6 +282,26 @@ def test_segmentation(tmp_path):
         else:
             text = re.sub('(make_shapes.*--kind masks)', r'\1 --train 8 --val 2', text)
             reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+
+
+@pytest.mark.slow
+def test_volumes(tmp_path):
+    """The page's config, with the steps that it changes for MRI."""
+    data = tmp_path / 'my_data'
+    make_volume_shapes(data, train=2, val=1)
+    shutil.copytree(data / 'images', data / 'imagesTs')
+    shutil.copy(next((data / 'images').iterdir()), tmp_path / 'ct.nii.gz')
+    texts = [text for language, text in blocks('docs/volumes.md') if language == 'python']
+    own = re.sub(r"\('background', 'liver', 'tumour'\)", repr(VOLUME_NAMES), texts[0])
+    own = own.replace('(96, 96, 96)', '(64, 64, 32)').replace('epochs = 1000', 'epochs = 1')
+    reader = Reader(tmp_path, VOLUMES)
+    reader.write_config(own + texts[1])
+    for language, text in blocks('docs/volumes.md'):
+        if language == 'bash':
+            text = re.sub('(make_shapes.*--kind volumes)', r'\1 --train 4 --val 2', text)
+            reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
+    assert 'ScaleIntensityRangePercentilesd' in (tmp_path / 'work_dirs/my_config/my_config.py').read_text()
+    reader.run(f"python - <<'END'\n{texts[2]}\nEND")
 
 
 @pytest.mark.slow

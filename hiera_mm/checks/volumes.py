@@ -50,6 +50,8 @@ def faults(part: DataPart) -> Iterator[Fault]:
     classes = list(classes_from(chosen)) if chosen else listed.classes
     if with_labels:
         yield from _faults_of_classes(part, path, classes, listed.classes)
+    if part.for_testing:
+        yield from _faults_of_parts(part, path, listed.pairs)
     wrong = [sentence for pair in listed.pairs if (sentence := _fault_of_place(pair))]
     yield from first_faults(part, wrong, 'volumes are faulty')
     if wrong or part.before_training or (with_labels and not classes):
@@ -83,6 +85,20 @@ def _faults_of_classes(
         yield Fault(
             Severity.BLOCKS,
             f"{part.key} has {len(classes)} classes, but 'labels' in '{path}' has {len(in_file)}; name all of them.",
+        )
+
+
+def _faults_of_parts(part: DataPart, path: str, pairs: list[VolumePair]) -> Iterator[Fault]:
+    """Of volumes that the same file lists for training as well."""
+    try:
+        trained = {pair.image for pair in read_volume_list(path, 'training', with_labels=False).pairs}
+    except UserError:
+        return
+    if part.dataset.get('data_list_key') != 'training' and (both := [p.image for p in pairs if p.image in trained]):
+        yield Fault(
+            Severity.NOTE,
+            f"{part.key}: {examples(both)} of the volumes are in the list 'training' of '{path}', too; Dice says "
+            'nothing about others then.',
         )
 
 

@@ -24,6 +24,8 @@ from mmengine.structures import BaseDataElement
 THREADS = 4
 """Volumes that are prepared at once."""
 
+MOST_CLASSES = 256
+
 
 @DATASETS.register_module()
 class VolumeDataset(BaseDataset):
@@ -85,6 +87,11 @@ class VolumeDataset(BaseDataset):
                 f"The classes of the labels are not named; give the list of volumes '{self.ann_file}' "
                 '"labels": {"0": "background", ...}, or set metainfo = dict(classes=(...)) of its data set.'
             )
+        if classes and len(classes) > MOST_CLASSES:
+            raise UserError(
+                f"The list of volumes '{self.ann_file}' has {len(classes)} classes, but there can be {MOST_CLASSES}, "
+                'as labels are held in bytes; join some.'
+            )
         self._metainfo['classes'] = tuple(classes or ())
         return [item_of(pair, len(classes or ())) for pair in listed.pairs]
 
@@ -119,6 +126,8 @@ class LoadVolumes:
         if pair.label is not None:
             labels = _read(read, pair.label)
             must_be_labels(pair.label, labels.numpy(), item['num_classes'])
+            # As both lie in one place, what programs rounded must not give them other sizes.
+            labels.affine = loaded['image'].affine
             loaded['label'] = labels.to(torch.uint8)
         return loaded
 

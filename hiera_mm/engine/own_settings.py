@@ -353,6 +353,11 @@ def _set_crop_size(config: Config, base: Config) -> None:
     """Of volumes, ``(X, Y, Z)``; models have the slices first."""
     former, size = tuple(base.crop_size), tuple(config.crop_size)
     steps = [step for dataset in _datasets(config) for step in dicts_in(dataset.get('pipeline', ()))]
+    if size[0] != size[1] and any(step.get('name') == 'RandRotate90d' for step in steps):
+        raise UserError(
+            f'crop_size = {size} at the top of the config is not as wide as high, but the pipeline turns crops by '
+            'quarters (RandRotate90d), which then would not fit together; make both the same, or take the step out.'
+        )
     for key in SIDES_OF_VOLUMES:
         for step in steps:
             if _sides(step.get(key)) == former:

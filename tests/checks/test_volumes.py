@@ -111,6 +111,14 @@ def test_voxels_are_looked_at(folder, part, make, said):
     assert said in found and 'train_003.nii.gz' in found
 
 
+def test_volumes_in_both_lists_are_a_note(folder):
+    listed = json.loads((folder / 'dataset.json').read_text())
+    listed['validation'] += listed['training'][:2]
+    (folder / 'dataset.json').write_text(json.dumps(listed))
+    (found, *others) = sentences(config_of(folder))
+    assert '2 (' in found and "are in the list 'training'" in found and others == []
+
+
 def test_a_class_that_no_volume_has_is_a_note(folder):
     for path in (folder / 'labels').glob('train_*'):
         change(path, lambda voxels: np.where(voxels == 2, 0, voxels).astype(np.uint8))

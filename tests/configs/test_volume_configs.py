@@ -5,6 +5,7 @@ from hiera_mm.complexity import model_complexity
 from hiera_mm.config import read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
 from hiera_mm.errors import UserError
+from hiera_mm.weights.zoo import ZOO
 
 import hiera
 import pytest
@@ -53,10 +54,16 @@ def test_it_runs_forward_and_backward_at_reduced_depth(name):
     assert found.predicted.shape == (1, 40, 70, 96) and found.predicted.max() < classes
 
 
+def test_published_weights_are_those_of_the_zoo():
+    named = [read(name).model.backbone.init_cfg for name in NAMES]
+    assert {init.checkpoint for init in named if init} == {'hiera_b_16x224.mae_k400', 'hiera_t.mae_in1k'} <= ZOO.keys()
+
+
 def test_crops_are_as_large_as_the_models_windows():
     for name in NAMES:
         config = read(name)
         steps = config.train_dataloader.dataset.pipeline
+        steps = [*steps, *config.val_dataloader.dataset.pipeline, *config.test_dataloader.dataset.pipeline]
         (size,) = {tuple(step.spatial_size) for step in steps if 'spatial_size' in step}
         assert size[::-1] == tuple(config.model.test_cfg.crop_size)
         assert size[2] == config.model.backbone.num_frames
@@ -113,19 +120,26 @@ def settled(tmp_path, more, base='unetr_hiera_t_btcv'):
 @pytest.mark.parametrize('base', ['unetr_hiera_t_btcv', 'mae_hiera_t_volumes'])
 def test_own_settings_reach_every_place(tmp_path, base):
     config = settled(
-        tmp_path, "data_root = 'mine/'\ntrain_ann_file = 'a.json'\ncrop_size = (128, 64, 32)\nepochs = 50", base
+        tmp_path, "data_root = 'mine/'\ntrain_ann_file = 'a.json'\ncrop_size = (128, 128, 32)\nepochs = 50", base
     )
     dataset = config.train_dataloader.dataset
     assert dataset.data_root == 'mine/' and dataset.ann_file == 'a.json'
     sizes = [step[key] for step in dataset.pipeline for key in ('spatial_size', 'roi_size') if key in step]
-    assert sizes == [(128, 64, 32)] * 2
+    assert sizes == [(128, 128, 32)] * 2
     windows = config.model.get('input_size') or config.model.test_cfg.crop_size
-    assert tuple(windows) == (32, 64, 128)
+    assert tuple(windows) == (32, 128, 128)
     assert config.train_cfg.max_epochs == 50
     warm_up, cosine = config.param_scheduler
     assert warm_up.end == cosine.begin and cosine.end == 50 and cosine.T_max == 50 - warm_up.end
     if base.startswith('unetr'):
         assert config.train_cfg.val_interval == config.default_hooks.checkpoint.interval == 1
+
+
+def test_crops_that_quarter_turns_would_change_are_refused(tmp_path):
+    with pytest.raises(UserError, match='not as wide as high'):
+        settled(tmp_path, 'crop_size = (128, 64, 32)')
+    config = settled(tmp_path, 'crop_size = (128, 64, 32)', 'mae_hiera_t_volumes')
+    assert tuple(config.model.input_size) == (32, 64, 128)
 
 
 def test_a_length_that_is_set_twice_is_refused(tmp_path):

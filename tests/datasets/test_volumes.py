@@ -130,6 +130,33 @@ def test_faults_of_voxels_are_sentences(tmp_path, image, labels, words):
     assert words in str(found.value)
 
 
+def test_labels_follow_their_image_where_programs_rounded(tmp_path):
+    """15 voxels of 1.0001 mm are 15 of 1 mm, 15 of 1.04 would be 16: each by itself they would differ in size."""
+    image = np.arange(15**3, dtype=np.int16).reshape(15, 15, 15)
+    own(tmp_path, image, (image % 2).astype(np.uint8))
+    affine = np.diag([1 + 2e-3, 1, 1, 1.0])
+    nibabel.save(nibabel.Nifti1Image((image % 2).astype(np.uint8), affine), tmp_path / 'label.nii.gz')
+    step = dict(type='MonaiTransform', name='Spacingd', keys=('image', 'label'), pixdim=(0.0303, 1, 1))
+    sample = dataset(tmp_path, [LOAD, dict(step, mode=('bilinear', 'nearest'))])[0]
+    assert sample['inputs'].shape == sample['data_samples'].label.shape
+
+
+@pytest.mark.parametrize('size', [(40, 72, 72), (70, 20, 3)])
+def test_the_quickstart_fills_what_is_smaller_than_a_crop_in_testing_too(tmp_path, size):
+    config = read_config_file(str(QUICKSTART))
+    image = np.full(size, 100, np.int16)
+    folder = own(tmp_path, image, np.ones(size, np.uint8))
+    for part in ('train', 'val'):
+        settings = config[f'{part}_dataloader'].dataset
+        settings.update(data_root=str(folder), metainfo=dict(classes=('none', 'some')), data_list_key='training')
+        settings.pop('type')
+        sample = VolumeDataset(**settings)[0]
+        assert all(side >= least for side, least in zip(sample['inputs'].shape[2:], (32, 64, 64), strict=True))
+        filled = sample['data_samples'].label == 0
+        assert filled.any() and sample['inputs'][filled].max() < 1e-6
+        assert sample['inputs'][~filled].min() > 0.5
+
+
 def test_volumes_without_named_classes_are_refused(volumes, tmp_path):
     image = np.zeros((2, 2, 2), np.int16)
     folder = own(tmp_path, image, image.astype(np.uint8))

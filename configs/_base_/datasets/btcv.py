@@ -55,8 +55,10 @@ cropped = dict(
     num_samples=4,
     allow_smaller=True,
 )
-filled = dict(type='MonaiTransform', name='SpatialPadd', keys=both, spatial_size=crop_size)
+# What is smaller than a crop is filled with the lowest intensity.
+filled = dict(type='MonaiTransform', name='SpatialPadd', keys=both, spatial_size=crop_size, allow_missing_keys=True)
 train_pipeline = [*prepared, filled, cropped, *augmented]
+test_pipeline = [*prepared, filled]
 
 dataset = dict(type='VolumeDataset', data_root=data_root, ann_file='dataset_0.json', metainfo=dict(classes=classes))
 train_dataloader = dict(
@@ -71,7 +73,7 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**dataset, data_list_key='validation', pipeline=prepared, test_mode=True),
+    dataset=dict(**dataset, data_list_key='validation', pipeline=test_pipeline, test_mode=True),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='VolumeDiceMetric')
