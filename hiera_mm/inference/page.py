@@ -16,13 +16,9 @@ from hiera_mm.inference.finding import Classes, Finding, kinds_of_files
 from hiera_mm.inference.predictor import Predictor
 from hiera_mm.inference.publish import task_of
 from hiera_mm.inference.segmenter import Segmenter
-from hiera_mm.readers.inputs import Kind
-from hiera_mm.readers.videos import VIDEO_ENDINGS
+from hiera_mm.readers.inputs import ENDINGS
 
 from mmengine.logging import print_log
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
-ENDINGS = {Kind.PICTURE: IMG_EXTENSIONS, Kind.VIDEO: VIDEO_ENDINGS}
 
 KEPT_SECONDS = 3600
 """For which uploaded files and their results stay."""

@@ -26,6 +26,14 @@ class Kind(Enum):
     VOLUME = 'volumes'
 
 
+ENDINGS: dict[Kind, Sequence[str]] = {
+    Kind.PICTURE: IMG_EXTENSIONS,
+    Kind.VIDEO: VIDEO_ENDINGS,
+    Kind.FRAMES: IMG_EXTENSIONS,
+    Kind.VOLUME: VOLUME_ENDINGS,
+}
+
+
 @dataclass(frozen=True)
 class Input:
     """One of what was asked for.
@@ -64,9 +72,10 @@ def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
     """
     found = [entry for text in given for entry in _found(text, kinds)]
     if not found:
+        known = [ending for kind in Kind if kind in kinds for ending in ENDINGS.get(kind, ())[:2]]
         raise UserError(
             f'There are no {_names(kinds)} in {", ".join(map(repr, given))}; correct the path (files are known by '
-            f'their endings, such as {", ".join([*IMG_EXTENSIONS[:2], *VIDEO_ENDINGS[:2]])}).'
+            f'their endings, such as {", ".join(known)}).'
         )
     return _named(list(dict.fromkeys(found)))
 

@@ -26,7 +26,7 @@ from hiera_mm.synthetic.volumes import draw_volume, save_volume
 import mmcv
 import numpy as np
 from mmaction.datasets import AVADataset, VideoDataset
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.config import Config, ConfigDict
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -115,7 +115,8 @@ def _artist_of(kind: type | None) -> Callable | None:
         if isinstance(kind, type) and reads_masks(kind):
             return _draw_masks
     for base, artist in artists.items():
-        if isinstance(kind, type) and issubclass(kind, base):
+        # Panoptic sets have a format of their own, which is not drawn.
+        if isinstance(kind, type) and issubclass(kind, base) and not issubclass(kind, CocoPanopticDataset):
             return artist
     return None
 

@@ -35,6 +35,7 @@ def on_a_terminal(command):
     return written.decode(), process.wait()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_bar_tells_how_far_it_is(command):
     written, code = on_a_terminal(command)
     assert code == 0, written

@@ -86,6 +86,7 @@ def test_from_training_to_every_use(run_tool, trained, volumes, tmp_path):
     assert_explained(run_tool('predict.py', trained, volumes, '--topk', 3), '--topk', 'VolumeSegmenter')
 
 
+@pytest.mark.slow
 def test_half_precision_learns(run_tool, volumes, tmp_path):
     code, printed = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path / 'run', *options(volumes))
     assert code == 0, printed
