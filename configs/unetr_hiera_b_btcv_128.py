@@ -1,6 +1,6 @@
 # As unetr_hiera_b_btcv.py, but in crops of 128^3. Ours: stages 3 and 4 attend in windows of 64 x 64 pixels and 32
 # slices, apart from three global blocks where SAM 2 has its own, as attention to all of 4096 tokens grows with their
-# square.
+# square. Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = './unetr_hiera_b_btcv.py'
 
 crop_size = (128, 128, 128)

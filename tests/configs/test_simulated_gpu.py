@@ -98,6 +98,22 @@ def test_a_masked_autoencoder(name, frames, precision):
     assert_on_gpu([loss], precision)
 
 
+@pytest.mark.parametrize('precision', [None, pytest.param(torch.float16, marks=pytest.mark.slow), torch.bfloat16])
+@pytest.mark.parametrize(
+    'name', [pytest.param('unetr_hiera_b_btcv.py', marks=pytest.mark.slow), 'unetr_hiera_b_btcv_128.py']
+)
+def test_a_segmentor_of_volumes(name, precision):
+    config = read(name)
+    with fake_gpu(precision):
+        model = build(config)
+        crop = config.model.test_cfg.crop_size
+        logits = model.logits(torch.empty(2, 1, *crop))
+        # MONAI's own loss looks at a number, for which a GPU has to be waited.
+        loss = torch.nn.functional.cross_entropy(logits.float(), torch.zeros(2, *crop, dtype=torch.long))
+    assert logits.shape == (2, 14, *crop)
+    assert_on_gpu([logits, loss], precision)
+
+
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_the_parts_of_an_action_detector(precision):
     with fake_gpu(precision):

@@ -130,7 +130,9 @@ def test_the_fastest_way_that_fits_is_chosen():
 def test_the_size_of_what_is_trained_on_is_found(name):
     height, width = input_shape(read(name))
     of_task = dict(mask_rcnn=1024, cascade=1024, faster_rcnn=1024, mask2former=1024, segformer=512, upernet=512)
-    expected = next((side for task, side in of_task.items() if name.startswith(task)), 448 if '448' in name else 224)
+    of_variant = {'448': 448, 'btcv_128': 128, 'btcv': 96, 'volumes': 96}
+    sides = [side for task, side in of_task.items() if name.startswith(task)]
+    expected = [*sides, *(side for variant, side in of_variant.items() if variant in name), 224][0]
     assert (height, width) == (expected, expected) or '_shapes' in name
 
 

@@ -55,6 +55,12 @@ FAMILIES = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['unetr_hiera_b_btcv.py', 'unetr_hiera_b_btcv_128.py', 'mae_hiera_t_volumes.py'])
+def test_configs_of_volumes_pass_every_stage_as_shipped(rehearsed, name):
+    assert_passed(rehearsed(CONFIGS / name, tiny=True, size=64))
+
+
 @pytest.mark.parametrize('name', FAMILIES)
 def test_one_config_of_each_family_passes_every_stage_as_shipped(rehearsed, name):
     stages = rehearsed(CONFIGS / name, tiny=True, size=256)

@@ -10,9 +10,9 @@ from mmengine.registry import MODELS, DefaultScope
 from tests.helpers import CONFIGS, FOLDER
 
 BACKBONE = {'model.backbone.arch', 'model.backbone.global_blocks'}
-TAKERS = ('neck', 'cls_head', 'roi_head.bbox_head', 'decode_head', 'auxiliary_head', 'panoptic_head')
+TAKERS = ('neck', 'cls_head', 'roi_head.bbox_head', 'decode_head', 'auxiliary_head', 'panoptic_head', 'decoder')
 WIDTHS = {f'model.{taker}.in_channels' for taker in TAKERS}
-DECODER = {'model.decoder_embed_dim', 'model.decoder_depth', 'model.decoder_num_heads'}
+DECODER = {'model.decoder_embed_dim', 'model.decoder_depth', 'model.decoder_num_heads', 'model.decoder.channels'}
 
 
 def leaves(part, path=''):
@@ -72,6 +72,8 @@ def test_pictures_shrink_in_every_step_and_in_the_padding_and_nowhere_else(name)
         ('ava_hiera_b.py', {(96, 128), (-1, 96), 96}),
         ('mae_hiera_b.py', {128}),
         ('in1k_hiera_b.py', {128}),
+        ('unetr_hiera_b_btcv_128.py', {(128, 128, 128)}),
+        ('mae_hiera_t_volumes.py', {(96, 96, 96)}),
     ],
 )
 def test_every_side_follows_in_proportion(name, sizes):
@@ -80,8 +82,18 @@ def test_every_side_follows_in_proportion(name, sizes):
     steps = [step for loader in LOADERS if config.get(loader) for step in config[loader].dataset.pipeline]
     found = [step[key] for step in steps for key in SIZES if key in step and step[key] != (0.2, 1.0)]  # of the area
     assert {tuple(size) if isinstance(size, list | tuple) else size for size in found} == sizes
-    if name.startswith('mae'):
+    if name == 'mae_hiera_b.py':
         assert config.model.input_size == (128, 128)
+
+
+@pytest.mark.parametrize('name', ['unetr_hiera_b_btcv_128.py', 'mae_hiera_t_volumes.py'])
+def test_crops_of_volumes_shrink_in_depth_as_well(name):
+    config = read_config_file(str(FOLDER / name))
+    shrink_pictures(config, 64)
+    steps = [step for loader in LOADERS if config.get(loader) for step in config[loader].dataset.pipeline]
+    assert {tuple(step[key]) for step in steps for key in SIZES if key in step} == {(64, 64, 64)}
+    of_model = config.model.get('input_size') or config.model.test_cfg.crop_size
+    assert tuple(of_model) == (64, 64, 64)
 
 
 def test_pictures_that_are_small_already_stay():
