@@ -1,6 +1,6 @@
 """Show what a masked autoencoder fills in.
 
-hiera-mm visualize-mae CONFIG CHECKPOINT IMAGE_OR_VIDEO ...
+hiera-mm visualize-mae CONFIG CHECKPOINT IMAGE_VIDEO_OR_VOLUME ...
 
 Writes OUT_DIR/NAME_mae.png: original, masked, reconstruction. Brightness and contrast of a masked patch are the
 original's, as the model predicts normalised patches.
@@ -15,7 +15,7 @@ from hiera_mm.atomic_write import atomic_write
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config of a masked autoencoder')
     parser.add_argument('checkpoint', help="one of its training, or Meta's, by path, URL or name")
-    parser.add_argument('inputs', nargs='+', help='images, or videos for a config of clips')
+    parser.add_argument('inputs', nargs='+', help='images; videos or NIfTI files for a config of clips or volumes')
     parser.add_argument('--out-dir', type=Path, default='mae_out', help='folder for the pictures (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the masks (%(default)s)')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')

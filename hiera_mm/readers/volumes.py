@@ -72,7 +72,7 @@ def header_of(path: str | Path) -> Header:
     """Shape and place of a volume, without reading its voxels.
 
     Raises:
-        BrokenFileError: for a file that is missing or no NIfTI.
+        BrokenFileError: for a file that is missing, no NIfTI or no volume.
         UserError: without nibabel.
     """
     require_extra('nibabel', 'volumes')
@@ -80,9 +80,14 @@ def header_of(path: str | Path) -> Header:
 
     try:
         found: Any = nibabel.load(path)
-        return Header(tuple(found.shape), np.asarray(found.affine, float))
+        header = Header(tuple(found.shape), np.asarray(found.affine, float))
     except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
         raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
+    if len(header.shape) not in (3, 4):
+        raise BrokenFileError(
+            f"'{path}' is no volume: it has {header.shape} voxels; a volume has three axes, or a fourth of channels."
+        )
+    return header
 
 
 def must_have_one_place(pair: VolumePair) -> None:
@@ -91,9 +96,10 @@ def must_have_one_place(pair: VolumePair) -> None:
         BrokenFileError: as :func:`header_of`.
         UserError: where an image and its labels have not the same voxels in the same places.
     """
+    image = header_of(pair.image)
     if pair.label is None:
         return
-    image, label = header_of(pair.image), header_of(pair.label)
+    label = header_of(pair.label)
     if label.shape[:3] != image.shape[:3] or any(side != 1 for side in label.shape[3:]):
         raise UserError(
             f"The labels '{pair.label}' have {label.shape} voxels, but their image '{pair.image}' has "

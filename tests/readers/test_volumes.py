@@ -89,6 +89,13 @@ def test_a_file_that_is_no_volume_is_told(tmp_path, content):
         header_of(path)
 
 
+@pytest.mark.parametrize('shape', [(8, 9), (4, 5, 6, 1, 3)])
+def test_a_picture_or_more_than_a_volume_is_told(tmp_path, shape):
+    path = save(tmp_path / 'image.nii.gz', np.zeros(shape, np.int16), np.eye(4))
+    with pytest.raises(BrokenFileError, match='is no volume: it has'):
+        must_have_one_place(VolumePair(path, None))
+
+
 def turned():
     """The axes of the identity with x and y exchanged."""
     return np.array([[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]])

@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.helpers import ROOT, assert_explained, forget_earlier_runs, losses_of
 
@@ -115,6 +116,18 @@ default_hooks = dict(logger=dict(interval=1))
     code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'mae')
     assert code == 0, printed
     assert all(0 < loss < 3 for loss in losses_of(tmp_path / 'mae'))
+    volume = volumes / 'images/val_001.nii.gz'
+    code, printed = run_tool('visualize_mae.py', config, tmp_path / 'mae/epoch_2.pth', volume, '--out-dir', tmp_path)
+    assert code == 0, printed
+    picture = np.asarray(Image.open(next(tmp_path.glob('*_mae.png'))))
+    original, masked, filled = (picture[:64, start : start + 64] for start in (0, 68, 136))
+    # Sixteen of 32 slices, the first as the config prepares it: Hounsfield units of -175 to 250, the middle cut out.
+    assert picture.shape == (16 * 68 - 4, 3 * 68 - 4, 3)
+    voxels = np.asarray(nibabel.as_closest_canonical(nibabel.load(volume)).dataobj)[4:68, 4:68, 4].T
+    expected = np.clip((voxels + 175) / 425, 0, 1) * 255
+    assert np.abs(original[..., 0] - expected).max() <= 1 and (original == original[..., :1]).all()
+    assert (masked != original).any() and (filled != masked).any()
+
     key = 'model.backbone.init_cfg'
     begin = (f'{key}._delete_=True', f'{key}.type=Pretrained', f'{key}.checkpoint={tmp_path}/mae/epoch_2.pth')
     code, printed = run_tool(
