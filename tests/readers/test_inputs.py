@@ -74,7 +74,7 @@ def test_cameras_and_addresses_are_streams(folder, monkeypatch):
         (
             'notes.txt',
             BOTH,
-            'is neither a picture nor a video by its ending, but this model takes pictures, videos',
+            'is neither a picture nor a video nor a volume by its ending, but this model takes pictures, videos',
         ),
         ('film.MP4', (Kind.PICTURE,), 'is one of the videos, but this model takes pictures'),
         ('*.txt', BOTH, 'There are no pictures, videos and cameras and streams in'),
