@@ -20,7 +20,10 @@ def run(code, **arguments):
     return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, **arguments)
 
 
-@pytest.mark.parametrize('order', ['import hiera_mm, mmdet.models, mmdet.apis', 'import mmdet.apis, hiera_mm'])
+@pytest.mark.parametrize(
+    'order',
+    [pytest.param('import hiera_mm, mmdet.models, mmdet.apis', marks=pytest.mark.slow), 'import mmdet.apis, hiera_mm'],
+)
 def test_everything_imports_in_either_order_and_prints_nothing(order):
     done = run(
         f'{order}\n'

@@ -79,6 +79,7 @@ for megabytes in (200, 50):
 """
 
 
+@pytest.mark.slow
 def test_memory_is_what_a_run_needs_at_its_peak():
     if not sys.platform.startswith('linux'):
         assert peak_memory(lambda: None, 'cpu') is None

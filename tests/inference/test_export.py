@@ -115,6 +115,7 @@ def test_cascades_and_detectors_without_masks(shapes, tmp_path, name):
     assert_same_detections(found, expected)
 
 
+@pytest.mark.slow
 def test_testing_a_file_gives_the_metrics_of_the_checkpoint(run_tool, detector, shapes, tmp_path):
     code, printed = run_tool('export.py', detector, tmp_path / 'model.onnx')
     assert code == 0 and 'model.onnx: ' in printed, printed
@@ -194,6 +195,7 @@ def test_a_backbone_gives_metas_maps(tmp_path, clips):
     assert isinstance(oracle, hiera.Hiera) and isinstance(model, Hiera)
 
 
+@pytest.mark.slow
 def test_a_file_describes_itself_to_anybody(detector, tmp_path):
     """By what onnx's own checker and shape inference say: all is fixed but the batch."""
     export(load(detector, device='cpu'), tmp_path / 'model.onnx')

@@ -132,6 +132,7 @@ def test_objects_without_masks_count_for_boxes_and_not_for_masks(dogs_without_ma
     assert values['coco/bbox_mAP'] > 0.99 and values['coco/segm_mAP'] > 0.9
 
 
+@pytest.mark.slow
 def test_such_a_set_is_trained_and_evaluated(dogs_without_masks, tmp_path):
     config = config_for(dogs_without_masks[0], False)
     config.work_dir, config.launcher = str(tmp_path), 'none'

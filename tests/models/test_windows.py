@@ -54,7 +54,7 @@ def with_weights_of(oracle, model):
 @pytest.mark.parametrize(
     'name, size',
     [
-        pytest.param(name, size, marks=pytest.mark.slow if name in ('bp', 'l') and size != (512, 512) else ())
+        pytest.param(name, size, marks=pytest.mark.slow if name != 't' and size != (512, 512) else ())
         for name in SAM2
         for size in [(1024, 1024), (800, 1344), (512, 512)]
     ],

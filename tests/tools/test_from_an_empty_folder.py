@@ -30,6 +30,7 @@ def installed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_from_an_empty_folder_to_a_served_model(installed, tmp_path):
     command = [sys.executable, installed / 'bin' / 'hiera-mm']
     environment = dict(PYTHONPATH=str(installed), OMP_NUM_THREADS='1')

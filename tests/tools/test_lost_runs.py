@@ -30,6 +30,7 @@ VIDEO = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
 
 
 @pytest.mark.parametrize('workers', [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_detector_goes_on_to_the_bit(run_tool, shapes, tmp_path, workers):
     """Without a seed in the config, and with a validation in between that the resumed run does not see."""
     more = [*FAST, f'train_dataloader.num_workers={workers}', 'train_cfg.val_interval=2']

@@ -70,6 +70,7 @@ def test_get_flops_counts_models(folder, tool, config, options, parameters):
     assert parameters in printed and 'Flops: ' in printed
 
 
+@pytest.mark.slow
 def test_print_config_prints_the_whole_config(folder):
     (folder / 'mine.py').write_text(f"_base_ = '{DETECTOR}'\ntrain_cfg = dict(max_iters=4)\n")
     printed = run_program('run', 'mmdet::misc/print_config.py', 'mine.py', folder=folder)
@@ -105,6 +106,7 @@ def test_a_tool_that_does_not_exist_is_explained(folder):
     assert done.stderr.startswith("Error: The tool 'mmdet::analysis_tools/absent.py' does not exist")
 
 
+@pytest.mark.slow
 def test_without_it_mmdets_tools_fail(folder):
     """If this passes one day, ``hiera-mm run`` has nothing left to do for mmdet."""
     import mmdet

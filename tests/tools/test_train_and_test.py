@@ -175,7 +175,7 @@ def test_classes_that_do_not_match_are_listed(run_tool, shapes, tmp_path):
     assert_explained(result, "['cat', 'dog']", "['circle', 'bar', 'triangle']")
 
 
-@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.slow), 1])
 @pytest.mark.parametrize('content, said', [(None, 'is missing'), (b'no picture', "can't be decoded")])
 def test_a_missing_or_broken_image_is_named(run_tool, shapes, tmp_path, workers, content, said):
     folder = tmp_path / 'set'

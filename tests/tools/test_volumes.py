@@ -137,6 +137,7 @@ default_hooks = dict(logger=dict(interval=1))
     assert 'position embedding: as in the file' in printed
 
 
+@pytest.mark.slow
 def test_windows_and_lengths_are_told_in_a_plan(run_tool):
     code, printed = run_tool('plan.py', ROOT / 'configs/unetr_hiera_t_shapes.py')
     assert code == 0 and 'On 1 of 24 GiB: --amp' in printed, printed
@@ -152,6 +153,7 @@ def test_without_monai_a_sentence_names_it(run_tool, monkeypatch, volumes):
     assert_explained(run_tool('train.py', TINY, *options(volumes)), 'monai', 'hiera_mm[volumes]')
 
 
+@pytest.mark.slow
 def test_importing_the_suite_does_not_import_monai():
     """It takes seconds, and few need it."""
     program = 'import sys, hiera_mm.registration, hiera_mm.inference; sys.exit("monai" in sys.modules)'
