@@ -171,9 +171,7 @@ def scale_schedule(config: Config, names: set[str], base: Config | None) -> None
         return
     before = base.train_cfg.max_iters
     if config.get('param_scheduler') == base.get('param_scheduler'):
-        scaled = [_scaled(each, before, iterations) for each in config.param_scheduler]
-        # In a run of a few iterations nothing is left after the warm-up.
-        config.param_scheduler = [each for each in scaled if each.get('begin', 0) < each.get('end', math.inf)]
+        config.param_scheduler = _all_scaled(config.param_scheduler, before, iterations)
     interval = _interval(config, iterations, pictures())
     if config.train_cfg.get('val_interval') == base.train_cfg.val_interval:
         config.train_cfg.val_interval = interval
@@ -201,7 +199,7 @@ def _scale_epochs(config: Config, base: Config) -> None:
                 'epochs at the top of the config has no effect on its param_scheduler, which does not count whole '
                 'epochs; set train_cfg.max_epochs and param_scheduler.'
             )
-        config.param_scheduler = [_scaled(each, before, after) for each in config.param_scheduler]
+        config.param_scheduler = _all_scaled(config.param_scheduler, before, after)
     for owner, former, key in (
         (config.train_cfg, base.train_cfg, 'val_interval'),
         (config.train_cfg, base.train_cfg, 'val_begin'),
@@ -439,8 +437,14 @@ def _iterations(config: Config, names: set[str], base: Config, pictures: Callabl
     return wanted if wanted != base.train_cfg.max_iters else None
 
 
+def _all_scaled(schedulers: Sequence[ConfigDict], before: int, after: int) -> list[ConfigDict]:
+    scaled = [_scaled(each, before, after) for each in schedulers]
+    # In a short run nothing is left after the warm-up.
+    return [each for each in scaled if each.get('begin', 0) < each.get('end', math.inf)]
+
+
 def _scaled(scheduler: ConfigDict, before: int, after: int) -> ConfigDict:
-    """A schedule of a run of ``before`` iterations, for one of ``after``."""
+    """A schedule of a run of ``before`` iterations or epochs, for one of ``after``."""
     scheduler, ratio = ConfigDict(scheduler), after / before
     longest = max(1, round(WARM_UP_SHARE * after))
 

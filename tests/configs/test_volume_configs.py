@@ -142,6 +142,11 @@ def test_crops_that_quarter_turns_would_change_are_refused(tmp_path):
     assert tuple(config.model.input_size) == (32, 64, 128)
 
 
+def test_a_run_of_one_epoch_has_the_warm_up_alone(tmp_path):
+    config = settled(tmp_path, 'epochs = 1')
+    assert [(each.type, each.end) for each in config.param_scheduler] == [('LinearLR', 1)]
+
+
 def test_a_length_that_is_set_twice_is_refused(tmp_path):
     with pytest.raises(UserError, match='epochs = 50 and train_cfg.max_epochs = 60'):
         settled(tmp_path, 'epochs = 50\ntrain_cfg = dict(max_epochs=60)')
