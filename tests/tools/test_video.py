@@ -109,6 +109,7 @@ def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp
     assert_explained(result, "broken.mp4' is damaged, truncated or not a video")
 
 
+@pytest.mark.slow
 def test_pictures_of_predictions_are_for_detectors(checkpoint, lists, tmp_path, run_tool):
     result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--show-dir', tmp_path, *lists)
     assert_explained(result, '--show-dir draws boxes and masks')
