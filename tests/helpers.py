@@ -158,12 +158,17 @@ def extract_as_ffmpeg(video, folder, rate):
     return count
 
 
+def with_own_settings(path):
+    """The config of a user's file, as checks get it."""
+    config = Config.fromfile(path)
+    apply_own_settings(config, *own_settings(str(path)))
+    return config
+
+
 def save_random_weights(config, path, seed=0):
     """A checkpoint of untrained weights, as training would write it."""
     forget_earlier_runs()
-    settings = own_settings(str(config))
-    config = Config.fromfile(config)
-    apply_own_settings(config, *settings)
+    config = with_own_settings(config)
     init_default_scope(config.default_scope)
     torch.manual_seed(seed)
     model = MODELS.build(config.model)

@@ -50,7 +50,7 @@ def faults(part: DataPart) -> Iterator[Fault]:
     classes = list(classes_from(chosen)) if chosen else listed.classes
     if with_labels:
         yield from _faults_of_classes(part, path, classes, listed.classes)
-    if part.for_testing:
+    if part.for_testing and dataset.get('data_list_key') != 'training':
         yield from _faults_of_parts(part, path, listed.pairs)
     wrong = [sentence for pair in listed.pairs if (sentence := _fault_of_place(pair))]
     yield from first_faults(part, wrong, 'volumes are faulty')
@@ -94,7 +94,7 @@ def _faults_of_parts(part: DataPart, path: str, pairs: list[VolumePair]) -> Iter
         trained = {pair.image for pair in read_volume_list(path, 'training', with_labels=False).pairs}
     except UserError:
         return
-    if part.dataset.get('data_list_key') != 'training' and (both := [p.image for p in pairs if p.image in trained]):
+    if both := [pair.image for pair in pairs if pair.image in trained]:
         yield Fault(
             Severity.NOTE,
             f"{part.key}: {examples(both)} of the volumes are in the list 'training' of '{path}', too; Dice says "

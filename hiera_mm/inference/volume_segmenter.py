@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hiera_mm.datasets.volumes import item_of, packed, sentences_of_steps, volume_steps
+from hiera_mm.inference.pictures import one_or_several
 from hiera_mm.inference.results import VolumeSegmentation
 from hiera_mm.inference.trained import TrainedModel, in_scope
 from hiera_mm.readers.volumes import VolumePair, header_of
@@ -39,9 +40,7 @@ class VolumeSegmenter:
             BrokenFileError: for a file that is missing or no volume.
             UserError: for voxels that are no numbers, and a number of channels that the model does not take.
         """
-        if isinstance(volumes, str | Path):
-            return self._of(str(volumes))
-        return [self._of(str(volume)) for volume in volumes]
+        return one_or_several(lambda paths: [self._of(str(path)) for path in paths], volumes)
 
     @torch.no_grad()
     def _of(self, path: str) -> VolumeSegmentation:

@@ -4,14 +4,14 @@ import json
 import re
 
 from hiera_mm.checks.run import check_data, faults_of
-from hiera_mm.config import read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.errors import UserError
 from hiera_mm.synthetic.volumes import NAMES, make_volume_shapes
 
 import nibabel
 import numpy as np
 import pytest
+
+from tests.helpers import with_own_settings
 
 OWN = """_base_ = 'hiera_mm::unetr_hiera_t_btcv.py'
 data_root = '{folder}'
@@ -30,9 +30,7 @@ def folder(tmp_path):
 def config_of(folder, classes=NAMES, more=''):
     path = folder.parent / 'my_config.py'
     path.write_text(OWN.format(folder=folder, classes=classes) + more)
-    config = read_config_file(str(path))
-    apply_own_settings(config, *own_settings(str(path)))
-    return config
+    return with_own_settings(path)
 
 
 def change(path, make=lambda voxels: voxels, affine=None):
