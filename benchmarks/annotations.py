@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
-from hiera_mm.checks.run import faults_of
 from hiera_mm.config import read_config_file
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.readers.coco_files import read_annotations
+from hiera_mm.tasks import faults_of
 
 import cv2
 import numpy as np

@@ -18,11 +18,14 @@ import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import read_names
-from hiera_mm.inference import ActionDetector, Detector, backbone, load
-from hiera_mm.inference.export import export
-from hiera_mm.inference.exported import ENDINGS, open_exported
+from hiera_mm.inference.load_backbone import backbone
+from hiera_mm.inference.export import export, export_backbone
+from hiera_mm.inference.formats import FORMATS, open_exported
 from hiera_mm.models import Hiera
 from hiera_mm.readers.videos import open_video
+from hiera_mm.tasks import load
+from hiera_mm.tasks.actions import ActionDetector
+from hiera_mm.tasks.detection import Detector
 
 import numpy as np
 import torch
@@ -109,11 +112,12 @@ def of_backbone(arguments: argparse.Namespace, folder: Path) -> dict[str, Callab
 def exported(model: Any, arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
     """Names of runtimes, and the files for them."""
     size = arguments.size and tuple(arguments.size)
-    for ending, kind in ENDINGS.items():
-        export(model, folder / f'model{ending}', size)
+    write = export_backbone if arguments.backbone else export
+    for ending, kind in FORMATS.items():
+        write(model, folder / f'model{ending}', size)
         yield kind.runtime, str(folder / f'model{ending}')
     if arguments.int8:
-        export(model, folder / 'int8.xml', size, arguments.int8)
+        write(model, folder / 'int8.xml', size, arguments.int8)
         yield 'openvino, INT8', str(folder / 'int8.xml')
 
 

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
-from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 from hiera_mm.engine import ReleaseMemoryHook, StopOnInvalidLossHook
 from hiera_mm.engine.random_states import gathered_states
 from hiera_mm.engine.saving import Writing, save_whole
+from hiera_mm.tasks import check_data
 
 import torch
 from mmengine.registry import MODELS

@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
-from hiera_mm.checks.run import check_data
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
+from hiera_mm.tasks import check_data
 
 from benchmarks.report import parser_of, write
 from benchmarks.step_parts import time_parts

@@ -16,7 +16,8 @@ import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, read_config
 from hiera_mm.engine.training_memory import TrainingMemory, train_steps, training_memory
-from hiera_mm.engine.training_plan import WITH_CP, input_shape
+from hiera_mm.engine.training_plan import WITH_CP
+from hiera_mm.tasks import task_of
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -38,7 +39,7 @@ def main() -> None:
         arguments.config = name
         config = read_config(arguments)
         for with_cp in WITH_CP:
-            case = (config, input_shape(config), with_cp, arguments.batch)
+            case = (config, task_of(config).input_shape(config), with_cp, arguments.batch)
             with multiprocessing.get_context('spawn').Pool(1) as pool:
                 expected, measured = pool.apply(_expected, case) / MIB, pool.apply(_measured, case) / MIB
             stages = with_cp if isinstance(with_cp, bool) else 'stages 1 and 2'
@@ -59,13 +60,15 @@ def main() -> None:
 
 def _expected(config: Config, shape: Sequence[int], with_cp: bool | Sequence[bool], batch: int) -> int:
     init_default_scope(config.default_scope)
-    memory: TrainingMemory = training_memory(config, shape, False, with_cp, fast_cpu=get_device() == 'cpu')
+    memory: TrainingMemory = training_memory(
+        config, task_of(config), shape, False, with_cp, fast_cpu=get_device() == 'cpu'
+    )
     return memory.peak(batch)
 
 
 def _measured(config: Config, shape: Sequence[int], with_cp: bool | Sequence[bool], batch: int) -> int:
     init_default_scope(config.default_scope)
-    return peak_memory(lambda: train_steps(config, shape, batch, with_cp, steps=2), get_device())
+    return peak_memory(lambda: train_steps(config, task_of(config), shape, batch, with_cp, steps=2), get_device())
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -8,7 +8,8 @@ from pathlib import Path
 import hiera_mm.registration  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.config import read_config_file, shipped_configs
-from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, input_shape, ways_to_train
+from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, ways_to_train
+from hiera_mm.tasks import task_of
 
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -55,8 +56,8 @@ def main() -> None:
 def _row(name: str, path: Path) -> str:
     config = read_config_file(str(path))
     with DefaultScope.overwrite_default_scope(config.default_scope):
-        shape = input_shape(config)
-        ways = list(ways_to_train(config, shape, gpus=1, precisions=[True]))
+        shape = task_of(config).input_shape(config)
+        ways = list(ways_to_train(config, task_of(config), shape, gpus=1, precisions=[True]))
     cells = [' / '.join(str(way.largest_batch(gpu * GIB)) for way in ways) for gpu in GPUS]
     frames = config.model.backbone.get('num_frames')
     pixels = f'{frames} x ' * bool(frames) + f'{shape[0]} x {shape[1]}'

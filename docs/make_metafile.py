@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.complexity import model_complexity
 from hiera_mm.config import read_config_file, shipped_configs
+from hiera_mm.tasks import task_of
 from hiera_mm.weights.zoo import ZOO
 
 import yaml
@@ -47,7 +47,7 @@ def model_of(name: str, path: Path) -> dict:
     """An entry of the metafile, in OpenMMLab's keys."""
     config, words = read_config_file(str(path)), header_of(path)
     init_default_scope(config.default_scope)
-    parts, (height, width) = model_complexity(config.model)
+    parts, (height, width) = task_of(config).complexity(config.model, None)
     parameters, macs = (sum(column) for column in zip(*parts.values(), strict=True))
     entry = dict(
         Name=name,

@@ -15,10 +15,13 @@ if not a_command_starts():
 
 
 def __getattr__(name: str) -> object:
-    """``hiera_mm.load`` and ``hiera_mm.backbone``, whose imports would make importing the package slow for who only
-    trains."""
-    if name in ('backbone', 'load'):
-        from hiera_mm import inference
+    """``hiera_mm.load`` and ``hiera_mm.backbone``, whose imports take time that training does not need."""
+    if name == 'load':
+        from hiera_mm.tasks import load
 
-        return getattr(inference, name)
+        return load
+    if name == 'backbone':
+        from hiera_mm.inference.load_backbone import backbone
+
+        return backbone
     raise AttributeError(f"module 'hiera_mm' has no attribute '{name}'")

@@ -26,7 +26,6 @@ TOOLS = {
     'serve': 'serve.py',
     'test': 'test.py',
     'train': 'train.py',
-    'visualize-mae': 'visualize_mae.py',
     'weights': 'convert_weights.py',
 }
 """Files in ``tools/`` that run commands."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+from hiera_mm.tasks import task_of
 
 import av
 import cv2
@@ -278,3 +279,8 @@ def groups_by_name(model, optimizer):
     """The optimizer's group of each parameter that it trains, by the parameter's name."""
     group_of = {parameter: group for group in optimizer.param_groups for parameter in group['params']}
     return {name: group_of[parameter] for name, parameter in model.named_parameters() if parameter in group_of}
+
+
+def model_complexity(model, shape=None):
+    """Parameters and operations of a model's parts, and the size of its input."""
+    return task_of(Config(dict(model=model))).complexity(model, shape)

@@ -1,7 +1,7 @@
 """What is wrong with data in AVA's format."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def faults(part: DataPart) -> Iterator[Fault]:
     yield from _faults_of_videos(part, rows)
 
 
-def faults_of_metric(key: str, metric: ConfigDict, model: ConfigDict) -> Iterator[Fault]:
+def faults_of_metric(key: str, metric: ConfigDict, class_places: Sequence[tuple[str, int]]) -> Iterator[Fault]:
     """Of an evaluator: files that are missing, not in AVA's formats, or don't belong together."""
     rows, actions = read_rows(metric.ann_file), read_action_list(metric.label_file)
     if metric.get('exclude_file'):
@@ -57,7 +57,7 @@ def faults_of_metric(key: str, metric: ConfigDict, model: ConfigDict) -> Iterato
             f"No action of '{metric.ann_file}' is in the list '{metric.label_file}' of {key}, so that nothing can be "
             f'scored; correct label_file.',
         )
-    for sentence in _differing_classes(key, metric, model):
+    for sentence in _differing_classes(key, metric, class_places):
         yield Fault(Severity.BLOCKS, sentence)
 
 
@@ -86,9 +86,8 @@ class Files:
 
 def _faults_of_files(part: DataPart, files: Files) -> Iterator[str]:
     """Raises for a file that can't be read, yields for what is in it."""
-    key, dataset, loader, model = part.key, part.dataset, part.loader, part.model
-    yield from _differing_classes(key, dataset, model)
-    yield from _uncountable_ranks(model)
+    key, dataset, loader = part.key, part.dataset, part.loader
+    yield from _differing_classes(key, dataset, part.class_places)
     if dataset.get('test_mode') and loader.get('batch_size', 1) > 1:
         yield (
             f'{key}: the action head predicts one clip at a time, but batch_size is {loader.batch_size}; set '
@@ -125,24 +124,14 @@ def _faults_of_files(part: DataPart, files: Files) -> Iterator[str]:
         )
 
 
-def _differing_classes(key: str, part: ConfigDict, model: ConfigDict) -> Iterator[str]:
-    classes, predicted = part.get('num_classes', 81), model.roi_head.bbox_head.num_classes
-    if classes != predicted:
-        yield (
-            f'The model predicts {predicted} classes (model.roi_head.bbox_head.num_classes, the background counted), '
-            f'but {key}.num_classes is {classes}; make them the same.'
-        )
-
-
-def _uncountable_ranks(model: ConfigDict) -> Iterator[str]:
-    # mmaction2 stops at this without a message.
-    head = model.roi_head.bbox_head
-    beyond = [k for k in np.atleast_1d(head.get('topk') or (3, 5)) if k >= head.num_classes]
-    if beyond:
-        yield (
-            f'The head counts recall among the best {beyond[-1]} of {head.num_classes - 1} actions; set '
-            f'model.roi_head.bbox_head.topk to fewer, such as (1,).'
-        )
+def _differing_classes(key: str, part: ConfigDict, class_places: Sequence[tuple[str, int]]) -> Iterator[str]:
+    classes = part.get('num_classes', 81)
+    for place, predicted in class_places:
+        if classes != predicted:
+            yield (
+                f'The model predicts {predicted} classes ({place}, the background counted), but {key}.num_classes is '
+                f'{classes}; make them the same.'
+            )
 
 
 def _faults_of_proposals(part: DataPart, rows: list[Row], proposals: dict[str, np.ndarray]) -> Iterator[str]:

@@ -1,20 +1,18 @@
 """What is wrong with data in COCO's format."""
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of
 from hiera_mm.checks.pictures import faults_of_pictures
-from hiera_mm.config import dicts_in, heads_of
+from hiera_mm.config import dicts_in
 from hiera_mm.datasets import coco
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.readers.coco_files import CocoFile
 
 from mmdet.datasets import CocoDataset as PlainCocoDataset
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS
 
 
 def reads_coco(kind: type) -> bool:
@@ -36,18 +34,19 @@ def faults(part: DataPart) -> Iterator[Fault]:
     classes = classes_of(part.dataset, part.kind)
     if _needs_masks(part):
         file.for_masks(part.dataset.get('fill_masks_from_boxes'))
-    for sentence in (*_faults_of_classes(part, file, classes), *_faults_of_heads(part.model, classes)):
+    for sentence in (*_faults_of_classes(part, file, classes), *_faults_of_heads(part, classes)):
         yield Fault(Severity.BLOCKS, sentence)
     yield from _what_was_repaired(part, file)
     yield from _faults_of_objects(part, file, classes)
     yield from faults_of_pictures(part, file, folder)
 
 
-def faults_of_metric(key: str, metric: ConfigDict, config: Config, loader: str, read: Callable) -> Iterator[Fault]:
-    """What is wrong with a metric of COCO's: another file than the data set reads, or masks that nobody predicts."""
-    kinds = metric.get('metric', 'bbox')
-    has_masks = bool(config.model.get('mask_head') or config.model.get('roi_head', {}).get('mask_head'))
-    if 'segm' in ([kinds] if isinstance(kinds, str) else kinds) and 'roi_head' in config.model and not has_masks:
+def faults_of_metric(
+    key: str, metric: ConfigDict, config: Config, read: Callable, predicts_masks: bool
+) -> Iterator[Fault]:
+    """What is wrong with a COCO metric: another file than the data set reads, or masks that the model can't predict."""
+    kinds, loader = metric.get('metric', 'bbox'), key.replace('evaluator', 'dataloader')
+    if 'segm' in ([kinds] if isinstance(kinds, str) else kinds) and not predicts_masks:
         yield Fault(
             Severity.BLOCKS,
             f"{key} scores masks ('segm'), but the model predicts boxes only; set {key}.metric='bbox'.",
@@ -146,30 +145,13 @@ def _faults_of_classes(part: DataPart, file: CocoFile, classes: list[str]) -> It
         )
 
 
-def _faults_of_heads(model: ConfigDict, classes: Sequence[str]) -> Iterator[str]:
-    wrong = [
-        (place, predicted)
-        for place, head in heads_of(model)
-        if (predicted := head.get('num_classes', _default_number(head))) not in (None, len(classes))
-    ]
-    queries = model.get('panoptic_head')
-    if queries is not None and not queries.num_stuff_classes and queries.num_things_classes != len(classes):
-        wrong.append(('model.panoptic_head', queries.num_things_classes))
-    for place, predicted in wrong:
-        yield (
-            f'The model predicts {predicted} classes ({place}.num_classes), but the data set has {len(classes)} '
-            f'({_listed(classes)}); set classes = (...) at the top of the config, which sets data sets and heads.'
-        )
-
-
-def _default_number(head: ConfigDict) -> int | None:
-    """What a head predicts whose config doesn't say it."""
-    kind = class_of(head, 'mmdet', MODELS)
-    for base in inspect.getmro(kind) if kind else ():
-        parameter = inspect.signature(vars(base).get('__init__', lambda: None)).parameters.get('num_classes')
-        if parameter is not None:
-            return parameter.default if isinstance(parameter.default, int) else None
-    return None
+def _faults_of_heads(part: DataPart, classes: Sequence[str]) -> Iterator[str]:
+    for place, predicted in part.class_places:
+        if predicted != len(classes):
+            yield (
+                f'The model predicts {predicted} classes ({place}), but the data set has {len(classes)} '
+                f'({_listed(classes)}); set classes = (...) at the top of the config, which sets data sets and heads.'
+            )
 
 
 def _faults_of_objects(part: DataPart, file: CocoFile, classes: Sequence[str]) -> Iterator[Fault]:

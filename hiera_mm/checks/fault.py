@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from hiera_mm.checks.task import CheckedTask
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import classes_from
 
@@ -39,7 +40,7 @@ class DataPart:
         dataset: Its config.
         kind: Its class.
         loader_key, loader: The data loader it belongs to.
-        model: Of the same config.
+        task, model: The task of the config, and its model.
         read_annotations: :func:`hiera_mm.readers.coco_files.read_annotations`, which reads no file twice in a check.
         count: How many videos or images to open, chosen at random; None for all. Before training it is 0: then files
             are only looked for, and annotation files read.
@@ -50,6 +51,7 @@ class DataPart:
     kind: type[BaseDataset]
     loader_key: str
     loader: ConfigDict
+    task: CheckedTask
     model: ConfigDict
     read_annotations: Callable
     count: int | None
@@ -57,6 +59,16 @@ class DataPart:
     @property
     def before_training(self) -> bool:
         return self.count == 0
+
+    @property
+    def class_places(self) -> list[tuple[str, int]]:
+        """The places in the config that say how many classes the model predicts, with their numbers."""
+        return self.task.class_places(self.model)
+
+    @property
+    def class_count(self) -> int | None:
+        """How many classes the model predicts; None where its config does not say so."""
+        return next((number for _, number in self.class_places), None)
 
     @property
     def for_testing(self) -> bool:

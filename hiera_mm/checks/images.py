@@ -46,19 +46,6 @@ def faults_between(datasets: Sequence[ConfigDict]) -> Iterator[Fault]:
             )
 
 
-def faults_of_blending(model: ConfigDict) -> Iterator[Fault]:
-    """Mixup or cutmix for another number of classes than the head's."""
-    classes = model.get('cls_head', {}).get('num_classes')
-    blending = model.get('data_preprocessor', {}).get('blending') or {}
-    for number, augment in enumerate(blending.get('augments', ())):
-        if augment.get('num_classes') not in (None, classes):
-            yield Fault(
-                Severity.BLOCKS,
-                f'{augment.type} makes labels of {augment.num_classes} classes, but the model predicts {classes}; set '
-                f'model.data_preprocessor.blending.augments.{number}.num_classes={classes}.',
-            )
-
-
 def _read(dataset: ConfigDict) -> LabelledImages:
     return read_images(_folder(dataset), _ann_file(dataset), dataset.get('with_label', True))
 
@@ -69,16 +56,14 @@ def _named(dataset: ConfigDict) -> LabelledImages:
 
 
 def _check_classes(part: DataPart, found: LabelledImages) -> None:
-    classes = part.model.get('cls_head', {}).get('num_classes')
-    if classes is None:
-        return
     source = _ann_file(part.dataset) or _folder(part.dataset)
-    if found.classes is not None and len(found.classes) != classes:
-        raise UserError(
-            f"'{source}' of {part.key} has {len(found.classes)} classes, but the model predicts {classes}; set "
-            f'model.cls_head.num_classes={len(found.classes)} (and num_classes in the blending, if there is one).'
-        )
-    check_labels(found.entries, classes, 'images', source, part.key)
+    for place, predicted in part.class_places:
+        if found.classes is not None and len(found.classes) != predicted:
+            raise UserError(
+                f"'{source}' of {part.key} has {len(found.classes)} classes, but the model predicts {predicted}; set "
+                f'{place}={len(found.classes)} (and num_classes in the blending, if there is one).'
+            )
+        check_labels(found.entries, predicted, 'images', source, part.key)
 
 
 def _in_folders(dataset: ConfigDict) -> bool:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, classes_of, sample
 from hiera_mm.checks.opening import first_faults, opened_at_once
-from hiera_mm.config import heads_of_masks
 from hiera_mm.datasets.segmentation import SegmentationDataset
 from hiera_mm.errors import UserError, examples
 from hiera_mm.readers.index_masks import (
@@ -93,12 +92,12 @@ def count_of_numbers(dataset: ConfigDict, kind: Any) -> int:
 
 def _faults_of_classes(part: DataPart) -> Iterator[Fault]:
     number = len(classes_of(part.dataset, part.kind))
-    for place, head in heads_of_masks(part.model):
-        if head.num_classes != number:
+    for place, predicted in part.class_places:
+        if predicted != number:
             yield Fault(
                 Severity.BLOCKS,
-                f'{place} predicts {head.num_classes} classes, but {part.key} has {number}; set num_classes={number} '
-                'there, or classes = (...) at the top of the config, which reaches every head.',
+                f'The model predicts {predicted} classes ({place}), but {part.key} has {number}; set {place}={number}, '
+                'or classes = (...) at the top of the config, which reaches every head.',
             )
 
 

@@ -43,8 +43,7 @@ def _entries(part: DataPart) -> list[tuple[str, int]]:
             f"The video folder '{_folder(part)}' of {part.key} does not exist; put the videos there or set the folder "
             f'with --cfg-options {part.key}.data_prefix.video=FOLDER.'
         )
-    classes = part.model.get('cls_head', {}).get('num_classes')
-    check_labels(entries, classes, 'videos', part.dataset.ann_file, part.key)
+    check_labels(entries, part.class_count, 'videos', part.dataset.ann_file, part.key)
     return entries
 
 

@@ -69,13 +69,13 @@ def _faults_of_classes(
             '"labels": {"0": "background", ...}, or set metainfo = dict(classes=(...)) of the data set.',
         )
         return
-    predicted = part.model.get('decoder', {}).get('num_classes', len(classes))
-    if predicted != len(classes):
-        yield Fault(
-            Severity.BLOCKS,
-            f'model.decoder predicts {predicted} classes, but {part.key} has {len(classes)} '
-            f'(the background is one); set num_classes={len(classes)} there, or correct the classes.',
-        )
+    for place, predicted in part.class_places:
+        if predicted != len(classes):
+            yield Fault(
+                Severity.BLOCKS,
+                f'The model predicts {predicted} classes ({place}), but {part.key} has {len(classes)} (the background '
+                f'is one); set {place}={len(classes)}, or correct the classes.',
+            )
     if in_file and classes != in_file and len(classes) == len(in_file):
         yield Fault(
             Severity.NOTE,

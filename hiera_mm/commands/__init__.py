@@ -26,7 +26,7 @@ GROUPS = {
         'rehearse',
     ),
     'training and testing': ('train', 'test', 'report', 'plot-log', 'compare'),
-    'using models': ('predict', 'serve', 'export', 'publish', 'push', 'probe', 'visualize-mae', 'weights', 'flops'),
+    'using models': ('predict', 'serve', 'export', 'publish', 'push', 'probe', 'weights', 'flops'),
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)

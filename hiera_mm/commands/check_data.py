@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 
 if TYPE_CHECKING:
+    from hiera_mm.tasks import Task
+
     from mmengine.config import Config
 
 
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from hiera_mm.checks.fault import Severity
-    from hiera_mm.checks.run import faults_of
+    from hiera_mm.tasks import faults_of, task_of
 
     config = read_config(arguments)
     count = None if arguments.videos == 'all' else int(arguments.videos)
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         notes += note
         print(f'Note: {fault.sentence}' if note else fault.sentence)
     if not faults:
-        _draw_sheets(config)
+        _draw_sheets(config, task_of(config))
     print(f'{_counted(faults, "fault")}, {_counted(notes, "note")}.')
     return 1 if faults else 0
 
@@ -48,19 +50,15 @@ def _counted(number: int, word: str) -> str:
     return f'{number} {word}' if number == 1 else f'{number} {word}s'
 
 
-def _draw_sheets(config: Config) -> None:
-    from hiera_mm.checks.coco import reads_coco
-    from hiera_mm.checks.fault import class_of, unwrapped
-    from hiera_mm.checks.run import LOADERS
-    from hiera_mm.inference.data_sheet import draw_sheet
+def _draw_sheets(config: Config, task: Task) -> None:
+    from hiera_mm.checks.run import LOADERS, data_sets
 
     drawn: list = []
     for loader in LOADERS:
-        for key, dataset in unwrapped(f'{loader}.dataset', config[loader].dataset) if config.get(loader) else ():
-            kind = class_of(dataset, config.get('default_scope'))
-            if kind is None or not reads_coco(kind) or dataset in drawn or dataset.get('backend_args'):
+        for key, dataset, kind in data_sets(config, loader):
+            if kind is None or dataset in drawn or dataset.get('backend_args'):
                 continue
             drawn.append(dataset)
             path = Path(config.work_dir, 'data', f'{key.replace("_dataloader.dataset", "")}.png')
-            if pictures := draw_sheet(dataset, path):
-                print(f'{pictures} pictures of {key} with their annotations: {path}')
+            if images := task.draw_sheet(dataset, kind, path):
+                print(f'{images} images of {key} with their annotations: {path}')

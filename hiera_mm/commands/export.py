@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hiera_mm.inference.predictor import Predictor
-    from hiera_mm.models import Hiera
+    from hiera_mm.readers.inputs import Kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,26 +38,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.commands.options import read_names
-    from hiera_mm.inference import backbone, load
-    from hiera_mm.inference.export import export
+    from hiera_mm.inference.load_backbone import backbone
+    from hiera_mm.inference.export import export, export_backbone
+    from hiera_mm.inference.page_results import page_kinds
+    from hiera_mm.readers.inputs import Kind
+    from hiera_mm.tasks import load
 
-    names = read_names(arguments.classes)
-    model = backbone(arguments.model) if arguments.backbone else load(arguments.model, arguments.config, 'cpu', names)
-    size = arguments.size and tuple(arguments.size)
-    note = export(model, arguments.file, size, _files(model, arguments.int8) if arguments.int8 else None)
+    size, note = arguments.size and tuple(arguments.size), ''
+    if arguments.backbone:
+        files = _files(arguments.int8, Kind.PICTURE)
+        export_backbone(backbone(arguments.model), arguments.file, size, files)
+    else:
+        predictor = load(arguments.model, arguments.config, 'cpu', read_names(arguments.classes))
+        # The first kind that a model takes: for a detector images, not the frames of videos.
+        files = arguments.int8 and _files(arguments.int8, page_kinds(predictor)[0])
+        note = export(predictor, arguments.file, size, files)
     print(f'{arguments.file}: {arguments.file.stat().st_size / 2**20:.1f} MiB.')
     if note:
         print(note)
 
 
-def _files(model: Predictor | Hiera, given: Sequence[str]) -> list[str]:
-    """For calibration, evenly spread over all that was named."""
-    from hiera_mm.inference.finding import kinds_of_files
-    from hiera_mm.inference.quantisation import MOST_FILES
-    from hiera_mm.models import Hiera
-    from hiera_mm.readers.inputs import Kind, find_inputs
+def _files(given: Sequence[str] | None, kind: Kind) -> list[str] | None:
+    """The files to take the ranges of numbers from, evenly spread over all that was named."""
+    from hiera_mm.inference.formats.int8 import MOST_FILES
+    from hiera_mm.readers.inputs import find_inputs
 
-    # The first that a model takes: a detector pictures, not the frames of videos.
-    kind = Kind.PICTURE if isinstance(model, Hiera) else kinds_of_files(model)[0]
+    if given is None:
+        return None
     files = [entry.source for entry in find_inputs(given, [kind])]
     return files[:: max(len(files) // MOST_FILES, 1)][:MOST_FILES]

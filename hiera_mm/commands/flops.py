@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.complexity import REGIONS, model_complexity
+    from hiera_mm.tasks import task_of
+    from hiera_mm.tasks.detection.forward_pass import REGIONS
 
     from mmengine.registry import init_default_scope
     from rich.console import Console
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     config = read_config(arguments)
     init_default_scope(config.default_scope)
-    parts, (height, width) = model_complexity(config.model, arguments.shape)
+    parts, (height, width) = task_of(config).complexity(config.model, arguments.shape)
     parts['total'] = tuple(sum(column) for column in zip(*parts.values(), strict=True))
     table = Table(title=f'{arguments.config}, one input of {height} x {width} pixels')
     for heading in ('part', 'parameters (M)', 'multiply-accumulates (G)'):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hiera_mm.inference import PersonFinder
+    from hiera_mm.tasks.actions import PersonFinder
 
     from mmengine.config import Config
 
@@ -118,12 +118,13 @@ def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
         UserError: if it is none, or can't be read.
     """
     from hiera_mm.errors import UserError
-    from hiera_mm.inference import Detector, PersonFinder, load
+    from hiera_mm.tasks import load
+    from hiera_mm.tasks.actions import PersonFinder
 
     if arguments.det_checkpoint is None:
         return None
     detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device)
-    if not isinstance(detector, Detector):
+    if not detector.trained.task.finds_persons:
         raise UserError(f"'{arguments.det_checkpoint}' is no detector of objects; name one that finds persons.")
     settings = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)
     return PersonFinder(detector, **{name: value for name, value in settings.items() if value is not None})

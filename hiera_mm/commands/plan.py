@@ -25,19 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.complexity import model_complexity
-    from hiera_mm.engine.training_plan import fastest, input_shape, ways_to_train
+    from hiera_mm.engine.training_plan import fastest, ways_to_train
+    from hiera_mm.tasks import task_of
 
     from mmengine.registry import init_default_scope
     from rich.console import Console
 
     config = read_config(arguments)
     init_default_scope(config.default_scope)
-    shape = arguments.shape or input_shape(config)
-    of_one_size = 'input_size' in config.model or 'decoder' in config.model
-    parts, _ = model_complexity(config.model, None if of_one_size else shape)
+    task = task_of(config)
+    shape = arguments.shape or task.input_shape(config)
+    parts, shape = task.complexity(config.model, shape)
     parameters, macs = (sum(column) for column in zip(*parts.values(), strict=True))
-    ways = list(ways_to_train(config, shape, arguments.gpus))
+    ways = list(ways_to_train(config, task, shape, arguments.gpus))
     batch, memory = config.train_dataloader.batch_size, arguments.gpu_memory * GIB
     console = Console(highlight=False, soft_wrap=True)
     console.print(
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     for line in _advice(config, fastest(ways, batch, memory), samples, arguments):
         console.print(line)
     if arguments.time:
-        console.print(_duration(config, shape, ways[0].repeats, samples))
+        console.print(_duration(config, task, shape, ways[0].repeats, samples))
 
 
 def _count(config) -> int | None:
@@ -127,10 +127,10 @@ def _length(config, total: int, base: int, samples: int | None) -> str:
     return f'The {loop.max_epochs} epochs of {samples} samples are {iterations} iterations.'
 
 
-def _duration(config, shape, repeats: int, samples: int | None) -> str:
+def _duration(config, task, shape, repeats: int, samples: int | None) -> str:
     from hiera_mm.engine.training_memory import train_steps
 
-    seconds = train_steps(config, shape) * repeats
+    seconds = train_steps(config, task, shape) * repeats
     words = f'A step of one sample takes {seconds:.2f} s here in float32'
     base, loop = config.get('auto_scale_lr', {}).get('base_batch_size'), config.train_cfg
     in_all = loop.max_iters * base if loop.get('max_iters') and base else loop.get('max_epochs', 0) * (samples or 0)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.errors import UserError, examples, require_extra
-    from hiera_mm.inference import backbone
+    from hiera_mm.inference.load_backbone import backbone
     from hiera_mm.inference.probe import probe
     from hiera_mm.readers.image_lists import read_images
 

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.commands.options import read_names
-    from hiera_mm.inference import load
     from hiera_mm.inference.publish import publish
+    from hiera_mm.tasks import load
 
     predictor = load(arguments.checkpoint, arguments.config, 'cpu', read_names(arguments.classes))
     described = publish(predictor, arguments.folder, arguments.license, arguments.example)

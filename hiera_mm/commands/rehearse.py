@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         return rehearse_all(arguments.configs, arguments.words, arguments.jobs)
     from hiera_mm.engine.own_settings import own_settings, scale_schedule
     from hiera_mm.rehearsal import rehearse
+    from hiera_mm.tasks import task_of
 
     arguments.config = arguments.configs[0]
     config = read_config(arguments)
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.suppress(UserError):
         scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
     with folder_for(arguments.work_dir) as folder:
-        stages = rehearse(config, folder, arguments.tiny, arguments.size)
+        stages = rehearse(config, task_of(config), folder, arguments.tiny, arguments.size)
     failed = [stage for stage in stages if stage.outcome == 'failed']
     if arguments.traceback:
         print(*(stage.trace for stage in failed), sep='\n')

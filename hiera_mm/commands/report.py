@@ -20,10 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.inference.loading import checkpoint_in
     from hiera_mm.inference.report import write_report
-    from hiera_mm.inference.trained import checkpoint_in, load_model
+    from hiera_mm.tasks import load_trained
 
-    trained = load_model(arguments.checkpoint, arguments.config, arguments.device)
+    trained = load_trained(arguments.checkpoint, arguments.config, arguments.device)
     checkpoint = Path(checkpoint_in(arguments.checkpoint))
     path = arguments.out or checkpoint.parent / 'report.html'
     for name, value in write_report(trained, checkpoint, path, arguments.score_thr).items():

@@ -37,12 +37,12 @@ def run(arguments: argparse.Namespace) -> None:
     from functools import partial
 
     from hiera_mm.commands.options import read_names
-    from hiera_mm.inference import ActionDetector, load
-    from hiera_mm.inference.finding import Limits, look_into
     from hiera_mm.inference.page import opened_page
+    from hiera_mm.inference.page_results import Limits, result_for
+    from hiera_mm.tasks import load
 
     predictor = load(arguments.model, arguments.config, arguments.device, read_names(arguments.classes))
-    if isinstance(predictor, ActionDetector) != (arguments.det_checkpoint is not None):
+    if predictor.trained.task.needs_persons != (arguments.det_checkpoint is not None):
         raise UserError(
             f"'{arguments.model}' detects actions of persons; name a detector that finds them: --det-checkpoint."
             if arguments.det_checkpoint is None
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     persons = read_persons(arguments)
     limits = Limits(round(arguments.max_pixels * 1e6), arguments.max_seconds)
-    look = partial(look_into, predictor, limits=limits, persons=persons)
+    look = partial(result_for, predictor, limits=limits, persons=persons)
     most_bytes = round(arguments.max_file_size * 2**20)
     with opened_page(predictor, look, arguments.host, arguments.port, most_bytes) as page, _ended_by_signal() as ended:
         print(f'The page is at http://{arguments.host}:{page.server_port}; Ctrl-C ends it.', flush=True)

@@ -14,6 +14,8 @@ from hiera_mm.called import command_line
 from hiera_mm.commands.options import add_common_options, add_compile_option, add_config_argument, read_config
 
 if TYPE_CHECKING:
+    from hiera_mm.tasks import Task
+
     from mmengine.config import Config
 
 
@@ -27,15 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.checks.run import check_data
     from hiera_mm.engine.processes import process_group
     from hiera_mm.engine.running import written
     from hiera_mm.engine.settings import compile_model
-    from hiera_mm.engine.testing import draw_predictions, prepare_test
-    from hiera_mm.inference.exported import is_exported
+    from hiera_mm.engine.testing import prepare_test
+    from hiera_mm.inference.formats import is_exported
+    from hiera_mm.tasks import check_data, task_of
     from hiera_mm.weights.files import locate_checkpoint
 
     config = _config(arguments)
+    # Before an exported file takes the place of the model.
+    task = task_of(config)
+    if arguments.show_dir:
+        task.draw_test(config, arguments.show_dir)
     with written(config.work_dir, '--work-dir'):
         os.makedirs(config.work_dir, exist_ok=True)
     if arguments.out:
@@ -55,10 +61,8 @@ def run(arguments: argparse.Namespace) -> None:
         config.pop('data_preprocessor', None)
     elif arguments.compile:
         compile_model(config)
-    if arguments.show_dir:
-        draw_predictions(config, arguments.show_dir)
     with process_group(config):
-        _test(config, arguments.out, arguments.checkpoint if exported else None)
+        _test(config, task, arguments.out, arguments.checkpoint if exported else None)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -72,12 +76,10 @@ def _config(arguments: argparse.Namespace) -> Config:
             f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (look at a masked "
             f"autoencoder's work with {command_line('visualize-mae')})."
         )
-    if arguments.show_dir and config.default_scope not in ('mmdet', 'mmseg'):
-        raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
     return config
 
 
-def _test(config: Config, out: str | None, exported: str | None) -> None:
+def _test(config: Config, task: Task, out: str | None, exported: str | None) -> None:
     from hiera_mm.engine.load_from import check_classes
     from hiera_mm.engine.running import build_runner
     from hiera_mm.engine.testing import run_with_predictions
@@ -86,6 +88,6 @@ def _test(config: Config, out: str | None, exported: str | None) -> None:
     if exported:
         check_classes(runner, runner.model.classes, exported)
     if out:
-        run_with_predictions(runner, config, out)
+        run_with_predictions(runner, task.dump, out)
     else:
         runner.test()

@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.checks.run import check_data
     from hiera_mm.engine.interruption import signals_end_the_run
     from hiera_mm.engine.own_settings import own_settings, scale_schedule
     from hiera_mm.engine.processes import begin_at_the_same_point, process_group
     from hiera_mm.engine.resuming import resume
     from hiera_mm.engine.running import build_runner, only_run_in, prepare_training
     from hiera_mm.engine.saving import Writing
+    from hiera_mm.tasks import check_data
     from hiera_mm.weights.files import locate_checkpoint
 
     config = read_config(arguments)

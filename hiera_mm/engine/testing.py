@@ -1,9 +1,7 @@
 """What testing a checkpoint sets in a config."""
 
-import os
-
 from hiera_mm.engine.running import HOOKS_OF_EVERY_RUN, add_hooks
-from hiera_mm.evaluation.dump import DUMPS, DumpNamedResults
+from hiera_mm.evaluation.dump import WholeDump
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -19,8 +17,13 @@ def prepare_test(config: Config, checkpoint: str) -> None:
     config.load_from, config.resume = checkpoint, False
 
 
-def run_with_predictions(runner: Runner, config: Config, path: str) -> dict[str, float]:
-    """Test, and write all predictions to a pickle, masks as run lengths.
+def run_with_predictions(runner: Runner, dump_type: type[WholeDump], path: str) -> dict[str, float]:
+    """Test, and write all predictions to a pickle.
+
+    Args:
+        runner: A runner with a test set.
+        dump_type: The metric that writes them, see :attr:`hiera_mm.tasks.task.Task.dump`.
+        path: The file to write.
 
     Returns:
         The metrics.
@@ -28,18 +31,9 @@ def run_with_predictions(runner: Runner, config: Config, path: str) -> dict[str,
     Raises:
         UserError: if the file could not be written; the metrics are printed all the same.
     """
-    dump = DUMPS.get(config.default_scope, DumpNamedResults)(out_file_path=path)
+    dump = dump_type(out_file_path=path)
     dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)
     runner.test_evaluator.metrics.append(dump)
     metrics = runner.test()
     dump.raise_fault()
     return metrics
-
-
-def draw_predictions(config: Config, folder: str) -> None:
-    """Write a picture of each test image, the ground truth beside the predictions (``--show-dir``)."""
-    if config.default_scope == 'mmseg':
-        config.default_hooks.visualization = dict(type='DrawRegionsHook', folder=folder)
-        return
-    # An absolute path stops the hook from putting the folder below a time stamp.
-    config.default_hooks.visualization.update(draw=True, interval=1, test_out_dir=os.path.abspath(folder))

@@ -10,13 +10,12 @@ import sys
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 from unittest.mock import patch
 
-from hiera_mm.complexity import channels_of
 from hiera_mm.errors import UserError
 from hiera_mm.models import hiera
 from hiera_mm.models.cpu import plain
@@ -37,9 +36,6 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 BATCHES = (64, 128)
 """At which memory is counted: of smaller ones the gradients of the weights would be the most."""
-
-PERSONS = 4
-"""In a clip of action detection, about."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +68,26 @@ class TrainingMemory:
         return max(0, int((left - self.fixed) // self.per_sample)) if left >= self.gradients else 0
 
 
+class TrainedTask(Protocol):
+    """A task as far as a training step is counted."""
+
+    def training_loss(self, model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor: ...
+
+
 def training_memory(
-    config: Config, shape: Sequence[int], autocast: bool, with_cp: bool | Sequence[bool], fast_cpu: bool = False
+    config: Config,
+    task: TrainedTask,
+    shape: Sequence[int],
+    autocast: bool,
+    with_cp: bool | Sequence[bool],
+    fast_cpu: bool = False,
 ) -> TrainingMemory:
-    """Of one process that trains a config's model, with float32 weights.
+    """The memory of one process that trains a config's model, with float32 weights.
 
     Args:
-        config: Of any of this suite's models.
-        shape: Height and width of an image or frame; of volumes the crops have a size.
+        config: The config of the run.
+        task: Its task.
+        shape: Height and width of an image or frame; masked autoencoders and volumes have a size of their own.
         autocast: Half precision; fp16 and bf16 take the same.
         with_cp: As for :class:`hiera_mm.models.Hiera`.
         fast_cpu: With what makes the model faster on a CPU, and takes less memory there.
@@ -96,7 +104,7 @@ def training_memory(
         for batch in BATCHES:
             with AllottedMemory(model.parameters()) as memory:
                 with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
-                    loss = _step(model, config, batch, shape)
+                    loss = task.training_loss(model, config.model, batch, shape)
                 loss.backward()
             peaks.append(memory.peak)
             model.zero_grad()
@@ -110,7 +118,12 @@ def training_memory(
 
 
 def train_steps(
-    config: Config, shape: Sequence[int], batch: int = 1, with_cp: bool | Sequence[bool] = False, steps: int = 2
+    config: Config,
+    task: TrainedTask,
+    shape: Sequence[int],
+    batch: int = 1,
+    with_cp: bool | Sequence[bool] = False,
+    steps: int = 2,
 ) -> float:
     """Train a config's model on made-up samples on this machine, on its GPU if it has one.
 
@@ -125,7 +138,7 @@ def train_steps(
     with torch.device(device):
         for _ in range(steps):
             start = time.perf_counter()
-            _step(model, config, batch, shape).backward()
+            task.training_loss(model, config.model, batch, shape).backward()
             optimizer.step()
             optimizer.zero_grad()
             # Waits for the GPU.
@@ -183,11 +196,6 @@ def _on_meta(config: Config, with_cp: bool | Sequence[bool]) -> nn.Module:
     model = copy.deepcopy(config.model)
     if 'backbone' not in model:
         raise UserError(f"'{config.filename}' has no model.backbone; name a config that trains a model.")
-    if 'panoptic_head' in model:
-        raise UserError(
-            f"The memory of '{config.filename}' can't be planned without numbers, as its loss chooses points by them; "
-            'train a few iterations and read the log.'
-        )
     # Mixup can't be made without numbers, and takes next to nothing.
     model.pop('data_preprocessor', None)
     model.backbone.update(init_cfg=None, with_cp=with_cp)
@@ -211,82 +219,6 @@ def _bytes_of_states(config: Config, trained: Sequence[nn.Parameter]) -> int:
 def _optimizer(model: nn.Module, config: Config) -> Optimizer:
     """Without groups of parameters, which change neither memory nor time."""
     return build_optim_wrapper(model, dict(optimizer=config.optim_wrapper.optimizer)).optimizer
-
-
-def _step(model: Any, config: Config, batch: int, shape: Sequence[int]) -> Tensor:
-    """A number that depends on all that a loss would depend on."""
-    channels = channels_of(config.model)
-    if 'input_size' in config.model:
-        return model(torch.empty(batch, 1, channels, *config.model.input_size), mode='loss')['loss']
-    if 'decoder' in config.model:
-        crop = config.model.test_cfg.crop_size
-        return _dice_and_entropy(model.logits(torch.empty(batch, channels, *crop)).float())
-    frames = config.model.backbone.get('num_frames')
-    pixels = torch.empty(batch, channels, *([frames] if frames else []), *shape)
-    if 'decode_head' in config.model:
-        return torch.stack([_loss_of_masks(logits) for logits in _logits_of_masks(model, pixels)]).sum()
-    if 'neck' in config.model:
-        outputs = _detector_outputs(model, config.model.train_cfg, pixels)
-        return torch.stack([output.float().mean() for output in outputs]).sum()
-    if 'roi_head' in config.model:
-        maps = model.backbone(pixels)
-        regions, _ = model.roi_head.bbox_roi_extractor(maps, torch.zeros(PERSONS * batch, 5))
-        return model.roi_head.bbox_head(regions).float().mean()
-    scores = model(pixels[:, None], stage='head')
-    return model.cls_head.loss_cls(scores, torch.empty(scores.shape))
-
-
-def _dice_and_entropy(logits: Tensor) -> Tensor:
-    """What MONAI's loss holds; its own looks at numbers."""
-    labels = torch.zeros(len(logits), *logits.shape[2:], dtype=torch.long)
-    shares, truth = logits.softmax(dim=1), torch.zeros_like(logits).scatter_(1, labels[:, None], 1)
-    return (truth * shares).sum() + truth.sum() + shares.sum() + nn.functional.cross_entropy(logits, labels)
-
-
-def _logits_of_masks(model: Any, pixels: Tensor) -> Iterator[Tensor]:
-    """Of each head, as large as the pictures, as which the loss takes them."""
-    maps = model.extract_feat(pixels)
-    for head in (model.decode_head, *_each(getattr(model, 'auxiliary_head', None))):
-        yield nn.functional.interpolate(head(maps), pixels.shape[-2:], mode='bilinear')
-
-
-def _loss_of_masks(logits: Tensor) -> Tensor:
-    """Cross entropy, and the accuracy that is logged, for which a GPU sorts the many logits."""
-    batch, _, height, width = logits.shape
-    loss = nn.functional.cross_entropy(logits.float(), torch.zeros(batch, height, width, dtype=torch.long))
-    return loss + 0 * logits.sort(dim=1).values.float().mean()
-
-
-def _detector_outputs(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:
-    pyramid = model.extract_feat(pixels)
-    outputs = [part for level in model.rpn_head(pyramid) for part in level]
-    stages = settings.rcnn if isinstance(settings.rcnn, list) else [settings.rcnn]
-    for kind, share in (('bbox', 1.0), ('mask', stages[0].sampler.pos_fraction)):
-        heads = getattr(model.roi_head, f'{kind}_head', None)
-        extractors = getattr(model.roi_head, f'{kind}_roi_extractor', None)
-        for number, head in enumerate(_each(heads)):
-            regions = int(share * stages[number].sampler.num * len(pixels))
-            found = head(_pooled(_each(extractors)[number], pyramid, regions))
-            outputs += found if isinstance(found, tuple) else [found]
-    return [output for output in outputs if output is not None]
-
-
-def _pooled(extractor: Any, pyramid: Sequence[Tensor], regions: int) -> Tensor:
-    """As many regions from each map, where the extractor would look at their sizes."""
-    layers = extractor.roi_layers
-    counts = [regions // len(layers)] * (len(layers) - 1)
-    counts.append(regions - sum(counts))
-    parts = [
-        layer(stage_map.float(), torch.zeros(count, 5)).to(stage_map.dtype)
-        for layer, stage_map, count in zip(layers, pyramid, counts, strict=False)
-    ]
-    return torch.cat(parts)
-
-
-def _each(modules: nn.Module | None) -> list[nn.Module]:
-    if modules is None:
-        return []
-    return list(modules) if isinstance(modules, nn.ModuleList) else [modules]
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hiera_mm.config import dicts_in
-from hiera_mm.engine.own_settings import rows_first
-from hiera_mm.engine.training_memory import TrainingMemory, in_several_processes, training_memory
+from hiera_mm.engine.training_memory import TrainedTask, TrainingMemory, in_several_processes, training_memory
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 WITH_CP = (False, (True, True, False, False), True)
 """Which stages recompute their activations, from the fastest way on; most activations are in the first two."""
@@ -17,9 +16,6 @@ LEFT_TO_CUDA = 2**30
 USABLE = 0.9
 """Of a GPU's memory CUDA and its libraries take a part before the first tensor, and some is lost between tensors: both
 are assumed."""
-
-SIDES = ('crop_size', 'size', 'scale')
-"""Keys of pipeline steps that hold the size of images."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,13 @@ class Way:
 
 
 def ways_to_train(
-    config: Config, shape: Sequence[int], gpus: int, precisions: Sequence[bool] = (False, True)
+    config: Config, task: TrainedTask, shape: Sequence[int], gpus: int, precisions: Sequence[bool] = (False, True)
 ) -> Iterator[Way]:
     """In each precision with more and more stages that recompute.
 
     Args:
-        config: Of any of this suite's models.
+        config: The config of the run.
+        task: Its task.
         shape: Height and width of the images or frames.
         gpus: Each with a process of its own.
         precisions: Whether in half precision; both by default.
@@ -63,7 +60,7 @@ def ways_to_train(
     repeats = dataset.get('num_repeats', 1) * math.prod(crops)
     for autocast in precisions:
         for with_cp in WITH_CP:
-            memory = training_memory(config, shape, autocast, with_cp)
+            memory = training_memory(config, task, shape, autocast, with_cp)
             yield Way(autocast, with_cp, in_several_processes(memory, config, gpus), repeats)
 
 
@@ -75,16 +72,18 @@ def fastest(ways: Sequence[Way], batch: int, gpu_memory: float) -> Way | None:
     return whole or max(fitting, key=lambda way: way.largest_batch(gpu_memory), default=None)
 
 
-def input_shape(config: Config) -> tuple[int, int]:
-    """Height and width of what a config trains on, by the last step of its pipeline that says so."""
-    if 'input_size' in config.model:
-        return tuple(config.model.input_size[-2:])
-    if 'decoder' in config.model:
-        return tuple(config.model.test_cfg.crop_size[-2:])
-    for step in reversed(config.train_dataloader.dataset.pipeline):
-        for key, side in ((key, step.get(key)) for key in SIDES):
+def pipeline_shape(pipeline: Sequence[ConfigDict], height_first: Sequence[str] = ()) -> tuple[int, int] | None:
+    """Height and width of what a pipeline gives, by its last step that says so; None if none does.
+
+    Args:
+        pipeline: The steps.
+        height_first: Keys whose two sides are (height, width); the others are (width, height).
+    """
+    for step in reversed(pipeline):
+        for key in ('crop_size', 'size', 'scale'):
+            side = step.get(key)
             if isinstance(side, int):
                 return side, side
             if isinstance(side, list | tuple) and len(side) == 2:
-                return tuple(side) if rows_first(config, key) else tuple(side[::-1])
-    return (1024, 1024) if 'neck' in config.model else (224, 224)
+                return tuple(side) if key in height_first else tuple(side[::-1])
+    return None

@@ -57,10 +57,6 @@ class DumpRegions(WholeDump):
             self.results.append(dict(img_path=sample['img_path'], **masks))
 
 
-DUMPS: dict[str, type[WholeDump]] = dict(mmdet=DumpDetections, mmseg=DumpRegions)
-"""By the default scope of a config; the others' are :class:`DumpNamedResults`."""
-
-
 @METRICS.register_module()
 class DumpNamedResults(WholeDump):
     """Each prediction of a class also says its name, as ``pred_name``.

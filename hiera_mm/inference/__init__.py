@@ -1,28 +1,27 @@
-"""Using trained models: a file in, predictions and pictures out."""
+"""What using models has in common: loading, predicting, file formats, reports, publishing and the web page."""
 
-from hiera_mm.inference.action_detector import ActionDetector, PersonFinder
-from hiera_mm.inference.backbone import backbone
-from hiera_mm.inference.classifier import Classifier
-from hiera_mm.inference.detector import Detector, Tiles
-from hiera_mm.inference.predictor import load
-from hiera_mm.inference.reconstruction import Reconstructor
-from hiera_mm.inference.results import Classification, Detections, Segmentation, VolumeSegmentation
-from hiera_mm.inference.segmenter import Segmenter
-from hiera_mm.inference.volume_segmenter import VolumeSegmenter
+import importlib
 
-__all__ = [
-    'ActionDetector',
-    'Classification',
-    'Classifier',
-    'Detections',
-    'Detector',
-    'PersonFinder',
-    'Reconstructor',
-    'Segmentation',
-    'Segmenter',
-    'Tiles',
-    'VolumeSegmentation',
-    'VolumeSegmenter',
-    'backbone',
-    'load',
-]
+MOVED = dict(
+    ActionDetector='tasks.actions',
+    Classification='tasks.classification',
+    Classifier='tasks.classification',
+    Detections='tasks.detection',
+    Detector='tasks.detection',
+    PersonFinder='tasks.actions',
+    Segmentation='tasks.segmentation',
+    Segmenter='tasks.segmentation',
+    Tiles='tasks.detection',
+    VolumeSegmentation='tasks.volumes',
+    VolumeSegmenter='tasks.volumes',
+    backbone='inference.load_backbone',
+    load='tasks',
+)
+"""Names that 0.1 had here, and where they are now."""
+
+
+def __getattr__(name: str) -> object:
+    """The names that 0.1 had here, for programs that were written with it."""
+    if name in MOVED:
+        return getattr(importlib.import_module(f'hiera_mm.{MOVED[name]}'), name)
+    raise AttributeError(f"module 'hiera_mm.inference' has no attribute '{name}'")

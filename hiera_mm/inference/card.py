@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hiera_mm.errors import first_few
+from hiera_mm.inference.loading import TrainedModel
 
 import yaml
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 
 USE = """\
 With [hiera_mm](https://pypi.org/project/hiera_mm/), where FOLDER is this folder or its address on the hub,
@@ -23,37 +24,28 @@ model = hiera_mm.load('FOLDER')
 print(model.predict({example}))
 ```"""
 
-EXAMPLES = {
-    'video-classification': "'clip.mp4'",
-    'volume-segmentation': "'ct.nii.gz'",
-    'action-detection': "'film.mp4', boxes={1.5: [[10, 20, 200, 400]]}",
-}
 
-HUB_NAMES = {'semantic-segmentation': 'image-segmentation', 'volume-segmentation': 'image-segmentation'}
-"""Of tasks that the hub calls otherwise."""
-
-
-def card_of(described: Mapping[str, Any], config: Config, pipeline: Sequence[ConfigDict], example: str | None) -> str:
-    """Markdown, with the hub's settings at its top.
+def card_of(described: Mapping[str, Any], trained: TrainedModel, example: str | None) -> str:
+    """The README as Markdown, with the hub's settings at its top.
 
     Args:
-        described: What ``hiera_mm.json`` holds.
-        config: Of the model.
-        pipeline: The steps that prepare an input.
-        example: Name of a picture beside it.
+        described: The content of ``hiera_mm.json``.
+        trained: The model.
+        example: Name of an image beside it.
     """
+    config, task = trained.config, trained.task
     names = list((described.get('actions') or {}).values()) or described['classes']
     parts = [
-        _front_matter(described, config.get('default_scope')),
+        _front_matter(described, config.get('default_scope'), task.pipeline_tag(trained)),
         f'# {config.model.type} with Hiera, {described["task"].replace("-", " ")}',
         f'{described["parameters"] / 1e6:.1f}M parameters; {len(names)} classes: {first_few(names, 20)}.',
         f'![What the model finds]({example})' if example else '',
         '## Use',
-        USE.format(example=EXAMPLES.get(described['task'], "'photo.jpg'")),
+        USE.format(example=task.example(trained)),
         '## Results',
         _table(described['metrics'], described['iteration']),
         '## Input',
-        _preparation(pipeline, config.model.get('data_preprocessor') or {}),
+        _preparation(trained.test_pipeline, config.model.get('data_preprocessor') or {}),
         '## Licence',
         _licence(described),
         f'Made by hiera_mm {described["hiera_mm"]}.',
@@ -61,10 +53,10 @@ def card_of(described: Mapping[str, Any], config: Config, pipeline: Sequence[Con
     return '\n\n'.join(part for part in parts if part) + '\n'
 
 
-def _front_matter(described: Mapping[str, Any], scope: str | None) -> str:
+def _front_matter(described: Mapping[str, Any], scope: str | None, pipeline_tag: str | None) -> str:
     settings: dict[str, Any] = dict(library_name='hiera_mm', tags=['hiera', *([scope] if scope else [])])
-    if described['task'] != 'action-detection':
-        settings['pipeline_tag'] = HUB_NAMES.get(described['task'], described['task'])
+    if pipeline_tag:
+        settings['pipeline_tag'] = pipeline_tag
     settings['license'] = described['licence'] or 'other'
     return f'---\n{yaml.safe_dump(settings, sort_keys=False)}---'
 

@@ -5,8 +5,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.inference.pictures import Picture, as_bgr, as_rgb
-from hiera_mm.inference.trained import TrainedModel, in_scope
+from hiera_mm.inference.images import Picture, as_bgr, as_rgb
+from hiera_mm.inference.loading import TrainedModel, in_scope
+from hiera_mm.readers.inputs import Kind
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -23,6 +24,7 @@ class FramePredictor:
         UserError: for another number of names than classes.
     """
 
+    kinds = (Kind.PICTURE, Kind.VIDEO, Kind.STREAM)
     predict: Any
     """Of subclasses: what there is in one picture, or a list of it for a list of pictures."""
 

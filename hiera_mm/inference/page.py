@@ -10,12 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hiera_mm.errors import UserError, first_line, require_extra
-from hiera_mm.inference.action_detector import ActionDetector
-from hiera_mm.inference.classifier import Classifier
-from hiera_mm.inference.finding import Classes, Finding, kinds_of_files
-from hiera_mm.inference.predictor import Predictor
-from hiera_mm.inference.publish import task_of
-from hiera_mm.inference.segmenter import Segmenter
+from hiera_mm.inference.page_results import PageResult, page_kinds
+from hiera_mm.inference.task import Predictor
 from hiera_mm.readers.inputs import ENDINGS
 
 from mmengine.logging import print_log
@@ -34,20 +30,20 @@ VISITORS = 50
 
 @dataclass(frozen=True)
 class Seen:
-    """What a visitor looks at; its files go when nobody does any more."""
+    """The file that a visitor looks at; what was made for it goes with the visitor."""
 
     name: str
-    finding: Finding
+    result: PageResult
     folder: TemporaryDirectory = field(default_factory=TemporaryDirectory)
 
     def annotated(self, score_thr: float) -> tuple[str | None, str | None]:
-        """Paths of a picture and of a video with what has at least this score."""
-        drawn = self.finding.write(self._path('annotated'), score_thr)
+        """Paths of an image and of a video, one of them None, that show what has at least this score."""
+        drawn = self.result.write(self._path('annotated'), score_thr)
         return tuple(str(drawn) if drawn and drawn.suffix == ending else None for ending in ('.png', '.mp4'))  # type: ignore
 
     def results(self) -> str:
         path = self._path('predictions').with_suffix('.json')
-        path.write_text(json.dumps(self.finding.results(), indent=1))
+        path.write_text(json.dumps(self.result.results(), indent=1))
         return str(path)
 
     def _path(self, what: str) -> Path:
@@ -56,15 +52,15 @@ class Seen:
 
 @contextmanager
 def opened_page(
-    predictor: Predictor, look: Callable[[str], Finding], host: str, port: int, most_bytes: int
+    predictor: Predictor, look: Callable[[str], PageResult], host: str, port: int, most_bytes: int
 ) -> Iterator[Any]:
     """The page, as a ``gradio.Blocks`` that is served until the context ends.
 
     Args:
         predictor: The model.
-        look: Gives what it finds in a file.
+        look: Predicts for a file.
         host, port: Where the page is opened.
-        most_bytes: Of an upload.
+        most_bytes: The largest upload.
 
     Raises:
         UserError: where gradio is not installed, or the page can't be opened there.
@@ -96,19 +92,19 @@ def opened_page(
             page.close(verbose=False)
 
 
-def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
+def _page(predictor: Predictor, look: Callable[[str], PageResult]) -> Any:
     import gradio
 
-    kinds = kinds_of_files(predictor)
+    kinds, task = page_kinds(predictor), predictor.trained.task
     endings = [ending for kind in kinds for ending in ENDINGS[kind]]
-    classes, scored = isinstance(predictor, Classifier), not isinstance(predictor, Classifier | Segmenter)
-    title = f'{predictor.trained.config.model.type} with Hiera: {task_of(predictor).replace("-", " ")}'
+    hub_name = task.hub_name(predictor.trained)
+    title = f'{predictor.trained.config.model.type} with Hiera: {hub_name.replace("-", " ")}'
 
     def answer(file: str | None, score_thr: float) -> tuple:
         if file is None:
             return None, None, None, None, gradio.DownloadButton(interactive=False)
         seen = Seen(Path(file).name, _explained(look, Path(file).name, file))
-        scores = seen.finding.results() if isinstance(seen.finding, Classes) else None
+        scores = seen.result.results() if task.lists_classes else None
         return seen, *draw(seen, score_thr), scores, gradio.DownloadButton(value=seen.results(), interactive=True)
 
     def draw(seen: Seen | None, score_thr: float) -> tuple:
@@ -124,7 +120,10 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
                 what = ' or '.join(kind.value.removesuffix('s') for kind in kinds)
                 file = gradio.File(label=f'A {what}', file_types=endings)
                 score = gradio.Slider(
-                    0, 1, _usual_threshold(predictor), step=0.01, label='Least score of what is shown', visible=scored
+                    *(0, 1, task.page_score or 0),
+                    step=0.01,
+                    label='Least score of what is shown',
+                    visible=task.page_score is not None,
                 )
                 download = gradio.DownloadButton('Download all results (JSON)', interactive=False)
             with gradio.Column():
@@ -132,19 +131,15 @@ def _page(predictor: Predictor, look: Callable[[str], Finding]) -> Any:
                     label='Found', elem_id='found', format='png', visible=False, buttons=['download', 'fullscreen']
                 )
                 video = gradio.Video(label='Found', visible=False, buttons=['download'])
-                scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=classes)
+                scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=task.lists_classes)
         file.change(answer, [file, score], [kept, picture, video, scores, download], api_name='predict')
         # However it is moved; of many moves the last counts.
         score.change(draw, [kept, score], [picture, video], trigger_mode='always_last', api_visibility='private')
     return page
 
 
-def _usual_threshold(predictor: Predictor) -> float:
-    return 0.5 if isinstance(predictor, ActionDetector) else 0.3
-
-
 def _explained(function: Callable, name: str, *arguments: Any) -> Any:
-    """What a function gives for a visitor's file of this name, or one sentence in the page, without the server's
+    """Call a function for a visitor's file of this name; an error becomes a sentence in the page, without the server's
     paths."""
     import gradio
 

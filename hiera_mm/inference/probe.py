@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.errors import UserError, examples
-from hiera_mm.inference.pictures import DEVIATION, MEAN
+from hiera_mm.inference.images import DEVIATION, MEAN
 from hiera_mm.models import Hiera
 from hiera_mm.readers.image_lists import LabelledImages
 

@@ -8,16 +8,12 @@ from typing import Any
 
 from hiera_mm.atomic_write import ENDING
 from hiera_mm.errors import UserError
-from hiera_mm.inference.action_detector import ActionDetector
 from hiera_mm.inference.card import card_of
-from hiera_mm.inference.classifier import Classifier
-from hiera_mm.inference.detector import Detector
-from hiera_mm.inference.predictor import Predictor
-from hiera_mm.inference.segmenter import Segmenter
-from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.inference.loading import TrainedModel
+from hiera_mm.inference.page_results import ImageResult
+from hiera_mm.inference.task import Predictor
 from hiera_mm.inference.training_log import read_entries
-from hiera_mm.inference.visualization import draw_found
-from hiera_mm.inference.volume_segmenter import VolumeSegmenter
+from hiera_mm.readers.inputs import Kind
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
 from hiera_mm.weights.origin import RECORD, Origin
@@ -37,11 +33,11 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
     """Write ``model.safetensors``, ``config.py``, ``hiera_mm.json`` and a ``README.md`` for the Hugging Face hub.
 
     Args:
-        predictor: Of :func:`hiera_mm.inference.load`.
-        folder: That does not exist yet.
+        predictor: What :func:`hiera_mm.load` gives.
+        folder: A folder that does not exist yet.
         licence: As the hub names it, such as ``'apache-2.0'``; by default that of the weights which training began
-            with. Weights under CC BY-NC bequeath it.
-        example: A picture for the card, on which what the model finds is drawn.
+            with. What is trained from weights under CC BY-NC is under it as well.
+        example: An image for the card, on which the prediction is drawn.
 
     Returns:
         What ``hiera_mm.json`` holds.
@@ -55,7 +51,7 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
     trained = predictor.trained
     described: dict[str, Any] = dict(
         hiera_mm=__version__,
-        task=task_of(predictor),
+        task=trained.task.hub_name(trained),
         **names_of(predictor),
         licence=_licence(trained.origins, licence),
         metrics=metrics_of(Path(trained.source), trained.meta),
@@ -75,24 +71,10 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
         (whole / DESCRIPTION).write_text(json.dumps(described, indent=1), encoding='utf-8')
         if example is not None:
             _drawn(predictor, example).save(whole / EXAMPLE, quality=90)
-        card = card_of(described, trained.config, trained.test_pipeline, EXAMPLE if example else None)
+        card = card_of(described, trained, EXAMPLE if example else None)
         (whole / 'README.md').write_text(card, encoding='utf-8')
         whole.rename(folder)
     return described
-
-
-def task_of(predictor: Predictor) -> str:
-    """By the hub's name where it has one."""
-    if isinstance(predictor, Classifier):
-        return 'image-classification' if predictor.of_pictures else 'video-classification'
-    if isinstance(predictor, ActionDetector):
-        return 'action-detection'
-    if isinstance(predictor, Segmenter):
-        return 'semantic-segmentation'
-    if isinstance(predictor, VolumeSegmenter):
-        return 'volume-segmentation'
-    model: Any = predictor.trained.model
-    return 'image-segmentation' if model.with_mask or hasattr(model, 'panoptic_head') else 'object-detection'
 
 
 def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:
@@ -115,7 +97,7 @@ def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:
 
 def names_of(predictor: Predictor) -> dict:
     """``classes`` in order, or ``actions`` by number."""
-    return {'actions' if isinstance(predictor, ActionDetector) else 'classes': predictor.names}
+    return {predictor.trained.task.names_key: predictor.names}
 
 
 def _licence(origins: Sequence[Origin], wanted: str | None) -> str | None:
@@ -155,7 +137,9 @@ def settings_of(trained: TrainedModel) -> Config:
 
 
 def _drawn(predictor: Predictor, example: str) -> Image.Image:
-    if not isinstance(predictor, Detector | Segmenter):
-        raise UserError('--example is for what can be drawn on a picture, objects or regions; leave it out.')
-    found: Any = predictor.predict(example)
-    return Image.fromarray(draw_found(predictor.decoded(example), found, 0.5))
+    task = predictor.trained.task
+    if not task.draws_images:
+        raise UserError('--example is for what can be drawn on an image, objects or regions; leave it out.')
+    result = task.page_result(predictor, example, Kind.PICTURE, None)
+    assert isinstance(result, ImageResult)
+    return Image.fromarray(result.drawn(0.5))

@@ -3,9 +3,8 @@
 import colorsys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from hiera_mm.inference.results import Detections, RunLengths, Segmentation
 from hiera_mm.readers.videos import VideoFile
 from hiera_mm.readers.write_video import write_video
 
@@ -14,8 +13,8 @@ import pycocotools.mask
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
-LEGEND = 12
-"""The most classes whose names are drawn."""
+RunLengths = dict[str, Any]
+"""A mask as COCO stores it: ``dict(size=[height, width], counts=bytes)``."""
 
 
 class Label(NamedTuple):
@@ -32,15 +31,6 @@ class Label(NamedTuple):
     lines: list[str]
     colour: tuple[int, int, int] = (0, 255, 0)
     mask: RunLengths | None = None
-
-
-def labels_of(found: Detections) -> list[Label]:
-    """Class and score of each object, a colour for each class."""
-    masks: Sequence[RunLengths | None] = found.run_lengths or [None] * len(found)
-    return [
-        Label(box, [f'{found.names[label]} {score:.2f}'], colour_of(int(label)), mask)
-        for box, score, label, mask in zip(found.boxes, found.scores, found.labels, masks, strict=True)
-    ]
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
@@ -90,27 +80,6 @@ def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
         around = drawing.multiline_textbbox(place, text, font, anchor=f'{align}d')
         drawing.rectangle(around, fill=(0, 0, 0, 150))
         drawing.multiline_text(place, text, 'white', font, anchor=f'{align}d')
-    return np.asarray(picture)
-
-
-def draw_found(frame: np.ndarray, found: Detections | Segmentation, score_thr: float) -> np.ndarray:
-    """The frame, RGB ``(H, W, 3)``, with what a model finds in it: objects of at least this score, or all regions."""
-    if isinstance(found, Segmentation):
-        return draw_regions(frame, found)
-    return draw(frame, labels_of(found.above(score_thr)))
-
-
-def draw_regions(frame: np.ndarray, found: Segmentation) -> np.ndarray:
-    """The frame, RGB ``(H, W, 3)``, half covered by the colours of classes, with the names of those that are there."""
-    picture = Image.fromarray(frame // 2 + palette_of(len(found.names))[found.labels] // 2)
-    drawing = ImageDraw.Draw(picture)
-    size = max(8, min(frame.shape[:2]) // 22)
-    font = ImageFont.load_default(size)
-    shown = sorted(found.shares().items(), key=lambda item: -item[1])[:LEGEND]
-    for line, name in enumerate(name for name, share in shown if share):
-        top = round(1.4 * size * line) + 1
-        drawing.rectangle((1, top, size, top + size), colour_of(found.names.index(name)), 'black')
-        drawing.text((1.4 * size, top), name, 'white', font, stroke_width=max(1, size // 10), stroke_fill='black')
     return np.asarray(picture)
 
 

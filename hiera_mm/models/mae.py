@@ -107,6 +107,12 @@ class MaskedAutoencoder(BaseModel):
             return dict(loss=self.loss(inputs, keep))
         return self.reconstruct(inputs, keep), keep
 
+    def compile_parts(self) -> list[str]:
+        """Compile the loss as a whole; gives the names of the compiled parts."""
+        # With the masks as an input: compiled code would draw other ones.
+        self.loss = torch.compile(self.loss, dynamic=False)  # type: ignore[method-assign]
+        return ['the loss']
+
     def random_keep(
         self, count: int, device: torch.device | str = 'cpu', generator: torch.Generator | None = None
     ) -> Tensor:

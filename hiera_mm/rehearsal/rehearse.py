@@ -19,7 +19,7 @@ from hiera_mm.rehearsal.course import Course, Stage
 from hiera_mm.rehearsal.few import cut
 from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, Enough, EnterHook, Start, StartHook
 from hiera_mm.rehearsal.schedule import WholeEpochs
-from hiera_mm.rehearsal.tiny import shrink_model, shrink_pictures
+from hiera_mm.rehearsal.tiny import RehearsedTask, shrink_images, shrink_model
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.zoo import ZOO
 
@@ -40,7 +40,9 @@ REMOTE_BACKENDS = ('Aim', 'ClearML', 'DVCLive', 'MLflow', 'Neptune', 'Wandb')
 """Beginnings of the visualisers' types that would open a run at a service."""
 
 
-def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int | None = None) -> list[Stage]:
+def rehearse(
+    config: Config, task: RehearsedTask, folder: str | Path, tiny: bool = False, size: int | None = None
+) -> list[Stage]:
     """Go through every stage of a config's run once.
 
     Everything is the config's own: loaders with their batches and workers, pipelines, samplers, hooks, evaluators,
@@ -50,7 +52,8 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
     that can be scored, scores need not pass any threshold (``score_thr``).
 
     Args:
-        config: Of the run; it is not changed.
+        config: The config of the run; it is not changed.
+        task: Its task.
         folder: For all that the rehearsal writes.
         tiny: Cut the backbone down in width and depth, and a masked autoencoder's decoder.
         size: Make pictures whose longer side is this, in pixels, where the config's are larger.
@@ -63,14 +66,14 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
     config = Config(copy.deepcopy(config.to_dict()), filename=config.filename, format_python_code=False)
     _keep_inside(config, folder, course)
     with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
-        stands_in = stand_in.can_stand_in(config)
+        stands_in = stand_in.can_stand_in(config, task)
         with course.part('data'):
             if stands_in:
-                stand_in.draw(config, folder / 'data')
+                stand_in.draw(config, task, folder / 'data')
                 course.say(
                     'data', 'nothing that the config names exists, so generated data in its format are used instead'
                 )
-            _look_at_data(config)
+            _look_at_data(config, task)
         with course.part('weights'):
             _look_for_weights(config, course, tiny)
         if tiny or course.stages['weights'].outcome == 'failed':
@@ -78,9 +81,9 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
             config.load_from = None
             _drop_weights(config.model)
         if tiny:
-            shrink_model(config)
+            shrink_model(config, task)
         if size:
-            shrink_pictures(config, size)
+            shrink_images(config, task, size)
         for part in dicts_in(config.model.get('test_cfg')):
             if 'score_thr' in part:
                 part.score_thr = 0.0
@@ -90,7 +93,7 @@ def rehearse(config: Config, folder: str | Path, tiny: bool = False, size: int |
                 cut(config[loader], STAND_IN_EPOCH if stands_in else None)
         checkpoint = _train(config, folder, course)
         if checkpoint and config.get('test_dataloader') is not None:
-            _test(config, checkpoint, folder, course)
+            _test(config, task, checkpoint, folder, course)
     for loader, names in dict(
         val_dataloader=('validation', 'best checkpoint'), test_dataloader=('test', 'prediction file')
     ).items():
@@ -122,9 +125,9 @@ def _keep_inside(config: Config, folder: Path, course: Course) -> None:
         course.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
 
 
-def _look_at_data(config: Config) -> None:
+def _look_at_data(config: Config, task: RehearsedTask) -> None:
     faults = []
-    for fault in faults_of(config, count=FILES_LOOKED_AT):
+    for fault in faults_of(config, task, count=FILES_LOOKED_AT):
         if fault.severity is Severity.BLOCKS:
             raise UserError(fault.sentence)
         if fault.severity is Severity.FAULT:
@@ -223,13 +226,13 @@ def _look_at_checkpoints(runner: Runner, course: Course) -> None:
     course.say('best checkpoint', ', '.join(path.name for path in best) or 'none is kept (save_best is not set)')
 
 
-def _test(config: Config, checkpoint: str, folder: Path, course: Course) -> None:
+def _test(config: Config, task: RehearsedTask, checkpoint: str, folder: Path, course: Course) -> None:
     with course.part('test'):
         tested = copy.deepcopy(config)
         prepare_test(tested, checkpoint)
         runner, out = _runner(tested), folder / 'predictions.pkl'
         with _workers_ended(runner):
-            metrics = run_with_predictions(runner, tested, str(out))
+            metrics = run_with_predictions(runner, task.dump, str(out))
         shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
         course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
         course.enter('prediction file')

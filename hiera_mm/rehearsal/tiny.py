@@ -1,27 +1,36 @@
 """A model's backbone cut down in width and depth, and pictures in size; nothing else of a config changes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.checks.run import LOADERS
+from hiera_mm.checks.task import CheckedTask
 from hiera_mm.config import dicts_in
-from hiera_mm.engine.own_settings import SIDES_OF_VOLUMES
 from hiera_mm.errors import UserError
+from hiera_mm.evaluation.dump import WholeDump
 from hiera_mm.models.hiera import UNIT_PIXELS
+from hiera_mm.rehearsal.stand_in import StandInTask
 
 from mmengine.config import Config, ConfigDict
 
 TINY = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
-DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
-
-CHANNELS = 8
-"""Of the decoder of volumes at full resolution."""
-
-SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', *SIDES_OF_VOLUMES)
+SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', 'spatial_size', 'roi_size')
 """Keys of pipeline steps that hold sides in pixels: one, or several of which -1 stands for any."""
 
 
-def shrink_model(config: Config) -> None:
+class RehearsedTask(CheckedTask, StandInTask, Protocol):
+    """A task as far as its runs are rehearsed; :class:`hiera_mm.tasks.task.Task` says what each member means."""
+
+    dump: type[WholeDump]
+
+    def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]: ...
+    def shrink(self, model: ConfigDict) -> None: ...
+    def shrink_input(self, config: Config, scaled: Callable) -> None: ...
+
+
+def shrink_model(config: Config, task: RehearsedTask) -> None:
     """Make the Hiera of a config 16 channels wide and a block a stage deep, and a masked autoencoder's decoder as well.
 
     Parts that take the maps follow where they were told the true widths; where they were told others, they keep them,
@@ -40,20 +49,17 @@ def shrink_model(config: Config) -> None:
         # The third stage's one block, where the published ones are.
         backbone.global_blocks = (2,)
     chosen = [*backbone.get('out_indices', range(4))]
-    for part in _takers_of_maps(model):
+    for part in task.map_takers(model):
         told, index = part.get('in_channels'), part.get('in_index', -1)
         stage = chosen[index if isinstance(index, int) else -1]
         if told == before[stage]:
             part.in_channels = after[stage]
         elif isinstance(told, list | tuple) and [*told] == [before[index] for index in chosen]:
             part.in_channels = [after[index] for index in chosen]
-    if model.type == 'MaskedAutoencoder':
-        model.update(DECODER)
-    if 'decoder' in model:
-        model.decoder.channels = CHANNELS
+    task.shrink(model)
 
 
-def shrink_pictures(config: Config, side: int) -> None:
+def shrink_images(config: Config, task: RehearsedTask, side: int) -> None:
     """Where pictures have a side longer than ``side`` pixels at any step of a pipeline, make all sides smaller in
     proportion: those of the steps, of the padding, and of a masked autoencoder's input.
     """
@@ -63,11 +69,7 @@ def shrink_pictures(config: Config, side: int) -> None:
         return
     for step, key in sizes:
         step[key] = _scaled(step[key], factor)
-    if config.model.get('input_size') and any(key in SIDES_OF_VOLUMES for _, key in sizes):
-        config.model.input_size = _scaled(config.model.input_size, factor)
-    elif config.model.get('input_size'):
-        *frames, height, width = config.model.input_size
-        config.model.input_size = (*frames, _scaled(height, factor), _scaled(width, factor))
+    task.shrink_input(config, partial(_scaled, factor=factor))
     padding = config.model.get('data_preprocessor', {})
     if padding.get('pad_size_divisor', 1) > UNIT_PIXELS:
         padding.pad_size_divisor = _scaled(padding.pad_size_divisor, factor)
@@ -84,16 +86,6 @@ def _architecture(arch: str | dict) -> dict:
 
 def _widths(architecture: dict) -> list[int]:
     return [architecture['embed_dim'] * 2**stage for stage in range(4)]
-
-
-def _takers_of_maps(model: ConfigDict) -> Iterator[ConfigDict]:
-    if model.get('neck'):
-        yield from model.neck if isinstance(model.neck, list | tuple) else [model.neck]
-        return
-    of_masks = (model.get(name) for name in ('decode_head', 'auxiliary_head', 'panoptic_head', 'decoder'))
-    for head in (model.get('cls_head'), model.get('roi_head', {}).get('bbox_head'), *of_masks):
-        if isinstance(head, dict):
-            yield head
 
 
 def _steps(config: Config) -> Iterator[ConfigDict]:

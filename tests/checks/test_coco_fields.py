@@ -6,8 +6,8 @@ import copy
 import json
 import shutil
 
-from hiera_mm.checks.run import check_data
 from hiera_mm.errors import UserError
+from hiera_mm.tasks import check_data
 
 import numpy as np
 import pytest

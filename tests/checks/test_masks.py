@@ -1,9 +1,9 @@
 """What check-data says of sets with index masks, and what stops a run."""
 
-from hiera_mm.checks.run import check_data, faults_of
 from hiera_mm.config import read_config_file
 from hiera_mm.errors import UserError
 from hiera_mm.synthetic.masks import make_mask_shapes
+from hiera_mm.tasks import check_data, faults_of
 
 import numpy as np
 import pytest

@@ -4,8 +4,8 @@ import json
 import shutil
 
 from hiera_mm.checks.fault import Severity, class_of, classes_of
-from hiera_mm.checks.run import check_data, faults_of
 from hiera_mm.errors import UserError
+from hiera_mm.tasks import check_data, faults_of
 
 import pytest
 from mmengine.config import Config, ConfigDict

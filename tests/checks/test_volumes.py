@@ -3,9 +3,9 @@
 import json
 import re
 
-from hiera_mm.checks.run import check_data, faults_of
 from hiera_mm.errors import UserError
 from hiera_mm.synthetic.volumes import NAMES, make_volume_shapes
+from hiera_mm.tasks import check_data, faults_of
 
 import nibabel
 import numpy as np

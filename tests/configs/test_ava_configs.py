@@ -1,8 +1,8 @@
 """Configs of action detection: build, run forward and backward at reduced depth, and follow the paper's tables."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.complexity import action_detector_complexity
 from hiera_mm.engine import DepthLayerDecayConstructor
+from hiera_mm.tasks.actions.forward_pass import action_detector_complexity
 
 import hiera
 import numpy as np

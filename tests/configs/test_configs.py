@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.complexity import count_macs, count_parameters, detector_complexity
+from hiera_mm.complexity import count_macs, count_parameters
 from hiera_mm.config import read_config_file
 from hiera_mm.errors import UserError
+from hiera_mm.tasks.detection.forward_pass import detector_complexity
 from hiera_mm.weights.zoo import ZOO
 
 import pytest

@@ -3,7 +3,7 @@
 from functools import partial
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.complexity import recogniser_complexity
+from hiera_mm.tasks.classification.forward_pass import recogniser_complexity
 
 import hiera
 import numpy as np

@@ -1,11 +1,10 @@
 """Mask2Former with Hiera: its configs build, learn and predict at reduced depth, and take classes of one's own."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.checks.run import faults_of
 from hiera_mm.config import class_count, read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.errors import UserError
-from hiera_mm.inference import load
+from hiera_mm.tasks import faults_of, load
 
 import pytest
 import torch

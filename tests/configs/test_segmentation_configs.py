@@ -1,7 +1,6 @@
 """Segmentation configs: they build, learn and predict at reduced depth; their decoders are those of others."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.complexity import model_complexity
 from hiera_mm.config import read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
 from hiera_mm.errors import UserError
@@ -16,7 +15,7 @@ from mmseg.structures import SegDataSample
 from transformers import SegformerConfig
 from transformers.models.segformer.modeling_segformer import SegformerDecodeHead
 
-from tests.helpers import CONFIGS, perturbed, read
+from tests.helpers import CONFIGS, model_complexity, perturbed, read
 
 NAMES = [name for name in CONFIGS if name.startswith(('segformer', 'upernet'))]
 

@@ -1,7 +1,7 @@
 """Configs of recognisers: build, run forward and backward at reduced depth, and follow the paper's tables."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.complexity import recogniser_complexity
+from hiera_mm.tasks.classification.forward_pass import recogniser_complexity
 
 import numpy as np
 import pytest

@@ -1,7 +1,6 @@
 """Configs of volumes: they build, learn and predict at reduced depth, and start from published weights."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.complexity import model_complexity
 from hiera_mm.config import read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
 from hiera_mm.errors import UserError
@@ -13,7 +12,7 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 
-from tests.helpers import CONFIGS, read
+from tests.helpers import CONFIGS, model_complexity, read
 from tests.models.test_mae import CLIPS
 
 NAMES = [name for name in CONFIGS if name.startswith('unetr')]

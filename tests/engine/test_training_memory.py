@@ -11,8 +11,9 @@ from hiera_mm.engine.training_memory import (
     in_several_processes,
     training_memory,
 )
-from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, Way, fastest, input_shape
+from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, Way, fastest
 from hiera_mm.models.cpu import plain
+from hiera_mm.tasks import task_of
 
 import pytest
 import torch
@@ -70,7 +71,9 @@ def test_recomputing_and_half_precision_take_less(name):
     if 'input_size' in config.model:
         config.model.input_size = (*config.model.input_size[:-2], 128, 128)
     ways = [
-        training_memory(config, (128, 128), half, cp) for half in (False, True) for cp in (False, (1, 0, 0, 0), True)
+        training_memory(config, task_of(config), (128, 128), half, cp)
+        for half in (False, True)
+        for cp in (False, (1, 0, 0, 0), True)
     ]
     parameters = ways[0].parameters
     assert all((way.weights, way.gradients) == (4 * parameters,) * 2 for way in ways)
@@ -86,7 +89,7 @@ def test_recomputing_and_half_precision_take_less(name):
 def test_memory_of_a_whole_batch_is_counted_where_its_activations_are_the_most(name):
     """With one picture the weights' gradients would be, which do not grow."""
     config = read(name)
-    memory = training_memory(config, (224, 224), True, False)
+    memory = training_memory(config, task_of(config), (224, 224), True, False)
     model = _on_meta(config, False)
     with FakeTensorMode(allow_non_fake_inputs=True), plain():
         model.to_empty(device='cpu')
@@ -107,7 +110,7 @@ def test_the_largest_batch_is_the_last_that_fits():
 
 def test_several_processes_hold_copies_of_gradients_or_parts():
     config = tiny('in1k_hiera_b.py')
-    one = training_memory(config, (64, 64), False, False)
+    one = training_memory(config, task_of(config), (64, 64), False, False)
     assert in_several_processes(one, config, 1) == one
     copies = in_several_processes(one, config, 4)
     assert copies.peak(9) == one.peak(9) + one.gradients
@@ -128,7 +131,8 @@ def test_the_fastest_way_that_fits_is_chosen():
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_the_size_of_what_is_trained_on_is_found(name):
-    height, width = input_shape(read(name))
+    config = read(name)
+    height, width = task_of(config).input_shape(config)
     of_task = dict(mask_rcnn=1024, cascade=1024, faster_rcnn=1024, mask2former=1024, segformer=512, upernet=512)
     of_variant = {'448': 448, 'btcv_128': 128, 'btcv': 96, 'volumes': 96}
     sides = [side for task, side in of_task.items() if name.startswith(task)]

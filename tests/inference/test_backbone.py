@@ -2,7 +2,7 @@
 
 import hiera_mm
 from hiera_mm.errors import UserError
-from hiera_mm.inference import backbone
+from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.models import Hiera
 
 import hiera

@@ -3,12 +3,13 @@
 import json
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference import backbone, load
-from hiera_mm.inference.export import export
-from hiera_mm.inference.exported import open_exported
+from hiera_mm.inference.load_backbone import backbone
+from hiera_mm.inference.export import export, export_backbone
+from hiera_mm.inference.formats import open_exported
 from hiera_mm.models import Hiera
 from hiera_mm.synthetic.actions import make_acting_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
+from hiera_mm.tasks import load
 
 import hiera
 import numpy as np
@@ -185,7 +186,7 @@ def test_a_backbone_gives_metas_maps(tmp_path, clips):
     oracle = official_classifier(**(sizes if clips else {})).eval()
     torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'hiera.pth')
     model = backbone(str(tmp_path / 'hiera.pth'), arch=dict(embed_dim=16, num_heads=1, depths=(1, 2, 3, 2)))
-    export(model, tmp_path / 'hiera.onnx')
+    export_backbone(model, tmp_path / 'hiera.onnx')
     pixels = torch.randn(3, 3, *((16,) if clips else ()), 224, 224)
     maps = onnxruntime.InferenceSession(tmp_path / 'hiera.onnx').run(None, dict(pixels=pixels.numpy()))
     with torch.no_grad():
@@ -249,7 +250,7 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
         (tmp_path / f'broken_{name}').write_bytes(b'none')
         with pytest.raises(UserError, match="is no .* file that 'hiera-mm export' wrote"):
             load(str(tmp_path / f'broken_{name}'))
-    export(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.onnx')
+    export_backbone(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.onnx')
     with pytest.raises(UserError, match='is an exported backbone, which predicts nothing'):
         load(str(tmp_path / 'backbone.onnx'))
 
@@ -291,6 +292,6 @@ def test_numbers_of_8_bits_are_for_what_can_have_them(detector, tmp_path):
     with pytest.raises(UserError, match=r"are for OpenVINO's files; let '.*model.onnx' end in .xml"):
         export(load(detector, device='cpu'), tmp_path / 'model.onnx', calibration=['a.png'])
     clips = Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), num_frames=16)
-    with pytest.raises(UserError, match='backbones of colour pictures; leave --int8 out'):
-        export(clips, tmp_path / 'model.xml', calibration=['a.png'])
+    with pytest.raises(UserError, match='backbones of colour images; leave --int8 out'):
+        export_backbone(clips, tmp_path / 'model.xml', calibration=['a.png'])
     assert not [*tmp_path.iterdir()]

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference import PersonFinder, load
-from hiera_mm.inference.finding import Limits, look_into
 from hiera_mm.inference.page import opened_page
+from hiera_mm.inference.page_results import Limits, result_for
 from hiera_mm.readers.ava_files import read_action_list
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.actions import make_acting_shapes
+from hiera_mm.tasks import load
+from hiera_mm.tasks.actions import PersonFinder
 
 import httpx
 import numpy as np
@@ -29,7 +30,7 @@ MEGABYTE = 2**20
 @contextmanager
 def page_of(predictor, **more):
     limits = Limits(pixels=1_000_000, seconds=5)
-    look, port = partial(look_into, predictor, limits=limits, **more), free_port()
+    look, port = partial(result_for, predictor, limits=limits, **more), free_port()
     with opened_page(predictor, look, '127.0.0.1', port, MEGABYTE):
         yield f'http://127.0.0.1:{port}'
 
@@ -179,8 +180,8 @@ def test_what_would_take_too_much_is_refused(model, shapes, picture, tmp_path):
         'wide.mp4': '1000 x 1002 pixels',
     }.items():
         with pytest.raises(UserError, match=sentence):
-            look_into(model, str(tmp_path / name), limits)
-    assert len(look_into(model, str(picture), limits).results()['objects']) == len(model.predict(picture))
+            result_for(model, str(tmp_path / name), limits)
+    assert len(result_for(model, str(picture), limits).results()['objects']) == len(model.predict(picture))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_actions_are_drawn(tmp_path, model):
     actor = load(save_random_weights(ACTIONS_CONFIG, tmp_path / 'actions.pth'), device='cpu', classes=names)
     video = min((tmp_path / 'actions').rglob('*.mp4'))
     persons = PersonFinder(model, score_thr=0.0, classes=model.names)
-    found = look_into(actor, str(video), Limits(10**6, 60), persons)
+    found = result_for(actor, str(video), Limits(10**6, 60), persons)
     scores = [a['score'] for second in found.results()['predictions'] for p in second['persons'] for a in p['actions']]
     assert scores and found.results()['video'] == video.name
     pictures = []

@@ -3,9 +3,9 @@
 import json
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference import load
 from hiera_mm.inference.publish import metrics_of, publish
 from hiera_mm.synthetic.actions import make_acting_shapes
+from hiera_mm.tasks import load
 
 import numpy as np
 import pytest

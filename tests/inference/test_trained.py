@@ -4,8 +4,9 @@ from pathlib import Path
 
 from hiera_mm.config import config_of_text
 from hiera_mm.errors import UserError
-from hiera_mm.inference import Classifier, Detector, load
-from hiera_mm.inference.trained import load_model
+from hiera_mm.tasks import load, load_trained
+from hiera_mm.tasks.classification import Classifier
+from hiera_mm.tasks.detection import Detector
 
 import pytest
 import torch
@@ -122,6 +123,6 @@ def test_a_masked_autoencoder_predicts_nothing(tmp_path):
 
 
 def test_loading_leaves_the_config_of_a_run_as_it_is(weights):
-    trained = load_model(weights, device='cpu')
+    trained = load_trained(weights, device='cpu')
     assert trained.test_set.type == 'CocoDataset'
     assert [step.type for step in trained.test_pipeline] == ['LoadImageFromFile', 'Resize', 'PackDetInputs']

@@ -4,6 +4,7 @@ import shutil
 
 from hiera_mm.config import read_config_file
 from hiera_mm.rehearsal import rehearse
+from hiera_mm.tasks import task_of
 
 import pytest
 from mmengine.dataset import BaseDataset
@@ -27,7 +28,8 @@ def rehearsed(tmp_path, monkeypatch):
             path = tmp_path / 'config.py'
             path.write_text(config)
         forget_earlier_runs()
-        stages = rehearse(read_config_file(str(path)), tmp_path / 'rehearsal', **options)
+        config = read_config_file(str(path))
+        stages = rehearse(config, task_of(config), tmp_path / 'rehearsal', **options)
         assert not list((tmp_path / 'here').iterdir())
         return {stage.name: stage for stage in stages}
 

@@ -2,7 +2,8 @@
 
 from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import read_config_file
-from hiera_mm.rehearsal.tiny import SIZES, shrink_model, shrink_pictures
+from hiera_mm.rehearsal.tiny import SIZES, shrink_images, shrink_model
+from hiera_mm.tasks import task_of
 
 import pytest
 from mmengine.registry import MODELS, DefaultScope
@@ -32,7 +33,7 @@ def changed(before, after):
 def test_a_tiny_model_differs_in_width_and_depth_alone_and_builds(name):
     config = read_config_file(str(FOLDER / name))
     before = config.to_dict()
-    shrink_model(config)
+    shrink_model(config, task_of(config))
     assert changed(before, config.to_dict()) <= BACKBONE | WIDTHS | DECODER
     config.model.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope(config.default_scope):
@@ -46,7 +47,7 @@ def test_a_tiny_model_differs_in_width_and_depth_alone_and_builds(name):
 def test_a_head_that_was_told_a_wrong_width_keeps_it():
     config = read_config_file(str(FOLDER / 'k400_hiera_b.py'))
     config.model.cls_head.in_channels = 700
-    shrink_model(config)
+    shrink_model(config, task_of(config))
     assert config.model.cls_head.in_channels == 700
 
 
@@ -54,7 +55,7 @@ def test_a_head_that_was_told_a_wrong_width_keeps_it():
 def test_pictures_shrink_in_every_step_and_in_the_padding_and_nowhere_else(name):
     config = read_config_file(str(FOLDER / name))
     before = config.to_dict()
-    shrink_pictures(config, 256)
+    shrink_images(config, task_of(config), 256)
     assert {key.rpartition('.')[2] for key in changed(before, config.to_dict())} == {
         'scale',
         'crop_size',
@@ -78,7 +79,7 @@ def test_pictures_shrink_in_every_step_and_in_the_padding_and_nowhere_else(name)
 )
 def test_every_side_follows_in_proportion(name, sizes):
     config = read_config_file(str(FOLDER / name))
-    shrink_pictures(config, 128)
+    shrink_images(config, task_of(config), 128)
     steps = [step for loader in LOADERS if config.get(loader) for step in config[loader].dataset.pipeline]
     found = [step[key] for step in steps for key in SIZES if key in step and step[key] != (0.2, 1.0)]  # of the area
     assert {tuple(size) if isinstance(size, list | tuple) else size for size in found} == sizes
@@ -89,7 +90,7 @@ def test_every_side_follows_in_proportion(name, sizes):
 @pytest.mark.parametrize('name', ['unetr_hiera_b_btcv_128.py', 'mae_hiera_t_volumes.py'])
 def test_crops_of_volumes_shrink_in_depth_as_well(name):
     config = read_config_file(str(FOLDER / name))
-    shrink_pictures(config, 64)
+    shrink_images(config, task_of(config), 64)
     steps = [step for loader in LOADERS if config.get(loader) for step in config[loader].dataset.pipeline]
     assert {tuple(step[key]) for step in steps for key in SIZES if key in step} == {(64, 64, 64)}
     of_model = config.model.get('input_size') or config.model.test_cfg.crop_size
@@ -99,5 +100,5 @@ def test_crops_of_volumes_shrink_in_depth_as_well(name):
 def test_pictures_that_are_small_already_stay():
     config = read_config_file(str(FOLDER / 'mask_rcnn_hiera_t_shapes.py'))
     before = config.to_dict()
-    shrink_pictures(config, 256)
+    shrink_images(config, task_of(config), 256)
     assert config.to_dict() == before

@@ -1,10 +1,10 @@
 """Training by low-rank updates, from the options to a published model that knows nothing of them."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference import load
-from hiera_mm.inference.backbone import backbone
+from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.inference.publish import publish
 from hiera_mm.models import Hiera
+from hiera_mm.tasks import load
 from hiera_mm.weights.convert import convert
 
 import numpy as np

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 
-from hiera_mm.inference import load
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.synthetic.motions import make_motion_shapes
+from hiera_mm.tasks import load
 
 import av
 import numpy as np

@@ -5,8 +5,8 @@ import importlib.util
 import json
 import pickle
 
-from hiera_mm.inference import load
 from hiera_mm.synthetic.masks import NAMES, make_mask_shapes
+from hiera_mm.tasks import load
 
 import cv2
 import numpy as np

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 from hiera_mm.config import read_config_file
-from hiera_mm.inference import load
 from hiera_mm.synthetic.volumes import NAMES, make_volume_shapes
+from hiera_mm.tasks import load
 
 import nibabel
 import numpy as np
@@ -156,19 +156,20 @@ def test_without_monai_a_sentence_names_it(run_tool, monkeypatch, volumes):
 @pytest.mark.slow
 def test_importing_the_suite_does_not_import_monai():
     """It takes seconds, and few need it."""
-    program = 'import sys, hiera_mm.registration, hiera_mm.inference; sys.exit("monai" in sys.modules)'
+    program = 'import sys, hiera_mm.registration, hiera_mm.tasks; sys.exit("monai" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', program], check=False).returncode == 0
 
 
 def test_the_memory_of_a_step_is_about_what_it_takes():
     """Counted by the same tensors as other tasks' (tests/engine/test_training_memory.py); here that none is missed."""
     from hiera_mm.engine.training_memory import training_memory
+    from hiera_mm.tasks import task_of
 
     config = read_config_file(str(TINY))
     from mmengine.registry import init_default_scope
 
     init_default_scope(config.default_scope)
-    memory = training_memory(config, (64, 64), autocast=False, with_cp=False)
+    memory = training_memory(config, task_of(config), (64, 64), autocast=False, with_cp=False)
     voxels = 32 * 64 * 64
     # Ten maps of 4 channels at full resolution at least, and the logits with their softmax and truth.
     assert memory.per_sample > (10 * 4 + 3 * 3) * voxels * torch.float32.itemsize

@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from hiera_mm.inference import load
 from hiera_mm.inference.publish import publish
+from hiera_mm.tasks import load
 
 import pytest
 

@@ -1,0 +1,85 @@
+"""A backbone with weights, in one call, for code that has nothing to do with OpenMMLab."""
+
+from pathlib import Path
+
+from hiera_mm.architectures import SAM2_WINDOWS
+from hiera_mm.config import config_of_text
+from hiera_mm.errors import UserError
+from hiera_mm.inference.loading import checkpoint_in
+from hiera_mm.models import Hiera
+from hiera_mm.models.lora import merge_lora
+from hiera_mm.weights.files import Checkpoint, read_checkpoint
+from hiera_mm.weights.formats import Weights, architecture_of, describe, to_our_names
+
+from torch import Tensor
+
+OF_TRAINING = ('type', '_scope_', 'init_cfg', 'drop_path_rate', 'with_cp', 'frozen_stages')
+"""Settings of a trained model's backbone that make no difference to its maps."""
+
+
+def backbone(weights: str, **settings: object) -> Hiera:
+    """A :class:`~hiera_mm.models.Hiera` with weights, in evaluation mode: a ``torch.nn.Module`` from pixels to maps.
+
+    Its settings are those that belong to the weights: the size, images or clips, position tables, and of SAM 2 the
+    windows; of a run of this suite all that its config says.
+
+    Args:
+        weights: A name of the zoo (``hiera-mm weights list``), a path, an address, the folder of a run, whose newest
+            checkpoint is taken, or one of ``hiera-mm publish``, or its ``hf://OWNER/NAME``.
+        **settings: Of :class:`~hiera_mm.models.Hiera`, such as ``out_indices=(3,)`` or ``window_sizes=(8, 4, 14, 7)``;
+            they go before those of the weights.
+
+    Raises:
+        UserError: if the weights can't be read, or don't tell what they belong to.
+    """
+    if Path(weights).is_dir():
+        # Of a run, whose newest checkpoint is meant, or what was published.
+        weights = checkpoint_in(weights)
+    checkpoint = read_checkpoint(weights)
+    implied = _of_config(checkpoint) or _of_tensors(to_our_names(checkpoint, weights), weights, settings)
+    init_cfg = dict(type='Pretrained', checkpoint=weights)
+    model = Hiera(**{**implied, **settings, 'init_cfg': init_cfg})
+    model.init_weights()
+    if implied.get('lora'):
+        merge_lora(model)
+    return model.eval()
+
+
+def _of_config(checkpoint: Checkpoint) -> dict | None:
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if not isinstance(text, str):
+        return None
+    given = config_of_text(text, checkpoint.source).get('model', {}).get('backbone') or {}
+    if given.get('type') != 'Hiera':
+        return None
+    return {key: value for key, value in given.items() if key not in OF_TRAINING}
+
+
+def _of_tensors(weights: Weights, source: str, settings: dict) -> dict:
+    tensors = weights.tensors
+    found = architecture_of(tensors)
+    if found is None or (found.arch is None and 'arch' not in settings):
+        raise UserError(
+            f"'{source}' holds a {describe(tensors) or 'part of a Hiera'}; say what it is: arch=dict(embed_dim=..., "
+            'num_heads=..., depths=(...)).'
+        )
+    implied: dict = dict(arch=found.arch, in_channels=tensors['patch_embed.proj.weight'].shape[1])
+    if 'pos_embed_temporal' in tensors:
+        return implied | dict(num_frames=2 * tensors['pos_embed_temporal'].shape[1])
+    implied['pos_embed_size'] = _side(tensors['pos_embed'])
+    if 'pos_embed_window' not in tensors:
+        return implied
+    implied['pos_embed'] = 'absolute_win'
+    if 'layer_scale' in found.settings or weights.format == 'birder':
+        return implied | dict(pos_embed_antialias=True)
+    if weights.format in ('hiera_mm', 'birder hieradet') and 'window_sizes' not in settings:
+        raise UserError(
+            f"'{source}' does not tell the windows that its Hiera was trained with; say them with window_sizes and "
+            'global_blocks, or window_sizes=None.'
+        )
+    return implied | SAM2_WINDOWS.get(str(found.arch), {})
+
+
+def _side(table: Tensor) -> int:
+    """Tokens on the side of a position table, ``(1, N, C)`` or ``(1, C, side, side)``."""
+    return table.shape[-1] if table.ndim == 4 else round(table.shape[1] ** 0.5)

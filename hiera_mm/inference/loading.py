@@ -1,0 +1,191 @@
+"""Trained models, read from a checkpoint, a run, a published folder or an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hiera_mm.checks.fault import class_of, classes_of
+from hiera_mm.config import config_of_text, dicts_in, read_config_file
+from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+from hiera_mm.engine.saving import LAST
+from hiera_mm.errors import UserError, examples
+from hiera_mm.inference.formats import Exported, is_exported, open_exported
+from hiera_mm.inference.registered import must_be_registered
+from hiera_mm.inference.task import InferenceTask
+from hiera_mm.models.lora import merge_lora
+from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
+from hiera_mm.weights.load import whole_state
+from hiera_mm.weights.origin import Origin, origins_of
+from hiera_mm.weights.published import names_in, published_folder
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, DefaultScope
+
+TaskOf = Callable[[Config], InferenceTask]
+"""Finds the task of a config (``hiera_mm.tasks.task_of``)."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode, and what belongs to it.
+
+    Attributes:
+        task: What it does.
+        model: The module that predicts.
+        config: The config it was built from.
+        meta: The checkpoint's ``meta``, such as ``dataset_meta`` with the classes.
+        source: The name under which it was asked for.
+        version: Identifies its file; it changes when the file does.
+        origins: The files that its training began with.
+    """
+
+    task: InferenceTask
+    model: BaseModel
+    config: Config
+    meta: Mapping[str, Any]
+    source: str
+    version: str
+    origins: list[Origin]
+
+    @property
+    def test_set(self) -> ConfigDict:
+        """The config of its test set, without wrappers."""
+        dataset = self.config.test_dataloader.dataset
+        while 'pipeline' not in dataset:
+            dataset = dataset.dataset if 'dataset' in dataset else dataset.datasets[0]
+        return dataset
+
+    @property
+    def test_pipeline(self) -> list[ConfigDict]:
+        """The steps that prepare what is tested, without those that read annotations."""
+        return [step for step in self.test_set.pipeline if not str(step.type).endswith('LoadAnnotations')]
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes that the model tells apart."""
+        return self.task.class_count(self.config.model)
+
+    def classes(self, given: Sequence[str] | Mapping[int, str] | None = None) -> list[str]:
+        """The names of the classes: those given, else those of training or of the test set, else their numbers.
+
+        Raises:
+            UserError: where there are not as many names as the model has classes.
+        """
+        count = self.class_count
+        names = list(given.values()) if isinstance(given, Mapping) else given
+        names = names or (self.meta.get('dataset_meta') or {}).get('classes') or self._classes_of_test_set()
+        if names is None:
+            return [str(number) for number in range(count)]
+        if len(names) != count:
+            raise UserError(
+                f"'{self.source}' has {count} classes, but there are {examples(list(names))} names; give the names of "
+                'all, in the order of training.'
+            )
+        return list(names)
+
+    def _classes_of_test_set(self) -> list[str] | None:
+        kind = class_of(self.test_set, self.config.get('default_scope'))
+        if not self.test_set.get('metainfo') and not hasattr(kind, 'METAINFO'):
+            return None
+        try:
+            return classes_of(self.test_set, kind)
+        except KeyError:
+            # A data set that reads the names from its files.
+            return None
+
+
+def load_model(source: str, task_of: TaskOf, config: str | None = None, device: str | None = None) -> TrainedModel:
+    """Build a trained model and load its weights.
+
+    Args:
+        source: A checkpoint of a run, or the folder of a run, whose newest checkpoint is taken; a folder that
+            ``hiera-mm publish`` wrote, also as ``hf://OWNER/NAME``; a file that ``hiera-mm export`` wrote; with
+            ``config`` any checkpoint, by path, address or name of the zoo.
+        task_of: Finds the task of the model's config.
+        config: Name or path of the model's config. A run's checkpoint and a published folder contain it, and nothing in
+            the config that they contain is executed.
+        device: Such as ``'cuda:0'``; by default a GPU if there is one.
+
+    Raises:
+        UserError: if config or checkpoint can't be read or don't belong together, or if the config names types that
+            nothing registers.
+    """
+    if is_exported(source):
+        if config is not None:
+            raise UserError(f"'{source}' is an exported model, which holds its config; leave --config out.")
+        return exported_model(open_exported(source), source, task_of)
+    path = checkpoint_in(source)
+    checkpoint = read_checkpoint(path)
+    settings = _given(config) if config else _inside(checkpoint, source)
+    for part in dicts_in(settings.model):
+        if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
+            part['init_cfg'] = None
+    with in_scope(settings):
+        model = MODELS.build(settings.model)
+    state, _ = whole_state(model, checkpoint, source)
+    model.load_state_dict(state, strict=False)
+    if (settings.model.get('backbone') or {}).pop('lora', None):
+        merge_lora(model)
+    model = model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
+    version = _version(locate_checkpoint(path))
+    meta = checkpoint.get('meta') or {}
+    return TrainedModel(task_of(settings), model, settings, meta, source, version, origins_of(source, checkpoint))
+
+
+def exported_model(exported: Exported, source: str, task_of: TaskOf) -> TrainedModel:
+    """An exported file as a model; the file contains all of its config that inference needs."""
+    settings = config_of_text(exported.described.get('config', ''), source)
+    if 'model' not in settings:
+        raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
+    must_be_registered(settings, source)
+    task, meta = task_of(settings), dict(dataset_meta=names_in(exported.described))
+    return TrainedModel(task, task.exported_model(exported), settings, meta, source, _version(Path(source)), [])
+
+
+def in_scope(config: Config) -> AbstractContextManager:
+    """A context in which types without a prefix are looked up where the config's runner would look."""
+    return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))
+
+
+def checkpoint_in(source: str) -> str:
+    """The file to read: for the folder of a run its newest checkpoint.
+
+    Raises:
+        UserError: for a folder without a checkpoint.
+    """
+    published = published_folder(source)
+    if published is not None:
+        # On this machine, once it has been fetched from the hub.
+        return str(published)
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    if not (folder / LAST).is_file():
+        raise UserError(f"The folder '{source}' holds neither a published model nor a run's checkpoints.")
+    return str(folder / Path((folder / LAST).read_text().strip()).name)
+
+
+def _given(config: str) -> Config:
+    settings = read_config_file(config)
+    apply_own_settings(settings, *own_settings(config))
+    return settings
+
+
+def _inside(checkpoint: Mapping, source: str) -> Config:
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if not isinstance(text, str):
+        raise UserError(f"'{source}' holds weights without the config of their model; name it: --config CONFIG.")
+    settings = config_of_text(text, source)
+    must_be_registered(settings, source)
+    return settings
+
+
+def _version(file: Path) -> str:
+    found = file.stat()
+    return f'{file.absolute()} {found.st_mtime_ns} {found.st_size}'

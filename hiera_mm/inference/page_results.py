@@ -1,0 +1,173 @@
+"""What a page shows of one file; it can be drawn again for another least score without computing anew."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from hiera_mm.called import command_line
+from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.inference.frame_predictor import FramePredictor
+from hiera_mm.inference.prediction import must_be_whole
+from hiera_mm.inference.task import Predictor
+from hiera_mm.readers.inputs import Kind, find_inputs
+from hiera_mm.readers.videos import open_video
+from hiera_mm.readers.write_video import write_video
+
+import numpy as np
+from PIL import Image
+
+Draw = Callable[[np.ndarray, Any, float], np.ndarray]
+"""Draws on a frame, RGB ``(H, W, 3)``, what was predicted for it with at least a score."""
+
+
+class PageResult(Protocol):
+    """What was predicted for a file."""
+
+    def results(self) -> Any:
+        """All of it, as JSON takes it."""
+        ...
+
+    def write(self, path: Path, score_thr: float) -> Path | None:
+        """Draw what has at least this score.
+
+        Args:
+            path: The file to write, without its ending.
+            score_thr: 0 to 1.
+
+        Returns:
+            The file that was written, a ``.png`` or an ``.mp4``; None where there is nothing to draw.
+        """
+        ...
+
+
+def result_for(predictor: Predictor, path: str, limits: 'Limits', persons: Any = None) -> PageResult:
+    """Predict for one file.
+
+    Args:
+        predictor: What :func:`hiera_mm.load` gives.
+        path: An image or a video, as the model takes it.
+        limits: What is too large.
+        persons: Finds persons for an action detector.
+
+    Raises:
+        UserError: if it is of another kind, can't be read, or is too large.
+    """
+    (entry,) = find_inputs([path], page_kinds(predictor))
+    limits.check(path, entry.kind)
+    return predictor.trained.task.page_result(predictor, path, entry.kind, persons)
+
+
+def page_kinds(predictor: Predictor) -> list[Kind]:
+    """The kinds of files that a page can show, of those that a model takes.
+
+    Raises:
+        UserError: if there are none.
+    """
+    kinds: list[Kind] = [kind for kind in predictor.kinds if kind in (Kind.PICTURE, Kind.VIDEO)]
+    if not kinds:
+        raise UserError(
+            f"'{predictor.trained.source}' takes {predictor.kinds[0].value}, which a page does not show; run "
+            f'{command_line("predict")} and look at its results in a viewer of such files.'
+        )
+    return kinds
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The prediction for an image."""
+
+    image: np.ndarray
+    found: Any
+    draw: Draw
+
+    def results(self) -> dict:
+        return self.found.to_json()
+
+    def drawn(self, score_thr: float) -> np.ndarray:
+        return self.draw(self.image, self.found, score_thr)
+
+    def write(self, path: Path, score_thr: float) -> Path:
+        path = path.with_suffix('.png')
+        Image.fromarray(self.drawn(score_thr)).save(path)
+        return path
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """The prediction for each frame of a video."""
+
+    video: str
+    found: Sequence[Any]
+    draw: Draw
+
+    def results(self) -> dict:
+        times = open_video(self.video).times.round(6).tolist()
+        return dict(frames=[dict(time=time, **found.to_json()) for time, found in zip(times, self.found, strict=True)])
+
+    def write(self, path: Path, score_thr: float) -> Path:
+        path, reader = path.with_suffix('.mp4'), open_video(self.video)
+        frames = (self.draw(frame, found, score_thr) for frame, found in zip(reader, self.found, strict=True))
+        write_video(path, frames, reader.rate, reader.times - reader.times[0])
+        return path
+
+
+def frame_result(predictor: FramePredictor, path: str, kind: Kind, draw: Draw) -> PageResult:
+    """The prediction for an image or a video by a model of images."""
+    if kind is Kind.PICTURE:
+        return ImageResult(predictor.decoded(path), predictor.predict(path), draw)
+    reader = open_video(path)
+    every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
+    must_be_whole(reader, len(every))
+    return VideoResult(path, every, draw)
+
+
+class Limits(NamedTuple):
+    """What one file may ask of the machine.
+
+    Attributes:
+        pixels: The most pixels of an image, or of a frame.
+        seconds: The most seconds of a video.
+    """
+
+    pixels: int
+    seconds: float
+
+    def check(self, path: str, kind: Kind) -> None:
+        """Refuse a file that is too large, by its header.
+
+        Raises:
+            UserError: if it is too large, or can't be read.
+        """
+        if kind is Kind.PICTURE:
+            self._check_size(path, _size_of_image(path))
+            return
+        reader = open_video(path)
+        if reader.duration > self.seconds:
+            raise UserError(
+                f"The video '{path}' takes {reader.duration:.1f} seconds, but {self.seconds:g} are allowed here; cut "
+                'it.'
+            )
+        height, width = reader.frames([0])[0].shape[:2]
+        self._check_size(path, (width, height))
+
+    def _check_size(self, path: str, size: tuple[int, int]) -> None:
+        if size[0] * size[1] > self.pixels:
+            raise UserError(
+                f"'{path}' has {size[0]} x {size[1]} pixels, but {self.pixels / 1e6:g} million are allowed here; make "
+                'it smaller.'
+            )
+
+
+def _size_of_image(path: str) -> tuple[int, int]:
+    try:
+        with (
+            warnings.catch_warnings(action='ignore', category=Image.DecompressionBombWarning),
+            Image.open(path) as image,
+        ):
+            return image.size
+    except Image.DecompressionBombError as error:
+        raise UserError(f"The image '{path}' is too large ({error}).") from error
+    except OSError as error:
+        raise BrokenFileError(f"'{path}' is damaged or no image; choose another file.") from error

@@ -1,0 +1,182 @@
+"""Predictions for many files: batch by batch, resumed after an interruption, with broken files set aside."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.errors import BrokenFileError
+from hiera_mm.inference.frame_predictor import FramePredictor
+from hiera_mm.inference.progress import Progress
+from hiera_mm.readers.inputs import Input, Kind
+from hiera_mm.readers.streams import Stream
+from hiera_mm.readers.video_index import broken
+from hiera_mm.readers.videos import VideoFile, open_video
+from hiera_mm.readers.write_video import write_video
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+
+class Outcome:
+    """What becomes of many inputs.
+
+    Args:
+        folder: Where the results go.
+        settings: Everything that the results depend on besides the inputs.
+        inputs: All inputs that were asked for.
+
+    Attributes:
+        left: The inputs that an interrupted run with the same settings has not finished.
+        broken: A sentence for each input that can't be read.
+        progress: The results so far.
+    """
+
+    def __init__(self, folder: Path, settings: dict, inputs: Sequence[Input]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        versions = {entry.name: entry.version for entry in inputs}
+        self.progress, self.broken = Progress(folder, settings, versions), list[str]()
+        self.left = [entry for entry in inputs if entry.name not in self.progress.done]
+
+    @contextmanager
+    def unless_broken(self) -> Iterator[None]:
+        """Note the input that is read inside as broken if it can't be read, and go on."""
+        try:
+            yield
+        except BrokenFileError as error:
+            self.broken.append(str(error))
+
+    def finish(self, entry: Input, result: dict | None = None) -> None:
+        """Keep the result of an input, if there is one to keep, and mark the input as finished."""
+        if result is not None:
+            self.progress.add(entry.name, result)
+        self.progress.finish(entry.name)
+
+    def close(self) -> None:
+        """End the run. Its progress is kept if an input was broken, as the file may be mended."""
+        self.progress.close(remove=not self.broken)
+
+
+class FrameWriter(Protocol):
+    """What a task does with the prediction for one image or one frame of a video."""
+
+    def entry(self, found: Any) -> dict:
+        """What the file of results keeps of it, as JSON takes it."""
+        ...
+
+    def write(self, found: Any, name: str, frame: int | None) -> None:
+        """Write files of its own for an image, or for a frame of the video ``name``."""
+        ...
+
+    def draw(self, frame: np.ndarray, found: Any) -> np.ndarray:
+        """The image or frame, RGB ``(H, W, 3)``, with the prediction drawn on it."""
+        ...
+
+
+def predict_frames(
+    predictor: FramePredictor,
+    outcome: Outcome,
+    folder: Path,
+    writer: FrameWriter,
+    batch_size: int = 1,
+    drawn: bool = True,
+    interval: int = 1,
+    described: Callable[[Input], Any] = lambda entry: entry.source,
+    **settings: Any,
+) -> None:
+    """Predict for all images, videos and streams that are left, and write them again with the predictions drawn.
+
+    Args:
+        predictor: The model.
+        outcome: Which inputs are left; it takes the results.
+        folder: Where the drawn images and videos go.
+        writer: What the task does with each prediction.
+        batch_size: Number of images or frames that are computed together.
+        drawn: Whether to draw.
+        interval: Of a video, only the first of every ``interval`` frames is looked at; the others show its prediction.
+        described: What the predictor is given for an image.
+        **settings: Arguments of the predictor's ``predict``.
+    """
+    images = {entry: described(entry) for entry in outcome.left if entry.kind is Kind.PICTURE}
+    for entry, found in each_result(partial(predictor.predict, **settings), images, batch_size, outcome):
+        if drawn:
+            write_image(folder / entry.name, writer.draw(predictor.decoded(images[entry]), found))
+        writer.write(found, entry.name, None)
+        outcome.finish(entry, writer.entry(found))
+    stream = partial(predictor.stream, batch_size=batch_size, interval=interval, **settings)
+    for entry in (entry for entry in outcome.left if entry.kind is not Kind.PICTURE):
+        with outcome.unless_broken():
+            reader = Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
+            frames = _drawn_frames(stream, reader, entry.name, outcome.progress, writer)
+            if drawn:
+                write_video(beside(folder, entry.name, '.mp4'), frames, reader.rate, reader.times)
+            else:
+                deque(frames, maxlen=0)
+            outcome.finish(entry)
+
+
+def each_result(
+    predict: Callable, given: dict[Input, Any], batch_size: int, outcome: Outcome
+) -> Iterator[tuple[Input, Any]]:
+    """Each input that can be read with its prediction. A batch with a broken file is predicted one by one."""
+    entries = list(given)
+    starts = range(0, len(entries), batch_size)
+    for batch in (entries[start : start + batch_size] for start in track(starts, 'Predicting', disable=not entries)):
+        try:
+            yield from zip(batch, predict([given[entry] for entry in batch]), strict=True)
+        except BrokenFileError:
+            for entry in batch:
+                with outcome.unless_broken():
+                    yield entry, predict(given[entry])
+
+
+def must_be_whole(reader: VideoFile, count: int) -> None:
+    """Check that all frames of a video came out.
+
+    Raises:
+        BrokenFileError: if ``count`` frames are fewer than the video has.
+    """
+    if count < len(reader):
+        raise broken(reader.path, f'{count} of its {len(reader)} frames come out')
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write RGB ``(H, W, 3)`` in the format that the name's ending says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as unfinished:
+        Image.fromarray(image).save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
+
+
+def beside(folder: Path, name: str, ending: str) -> Path:
+    """The path of a result that belongs to the input ``name``; its folder is made."""
+    path = folder / name
+    path = path if path.suffix == ending else path.with_name(path.name + ending)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _drawn_frames(
+    stream: Callable, reader: VideoFile | Stream, name: str, progress: Progress, writer: FrameWriter
+) -> Iterator[np.ndarray]:
+    """The frames with the newest prediction drawn on them; the predictions are kept.
+
+    Raises:
+        BrokenFileError: if not all frames come out.
+    """
+    total = len(reader) if isinstance(reader, VideoFile) else None
+    number, shown = -1, None
+    for number, (frame, found) in enumerate(track(stream(iter(reader)), name, total=total)):
+        if found is not None:
+            time = round(float(reader.times[number]), 6)
+            progress.add(name, dict(frame=number, time=time) | writer.entry(found))
+            writer.write(found, name, number)
+            shown = found
+        yield writer.draw(frame, shown)
+    if number < 0:
+        raise BrokenFileError(f"'{name}' gives no frames; check that it is a video, and that it is sent.")
+    if isinstance(reader, VideoFile):
+        must_be_whole(reader, number + 1)

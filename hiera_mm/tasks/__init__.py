@@ -1,0 +1,108 @@
+"""What the suite can do: one task for each kind of models, and the only place that asks what a model is."""
+
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hiera_mm.checks import run
+from hiera_mm.checks.fault import Fault
+from hiera_mm.inference.formats import open_exported
+from hiera_mm.inference.loading import TrainedModel, exported_model, load_model
+from hiera_mm.inference.task import Predictor
+from hiera_mm.tasks.task import Task
+
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+
+NEEDED = {
+    'autoencoding': 'mmaction',
+    'volumes': 'mmaction',
+    'segmentation': 'mmseg',
+    'actions': 'mmaction',
+    'classification': 'mmaction',
+    'detection': 'mmdet',
+}
+"""The suite's tasks, in the order in which they are asked, and the package that each needs."""
+
+TASKS: list[Task] = [
+    importlib.import_module(f'hiera_mm.tasks.{name}').TASK
+    for name, package in NEEDED.items()
+    if importlib.util.find_spec(package) is not None
+]
+"""All tasks; the first that recognises a config is the config's."""
+
+
+def register(task: Task) -> None:
+    """Make a task known to all commands; it is asked before the others."""
+    TASKS.insert(0, task)
+
+
+def task_of(config: Config) -> Task:
+    """The task of a config; one that only trains and is tested where none recognises it."""
+    return next((task for task in TASKS if task.recognises(config)), Task())
+
+
+def check_data(config: Config, loaders: Sequence[str]) -> None:
+    """Refuse faulty data before a run, see :func:`hiera_mm.checks.run.check_data`."""
+    run.check_data(config, task_of(config), loaders)
+
+
+def faults_of(config: Config, loaders: Sequence[str] = run.LOADERS, count: int | None = None) -> Iterator[Fault]:
+    """All faults of a config's data, see :func:`hiera_mm.checks.run.faults_of`."""
+    return run.faults_of(config, task_of(config), loaders, count)
+
+
+def load(
+    model: str,
+    config: str | None = None,
+    device: str | None = None,
+    classes: Sequence[str] | Mapping[int, str] | None = None,
+) -> Any:
+    """Load a trained model as an object with a method ``predict``.
+
+    Args:
+        model: A checkpoint of a run, or the folder of a run, whose newest checkpoint is taken; a folder that
+            ``hiera-mm publish`` wrote, or its address ``hf://OWNER/NAME``; a file that ``hiera-mm export`` wrote; with
+            ``config`` any checkpoint.
+        config: Name or path of its config, where the file does not contain it.
+        device: Such as ``'cuda:0'``; by default a GPU if there is one.
+        classes: The names of the classes in the order of training, or of an action detector by number; by default those
+            of training.
+
+    Returns:
+        A :class:`~hiera_mm.tasks.detection.Detector`, :class:`~hiera_mm.tasks.segmentation.Segmenter`,
+        :class:`~hiera_mm.tasks.classification.Classifier`, :class:`~hiera_mm.tasks.actions.ActionDetector`,
+        :class:`~hiera_mm.tasks.volumes.VolumeSegmenter` or :class:`~hiera_mm.tasks.autoencoding.Reconstructor`.
+
+    Raises:
+        UserError: for a file that is no trained model of one of these kinds, or can't be read.
+    """
+    trained = load_trained(model, config, device)
+    return trained.task.predictor(trained, classes)
+
+
+def load_trained(source: str, config: str | None = None, device: str | None = None) -> TrainedModel:
+    """Load a trained model with its config and its task, as :func:`load` does."""
+    return load_model(source, task_of, config, device)
+
+
+@MODELS.register_module()
+def ExportedModel(file: str) -> BaseModel:
+    """An exported file as the ``model`` of a config, whose runner then tests the file."""
+    return exported_model(open_exported(file), file, task_of).model
+
+
+__all__ = [
+    'NEEDED',
+    'TASKS',
+    'Predictor',
+    'Task',
+    'check_data',
+    'faults_of',
+    'load',
+    'load_trained',
+    'register',
+    'task_of',
+]

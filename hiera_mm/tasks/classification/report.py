@@ -1,0 +1,49 @@
+"""What a classifier gets right and wrong, as parts of a report."""
+
+from collections.abc import Iterator
+
+from hiera_mm.inference.report import charts
+from hiera_mm.inference.report.parts import PICTURE_SIDE, SHOWN, Section, Table, Tested, as_source, most_confused
+from hiera_mm.readers.frames import FrameReader
+from hiera_mm.readers.videos import open_video
+
+import numpy as np
+from PIL import Image
+
+
+def sections(tested: Tested) -> Iterator[Section]:
+    """The share of each class that is right, confusions, and the surest mistakes."""
+    scores = np.array([np.asarray(found['pred_score']) for found in tested.predictions])
+    truth = np.array([int(found['gt_label']) for found in tested.predictions])
+    guessed, count = scores.argmax(1), scores.shape[1]
+    names = list((tested.dataset.metainfo or {}).get('classes') or map(str, range(count)))
+    counts = np.zeros((count, count), int)
+    np.add.at(counts, (truth, guessed), 1)
+    totals = counts.sum(1)
+    rows = sorted((counts[c, c] / totals[c], names[c], int(totals[c])) for c in range(count) if totals[c])
+    table = Table(('class', 'samples', 'right'), [(name, total, f'{part:.3f}') for part, name, total in rows])
+    yield Section('Classes', 'How many of each are right, the worst first.', [table])
+    yield Section(
+        'What is taken for what',
+        tables=[most_confused(counts, names, names)],
+        charts=[('Confusion', charts.confusion_table(counts, names, names))],
+    )
+    surest = np.where(guessed == truth, -1, scores.max(1)).argsort()[::-1]
+    wrong = [int(place) for place in surest[:SHOWN] if guessed[place] != truth[place]]
+    pictures = [
+        (
+            f'{names[truth[place]]}, taken for {names[guessed[place]]} with a score of {scores[place].max():.2f}',
+            as_source(_seen(tested.dataset.get_data_info(place)), PICTURE_SIDE),
+        )
+        for place in wrong
+    ]
+    yield Section('Surest mistakes', pictures=pictures)
+
+
+def _seen(sample: dict) -> np.ndarray:
+    """A picture, or the frame in the middle of a clip."""
+    if 'img_path' in sample:
+        with Image.open(sample['img_path']) as picture:
+            return np.asarray(picture.convert('RGB'))
+    reader: FrameReader = sample.get('video_reader') or open_video(sample['filename'])
+    return reader.frames([len(reader) // 2])[0]

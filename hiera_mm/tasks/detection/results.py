@@ -1,0 +1,105 @@
+"""The objects of an image, as plain numpy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hiera_mm.errors import require_extra
+from hiera_mm.inference.visualization import Label, RunLengths, colour_of
+
+import numpy as np
+import pycocotools.mask
+from mmdet.structures.mask import encode_mask_results
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Objects of one picture, the surest first.
+
+    Attributes:
+        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels of the picture.
+        scores: ``(N,)``, 0 to 1.
+        labels: ``(N,)``, numbers of classes.
+        names: Of all classes of the model, by number.
+        size: Height and width of the picture.
+        run_lengths: Of the N masks; None for a model without masks.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    names: Sequence[str]
+    size: tuple[int, int]
+    run_lengths: list[RunLengths] | None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def masks(self) -> np.ndarray | None:
+        """``(N, H, W)``, of bool; None for a model without masks. They are stored as run lengths, as those of a large
+        picture would take gigabytes."""
+        if self.run_lengths is None:
+            return None
+        decoded = [pycocotools.mask.decode(mask).astype(bool) for mask in self.run_lengths]
+        return np.array(decoded, bool).reshape(len(self), *self.size)
+
+    def above(self, score: float) -> 'Detections':
+        """Those with at least this score."""
+        return self.chosen(np.flatnonzero(self.scores >= score))
+
+    def chosen(self, places: Sequence[int] | np.ndarray) -> 'Detections':
+        """Those at these places, in this order."""
+        masks = None if self.run_lengths is None else [self.run_lengths[place] for place in places]
+        picked = self.boxes[places], self.scores[places], self.labels[places]
+        return Detections(*picked, self.names, self.size, masks)
+
+    def to_coco(self) -> Iterator[dict]:
+        """Entries of COCO's result format, but for the numbers of picture and category: ``bbox`` (x, y, width, height),
+        ``score``, ``category_name``, and ``segmentation`` as text that fits JSON."""
+        masks: Sequence[RunLengths | None] = self.run_lengths or [None] * len(self)
+        for box, score, label, mask in zip(self.boxes, self.scores, self.labels, masks, strict=True):
+            x1, y1, x2, y2 = (round(float(side), 2) for side in box)
+            entry: dict = dict(category_name=self.names[label], bbox=[x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)])
+            entry['score'] = round(float(score), 5)
+            if mask is not None:
+                entry['segmentation'] = dict(mask, counts=mask['counts'].decode())
+            yield entry
+
+    def to_json(self) -> dict:
+        """As JSON takes it: ``width``, ``height`` and ``objects``, see :meth:`to_coco`."""
+        return dict(width=self.size[1], height=self.size[0], objects=list(self.to_coco()))
+
+    def to_supervision(self) -> Any:
+        """As ``supervision.Detections``, with the names as ``data['class_name']``.
+
+        Raises:
+            UserError: where the package is not installed.
+        """
+        require_extra('supervision', 'data')
+        import supervision
+
+        names = np.array([self.names[label] for label in self.labels], dtype=object)
+        boxes, labels = self.boxes.reshape(-1, 4).astype(np.float32), self.labels.astype(int)
+        found: dict[str, Any] = dict(
+            confidence=self.scores.astype(np.float32), class_id=labels, data=dict(class_name=names)
+        )
+        return supervision.Detections(xyxy=boxes, mask=self.masks, **found)
+
+
+def detections_from(sample: Any, names: Sequence[str]) -> Detections:
+    """Of a predicted ``DetDataSample``."""
+    found = sample.pred_instances.numpy()
+    masks = encode_mask_results(found.masks) if 'masks' in found else None
+    order = np.argsort(-found.scores, kind='stable')
+    size = int(sample.ori_shape[0]), int(sample.ori_shape[1])
+    return Detections(found.bboxes, found.scores, found.labels, names, size, masks).chosen(order)
+
+
+def labels_of(found: Detections) -> list[Label]:
+    """Class and score of each object, a colour for each class."""
+    masks: Sequence[RunLengths | None] = found.run_lengths or [None] * len(found)
+    return [
+        Label(box, [f'{found.names[label]} {score:.2f}'], colour_of(int(label)), mask)
+        for box, score, label, mask in zip(found.boxes, found.scores, found.labels, masks, strict=True)
+    ]

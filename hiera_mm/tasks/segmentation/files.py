@@ -1,0 +1,91 @@
+"""The class of every pixel of many files, as index masks and drawn."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.inference.prediction import Outcome, predict_frames
+from hiera_mm.inference.visualization import palette_of
+from hiera_mm.readers.inputs import Input
+from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
+from hiera_mm.tasks.segmentation.segmenter import Segmenter
+
+import numpy as np
+from PIL import Image
+
+MASKS = 'masks'
+"""Folder of the masks, among the results."""
+
+
+def segment_files(
+    segmenter: Segmenter,
+    inputs: Sequence[Input],
+    folder: Path,
+    batch_size: int = 1,
+    drawn: bool = True,
+    interval: int = 1,
+) -> Outcome:
+    """Write ``masks/NAME.png`` (of a video ``masks/NAME/FRAME.png``), whose pixels are class numbers, each image and
+    video again with its classes in colours, and ``predictions.csv`` with each class's share of each image.
+
+    Args:
+        segmenter: The model.
+        inputs: Images, videos and streams.
+        folder: Where the results go.
+        batch_size: Number of images or frames that are computed together.
+        drawn: Whether to draw.
+        interval: Of a video, only the first of every ``interval`` frames is looked at; the others show its classes.
+    """
+    settings = dict(model=segmenter.trained.version, classes=segmenter.names, interval=interval, drawn=drawn)
+    outcome = Outcome(folder, settings, inputs)
+    predict_frames(segmenter, outcome, folder, MaskWriter(folder / MASKS), batch_size, drawn, interval)
+    write_shares(folder, outcome.progress.entries(), segmenter.names)
+    outcome.close()
+    return outcome
+
+
+class MaskWriter:
+    """Writes the mask of each image or frame into a folder and keeps each class's share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def entry(self, found: Segmentation) -> dict:
+        return dict(shares=[round(share, 5) for share in found.shares().values()])
+
+    def write(self, found: Segmentation, name: str, frame: int | None) -> None:
+        write_mask(self.folder / (_as_png(name) if frame is None else Path(name, f'{frame:06d}.png')), found)
+
+    def draw(self, frame: np.ndarray, found: Segmentation) -> np.ndarray:
+        return draw_regions(frame, found)
+
+
+def write_mask(path: Path, found: Segmentation) -> None:
+    """Write the class numbers as an image of one channel, with a palette by which viewers show it in colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = Image.fromarray(found.labels, 'P')
+    mask.putpalette(palette_of(len(found.names)).tobytes())
+    with atomic_write(path) as unfinished:
+        mask.save(unfinished, format='PNG')
+
+
+def write_shares(folder: Path, entries: Iterable[dict], names: Sequence[str]) -> None:
+    """Write ``predictions.csv``: a row for each image or frame with the share of it that each class has.
+
+    Args:
+        folder: Where the file goes.
+        entries: A dict for each image or frame: ``input``, ``shares``, and for a video ``frame`` and ``time``.
+        names: The classes.
+    """
+    with atomic_write(folder / 'predictions.csv') as unfinished, unfinished.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['file', 'frame', 'time', *names])
+        for entry in entries:
+            writer.writerow([entry['input'], entry.get('frame'), entry.get('time'), *entry['shares']])
+
+
+def _as_png(name: str) -> Path:
+    """The mask's name; images of one name with several endings keep theirs."""
+    path = Path(name)
+    return path if path.suffix == '.png' else path.with_name(path.name + '.png')

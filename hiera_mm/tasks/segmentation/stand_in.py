@@ -1,0 +1,30 @@
+"""Stand-in images and index masks."""
+
+from hiera_mm.checks.fault import class_of
+from hiera_mm.checks.masks import count_of_numbers, setting_of
+from hiera_mm.rehearsal.stand_in import label_of, root_and_folder, write_file
+from hiera_mm.synthetic.shapes import draw_scene
+
+import mmcv
+import numpy as np
+from mmengine.config import ConfigDict
+
+
+def draw_masks(dataset: ConfigDict, classes: int, count: int, random: np.random.Generator) -> None:
+    """Draw images and masks with the endings that the data set's type asks for and all numbers that it knows, 0 among
+    them where it is ignored."""
+    kind = class_of(dataset, 'mmseg')
+    root, folder = root_and_folder(dataset, 'img_path')
+    numbers = count_of_numbers(dataset, kind)
+    endings = setting_of(dataset, kind, 'img_suffix') or '.jpg', setting_of(dataset, kind, 'seg_map_suffix')
+    names = [f'{label_of(dataset)}_{number:05d}' for number in range(count)]
+    for name in names:
+        image, objects = draw_scene(random)
+        mask = np.zeros(image.shape[:2], np.uint8)
+        for entry in objects:
+            x, y, width, height = (round(side) for side in entry['bbox'])
+            mask[y : y + height, x : x + width] = random.integers(numbers)
+        mmcv.imwrite(image, str(folder / f'{name}{endings[0]}'))
+        mmcv.imwrite(mask, str(root / dataset.data_prefix.seg_map_path / f'{name}{endings[1]}'))
+    if dataset.get('ann_file'):
+        write_file(root / dataset.ann_file, ''.join(f'{name}\n' for name in names))

@@ -1,0 +1,209 @@
+"""The contract: what a task has to say so that all commands work for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hiera_mm.checks.fault import DataPart, Fault
+from hiera_mm.complexity import Parts
+from hiera_mm.errors import UserError
+from hiera_mm.evaluation.dump import DumpNamedResults, WholeDump
+from hiera_mm.inference.formats import Exported
+from hiera_mm.inference.formats.graph import Graph
+from hiera_mm.inference.loading import TrainedModel
+from hiera_mm.inference.page_results import PageResult
+from hiera_mm.inference.prediction import Outcome
+from hiera_mm.inference.report.parts import Section, Tested
+from hiera_mm.inference.task import Predictor
+from hiera_mm.readers.inputs import Input, Kind
+from hiera_mm.rehearsal.stand_in import Artist
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from torch import Tensor
+
+
+class Task:
+    """What the suite does with a kind of models. As it stands, a task that only trains and is tested.
+
+    A subclass overrides what it can do. :func:`hiera_mm.tasks.register` makes an instance known; from then on all
+    commands work for the configs that it recognises.
+
+    Attributes:
+        name: Its name, as messages use it.
+        options: The options of ``hiera-mm predict`` that have an effect, with their defaults.
+        names_key: Whether published models list ``'classes'`` in order or ``'actions'`` by number.
+        page_score: The least score that the web page begins with; None where predictions have no scores to choose by.
+        lists_classes: Whether the web page lists classes instead of drawing.
+        draws_images: Whether a prediction can be drawn on an image.
+        finds_persons: Whether a predictor can find persons for an action detector.
+        needs_persons: Whether a predictor needs one that does.
+        quantisable: Whether exported files can compute in whole numbers of 8 bits.
+        dump: The metric that writes a test's predictions to a file.
+    """
+
+    name = 'other models'
+    options: Mapping[str, Any] = {}
+    names_key = 'classes'
+    page_score: float | None = None
+    lists_classes = False
+    draws_images = False
+    finds_persons = False
+    needs_persons = False
+    quantisable = False
+    dump: type[WholeDump] = DumpNamedResults
+
+    # What a config says.
+
+    def recognises(self, config: Config) -> bool:
+        """Whether a config is of this task."""
+        return False
+
+    def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
+        """The places in the config that say how many classes the model predicts, such as
+        ``('model.cls_head.num_classes', 400)``."""
+        return []
+
+    def class_count(self, model: ConfigDict) -> int:
+        """How many classes the model predicts."""
+        return self.class_places(model)[0][1]
+
+    # What is wrong with its data.
+
+    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        """The check of data sets of this class; None where there is none."""
+        return None
+
+    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
+        """The classes of a data set whose labels are told by name; None for others."""
+        return None
+
+    def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]:
+        """Faults within the model's config."""
+        yield from ()
+
+    def faults_of_evaluator(
+        self, key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable
+    ) -> Iterator[Fault]:
+        """Faults of one evaluator.
+
+        Args:
+            key: ``'val_evaluator'`` or ``'test_evaluator'``.
+            evaluator: Its config.
+            kind: Its class.
+            config: The whole config.
+            read: Reads a COCO file, each only once.
+        """
+        yield from ()
+
+    def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
+        """Faults of several data sets together, given by config and class."""
+        yield from ()
+
+    # What a rehearsal needs.
+
+    def artist_of(self, kind: type) -> Artist | None:
+        """What draws stand-in data for data sets of this class; None where nothing can."""
+        return None
+
+    def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
+        """The parts of a model whose ``in_channels`` are the widths of the backbone's maps."""
+        yield from ()
+
+    def shrink(self, model: ConfigDict) -> None:
+        """Make everything besides the backbone small, for a rehearsal of a tiny model."""
+
+    def shrink_input(self, config: Config, scaled: Callable) -> None:
+        """Make sizes smaller that only this task's models name; ``scaled`` gives the smaller sides."""
+
+    # What a forward pass takes.
+
+    def input_shape(self, config: Config) -> tuple[int, int]:
+        """Height and width, in pixels, of what a config trains on."""
+        raise UserError(f'The size of the inputs is not known for {self.name}; say it with --shape.')
+
+    def complexity(self, model: ConfigDict, shape: Sequence[int] | None) -> tuple[Parts, Sequence[int]]:
+        """Parameters and multiply-accumulates of each part of a model for one input, and the input's height and width.
+
+        Args:
+            model: Its config.
+            shape: Height and width in pixels; None for the usual ones.
+        """
+        raise UserError(f'Operations are not counted for {self.name}.')
+
+    def training_loss(self, model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
+        """A number that depends on everything that the loss of a batch would depend on, from inputs made up here.
+
+        Args:
+            model: The module.
+            config: The config of the model.
+            batch: Number of inputs.
+            shape: Their height and width in pixels.
+        """
+        raise UserError(f'The memory of training is not counted for {self.name}.')
+
+    # What using a model takes.
+
+    def predictor(self, trained: TrainedModel, classes: Any) -> Predictor:
+        """A predictor for a trained model; ``classes`` are its names, None for those of training."""
+        raise UserError(
+            f"'{trained.source}' is a {type(trained.model).__name__}, which predicts neither objects nor regions nor "
+            'classes nor actions.'
+        )
+
+    def predict_files(
+        self, predictor: Any, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]
+    ) -> Outcome:
+        """Predict for many files and write the results.
+
+        Args:
+            predictor: What :meth:`predictor` gave.
+            inputs: Files of the predictor's ``kinds``.
+            folder: Where the results go.
+            options: A value for each of :attr:`options`, and ``persons``, which finds persons for an action detector.
+        """
+        raise NotImplementedError
+
+    def page_result(self, predictor: Any, path: str, kind: Kind, persons: Any) -> PageResult:
+        """The prediction for one file on the web page; ``persons`` finds persons for an action detector."""
+        raise UserError(f'The web page does not show {self.name}.')
+
+    # What a trained model becomes.
+
+    def graph(self, predictor: Any, size: tuple[int, int] | None) -> Graph:
+        """The exportable graph of a predictor's model, for inputs of a height and width."""
+        raise UserError(f"'{predictor.trained.source}' can't be exported yet; use the model by hiera_mm.load.")
+
+    def exported_model(self, exported: Exported) -> BaseModel:
+        """An exported file as a model that takes and gives what the original takes and gives in testing."""
+        raise UserError(f'There are no exported files of {self.name}.')
+
+    def hub_name(self, trained: TrainedModel) -> str:
+        """The task's name as published models say it, by the Hugging Face hub's name where it has one."""
+        return self.name.replace(' ', '-')
+
+    def pipeline_tag(self, trained: TrainedModel) -> str | None:
+        """The hub's tag; None where it has none that fits."""
+        return self.hub_name(trained)
+
+    def example(self, trained: TrainedModel) -> str:
+        """The arguments of ``predict`` in the example that a published model's README gives."""
+        return "'photo.jpg'"
+
+    def report(self, trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]:
+        """The sections of a report about what a model gets right and wrong; scores under ``score_thr`` do not count."""
+        yield from ()
+
+    def draw_test(self, config: Config, folder: str) -> None:
+        """Have a test write each image with the ground truth beside the prediction.
+
+        Raises:
+            UserError: where that can't be drawn.
+        """
+        raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
+
+    def draw_sheet(self, dataset: ConfigDict, kind: type, path: Path) -> int:
+        """Write a sheet of a data set's images with their annotations; gives their number, 0 if there is no sheet."""
+        return 0

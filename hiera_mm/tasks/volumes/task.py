@@ -1,0 +1,83 @@
+"""Segmentation of volumes such as CT and MRI."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hiera_mm.checks import volumes
+from hiera_mm.checks.fault import DataPart, Fault, classes_of
+from hiera_mm.complexity import Parts
+from hiera_mm.datasets.volumes import VolumeDataset
+from hiera_mm.errors import UserError
+from hiera_mm.inference.loading import TrainedModel
+from hiera_mm.inference.prediction import Outcome
+from hiera_mm.readers.inputs import Input
+from hiera_mm.rehearsal.stand_in import Artist
+from hiera_mm.tasks.task import Task
+from hiera_mm.tasks.volumes.files import segment_volumes
+from hiera_mm.tasks.volumes.forward_pass import training_loss, volume_complexity
+from hiera_mm.tasks.volumes.stand_in import draw_volumes
+from hiera_mm.tasks.volumes.volume_segmenter import VolumeSegmenter
+
+from mmengine.config import Config, ConfigDict
+from torch import Tensor
+
+TINY_CHANNELS = 8
+"""Channels of a tiny decoder at full resolution."""
+
+
+class VolumesTask(Task):
+    """Finds the class of every voxel of volumes."""
+
+    name = 'segmentors of volumes'
+
+    def recognises(self, config: Config) -> bool:
+        return 'decoder' in config.get('model', {})
+
+    def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
+        return [('model.decoder.num_classes', model.decoder.num_classes)]
+
+    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return volumes.faults if issubclass(kind, VolumeDataset) else None
+
+    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
+        named = issubclass(kind, VolumeDataset) and dataset.get('metainfo', {}).get('classes')
+        return classes_of(dataset, kind) if named else None
+
+    def artist_of(self, kind: type) -> Artist | None:
+        return draw_volumes if issubclass(kind, VolumeDataset) else None
+
+    def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
+        yield model.decoder
+
+    def shrink(self, model: ConfigDict) -> None:
+        model.decoder.channels = TINY_CHANNELS
+
+    def input_shape(self, config: Config) -> tuple[int, int]:
+        return tuple(config.model.test_cfg.crop_size[-2:])
+
+    def complexity(self, model: ConfigDict, shape: Sequence[int] | None) -> tuple[Parts, Sequence[int]]:
+        size = tuple(model.test_cfg.crop_size[-2:])
+        if shape and tuple(shape) != size:
+            raise UserError('Volumes are computed in crops of model.test_cfg.crop_size; set that instead of --shape.')
+        return volume_complexity(model), size
+
+    def training_loss(self, model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
+        return training_loss(model, config, batch, shape)
+
+    def predictor(self, trained: TrainedModel, classes: Any) -> VolumeSegmenter:
+        return VolumeSegmenter(trained, classes)
+
+    def predict_files(
+        self, predictor: VolumeSegmenter, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]
+    ) -> Outcome:
+        return segment_volumes(predictor, inputs, folder)
+
+    def hub_name(self, trained: TrainedModel) -> str:
+        return 'volume-segmentation'
+
+    def pipeline_tag(self, trained: TrainedModel) -> str:
+        return 'image-segmentation'
+
+    def example(self, trained: TrainedModel) -> str:
+        return "'ct.nii.gz'"

@@ -1,0 +1,92 @@
+"""The class of every voxel of volumes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hiera_mm.datasets.volumes import item_of, packed, sentences_of_steps, volume_steps
+from hiera_mm.inference.images import one_or_several
+from hiera_mm.inference.loading import TrainedModel, in_scope
+from hiera_mm.readers.inputs import Kind
+from hiera_mm.readers.volumes import VolumePair, header_of
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+
+
+@dataclass(frozen=True)
+class VolumeSegmentation:
+    """Of the voxels of one volume.
+
+    Attributes:
+        labels: ``(X, Y, Z)``, numbers of classes, unsigned bytes, voxel by voxel as in the file.
+        affine: From a voxel's numbers to its place in millimetres, ``(4, 4)``, the file's.
+        names: Of the classes, by number.
+    """
+
+    labels: np.ndarray
+    affine: np.ndarray
+    names: Sequence[str]
+
+    def millilitres(self) -> dict[str, float]:
+        """How much of the volume each class has."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        of_a_voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
+        return {name: float(count * of_a_voxel) for name, count in zip(self.names, counts, strict=True)}
+
+
+class VolumeSegmenter:
+    """A :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` that takes NIfTI files.
+
+    Args:
+        trained: The model.
+        classes: Names of its classes; by default those of its training.
+
+    Raises:
+        UserError: for another number of names than classes; without MONAI.
+    """
+
+    kinds: Sequence[Kind] = (Kind.VOLUME,)
+
+    def __init__(self, trained: TrainedModel, classes: Sequence[str] | None = None) -> None:
+        self.trained, self.names = trained, trained.classes(classes)
+        with in_scope(trained.config):
+            self.steps = volume_steps(trained.test_pipeline)
+
+    def predict(self, volumes: str | Path | Sequence[str | Path]) -> VolumeSegmentation | list[VolumeSegmentation]:
+        """The classes of one volume's voxels, or a list of them for a list of volumes.
+
+        Args:
+            volumes: Paths of NIfTI files.
+
+        Raises:
+            BrokenFileError: for a file that is missing or no volume.
+            UserError: for voxels that are no numbers, and a number of channels that the model does not take.
+        """
+        return one_or_several(lambda paths: [self._of(str(path)) for path in paths], volumes)
+
+    @torch.no_grad()
+    def _of(self, path: str) -> VolumeSegmentation:
+        header = header_of(path)
+        with sentences_of_steps():
+            sample = packed(self.steps(item_of(VolumePair(path, None), len(self.names))))
+        with in_scope(self.trained.config):
+            (found,) = self.trained.model.test_step(pseudo_collate([sample]))
+        labels = _as_the_file(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])
+        return VolumeSegmentation(labels, header.affine, self.names)
+
+
+def _as_the_file(labels: torch.Tensor, affine: np.ndarray, wanted: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Labels ``(X, Y, Z)`` of the pipeline's voxels at those of the file: the nearest, and background where the
+    pipeline cut off."""
+    from monai.data import MetaTensor
+    from monai.transforms import SpatialResample
+
+    resample = SpatialResample(mode='nearest', padding_mode='zeros')
+    placed = resample(
+        MetaTensor(labels[None].float(), affine=torch.as_tensor(affine)),
+        dst_affine=torch.as_tensor(wanted),
+        spatial_size=tuple(shape),
+    )
+    return placed[0].numpy().round().astype(np.uint8)
