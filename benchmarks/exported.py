@@ -18,9 +18,9 @@ import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import read_names
-from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.inference.export import export, export_backbone
 from hiera_mm.inference.formats import FORMATS, open_exported
+from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.models import Hiera
 from hiera_mm.readers.videos import open_video
 from hiera_mm.tasks import load

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import hiera_mm
-from hiera_mm.inference.visualization import Label, colour_of, draw, labels_of
+from hiera_mm.inference.visualization import Label, colour_of, draw
 from hiera_mm.readers.coco_files import read_annotations
+from hiera_mm.tasks.detection.results import labels_of
 
 import numpy as np
 import pycocotools.mask

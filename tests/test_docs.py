@@ -119,7 +119,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     pages = [path.read_text() for path in (tmp_path / 'site').rglob('*.html')]
     assert len(pages) >= len(PAGES) - 2
     reference = (tmp_path / 'site' / 'api' / 'index.html').read_text()
-    for name in ('hiera_mm.inference.load', 'hiera_mm.models.Hiera', 'hiera_mm.errors.UserError'):
+    for name in ('hiera_mm.tasks.load', 'hiera_mm.models.Hiera', 'hiera_mm.errors.UserError'):
         assert f'id="{name}"' in reference
     # Nothing is fetched from other machines.
     assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="https?://', ''.join(pages))

@@ -1,17 +1,18 @@
 """What checks find, and what they look at."""
 
+from __future__ import annotations
+
 import inspect
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from hiera_mm.checks.task import CheckedTask
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import classes_from
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope, Registry
 
@@ -29,6 +30,19 @@ class Fault(NamedTuple):
 
     severity: Severity
     sentence: str
+
+
+class CheckedTask(Protocol):
+    """What checks ask of a task; :class:`hiera_mm.tasks.task.Task` says what each member means."""
+
+    def class_places(self, model: ConfigDict) -> list[tuple[str, int]]: ...
+    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None: ...
+    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None: ...
+    def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]: ...
+    def faults_of_evaluator(
+        self, key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable
+    ) -> Iterator[Fault]: ...
+    def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]: ...
 
 
 @dataclass(frozen=True)

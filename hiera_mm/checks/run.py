@@ -5,9 +5,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, unwrapped
+from hiera_mm.checks.fault import CheckedTask, DataPart, Fault, Severity, class_of, unwrapped
 from hiera_mm.checks.schedule import faults_of_schedule
-from hiera_mm.checks.task import CheckedTask
 from hiera_mm.config import evaluators_of
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.commands.options import read_names
-    from hiera_mm.inference.load_backbone import backbone
     from hiera_mm.inference.export import export, export_backbone
+    from hiera_mm.inference.load_backbone import backbone
     from hiera_mm.inference.page_results import page_kinds
     from hiera_mm.readers.inputs import Kind
     from hiera_mm.tasks import load

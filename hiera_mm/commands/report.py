@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.inference.loading import checkpoint_in
-    from hiera_mm.inference.report import write_report
+    from hiera_mm.inference.report.write import write_report
     from hiera_mm.tasks import load_trained
 
     trained = load_trained(arguments.checkpoint, arguments.config, arguments.device)

@@ -74,7 +74,7 @@ def _config(arguments: argparse.Namespace) -> Config:
     if config.get('test_dataloader') is None:
         raise UserError(
             f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (look at a masked "
-            f"autoencoder's work with {command_line('visualize-mae')})."
+            f"autoencoder's work with {command_line('predict')})."
         )
     return config
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hiera_mm.errors import first_few
-from hiera_mm.inference.loading import TrainedModel
+from hiera_mm.inference.trained import TrainedModel
 
 import yaml
 from mmengine.config import ConfigDict

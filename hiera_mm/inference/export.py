@@ -14,7 +14,7 @@ from hiera_mm.inference.formats.int8 import Prepare, quantise
 from hiera_mm.inference.images import normalised, read_image
 from hiera_mm.inference.loading import exported_model
 from hiera_mm.inference.publish import names_of, settings_of
-from hiera_mm.inference.task import Predictor
+from hiera_mm.inference.trained import Predictor
 from hiera_mm.models import Hiera, cpu
 from hiera_mm.version import __version__
 

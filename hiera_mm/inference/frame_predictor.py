@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.inference.images import Picture, as_bgr, as_rgb
-from hiera_mm.inference.loading import TrainedModel, in_scope
+from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 
 import numpy as np

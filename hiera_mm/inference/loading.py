@@ -2,102 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from hiera_mm.checks.fault import class_of, classes_of
 from hiera_mm.config import config_of_text, dicts_in, read_config_file
 from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.engine.saving import LAST
-from hiera_mm.errors import UserError, examples
+from hiera_mm.errors import UserError
 from hiera_mm.inference.formats import Exported, is_exported, open_exported
 from hiera_mm.inference.registered import must_be_registered
-from hiera_mm.inference.task import InferenceTask
+from hiera_mm.inference.trained import InferenceTask, TrainedModel
 from hiera_mm.models.lora import merge_lora
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.load import whole_state
-from hiera_mm.weights.origin import Origin, origins_of
+from hiera_mm.weights.origin import origins_of
 from hiera_mm.weights.published import names_in, published_folder
 
 import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.model import BaseModel
+from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 TaskOf = Callable[[Config], InferenceTask]
 """Finds the task of a config (``hiera_mm.tasks.task_of``)."""
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A model in evaluation mode, and what belongs to it.
-
-    Attributes:
-        task: What it does.
-        model: The module that predicts.
-        config: The config it was built from.
-        meta: The checkpoint's ``meta``, such as ``dataset_meta`` with the classes.
-        source: The name under which it was asked for.
-        version: Identifies its file; it changes when the file does.
-        origins: The files that its training began with.
-    """
-
-    task: InferenceTask
-    model: BaseModel
-    config: Config
-    meta: Mapping[str, Any]
-    source: str
-    version: str
-    origins: list[Origin]
-
-    @property
-    def test_set(self) -> ConfigDict:
-        """The config of its test set, without wrappers."""
-        dataset = self.config.test_dataloader.dataset
-        while 'pipeline' not in dataset:
-            dataset = dataset.dataset if 'dataset' in dataset else dataset.datasets[0]
-        return dataset
-
-    @property
-    def test_pipeline(self) -> list[ConfigDict]:
-        """The steps that prepare what is tested, without those that read annotations."""
-        return [step for step in self.test_set.pipeline if not str(step.type).endswith('LoadAnnotations')]
-
-    @property
-    def class_count(self) -> int:
-        """The number of classes that the model tells apart."""
-        return self.task.class_count(self.config.model)
-
-    def classes(self, given: Sequence[str] | Mapping[int, str] | None = None) -> list[str]:
-        """The names of the classes: those given, else those of training or of the test set, else their numbers.
-
-        Raises:
-            UserError: where there are not as many names as the model has classes.
-        """
-        count = self.class_count
-        names = list(given.values()) if isinstance(given, Mapping) else given
-        names = names or (self.meta.get('dataset_meta') or {}).get('classes') or self._classes_of_test_set()
-        if names is None:
-            return [str(number) for number in range(count)]
-        if len(names) != count:
-            raise UserError(
-                f"'{self.source}' has {count} classes, but there are {examples(list(names))} names; give the names of "
-                'all, in the order of training.'
-            )
-        return list(names)
-
-    def _classes_of_test_set(self) -> list[str] | None:
-        kind = class_of(self.test_set, self.config.get('default_scope'))
-        if not self.test_set.get('metainfo') and not hasattr(kind, 'METAINFO'):
-            return None
-        try:
-            return classes_of(self.test_set, kind)
-        except KeyError:
-            # A data set that reads the names from its files.
-            return None
 
 
 def load_model(source: str, task_of: TaskOf, config: str | None = None, device: str | None = None) -> TrainedModel:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hiera_mm.errors import UserError, first_line, require_extra
-from hiera_mm.inference.page_results import PageResult, page_kinds
-from hiera_mm.inference.task import Predictor
+from hiera_mm.inference.page_results import page_kinds
+from hiera_mm.inference.trained import PageResult, Predictor
 from hiera_mm.readers.inputs import ENDINGS
 
 from mmengine.logging import print_log

@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.prediction import must_be_whole
-from hiera_mm.inference.task import Predictor
+from hiera_mm.inference.trained import PageResult, Predictor
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
@@ -22,27 +22,44 @@ Draw = Callable[[np.ndarray, Any, float], np.ndarray]
 """Draws on a frame, RGB ``(H, W, 3)``, what was predicted for it with at least a score."""
 
 
-class PageResult(Protocol):
-    """What was predicted for a file."""
+class Limits(NamedTuple):
+    """What one file may ask of the machine.
 
-    def results(self) -> Any:
-        """All of it, as JSON takes it."""
-        ...
+    Attributes:
+        pixels: The most pixels of an image, or of a frame.
+        seconds: The most seconds of a video.
+    """
 
-    def write(self, path: Path, score_thr: float) -> Path | None:
-        """Draw what has at least this score.
+    pixels: int
+    seconds: float
 
-        Args:
-            path: The file to write, without its ending.
-            score_thr: 0 to 1.
+    def check(self, path: str, kind: Kind) -> None:
+        """Refuse a file that is too large, by its header.
 
-        Returns:
-            The file that was written, a ``.png`` or an ``.mp4``; None where there is nothing to draw.
+        Raises:
+            UserError: if it is too large, or can't be read.
         """
-        ...
+        if kind is Kind.PICTURE:
+            self._check_size(path, _size_of_image(path))
+            return
+        reader = open_video(path)
+        if reader.duration > self.seconds:
+            raise UserError(
+                f"The video '{path}' takes {reader.duration:.1f} seconds, but {self.seconds:g} are allowed here; cut "
+                'it.'
+            )
+        height, width = reader.frames([0])[0].shape[:2]
+        self._check_size(path, (width, height))
+
+    def _check_size(self, path: str, size: tuple[int, int]) -> None:
+        if size[0] * size[1] > self.pixels:
+            raise UserError(
+                f"'{path}' has {size[0]} x {size[1]} pixels, but {self.pixels / 1e6:g} million are allowed here; make "
+                'it smaller.'
+            )
 
 
-def result_for(predictor: Predictor, path: str, limits: 'Limits', persons: Any = None) -> PageResult:
+def result_for(predictor: Predictor, path: str, limits: Limits, persons: Any = None) -> PageResult:
     """Predict for one file.
 
     Args:
@@ -121,43 +138,6 @@ def frame_result(predictor: FramePredictor, path: str, kind: Kind, draw: Draw) -
     every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
     must_be_whole(reader, len(every))
     return VideoResult(path, every, draw)
-
-
-class Limits(NamedTuple):
-    """What one file may ask of the machine.
-
-    Attributes:
-        pixels: The most pixels of an image, or of a frame.
-        seconds: The most seconds of a video.
-    """
-
-    pixels: int
-    seconds: float
-
-    def check(self, path: str, kind: Kind) -> None:
-        """Refuse a file that is too large, by its header.
-
-        Raises:
-            UserError: if it is too large, or can't be read.
-        """
-        if kind is Kind.PICTURE:
-            self._check_size(path, _size_of_image(path))
-            return
-        reader = open_video(path)
-        if reader.duration > self.seconds:
-            raise UserError(
-                f"The video '{path}' takes {reader.duration:.1f} seconds, but {self.seconds:g} are allowed here; cut "
-                'it.'
-            )
-        height, width = reader.frames([0])[0].shape[:2]
-        self._check_size(path, (width, height))
-
-    def _check_size(self, path: str, size: tuple[int, int]) -> None:
-        if size[0] * size[1] > self.pixels:
-            raise UserError(
-                f"'{path}' has {size[0]} x {size[1]} pixels, but {self.pixels / 1e6:g} million are allowed here; make "
-                'it smaller.'
-            )
 
 
 def _size_of_image(path: str) -> tuple[int, int]:

@@ -9,9 +9,8 @@ from typing import Any
 from hiera_mm.atomic_write import ENDING
 from hiera_mm.errors import UserError
 from hiera_mm.inference.card import card_of
-from hiera_mm.inference.loading import TrainedModel
 from hiera_mm.inference.page_results import ImageResult
-from hiera_mm.inference.task import Predictor
+from hiera_mm.inference.trained import Predictor, TrainedModel
 from hiera_mm.inference.training_log import read_entries
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.version import __version__

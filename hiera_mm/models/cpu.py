@@ -7,7 +7,7 @@ other device the block runs as written.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from hiera_mm.models.mask_units import Region, int_shape
 
@@ -19,9 +19,6 @@ from mmcv.cnn.bricks.scale import LayerScale
 from torch import Tensor
 from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
-
-if TYPE_CHECKING:
-    from hiera_mm.models.hiera import Block
 
 FEWEST_ROWS = 512
 """Below this a convolution's preparation of the weights costs more than it gains."""
@@ -43,6 +40,19 @@ GLOBAL_HOOKS = (
 _switched_on = True
 
 
+class BlockInTwoParts(Protocol):
+    """What is needed of a transformer block: attention, which may look beyond a mask unit, and then the MLP."""
+
+    training: bool
+    attn: Any
+    drop_path: Any
+
+    def __call__(self, units: Tensor, regions: Sequence[Region]) -> Tensor: ...
+    def add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor: ...
+    def add_mlp(self, units: Tensor) -> Tensor: ...
+    def modules(self) -> Iterator[nn.Module]: ...
+
+
 def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region]) -> Tensor:
     """``block(units, regions)``, faster where that is valid.
 
@@ -51,13 +61,13 @@ def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region]) -> Ten
     """
     if not _pays_for(units):
         return block(units, regions)
-    block = cast('Block', block)
+    parts = cast(BlockInTwoParts, block)
     with _FasterFunctions():
-        if not _treats_rows_alone(block):
+        if not _treats_rows_alone(parts):
             return block(units, regions)
-        if block.attn.window_side == 1:
+        if parts.attn.window_side == 1:
             return _in_pieces(lambda piece: block(piece, regions), units)
-        return _in_pieces(block.add_mlp, block.add_attention(units, regions))
+        return _in_pieces(parts.add_mlp, parts.add_attention(units, regions))
 
 
 @contextmanager
@@ -171,7 +181,7 @@ def _pays_for(units: Tensor) -> bool:
     return not transformed and not forward_mode and torch.backends.mkldnn.is_available()
 
 
-def _treats_rows_alone(block: 'Block') -> bool:
+def _treats_rows_alone(block: BlockInTwoParts) -> bool:
     """Whether nothing in the block needs all rows at once: no stranger's module, no hook, no stochastic depth, which is
     drawn for each image."""
     if block.training and block.drop_path.drop_prob:

@@ -396,14 +396,17 @@ class Block(nn.Module):
         self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
     def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
-        return self.add_mlp(self.add_attention(units, regions))
+        units = self.add_attention(units, regions)
+        return self.add_mlp(units)
 
     def add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
+        """The first half: ``shortcut + attention(norm(units))``."""
         normalised = self.norm1(units)
         branch = self.drop_path(self.ls1(self.attn(normalised, regions)))
         return self._shortcut(units, normalised) + branch
 
     def add_mlp(self, units: Tensor) -> Tensor:
+        """The second half: ``units + mlp(norm(units))``."""
         return units + self.drop_path(self.ls2(self.mlp(self.norm2(units))))
 
     def _shortcut(self, units: Tensor, normalised: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Protocol
 
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
+from hiera_mm.checks.fault import CheckedTask
 from hiera_mm.checks.run import LOADERS
-from hiera_mm.checks.task import CheckedTask
 from hiera_mm.config import dicts_in
 from hiera_mm.errors import UserError
 from hiera_mm.evaluation.dump import WholeDump

@@ -8,8 +8,8 @@ from typing import Any
 from hiera_mm.checks import run
 from hiera_mm.checks.fault import Fault
 from hiera_mm.inference.formats import open_exported
-from hiera_mm.inference.loading import TrainedModel, exported_model, load_model
-from hiera_mm.inference.task import Predictor
+from hiera_mm.inference.loading import exported_model, load_model
+from hiera_mm.inference.trained import Predictor, TrainedModel
 from hiera_mm.tasks.task import Task
 
 from mmengine.config import Config

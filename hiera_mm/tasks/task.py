@@ -12,11 +12,9 @@ from hiera_mm.errors import UserError
 from hiera_mm.evaluation.dump import DumpNamedResults, WholeDump
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
-from hiera_mm.inference.loading import TrainedModel
-from hiera_mm.inference.page_results import PageResult
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.report.parts import Section, Tested
-from hiera_mm.inference.task import Predictor
+from hiera_mm.inference.trained import PageResult, Predictor, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 

@@ -3,9 +3,9 @@
 import json
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.inference.export import export, export_backbone
 from hiera_mm.inference.formats import open_exported
+from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.models import Hiera
 from hiera_mm.synthetic.actions import make_acting_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes

@@ -5,6 +5,7 @@ from pathlib import Path
 from hiera_mm.config import config_of_text
 from hiera_mm.errors import UserError
 from hiera_mm.tasks import load, load_trained
+from hiera_mm.tasks.autoencoding import Reconstructor
 from hiera_mm.tasks.classification import Classifier
 from hiera_mm.tasks.detection import Detector
 
@@ -116,10 +117,11 @@ def test_a_model_without_names_numbers_its_classes(tmp_path):
     assert load(str(path), device='cpu', classes=names).names == names
 
 
-def test_a_masked_autoencoder_predicts_nothing(tmp_path):
+def test_a_masked_autoencoder_knows_no_classes(tmp_path):
     path = save_random_weights('tests/data/tiny_mae.py', tmp_path / 'mae.pth')
-    with pytest.raises(UserError, match='is a MaskedAutoencoder, which predicts neither objects .*visualize-mae'):
-        load(path)
+    assert isinstance(load(path, device='cpu'), Reconstructor)
+    with pytest.raises(UserError, match='is a masked autoencoder, which knows no classes; leave --classes out'):
+        load(path, device='cpu', classes=['a'])
 
 
 def test_loading_leaves_the_config_of_a_run_as_it_is(weights):

@@ -80,7 +80,7 @@ def test_pictures_show_the_original_what_is_seen_and_the_official_reconstruction
     image = tmp_path / 'picture.png'
     with Image.open(next((shapes / 'val').glob('*.png'))) as drawn:
         drawn.resize((64, 64)).save(image)
-    arguments = ('visualize_mae.py', TINY_MAE, tmp_path / 'mae_hiera.pth', image, '--device', 'cpu')
+    arguments = ('predict.py', tmp_path / 'mae_hiera.pth', image, '--config', TINY_MAE, '--device', 'cpu')
     code, printed = run_tool(*arguments, '--out-dir', tmp_path / 'out', '--seed', '3')
     assert code == 0, printed
     with Image.open(tmp_path / 'out' / 'picture_mae.png') as written:
@@ -123,9 +123,7 @@ def test_a_clip_is_pretrained_on_and_shown_with_a_row_for_every_second_frame(tmp
     assert len(losses_of(tmp_path / 'run')) == 3
     video = tmp_path / 'motion/val/00000.mp4'
     checkpoint = tmp_path / 'run' / 'epoch_1.pth'
-    code, printed = run_tool(
-        'visualize_mae.py', MOTION_MAE, checkpoint, video, '--device', 'cpu', '--out-dir', tmp_path
-    )
+    code, printed = run_tool('predict.py', checkpoint, video, '--device', 'cpu', '--out-dir', tmp_path)
     assert code == 0, printed
     with Image.open(tmp_path / '00000_mae.png') as picture:
         assert picture.size == (3 * 64 + 2 * 4, 8 * 64 + 7 * 4)
@@ -134,15 +132,16 @@ def test_a_clip_is_pretrained_on_and_shown_with_a_row_for_every_second_frame(tmp
 def test_pictures_of_what_is_no_image_and_of_other_models_are_refused(pretrained, tmp_path, run_tool):
     (tmp_path / 'text.png').write_text('no image')
     checkpoint = pretrained / 'epoch_2.pth'
-    result = run_tool('visualize_mae.py', TINY_MAE, checkpoint, tmp_path / 'text.png', '--out-dir', tmp_path / 'out')
-    assert_explained(result, "text.png' is damaged, truncated or not an image")
-    assert not list((tmp_path / 'out').iterdir())
+    code, printed = run_tool('predict.py', checkpoint, tmp_path / 'text.png', '--out-dir', tmp_path / 'out')
+    assert code == 1 and "text.png' is damaged, truncated or not an image" in printed
+    assert not list((tmp_path / 'out').glob('*.png'))
     result = run_tool('test.py', TINY_MAE, checkpoint, '--work-dir', tmp_path / 'run')
-    assert_explained(result, 'has no test_dataloader', 'tools/visualize_mae.py')
+    assert_explained(result, 'has no test_dataloader', 'predict')
     other = ROOT / 'tests' / 'data' / 'tiny_in1k.py'
-    assert_explained(
-        run_tool('visualize_mae.py', other, checkpoint, tmp_path / 'text.png'), 'was not made with this config'
-    )
+    result = run_tool('predict.py', checkpoint, tmp_path / 'text.png', '--config', other)
+    assert_explained(result, 'was not made with this config')
+    result = run_tool('predict.py', checkpoint, tmp_path / 'text.png', '--topk', 2)
+    assert_explained(result, '--topk', 'one of the masked autoencoders')
 
 
 @pytest.fixture(scope='module')

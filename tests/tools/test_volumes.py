@@ -117,7 +117,7 @@ default_hooks = dict(logger=dict(interval=1))
     assert code == 0, printed
     assert all(0 < loss < 3 for loss in losses_of(tmp_path / 'mae'))
     volume = volumes / 'images/val_001.nii.gz'
-    code, printed = run_tool('visualize_mae.py', config, tmp_path / 'mae/epoch_2.pth', volume, '--out-dir', tmp_path)
+    code, printed = run_tool('predict.py', tmp_path / 'mae/epoch_2.pth', volume, '--out-dir', tmp_path)
     assert code == 0, printed
     picture = np.asarray(Image.open(next(tmp_path.glob('*_mae.png'))))
     original, masked, filled = (picture[:64, start : start + 64] for start in (0, 68, 136))

@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type='FormatShape', input_format='NCHW'),
     dict(type='PackActionInputs'),
 ]
-# What tools/visualize_mae.py shows.
+# How hiera-mm predict prepares what it shows.
 test_pipeline = _base_.test_pipeline
 # 64 images a process: 64 processes make a batch of 4096.
 train_dataloader = dict(dataset=dict(with_label=False, pipeline=train_pipeline))

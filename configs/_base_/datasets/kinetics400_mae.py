@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type='Flip', flip_ratio=0.5),
     *_base_.train_pipeline[-2:],
 ]
-# What tools/visualize_mae.py shows.
+# How hiera-mm predict prepares what it shows.
 test_pipeline = _base_.val_pipeline
 # 8 videos of 4 clips a process: 64 processes make a batch of 512 videos.
 train_dataloader = dict(dataset=dict(num_repeats=4, pipeline=train_pipeline))

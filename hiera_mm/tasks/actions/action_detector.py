@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference.loading import TrainedModel, in_scope
+from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import Label
 from hiera_mm.readers.ava_files import read_action_list
 from hiera_mm.readers.frames import FrameReader, frames_at

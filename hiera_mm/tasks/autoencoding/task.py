@@ -9,9 +9,8 @@ from hiera_mm.checks.fault import DataPart, Fault, class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
-from hiera_mm.inference.loading import TrainedModel
-from hiera_mm.inference.page_results import PageResult
 from hiera_mm.inference.prediction import Outcome
+from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.autoencoding.files import reconstruct_files

@@ -7,7 +7,8 @@ from pathlib import Path
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
 from hiera_mm.inference.images import Picture, as_rgb, one_or_several
-from hiera_mm.inference.loading import TrainedModel, in_scope
+from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import naming_of
 from hiera_mm.readers.inputs import Kind
 

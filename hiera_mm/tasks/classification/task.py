@@ -12,10 +12,9 @@ from hiera_mm.datasets.video import ClipDataset
 from hiera_mm.engine.training_plan import pipeline_shape
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
-from hiera_mm.inference.loading import TrainedModel
-from hiera_mm.inference.page_results import PageResult
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.report.parts import Section, Tested
+from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.classification.classifier import Classifier

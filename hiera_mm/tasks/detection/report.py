@@ -6,9 +6,9 @@ from typing import Any
 
 from hiera_mm.errors import UserError
 from hiera_mm.evaluation.object_analysis import SIZES, ClassResult, ObjectAnalysis, PictureFaults
-from hiera_mm.inference.loading import TrainedModel
 from hiera_mm.inference.report import charts
 from hiera_mm.inference.report.parts import PICTURE_SIDE, SHOWN, Section, Table, Tested, as_source, most_confused
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import Label, colour_of, draw
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 from hiera_mm.tasks.detection.detector import Detector

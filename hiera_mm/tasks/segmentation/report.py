@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hiera_mm.inference.loading import TrainedModel
 from hiera_mm.inference.report import charts
 from hiera_mm.inference.report.parts import PICTURE_SIDE, SHOWN, Section, Table, Tested, as_source, most_confused
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.index_masks import IGNORED
 from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
 from hiera_mm.tasks.segmentation.segmenter import Segmenter

@@ -9,8 +9,8 @@ from hiera_mm.checks.fault import DataPart, Fault, classes_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
-from hiera_mm.inference.loading import TrainedModel
 from hiera_mm.inference.prediction import Outcome
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Input
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.task import Task

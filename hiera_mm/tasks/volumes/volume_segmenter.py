@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hiera_mm.datasets.volumes import item_of, packed, sentences_of_steps, volume_steps
 from hiera_mm.inference.images import one_or_several
-from hiera_mm.inference.loading import TrainedModel, in_scope
+from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.volumes import VolumePair, header_of
 

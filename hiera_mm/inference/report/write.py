@@ -1,0 +1,96 @@
+"""A trained model on one page: its training, what it gets right and wrong, and how fast it is."""
+
+import pickle
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hiera_mm.atomic_write import atomic_write
+from hiera_mm.checks.run import check_data
+from hiera_mm.engine.processes import process_group
+from hiera_mm.engine.running import build_runner
+from hiera_mm.engine.testing import prepare_test, run_with_predictions
+from hiera_mm.inference.report import charts
+from hiera_mm.inference.report.parts import Section, Table, Tested
+from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.inference.training_log import Curves, TrainingLog, read_training_log
+
+import jinja2
+
+
+def write_report(trained: TrainedModel, checkpoint: Path, path: Path, score_thr: float = 0.3) -> dict[str, float]:
+    """Test a model once more and write an HTML page that needs no other file.
+
+    Args:
+        trained: The model.
+        checkpoint: Its file, in the folder of its run.
+        path: Of the page.
+        score_thr: Least score of what a detector is taken to have found, in what is told of single objects.
+
+    Returns:
+        The metrics on the test set; none for a masked autoencoder, whose page is about its training.
+
+    Raises:
+        UserError: if the folder holds no training log, or as testing.
+    """
+    log = read_training_log(checkpoint.parent)
+    # Before testing changes them.
+    settings = Section('Settings', f'Checkpoint {checkpoint.name}.', details=trained.config.pretty_text)
+    sections, metrics = [*_of_training(log), settings], {}
+    if trained.config.get('test_dataloader'):
+        tested = _tested(trained, checkpoint)
+        metrics = tested.metrics
+        sections = [_of_metrics(metrics), *trained.task.report(trained, tested, score_thr), *sections]
+    template = jinja2.Template(Path(__file__).with_name('page.html').read_text(encoding='utf-8'), autoescape=True)
+    title = f'{trained.config.model.type}: {checkpoint.parent.name}'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(template.render(title=title, sections=sections), encoding='utf-8')
+    return metrics
+
+
+def _tested(trained: TrainedModel, checkpoint: Path) -> Tested:
+    config, task = trained.config, trained.task
+    check_data(config, task, ['test_dataloader'])
+    prepare_test(config, str(checkpoint))
+    with TemporaryDirectory() as folder, process_group(config):
+        config.work_dir = folder
+        runner = build_runner(config)
+        predictions = Path(folder, 'predictions.pkl')
+        metrics = run_with_predictions(runner, task.dump, str(predictions))
+        return Tested(metrics, pickle.loads(predictions.read_bytes()), runner)
+
+
+def _of_training(log: TrainingLog) -> Iterator[Section]:
+    rates = {name: values for name, values in log.training.items() if name in ('lr', 'base_lr')}
+    drawn = [('Losses', charts.curves(_total_first(log.losses), 'loss'))]
+    if rates:
+        drawn.append(('Learning rate', charts.curves({'lr': rates.get('lr') or rates['base_lr']}, 'learning rate')))
+    metrics = {name: values for name, values in log.validation.items() if not name.endswith('time')}
+    shown = {name: values for name, values in metrics.items() if all(0 <= value <= 1 for value in values.values())}
+    if shown:
+        drawn.append(('Validation', charts.curves(shown, 'metric', 'iteration, or epoch')))
+    yield Section('Training', charts=drawn)
+    rows = [(words, f'{_median(log.training[name]):.3g}') for name, words in _SPEED.items() if name in log.training]
+    if 'time' in log.validation:
+        rows.append(('seconds a batch in validation', f'{_median(log.validation["time"]):.3g}'))
+    if rows:
+        yield Section('Speed', 'Medians of the run.', [Table(('', 'value'), rows)])
+
+
+_SPEED = dict(time='seconds an iteration', data_time='of these, waiting for data', memory='memory of the GPU, MB')
+
+
+def _median(values: dict[int, float]) -> float:
+    return statistics.median(values.values())
+
+
+def _total_first(losses: Curves) -> Curves:
+    return dict(sorted(losses.items(), key=lambda item: item[0] != 'loss'))
+
+
+def _of_metrics(metrics: dict[str, float]) -> Section:
+    # COCO writes -1 for sizes of which there is no object.
+    rows = [(name, f'{value:.4f}') for name, value in metrics.items() if value != -1]
+    return Section('Results on the test set', tables=[Table(('metric', 'value'), rows)])

@@ -1,0 +1,156 @@
+"""Trained models, and what using them asks of their task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hiera_mm.checks.fault import CheckedTask, class_of, classes_of
+from hiera_mm.errors import UserError, examples
+from hiera_mm.evaluation.dump import WholeDump
+from hiera_mm.inference.formats import Exported
+from hiera_mm.inference.formats.graph import Graph
+from hiera_mm.inference.report.parts import Section, Tested
+from hiera_mm.readers.inputs import Kind
+from hiera_mm.weights.origin import Origin
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode, and what belongs to it.
+
+    Attributes:
+        task: What it does.
+        model: The module that predicts.
+        config: The config it was built from.
+        meta: The checkpoint's ``meta``, such as ``dataset_meta`` with the classes.
+        source: The name under which it was asked for.
+        version: Identifies its file; it changes when the file does.
+        origins: The files that its training began with.
+    """
+
+    task: InferenceTask
+    model: BaseModel
+    config: Config
+    meta: Mapping[str, Any]
+    source: str
+    version: str
+    origins: list[Origin]
+
+    @property
+    def test_set(self) -> ConfigDict:
+        """The config of its test set, without wrappers."""
+        dataset = self.config.test_dataloader.dataset
+        while 'pipeline' not in dataset:
+            dataset = dataset.dataset if 'dataset' in dataset else dataset.datasets[0]
+        return dataset
+
+    @property
+    def test_pipeline(self) -> list[ConfigDict]:
+        """The steps that prepare what is tested, without those that read annotations."""
+        return [step for step in self.test_set.pipeline if not str(step.type).endswith('LoadAnnotations')]
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes that the model tells apart."""
+        return self.task.class_count(self.config.model)
+
+    def classes(self, given: Sequence[str] | Mapping[int, str] | None = None) -> list[str]:
+        """The names of the classes: those given, else those of training or of the test set, else their numbers.
+
+        Raises:
+            UserError: where there are not as many names as the model has classes.
+        """
+        count = self.class_count
+        names = list(given.values()) if isinstance(given, Mapping) else given
+        names = names or (self.meta.get('dataset_meta') or {}).get('classes') or self._classes_of_test_set()
+        if names is None:
+            return [str(number) for number in range(count)]
+        if len(names) != count:
+            raise UserError(
+                f"'{self.source}' has {count} classes, but there are {examples(list(names))} names; give the names of "
+                'all, in the order of training.'
+            )
+        return list(names)
+
+    def _classes_of_test_set(self) -> list[str] | None:
+        kind = class_of(self.test_set, self.config.get('default_scope'))
+        if not self.test_set.get('metainfo') and not hasattr(kind, 'METAINFO'):
+            return None
+        try:
+            return classes_of(self.test_set, kind)
+        except KeyError:
+            # A data set that reads the names from its files.
+            return None
+
+
+class Predictor(Protocol):
+    """A trained model with a method ``predict`` for one input or a list of them."""
+
+    @property
+    def trained(self) -> TrainedModel:
+        """The model."""
+        ...
+
+    @property
+    def names(self) -> Any:
+        """The classes in order, or the actions by number."""
+        ...
+
+    @property
+    def kinds(self) -> Sequence[Kind]:
+        """The kinds of inputs that ``predict`` takes."""
+        ...
+
+    @property
+    def predict(self) -> Callable[..., Any]:
+        """Predicts for one input, or for each of a list."""
+        ...
+
+
+class PageResult(Protocol):
+    """What was predicted for a file."""
+
+    def results(self) -> Any:
+        """All of it, as JSON takes it."""
+        ...
+
+    def write(self, path: Path, score_thr: float) -> Path | None:
+        """Draw what has at least this score.
+
+        Args:
+            path: The file to write, without its ending.
+            score_thr: 0 to 1.
+
+        Returns:
+            The file that was written, a ``.png`` or an ``.mp4``; None where there is nothing to draw.
+        """
+        ...
+
+
+class InferenceTask(CheckedTask, Protocol):
+    """What using models asks of a task; :class:`hiera_mm.tasks.task.Task` says what each member means."""
+
+    name: str
+    names_key: str
+    page_score: float | None
+    lists_classes: bool
+    draws_images: bool
+    finds_persons: bool
+    quantisable: bool
+    dump: type[WholeDump]
+
+    def class_count(self, model: ConfigDict) -> int: ...
+    def hub_name(self, trained: TrainedModel) -> str: ...
+    def example(self, trained: TrainedModel) -> str: ...
+    def pipeline_tag(self, trained: TrainedModel) -> str | None: ...
+    def predictor(self, trained: TrainedModel, classes: Any) -> Predictor: ...
+    def graph(self, predictor: Any, size: tuple[int, int] | None) -> Graph: ...
+    def exported_model(self, exported: Exported) -> BaseModel: ...
+    def page_result(self, predictor: Any, path: str, kind: Kind, persons: Any) -> PageResult: ...
+    def report(self, trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]: ...
