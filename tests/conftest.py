@@ -1,10 +1,11 @@
-"""What the tests share: a small generated data set, a tiny detector, and the tools run in this process."""
+"""What the tests share: a small generated data set, and commands run in this process."""
 
 import random
 import runpy
 import sys
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
+from hiera_mm.commands import main
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import numpy as np
@@ -62,20 +63,14 @@ def ava_sample():
 
 
 @pytest.fixture
-def run_tool(run_program):
-    """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""
-
-    def run(tool, *arguments):
-        return run_program(
-            ROOT / 'tools' / tool, arguments, lambda: runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-        )
-
-    return run
+def run_command(run_program):
+    """``run_command('train', *arguments)`` gives the exit code of ``hiera-mm train ...`` and all that it printed."""
+    return lambda *words: run_program('hiera-mm', words, main)
 
 
 @pytest.fixture
 def run_benchmark(run_program):
-    """As :func:`run_tool`, of ``python -m benchmarks.NAME``."""
+    """As :func:`run_command`, of ``python -m benchmarks.NAME``."""
 
     def run(name, *arguments):
         module = f'benchmarks.{name}'

@@ -26,6 +26,7 @@ from torchvision import transforms
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'
+PROGRAM = (sys.executable, '-m', 'hiera_mm')
 TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
 ACTIONS_CONFIG = ROOT / 'configs' / 'ava_hiera_t_shapes.py'
 FOLDER = ROOT / 'configs'
@@ -243,7 +244,7 @@ def start_two(script, arguments, inside=(), **environment):
 
 
 def start_training(arguments):
-    return start([sys.executable, ROOT / 'tools' / 'train.py', *arguments])
+    return start([*PROGRAM, 'train', *arguments])
 
 
 def read_until(process, text, seconds=120):

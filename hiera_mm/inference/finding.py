@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
-from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference.action_detector import ActionDetector, PersonFinder, labels_at
 from hiera_mm.inference.classifier import Classifier
@@ -17,6 +16,7 @@ from hiera_mm.inference.results import Classification, Detections, Segmentation
 from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.visualization import draw_found, write_annotated
 from hiera_mm.inference.volume_segmenter import VolumeSegmenter
+from hiera_mm.program import command_line
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video

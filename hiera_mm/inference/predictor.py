@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from hiera_mm.called import command_line
 from hiera_mm.datasets.ava import AVAClipDataset
 from hiera_mm.errors import UserError
 from hiera_mm.inference.action_detector import ActionDetector
@@ -13,6 +12,7 @@ from hiera_mm.inference.segmenter import Segmenter
 from hiera_mm.inference.trained import load_model
 from hiera_mm.inference.volume_segmenter import VolumeSegmenter
 from hiera_mm.models import MaskedAutoencoder, VolumeSegmentor
+from hiera_mm.program import command_line
 
 from mmaction.models import BaseRecognizer
 from mmdet.models.detectors import BaseDetector

@@ -3,18 +3,17 @@
 import os
 import pty
 import re
-import sys
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers import ROOT, TINY, options, start
+from tests.helpers import PROGRAM, TINY, options, start
 
 
 @pytest.fixture
 def command(shapes, tmp_path):
     more = options(shapes, 'train_cfg.max_iters=4', 'default_hooks.logger.interval=1', 'train_cfg.val_interval=4')
-    command = [sys.executable, ROOT / 'tools' / 'train.py', TINY, '--work-dir', tmp_path / 'run', *more]
+    command = [*PROGRAM, 'train', TINY, '--work-dir', tmp_path / 'run', *more]
     return [*command, 'train_cfg.dynamic_intervals=None']
 
 
@@ -64,10 +63,10 @@ def test_elsewhere_the_lines_of_the_log_stand_alone(command):
     assert len(lines) == 4 and all('eta: ' in line and 'loss: ' in line for line in lines)
 
 
-def test_tensorboard_gets_losses_and_metrics(run_tool, command, tmp_path):
+def test_tensorboard_gets_losses_and_metrics(run_command, command, tmp_path):
     backends = "[dict(type='LocalVisBackend'),dict(type='TensorboardVisBackend')]"
     (tmp_path / 'my_config.py').write_text(f"_base_ = '{TINY}'\nvisualizer = dict(vis_backends={backends})\n")
-    code, printed = run_tool('train.py', tmp_path / 'my_config.py', *command[3:])
+    code, printed = run_command('train', tmp_path / 'my_config.py', *command[len(PROGRAM) + 2 :])
     assert code == 0, printed
     (events,) = (tmp_path / 'run').rglob('events.out.tfevents.*')
     found = EventAccumulator(str(events)).Reload()
