@@ -19,7 +19,7 @@ from mmaction.evaluation import AVAMetric
 from mmengine.config import Config
 
 from tests.coded_videos import is_upright, write_with_pyav
-from tests.helpers import PROGRAM, ROOT, assert_explained, extract_as_ffmpeg, losses_of, run
+from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, losses_of, run, run_program
 
 FILMS = {'0f39OWEqJ24': 'demo', '_-Z6wFjXtGQ': 'demo_spatiotemporal_det'}
 """Of AVA's films only the annotations are at hand; two other videos stand for them."""
@@ -61,10 +61,10 @@ def configs(ava_sample, real_videos, tmp_path_factory):
 def checkpoint(configs, tmp_path_factory):
     """Of two epochs on AVA's sample: one from frames, and after resuming one from videos."""
     folder = tmp_path_factory.mktemp('runs')
-    command = [*PROGRAM, 'train', configs['frames'], '--work-dir', folder]
-    run([*command, '--cfg-options', 'train_cfg.max_epochs=1'])
-    command = [*PROGRAM, 'train', configs['videos'], '--work-dir', folder, '--resume']
-    run([*command, '--cfg-options', 'train_cfg.max_epochs=2'])
+    command = ['train', configs['frames'], '--work-dir', folder]
+    run_program(*command, '--cfg-options', 'train_cfg.max_epochs=1')
+    command = ['train', configs['videos'], '--work-dir', folder, '--resume']
+    run_program(*command, '--cfg-options', 'train_cfg.max_epochs=2')
     log = max(folder.glob('*/*.log')).read_text()
     assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'mAP/overall' in log
     return folder / 'epoch_2.pth'
@@ -155,10 +155,9 @@ def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_ba
     (data / 'same.csv').write_text('\n'.join(both))
     config = tmp_path / 'config.py'
     config.write_text(TWICE_THE_SAME.format(base=ROOT / 'configs' / 'ava_hiera_t_shapes.py', data=data))
-    single = [*PROGRAM, 'train', config, '--work-dir', tmp_path / '1']
-    double = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2']
-    for command, batch in ((single, 2), (double, 1)):
-        run([*command, '--cfg-options', f'train_dataloader.batch_size={batch}'])
+    batches = ('--cfg-options', 'train_dataloader.batch_size=')
+    run_program('train', config, '--work-dir', tmp_path / '1', batches[0], f'{batches[1]}2')
+    run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2', batches[0], f'{batches[1]}1'])
     assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
     one, two = (torch.load(tmp_path / n / 'epoch_1.pth', weights_only=False)['state_dict'] for n in '12')
     for name, weights in one.items():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.helpers import PROGRAM, ROOT
+from tests.helpers import ROOT
 
 SOUND = {
     'onedl-mmengine': '0.10.12',
@@ -51,7 +51,7 @@ def faults_with(monkeypatch):
 
 
 def test_the_installed_environment_is_sound():
-    done = subprocess.run([*PROGRAM, 'check-env'], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-m', 'hiera_mm', 'check-env'], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert 'OpenMMLab line' in done.stdout and 'FAULT' not in done.stdout
 

@@ -5,11 +5,10 @@ import errno
 import os
 import resource
 import shutil
-import subprocess
 
 import pytest
 
-from tests.helpers import PROGRAM, TINY, assert_explained, options, weights
+from tests.helpers import TINY, assert_explained, options, run_program, weights
 
 # The text of a config is smaller, and it is written before anything else.
 SMALL = 60_000
@@ -30,8 +29,7 @@ def full_after(size):
 @pytest.fixture(scope='module')
 def checkpoint(shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp('runs') / 'run'
-    command = [*PROGRAM, 'train', TINY, '--work-dir', folder, *options(shapes, *NO_VALIDATION)]
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    run_program('train', TINY, '--work-dir', folder, *options(shapes, *NO_VALIDATION))
     return folder / 'iter_2.pth'
 
 

@@ -15,14 +15,14 @@ import torch
 
 from tests.helpers import (
     NO_VALIDATION,
-    PROGRAM,
     ROOT,
     TINY,
     assert_explained,
     assert_same_weights,
     options,
     read_until,
-    start_training,
+    run_program,
+    start_program,
     weights,
 )
 
@@ -50,7 +50,7 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_command, sha
     more = ['train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000', *FAST[2:], *NO_VALIDATION]
     # A schedule would be as long as the run.
     more += ['train_dataloader.num_workers=1', 'randomness.seed=3', 'param_scheduler=[]']
-    process = start_training([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    process = start_program('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
     read_until(process, '2/300]')
     os.kill(process.pid, number)
     rest, _ = process.communicate(timeout=60)
@@ -80,7 +80,7 @@ def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the
     ]
     more += [f'{part}_dataloader.dataset.ann_file={folder}/val.txt' for part in ('val', 'test')]
     more += [f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in ('train', 'val', 'test')]
-    process = start_training([VIDEO, '--work-dir', tmp_path / 'run', *more])
+    process = start_program('train', VIDEO, '--work-dir', tmp_path / 'run', *more)
     read_until(process, '[1][2/')
     os.kill(process.pid, signal.SIGUSR1)
     rest, _ = process.communicate(timeout=60)
@@ -97,8 +97,7 @@ def trained(shapes, tmp_path_factory):
     """Work folder of two iterations with a checkpoint of each."""
     folder = tmp_path_factory.mktemp('runs') / 'run'
     more = options(shapes, 'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION)
-    command = [*PROGRAM, 'train', TINY, '--work-dir', folder, *more]
-    subprocess.run(command, check=True, capture_output=True)
+    run_program('train', TINY, '--work-dir', folder, *more)
     return folder
 
 
@@ -244,7 +243,7 @@ def test_weights_that_are_no_numbers_are_not_saved(shapes, tmp_path, run_command
 
 def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_command):
     more = ['train_cfg.max_iters=9000', *NO_VALIDATION]
-    process = start_training([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    process = start_program('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
     try:
         read_until(process, '1/9000]')
         result = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
@@ -306,7 +305,7 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
     more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
     folder, reached, while_saving = tmp_path / 'run', 0, 0
     for kill in range(kills):
-        process = start_training([TINY, '--work-dir', folder, '--resume', *options(shapes, *more)])
+        process = start_program('train', TINY, '--work-dir', folder, '--resume', *options(shapes, *more))
         printed = read_until(process, '/100000]')
         first = int(re.search(r'\[ *(\d+)/100000\]', printed.splitlines()[-1])[1])
         assert first == reached + 1, 'it goes on after the newest whole checkpoint'

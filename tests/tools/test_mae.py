@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from tests.helpers import OFFICIAL_PREPARATION, PROGRAM, ROOT, TINY, assert_explained, losses_of, run, shapes_options
+from tests.helpers import OFFICIAL_PREPARATION, ROOT, TINY, assert_explained, losses_of, run_program, shapes_options
 
 TINY_MAE = ROOT / 'tests' / 'data' / 'tiny_mae.py'
 MOTION_MAE = ROOT / 'configs' / 'mae_hiera_t_k400_shapes.py'
@@ -24,10 +24,10 @@ TINY_CLIPS = ['model.backbone.arch.depths=[1,1,1,1]', 'model.backbone.arch.embed
 def pretrained(shapes, tmp_path_factory):
     """Work folder of two epochs of masked autoencoding, the second after resuming."""
     folder = tmp_path_factory.mktemp('runs') / 'mae'
-    command = [*PROGRAM, 'train', TINY_MAE, '--work-dir', folder]
+    command = ['train', TINY_MAE, '--work-dir', folder]
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={shapes}']
-    run([*command, *options, 'train_cfg.max_epochs=1'])
-    run([*command, '--resume', *options])
+    run_program(*command, *options, 'train_cfg.max_epochs=1')
+    run_program(*command, '--resume', *options)
     return folder
 
 

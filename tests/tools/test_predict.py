@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -23,14 +22,15 @@ from pycocotools.cocoeval import COCOeval
 
 from tests.helpers import (
     ACTIONS_CONFIG,
-    PROGRAM,
     ROOT,
     TINY,
     assert_explained,
     free_port,
     options,
+    run_program,
     save_random_weights,
     start,
+    start_program,
     wait_for_port,
 )
 
@@ -148,8 +148,8 @@ def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path)
     (tmp_path / 'mine').mkdir()
     for number in range(40):
         shutil.copy(shapes / 'val' / f'{number % 4 + 1:06d}.png', tmp_path / 'mine' / f'{number:02d}.png')
-    command = [*PROGRAM, 'predict', detector, tmp_path / 'mine', '--device', 'cpu']
-    process = start([*command, '--out-dir', tmp_path / 'killed'])
+    command = ['predict', detector, tmp_path / 'mine', '--device', 'cpu']
+    process = start_program(*command, '--out-dir', tmp_path / 'killed')
     progress = tmp_path / 'killed' / 'unfinished.jsonl'
     until = time.monotonic() + 60
     while not progress.exists() or progress.read_text().count('"done"') < 5:
@@ -164,7 +164,7 @@ def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path)
     assert 5 <= done < 40 and not (tmp_path / 'killed' / 'predictions.json').exists()
     stamps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'killed').glob('*.png')}
     for name in ('killed', 'straight'):
-        subprocess.run([*command, '--out-dir', tmp_path / name], check=True, capture_output=True)
+        run_program(*command, '--out-dir', tmp_path / name)
     for name in ('images.json', 'predictions.json'):
         assert read_json(tmp_path / 'killed' / name) == read_json(tmp_path / 'straight' / name)
     kept = [name for name, stamp in stamps.items() if (tmp_path / 'killed' / name).stat().st_mtime_ns == stamp]

@@ -10,13 +10,12 @@ import pytest
 
 from tests.helpers import (
     ACTIONS_CONFIG,
-    PROGRAM,
     TINY,
     assert_explained,
     free_port,
     read_until,
     save_random_weights,
-    start,
+    start_program,
 )
 
 
@@ -29,8 +28,7 @@ def detector(tmp_path):
 def test_the_page_opens_and_leaves_nothing_behind(detector, tmp_path, number):
     port, folder = free_port(), tmp_path / 'temporary'
     folder.mkdir()
-    command = [*PROGRAM, 'serve', detector, '--device', 'cpu', '--port', port]
-    server = start(command, TMPDIR=str(folder))
+    server = start_program('serve', detector, '--device', 'cpu', '--port', port, TMPDIR=str(folder))
     read_until(server, f'The page is at http://127.0.0.1:{port}; Ctrl-C ends it.')
     assert httpx.get(f'http://127.0.0.1:{port}').status_code == 200
     assert [*folder.glob('hiera_mm_page_*')]

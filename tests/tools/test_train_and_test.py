@@ -7,14 +7,14 @@ import shutil
 import pytest
 import torch
 
-from tests.helpers import PROGRAM, TINY, assert_explained, losses_of, run, shapes_options
+from tests.helpers import TINY, assert_explained, losses_of, run, run_program, shapes_options
 
 
 @pytest.fixture(scope='module')
 def trained(shapes, tmp_path_factory):
     """Work folder of a finished run of two iterations."""
     folder = tmp_path_factory.mktemp('runs') / 'trained'
-    run([*PROGRAM, 'train', TINY, '--work-dir', folder, *shapes_options(shapes)])
+    run_program('train', TINY, '--work-dir', folder, *shapes_options(shapes))
     return folder
 
 
@@ -123,10 +123,9 @@ def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_ba
     config = tmp_path / 'config.py'
     config.write_text(SAME_IN_EVERY_PROCESS.format(tiny=TINY))
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={folder}']
-    single = [*PROGRAM, 'train', config, '--work-dir', tmp_path / '1', *options]
+    run_program('train', config, '--work-dir', tmp_path / '1', *options, 'train_dataloader.batch_size=2')
     double = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2', *options]
-    for command, batch in ((single, 2), (double, 1)):
-        run([*command, f'train_dataloader.batch_size={batch}'])
+    run([*double, 'train_dataloader.batch_size=1'])
     assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
     one, two = (torch.load(tmp_path / n / 'iter_1.pth', weights_only=False)['state_dict'] for n in '12')
     for name, weights in one.items():
@@ -151,7 +150,7 @@ def test_distributed_testing_gives_the_metrics_of_one_process(trained, shapes, t
     checkpoint = trained / 'iter_2.pth'
     options = ['--work-dir', tmp_path, *shapes_options(shapes), 'model.test_cfg.rcnn.score_thr=0.0']
     run(['bash', 'tools/dist_test.sh', TINY, checkpoint, '2', *options])
-    run([*PROGRAM, 'test', TINY, checkpoint, *options])
+    run_program('test', TINY, checkpoint, *options)
     first, second = (json.loads(path.read_text()) for path in tmp_path.glob('*/*.json'))
     names = [name for name in first if name.startswith('coco/')]
     assert len(names) == 12 and all(first[name] == pytest.approx(second[name], abs=1e-3) for name in names)
@@ -205,7 +204,7 @@ def test_a_missing_or_broken_checkpoint_is_named(run_command, shapes, tmp_path, 
     checkpoint = tmp_path / 'weights.pth'
     if content is not None:
         checkpoint.write_bytes(content)
-    arguments = [checkpoint] if tool == 'test.py' else ['--resume', checkpoint]
+    arguments = [checkpoint] if tool == 'test' else ['--resume', checkpoint]
     result = run_command(tool, TINY, *arguments, '--work-dir', tmp_path, *shapes_options(shapes))
     assert_explained(result, f"'{checkpoint}'", said)
 

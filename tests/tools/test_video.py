@@ -14,7 +14,7 @@ import torch
 from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
 
 from tests.coded_videos import write_with_pyav
-from tests.helpers import PROGRAM, ROOT, assert_explained, extract_as_ffmpeg, run
+from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, run_program
 
 TINY_VIDEO = ROOT / 'tests' / 'data' / 'tiny_k400.py'
 PARTS = ('train', 'val', 'test')
@@ -37,10 +37,10 @@ def options_for(path, folder):
 def checkpoint(lists, tmp_path_factory):
     """Of two epochs on the real videos, the second after resuming."""
     folder = tmp_path_factory.mktemp('runs')
-    command = [*PROGRAM, 'train', TINY_VIDEO, '--work-dir', folder]
-    run([*command, *lists, 'train_cfg.max_epochs=1'])
+    command = ['train', TINY_VIDEO, '--work-dir', folder]
+    run_program(*command, *lists, 'train_cfg.max_epochs=1')
     assert (folder / 'epoch_1.pth').exists()
-    run([*command, '--resume', *lists, 'train_cfg.max_epochs=2'])
+    run_program(*command, '--resume', *lists, 'train_cfg.max_epochs=2')
     log = max(folder.glob('*/*.log')).read_text()
     assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'acc/top1' in log
     return folder / 'epoch_2.pth'
@@ -143,11 +143,11 @@ def test_two_epochs_of_the_kinetics_recipe_with_validation_and_15_views(tmp_path
     write_video(folder / 'val' / '00000.mp4', [np.zeros((64, 64, 3), np.uint8)] * 5, 10)
     work_dir, out = tmp_path / 'run', tmp_path / 'predictions.pkl'
     # In processes of their own, as the workers of earlier loaders would end slowly in this one.
-    run([*PROGRAM, 'train', TINY_VIDEO, '--work-dir', work_dir, *lists, 'train_cfg.max_epochs=2'])
+    run_program('train', TINY_VIDEO, '--work-dir', work_dir, *lists, 'train_cfg.max_epochs=2')
     log = next(work_dir.glob('*/*.log')).read_text()
     assert log.count('/2]    acc/top1: ') == 2 and len(list(work_dir.glob('best_acc_top1_epoch_*.pth'))) == 1
-    command = [*PROGRAM, 'test', TINY_VIDEO, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test']
-    run([*command, '--out', out, *lists])
+    command = ['test', TINY_VIDEO, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test']
+    run_program(*command, '--out', out, *lists)
     assert 'acc/top1' in next((tmp_path / 'test').glob('*/*.log')).read_text()
     assert len(pickle.loads(out.read_bytes())) == 9
 
