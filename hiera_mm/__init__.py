@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hiera_mm.called import a_command_starts
+from hiera_mm.program import a_command_starts
 from hiera_mm.version import __version__  # noqa: F401
 
 _installed_configs = Path(__file__).parent / 'configs'

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from hiera_mm import CONFIGS
-from hiera_mm.called import command_line
 from hiera_mm.errors import UserError, require_extra
+from hiera_mm.program import command_line
 
 import yaml
 from mmengine.config import Config, ConfigDict, DictAction

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from hiera_mm.called import command_line
+from hiera_mm.program import command_line
 
 
 class UserError(Exception):

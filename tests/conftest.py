@@ -1,10 +1,12 @@
-"""What the tests share: a small generated data set, a tiny detector, and the tools run in this process."""
+"""What the tests share: a small generated data set, and commands run in this process."""
 
+import gc
 import random
 import runpy
 import sys
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
+from hiera_mm.commands import main
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import numpy as np
@@ -13,6 +15,19 @@ import torch
 from mmengine.registry import DefaultScope
 
 from tests.helpers import ROOT, SHARED_DATA, end_started, forget_earlier_runs
+from tests.remembered import remember_answers
+
+remember_answers()
+
+
+def pytest_collection_finish():
+    """What is imported by now stays, so that collecting garbage, as each data set does, needn't look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -62,26 +77,20 @@ def ava_sample():
 
 
 @pytest.fixture
-def run_tool(run_program):
-    """``run_tool('train.py', *arguments)`` gives the exit code and all that was printed."""
-
-    def run(tool, *arguments):
-        return run_program(
-            ROOT / 'tools' / tool, arguments, lambda: runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-        )
-
-    return run
+def run_command(run_here):
+    """``run_command('train', *arguments)`` gives the exit code of ``hiera-mm train ...`` and all that it printed."""
+    return lambda *words: run_here('hiera-mm', words, main)
 
 
 @pytest.fixture
-def run_benchmark(run_program):
-    """As :func:`run_tool`, of ``python -m benchmarks.NAME``."""
+def run_benchmark(run_here):
+    """As :func:`run_command`, of ``python -m benchmarks.NAME``."""
 
     def run(name, *arguments):
         module = f'benchmarks.{name}'
         # Run twice in a process, it must not be found imported.
         sys.modules.pop(module, None)
-        return run_program(
+        return run_here(
             ROOT / 'benchmarks' / f'{name}.py', arguments, lambda: runpy.run_module(module, run_name='__main__')
         )
 
@@ -89,7 +98,7 @@ def run_benchmark(run_program):
 
 
 @pytest.fixture
-def run_program(monkeypatch, capfd):
+def run_here(monkeypatch, capfd):
     """Run something as the program of this path, in this process."""
 
     def run(path, arguments, program):

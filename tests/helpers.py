@@ -25,6 +25,8 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.visualization import Visualizer
 from torchvision import transforms
 
+from tests.programs import Program
+
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'
 TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
@@ -243,8 +245,19 @@ def start_two(script, arguments, inside=(), **environment):
     return start(command, **(usual | environment))
 
 
-def start_training(arguments):
-    return start([sys.executable, ROOT / 'tools' / 'train.py', *arguments])
+def start_program(*words, folder=ROOT, stdout=None, **environment):
+    """``hiera-mm WORDS`` in a process and a process group of its own, both its outputs in one."""
+    program = Program(words, folder, os.environ | environment, stdout)
+    STARTED.append(program)
+    return program
+
+
+def run_program(*words, folder=ROOT):
+    """What ``hiera-mm WORDS``, which has to succeed, prints in a process of its own."""
+    program = start_program(*words, folder=folder)
+    printed, _ = program.communicate()
+    assert program.returncode == 0, printed
+    return printed
 
 
 def read_until(process, text, seconds=120):

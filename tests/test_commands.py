@@ -1,12 +1,12 @@
-"""``hiera-mm``: its commands, its doors in tools/, and how messages name them."""
+"""``hiera-mm``: its commands, the scripts in tools/, and how messages name commands."""
 
 import subprocess
 import sys
 import time
 
-from hiera_mm.called import TOOLS, command_line
 from hiera_mm.commands import COMMANDS, main, module_of
 from hiera_mm.config import shipped_configs
+from hiera_mm.program import SCRIPTS, command_line
 
 import pytest
 
@@ -40,11 +40,16 @@ def test_a_misspelt_command_is_told_the_right_one(call):
     assert code == 2 and printed == "Error: 'trian' is not a command; did you mean train? hiera-mm --help lists them.\n"
 
 
-@pytest.mark.parametrize('command', [command for command in COMMANDS if command not in ('run', 'configs')])
-def test_each_command_has_a_door_in_tools(command):
-    door = ROOT / 'tools' / TOOLS[command]
-    assert f"main('{command}')" in door.read_text()
-    assert not [line for line in door.read_text().splitlines() if line.startswith('def ')]
+def test_tools_has_scripts_that_only_run_commands():
+    assert {path.stem for path in (ROOT / 'tools').glob('*.py')} == set(SCRIPTS)
+    for command in SCRIPTS:
+        text = (ROOT / 'tools' / f'{command}.py').read_text()
+        assert f"main('{command}')" in text and 'def ' not in text
+
+
+def test_flops_is_the_plan_whose_first_lines_are_what_it_counted(call):
+    code, printed = call('flops', 'mae_hiera_b')
+    assert code == 0 and 'encoder: 50.75 M parameters, 4.7 G' in printed and 'decoder: 27.88 M' in printed, printed
 
 
 def test_help_comes_without_torch():
@@ -71,17 +76,22 @@ def test_help_comes_within_a_second(form):
 @pytest.mark.parametrize(
     'program, expected',
     [
-        (str(ROOT / 'tools' / 'train.py'), 'python tools/check_dataset.py'),
-        ('/usr/bin/hiera-mm', 'hiera-mm check-data'),
-        ('/somewhere/hiera_mm/__main__.py', 'python -m hiera_mm check-data'),
-        ('-c', 'hiera-mm check-data'),
-        ('my_tools/train.py', 'hiera-mm check-data'),
-        (str(ROOT / 'tools' / 'my_own.py'), 'hiera-mm check-data'),
+        (str(ROOT / 'tools' / 'train.py'), 'python tools/test.py'),
+        ('/usr/bin/hiera-mm', 'hiera-mm test'),
+        ('/somewhere/hiera_mm/__main__.py', 'python -m hiera_mm test'),
+        ('-c', 'hiera-mm test'),
+        ('my_tools/train.py', 'hiera-mm test'),
+        (str(ROOT / 'tools' / 'my_own.py'), 'hiera-mm test'),
     ],
 )
 def test_messages_name_the_form_that_was_called(program, expected, monkeypatch):
     monkeypatch.setattr(sys, 'argv', [program])
-    assert command_line('check-data') == expected
+    assert command_line('test') == expected
+
+
+def test_commands_without_a_script_in_tools_are_named_as_installed(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [str(ROOT / 'tools' / 'train.py')])
+    assert command_line('check-data') == 'hiera-mm check-data'
 
 
 def test_configs_are_listed_with_what_they_train(call):
@@ -107,7 +117,7 @@ def test_importing_the_package_registers_in_processes_that_a_command_starts():
         'import multiprocessing, sys\n'
         "sys.argv = ['hiera-mm', 'train']\n"
         'import hiera_mm\n'
-        'from hiera_mm.called import a_command_starts\n'
+        'from hiera_mm.program import a_command_starts\n'
         'assert a_command_starts()\n'
         "pool = multiprocessing.get_context('spawn').Pool(1)\n"
         'print(pool.apply(a_command_starts))\n'

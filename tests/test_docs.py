@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hiera_mm.called import TOOLS
 from hiera_mm.commands import COMMANDS, module_of
 from hiera_mm.config import read_config_file
+from hiera_mm.program import SCRIPTS
 
 import nbformat
 import pytest
@@ -21,7 +21,6 @@ from nbclient import NotebookClient
 from tests.helpers import ROOT
 
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
-OF_TOOLS = {file: command for command, file in TOOLS.items()}
 BENCHMARKS = {path.stem for path in (ROOT / 'benchmarks').glob('*.py')}
 
 
@@ -53,7 +52,8 @@ def called(line):
     if words[:1] == ['hiera-mm'] and len(words) > 2:
         return words[1], words[2:]
     if words[:1] == ['python'] and len(words) > 2 and words[1].startswith('tools/'):
-        return OF_TOOLS.get(Path(words[1]).name), words[2:]
+        assert Path(words[1]).stem in SCRIPTS, line
+        return Path(words[1]).stem, words[2:]
     return None
 
 

@@ -309,7 +309,7 @@ def test_detectors(tmp_path):
     reader = Reader(tmp_path, DETECTOR)
     for language, text in blocks('docs/detectors.md'):
         if language == 'bash':
-            text = re.sub('(make_shapes.py data/shapes)', r'\1 --train 8 --val 2', text)
+            text = re.sub('(make-data data/shapes)', r'\1 --train 8 --val 2', text)
             reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
 
 
@@ -344,8 +344,8 @@ def test_video(tmp_path):
     (tmp_path / 'something-something-v2-train.json').write_text(json.dumps(entries))
     (tmp_path / 'something-something-v2-labels.json').write_text(json.dumps({'Moving something up': '0'}))
     reader = Reader(tmp_path, CLASSIFIER)
-    reader.run('python tools/make_shapes.py data/motion --kind motion --train 2 --val 1')
-    reader.run('python tools/train.py configs/k400_hiera_t_shapes.py --cfg-options train_cfg.max_epochs=1')
+    reader.run('hiera-mm make-data data/motion --kind motion --train 2 --val 1')
+    reader.run('hiera-mm train configs/k400_hiera_t_shapes.py --cfg-options train_cfg.max_epochs=1')
     for language, text in blocks('docs/video.md'):
         reader.run_lines(text) if language == 'bash' else reader.write_config(text)
 
@@ -375,7 +375,7 @@ def test_action_detection(tmp_path):
     save_random_weights(tmp_path / 'det.py', tmp_path / 'faster_rcnn.pth')
     for language, text in blocks('docs/action_detection.md'):
         if language == 'bash':
-            reader.run_lines(re.sub('(make_shapes.*--kind actions)', r'\1 --train 2 --val 4', text))
+            reader.run_lines(re.sub('(make-data.*--kind actions)', r'\1 --train 2 --val 4', text))
         elif 'my_detector.pth' in text:
             shutil.copy(tmp_path / 'faster_rcnn.pth', tmp_path / 'my_detector.pth')
             (tmp_path / 'epoch_30.pth').symlink_to(next((tmp_path / 'work_dirs/my_config').glob('epoch_*.pth')))
@@ -406,7 +406,7 @@ def test_mae(tmp_path):
             reader.write_config(text.replace('my_images/', 'my_images/train'), 'my_mae.py')
         elif language == 'bash':
             for part, more in few.items():
-                text = re.sub(f'(make_shapes[^\n&]*{re.escape(part)}[^\n&]*)', rf'\1 {more}', text)
+                text = re.sub(f'(make-data[^\n&]*{re.escape(part)}[^\n&]*)', rf'\1 {more}', text)
             whole = ' '.join(f'train_cfg.{key}=1' for key in ('max_epochs', 'val_begin', 'val_interval'))
             short = whole if 'k400' in text else 'epochs=1'
-            reader.run_lines(re.sub('(compare_configs.*)', rf'\1 --cfg-options {short}', text))
+            reader.run_lines(re.sub('(benchmarks.compare.*)', rf'\1 --cfg-options {short}', text))

@@ -9,7 +9,7 @@ from tests.helpers import ROOT
 PACKAGE = ROOT / 'hiera_mm'
 LAYERS = (
     {
-        'called',
+        'program',
         'version',
         'errors',
         'architectures',

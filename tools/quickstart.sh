@@ -6,9 +6,9 @@ config=configs/mask_rcnn_hiera_t_shapes.py
 folder=work_dirs/quickstart
 
 bash tools/setup.sh
-.venv/bin/python tools/check_env.py
-.venv/bin/python tools/make_shapes.py data/shapes
-.venv/bin/python tools/train.py "$config" --work-dir "$folder" --resume
+.venv/bin/hiera-mm check-env
+.venv/bin/hiera-mm make-data data/shapes
+.venv/bin/hiera-mm train "$config" --work-dir "$folder" --resume
 checkpoint="$folder/$(cat "$folder/last_checkpoint")"
-.venv/bin/python tools/test.py "$config" "$checkpoint" --work-dir "$folder" --show-dir "$folder/predictions"
-.venv/bin/python tools/plot_log.py "$folder"
+.venv/bin/hiera-mm test "$config" "$checkpoint" --work-dir "$folder" --show-dir "$folder/predictions"
+.venv/bin/hiera-mm report "$folder"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train under Slurm: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
+# Train under Slurm: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of hiera-mm train]
 # GPUS (8, one process each), GPUS_PER_NODE (8; 0 trains on CPUs), CPUS_PER_TASK (8) and SRUN_ARGS are mmdet's. It goes
 # on with --resume, so the same line starts a job that was requeued; --signal=USR1@120 in SRUN_ARGS has it saved in time.
 set -euo pipefail

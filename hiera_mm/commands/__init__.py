@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from types import ModuleType
 
-from hiera_mm.called import command_line
+from hiera_mm.program import command_line
 from hiera_mm.version import __version__
 
 GROUPS = {
@@ -25,11 +25,12 @@ GROUPS = {
         'plan',
         'rehearse',
     ),
-    'training and testing': ('train', 'test', 'report', 'plot-log', 'compare'),
-    'using models': ('predict', 'serve', 'export', 'publish', 'push', 'probe', 'weights', 'flops'),
+    'training and testing': ('train', 'test', 'report'),
+    'using models': ('predict', 'serve', 'export', 'publish', 'push', 'probe', 'weights'),
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
+FORMER_NAMES = {'flops': 'plan'}
 
 
 def main(command: str | None = None, arguments: Sequence[str] | None = None) -> None:
@@ -67,12 +68,13 @@ def _chosen(words: Sequence[str]) -> str:
     if words[0] == '--version':
         print(f'hiera-mm {__version__}')
         sys.exit(0)
-    if words[0] not in COMMANDS:
+    command = FORMER_NAMES.get(words[0], words[0])
+    if command not in COMMANDS:
         close = get_close_matches(words[0], COMMANDS, n=1)
         hint = f'did you mean {close[0]}? ' if close else ''
         print(f"Error: '{words[0]}' is not a command; {hint}hiera-mm --help lists them.", file=sys.stderr)
         sys.exit(2)
-    return words[0]
+    return command
 
 
 def _overview() -> str:

@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.atomic_write import atomic_write
-    from hiera_mm.called import command_line
     from hiera_mm.errors import UserError
+    from hiera_mm.program import command_line
     from hiera_mm.readers.found_sets import find_coco, find_voc, find_yolo
 
     out = Path(arguments.out)

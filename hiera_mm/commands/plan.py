@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
         f'{arguments.config}: {parameters / 1e6:.1f} M parameters, {macs / 1e9:.0f} G multiply-accumulates for one '
         f'input of {shape[0]} x {shape[1]} pixels forward.'
     )
+    for part, (of_part, macs_of_part) in parts.items():
+        console.print(f'  {part}: {of_part / 1e6:.2f} M parameters, {macs_of_part / 1e9:.1f} G multiply-accumulates')
     console.print(_table(ways, batch, memory))
     samples = arguments.samples or _count(config)
     for line in _advice(config, fastest(ways, batch, memory), samples, arguments):

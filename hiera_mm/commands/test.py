@@ -10,8 +10,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from hiera_mm.called import command_line
 from hiera_mm.commands.options import add_common_options, add_compile_option, add_config_argument, read_config
+from hiera_mm.program import command_line
 
 if TYPE_CHECKING:
     from hiera_mm.tasks import Task

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.program import command_line
 
 from mmengine.logging import print_log
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from hiera_mm.called import command_line
 from hiera_mm.engine.saving import CheckpointHook
+from hiera_mm.program import command_line
 
 import torch
 from mmengine.dist import all_reduce, get_world_size

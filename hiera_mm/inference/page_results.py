@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hiera_mm.called import command_line
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.prediction import must_be_whole
 from hiera_mm.inference.trained import PageResult, Predictor
+from hiera_mm.program import command_line
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hiera_mm.called import command_line
 from hiera_mm.errors import UserError, first_few
+from hiera_mm.program import command_line
 from hiera_mm.readers.class_names import names_file, names_of_list, numbers_by_name
 from hiera_mm.readers.text import read_text
 

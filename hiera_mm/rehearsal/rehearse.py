@@ -7,13 +7,13 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
-from hiera_mm.called import command_line
 from hiera_mm.checks.fault import Severity
 from hiera_mm.checks.run import LOADERS, faults_of
 from hiera_mm.config import dicts_in
 from hiera_mm.engine.saving import named_last
 from hiera_mm.engine.testing import prepare_test, run_with_predictions
 from hiera_mm.errors import UserError
+from hiera_mm.program import command_line
 from hiera_mm.rehearsal import stand_in
 from hiera_mm.rehearsal.course import Course, Stage
 from hiera_mm.rehearsal.few import cut

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 from urllib.error import URLError
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.called import command_line
 from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError, examples
+from hiera_mm.program import command_line
 from hiera_mm.weights.published import WEIGHTS, published_folder, read_meta
 from hiera_mm.weights.zoo import ZOO
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from hiera_mm.architectures import SAM2_WINDOWS
-from hiera_mm.called import command_line
 from hiera_mm.errors import UserError, first_few
+from hiera_mm.program import command_line
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import (
     DECODER,

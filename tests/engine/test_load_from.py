@@ -20,19 +20,19 @@ ONCE = ['train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None', 'val_eva
 STILL = [*ONCE, 'optim_wrapper.optimizer.lr=0.0', 'param_scheduler=[]', 'optim_wrapper.optimizer.weight_decay=0.0']
 
 
-def train(run_tool, folder, shapes, load_from, *options):
-    return run_tool('train.py', TINY, '--work-dir', folder, *shapes_options(shapes), f'load_from={load_from}', *options)
+def train(run_command, folder, shapes, load_from, *options):
+    return run_command('train', TINY, '--work-dir', folder, *shapes_options(shapes), f'load_from={load_from}', *options)
 
 
 @pytest.mark.parametrize('ending', ['.pth', '.safetensors'])
-def test_load_from_takes_a_published_file_into_a_detectors_backbone(run_tool, shapes, tmp_path, ending):
+def test_load_from_takes_a_published_file_into_a_detectors_backbone(run_command, shapes, tmp_path, ending):
     oracle = hiera.Hiera(**OFFICIAL)
     path = tmp_path / f'weights{ending}'
     if ending == '.pth':
         torch.save(dict(model_state=oracle.state_dict()), path)
     else:
         save_file(oracle.state_dict(), path)
-    code, printed = train(run_tool, tmp_path / 'run', shapes, path, *STILL, 'model.backbone.pos_embed=absolute_win')
+    code, printed = train(run_command, tmp_path / 'run', shapes, path, *STILL, 'model.backbone.pos_embed=absolute_win')
     assert code == 0, printed
     assert f'Hiera weights from {path} (format meta' in printed
     assert '4 of the classification head; position embedding: table of 56 x 56 split' in printed
@@ -42,15 +42,15 @@ def test_load_from_takes_a_published_file_into_a_detectors_backbone(run_tool, sh
             assert torch.equal(trained[f'backbone.{name}'], value), name
 
 
-def test_load_from_takes_a_detector_with_other_classes(run_tool, shapes, tmp_path):
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'first', *shapes_options(shapes), *STILL)
+def test_load_from_takes_a_detector_with_other_classes(run_command, shapes, tmp_path):
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'first', *shapes_options(shapes), *STILL)
     assert code == 0, printed
     path = tmp_path / 'first' / 'iter_1.pth'
     state = torch.load(path, weights_only=False)
     head = 'roi_head.bbox_head.fc_cls.weight'
     state['state_dict'][head] = torch.zeros(9, *state['state_dict'][head].shape[1:])
     torch.save(state, path)
-    code, printed = train(run_tool, tmp_path / 'second', shapes, path, *STILL)
+    code, printed = train(run_command, tmp_path / 'second', shapes, path, *STILL)
     assert code == 0, printed
     assert f"'{head}' ((9, 256) in the file, (4, 256) in the model)" in printed
     again = torch.load(tmp_path / 'second' / 'iter_1.pth', weights_only=False)['state_dict']
@@ -59,11 +59,13 @@ def test_load_from_takes_a_detector_with_other_classes(run_tool, shapes, tmp_pat
 
 
 @pytest.mark.parametrize('option', ['load_from', 'resume', 'test', 'init_cfg'])
-def test_a_hostile_pickle_is_refused_with_a_sentence_and_does_not_run(run_tool, shapes, tmp_path, monkeypatch, option):
+def test_a_hostile_pickle_is_refused_with_a_sentence_and_does_not_run(
+    run_command, shapes, tmp_path, monkeypatch, option
+):
     path = tmp_path / 'hostile.pth'
     torch.save(dict(state_dict=Hiera('t').state_dict(), meta=Payload()), path)
     options = ['--work-dir', tmp_path / 'run', *shapes_options(shapes)]
-    tool = ['test.py', TINY, path] if option == 'test' else ['train.py', TINY]
+    tool = ['test', TINY, path] if option == 'test' else ['train', TINY]
     if option == 'resume':
         tool += ['--resume', path]
     if option == 'load_from':
@@ -73,7 +75,7 @@ def test_a_hostile_pickle_is_refused_with_a_sentence_and_does_not_run(run_tool, 
         init_cfg = dict(_delete_=True, type='Pretrained', checkpoint=str(path))
         config.write_text(f"_base_ = '{TINY}'\nmodel = dict(backbone=dict(init_cfg={init_cfg}))\n")
         tool[1] = config
-    code, printed = run_tool(*tool, *options)
+    code, printed = run_command(*tool, *options)
     assert code == 1 and 'Traceback' not in printed, printed
     assert (
         "hostile.pth' was refused: it holds more than weights and could run code when loaded: posix.system" in printed
@@ -112,15 +114,15 @@ def test_mmengines_loader_takes_paths_addresses_and_names_of_the_zoo(tmp_path, m
 
 
 @pytest.mark.parametrize('content, said', [(b'', 'is damaged'), (b'hello', 'not a PyTorch or safetensors checkpoint')])
-def test_a_broken_load_from_is_named(run_tool, shapes, tmp_path, content, said):
+def test_a_broken_load_from_is_named(run_command, shapes, tmp_path, content, said):
     (tmp_path / 'weights.pth').write_bytes(content)
-    code, printed = train(run_tool, tmp_path / 'run', shapes, tmp_path / 'weights.pth')
+    code, printed = train(run_command, tmp_path / 'run', shapes, tmp_path / 'weights.pth')
     assert code == 1 and 'Traceback' not in printed
     assert "weights.pth'" in printed and said in printed
 
 
-def test_load_from_of_another_size_is_refused(run_tool, shapes, tmp_path):
+def test_load_from_of_another_size_is_refused(run_command, shapes, tmp_path):
     torch.save(hiera.Hiera(**dict(OFFICIAL, embed_dim=8)).state_dict(), tmp_path / 'narrow.pth')
-    code, printed = train(run_tool, tmp_path / 'run', shapes, tmp_path / 'narrow.pth')
+    code, printed = train(run_command, tmp_path / 'run', shapes, tmp_path / 'narrow.pth')
     assert code == 1 and 'Traceback' not in printed
     assert "narrow.pth' holds a Hiera of no published size (images, 8 channels" in printed

@@ -84,7 +84,7 @@ def _steps(model, optimizer, schedule, count):
 
 
 @pytest.mark.parametrize('layer_decay', [False, True])
-def test_a_run_of_an_earlier_release_goes_on_to_the_bit(run_tool, shapes, tmp_path, monkeypatch, layer_decay):
+def test_a_run_of_an_earlier_release_goes_on_to_the_bit(run_command, shapes, tmp_path, monkeypatch, layer_decay):
     """Whose checkpoints have a group for each parameter."""
     more = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2', *NO_VALIDATION, 'randomness.seed=1']
     if layer_decay:
@@ -98,13 +98,13 @@ def test_a_run_of_an_earlier_release_goes_on_to_the_bit(run_tool, shapes, tmp_pa
     with monkeypatch.context() as patch:
         for module in ('parameter_groups', 'layer_decay'):
             patch.setattr(f'hiera_mm.engine.{module}.merge_equal', lambda groups, **_: list(groups))
-        code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'old', *options(shapes, *more))
+        code, printed = run_command('train', config, '--work-dir', tmp_path / 'old', *options(shapes, *more))
         assert code == 0, printed
     first = tmp_path / 'old' / 'iter_2.pth'
     saved = torch.load(first, weights_only=False)['optimizer']
     assert len(saved['param_groups']) > 50
-    code, printed = run_tool(
-        'train.py', config, '--work-dir', tmp_path / 'new', '--resume', first, *options(shapes, *more)
+    code, printed = run_command(
+        'train', config, '--work-dir', tmp_path / 'new', '--resume', first, *options(shapes, *more)
     )
     assert code == 0 and 'Iter(train) [4/4]' in printed, printed
     assert_same_weights(tmp_path / 'old' / 'iter_4.pth', tmp_path / 'new' / 'iter_4.pth')

@@ -3,25 +3,24 @@
 import os
 import pty
 import re
-import sys
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers import ROOT, TINY, options, start
+from tests.helpers import TINY, options, start_program
 
 
 @pytest.fixture
 def command(shapes, tmp_path):
     more = options(shapes, 'train_cfg.max_iters=4', 'default_hooks.logger.interval=1', 'train_cfg.val_interval=4')
-    command = [sys.executable, ROOT / 'tools' / 'train.py', TINY, '--work-dir', tmp_path / 'run', *more]
+    command = ['train', TINY, '--work-dir', tmp_path / 'run', *more]
     return [*command, 'train_cfg.dynamic_intervals=None']
 
 
 def on_a_terminal(command):
     """All that a program writes there, and its exit code."""
     ours, theirs = pty.openpty()
-    process = start(command, stdout=theirs, COLUMNS='150', TERM='xterm')
+    process = start_program(*command, stdout=theirs, COLUMNS='150', TERM='xterm')
     os.close(theirs)
     written = b''
     while True:
@@ -58,16 +57,16 @@ def test_a_run_that_fails_gives_the_terminal_back(command):
 
 @pytest.mark.slow
 def test_elsewhere_the_lines_of_the_log_stand_alone(command):
-    printed, _ = start(command).communicate()
+    printed, _ = start_program(*command).communicate()
     assert 'Training' not in printed and '\x1b[?25l' not in printed
     lines = [line for line in printed.splitlines() if 'Iter(train)' in line]
     assert len(lines) == 4 and all('eta: ' in line and 'loss: ' in line for line in lines)
 
 
-def test_tensorboard_gets_losses_and_metrics(run_tool, command, tmp_path):
+def test_tensorboard_gets_losses_and_metrics(run_command, command, tmp_path):
     backends = "[dict(type='LocalVisBackend'),dict(type='TensorboardVisBackend')]"
     (tmp_path / 'my_config.py').write_text(f"_base_ = '{TINY}'\nvisualizer = dict(vis_backends={backends})\n")
-    code, printed = run_tool('train.py', tmp_path / 'my_config.py', *command[3:])
+    code, printed = run_command('train', tmp_path / 'my_config.py', *command[2:])
     assert code == 0, printed
     (events,) = (tmp_path / 'run').rglob('events.out.tfevents.*')
     found = EventAccumulator(str(events)).Reload()

@@ -40,13 +40,13 @@ def test_a_strategy_that_the_runner_would_ignore_is_refused(config):
 
 
 @pytest.mark.slow
-def test_a_flexible_runner_trains_and_tests(run_tool, shapes, tmp_path):
+def test_a_flexible_runner_trains_and_tests(run_command, shapes, tmp_path):
     runner = ['runner_type=FlexibleRunner', 'strategy.type=SingleDeviceStrategy']
     settings = [*shapes_options(shapes), *runner]
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *settings)
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *settings)
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
     checkpoint = tmp_path / (tmp_path / 'last_checkpoint').read_text()
-    code, printed = run_tool('test.py', TINY, checkpoint, '--work-dir', tmp_path / 'test', *settings)
+    code, printed = run_command('test', TINY, checkpoint, '--work-dir', tmp_path / 'test', *settings)
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
 
 
@@ -66,7 +66,7 @@ class NoteThreads:
 """
 
 
-def test_a_data_loading_process_takes_one_core(run_tool, config, shapes, tmp_path, monkeypatch):
+def test_a_data_loading_process_takes_one_core(run_command, config, shapes, tmp_path, monkeypatch):
     (tmp_path / 'note_threads.py').write_text(NOTE)
     monkeypatch.syspath_prepend(tmp_path)
     config.custom_imports.imports.append('note_threads')
@@ -74,6 +74,6 @@ def test_a_data_loading_process_takes_one_core(run_tool, config, shapes, tmp_pat
     config.train_dataloader.dataset.pipeline.append(dict(type='NoteThreads', path=str(tmp_path / 'threads')))
     config.dump(tmp_path / 'mine.py')
     more = options(shapes, 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
-    code, printed = run_tool('train.py', tmp_path / 'mine.py', '--work-dir', tmp_path / 'run', *more)
+    code, printed = run_command('train', tmp_path / 'mine.py', '--work-dir', tmp_path / 'run', *more)
     assert code == 0, printed
     assert (tmp_path / 'threads').read_text() == '1 1'

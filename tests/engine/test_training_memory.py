@@ -141,8 +141,8 @@ def test_the_size_of_what_is_trained_on_is_found(name):
 
 
 @pytest.mark.slow
-def test_the_plan_gives_options_that_train_as_it_says(run_tool):
-    code, printed = run_tool('plan.py', 'mask_rcnn_hiera_b', '--gpus', 8, '--gpu-memory', 12)
+def test_the_plan_gives_options_that_train_as_it_says(run_command):
+    code, printed = run_command('plan', 'mask_rcnn_hiera_b', '--gpus', 8, '--gpu-memory', 12)
     assert code == 0, printed
     assert '72.9 M parameters, 572 G multiply-accumulates for one input of 1024 x 1024' in printed
     assert 'The batch of all is then 32, and the learning rate 1.75e-05 by the linear rule' in printed
@@ -155,12 +155,12 @@ def test_the_plan_gives_options_that_train_as_it_says(run_tool):
     assert tuple(config.model.backbone.with_cp) == (True, True, False, False)
 
 
-def test_a_plan_for_a_gpu_that_is_too_small_says_what_to_do(run_tool):
-    code, printed = run_tool('plan.py', 'in1k_hiera_t', '--gpu-memory', 1.3)
+def test_a_plan_for_a_gpu_that_is_too_small_says_what_to_do(run_command):
+    code, printed = run_command('plan', 'in1k_hiera_t', '--gpu-memory', 1.3)
     assert code == 0 and "runner_type='FullyShardedRunner'" in printed, printed
 
 
-def test_a_plan_of_epochs_counts_iterations_by_the_number_of_samples(run_tool):
-    code, printed = run_tool('plan.py', 'in1k_hiera_t', '--gpus', 8, '--gpu-memory', 80, '--samples', 1_281_167)
+def test_a_plan_of_epochs_counts_iterations_by_the_number_of_samples(run_command):
+    code, printed = run_command('plan', 'in1k_hiera_t', '--gpus', 8, '--gpu-memory', 80, '--samples', 1_281_167)
     # 64 images on each of 8 GPUs.
     assert code == 0 and f'The 300 epochs of 1281167 samples are {300 * 2503} iterations.' in printed, printed

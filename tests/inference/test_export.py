@@ -117,13 +117,13 @@ def test_cascades_and_detectors_without_masks(shapes, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_testing_a_file_gives_the_metrics_of_the_checkpoint(run_tool, detector, shapes, tmp_path):
-    code, printed = run_tool('export.py', detector, tmp_path / 'model.onnx')
+def test_testing_a_file_gives_the_metrics_of_the_checkpoint(run_command, detector, shapes, tmp_path):
+    code, printed = run_command('export', detector, tmp_path / 'model.onnx')
     assert code == 0 and 'model.onnx: ' in printed, printed
     metrics = []
     for tested in (detector, tmp_path / 'model.onnx'):
         folder = tmp_path / f'test{len(metrics)}'
-        code, printed = run_tool('test.py', TINY, tested, '--work-dir', folder, *shapes_options(shapes))
+        code, printed = run_command('test', TINY, tested, '--work-dir', folder, *shapes_options(shapes))
         assert code == 0, printed
         (log,) = folder.glob('*/*.json')
         metrics.append({key: value for key, value in json.loads(log.read_text()).items() if 'time' not in key})
@@ -131,7 +131,7 @@ def test_testing_a_file_gives_the_metrics_of_the_checkpoint(run_tool, detector, 
     assert metrics[1] == pytest.approx(metrics[0], abs=1e-3)
     (tmp_path / 'other.py').write_text(f"_base_ = '{TINY}'\nclasses = ('bar', 'circle', 'triangle')\n")
     more = ['--work-dir', tmp_path / 'x', *shapes_options(shapes)]
-    result = run_tool('test.py', tmp_path / 'other.py', tmp_path / 'model.onnx', *more)
+    result = run_command('test', tmp_path / 'other.py', tmp_path / 'model.onnx', *more)
     assert_explained(result, 'was trained with the classes circle, bar, triangle, but the test set has bar, circle')
 
 
@@ -223,13 +223,13 @@ def test_a_file_describes_itself_to_anybody(detector, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_file_with_more_padding_than_training_says_so(run_tool, tmp_path):
+def test_a_file_with_more_padding_than_training_says_so(run_command, tmp_path):
     config = own_config(tmp_path, 'faster_rcnn_hiera_t')
     config.write_text(config.read_text().replace('pad_size_divisor=128', 'pad_size_divisor=32'))
     weights = save_random_weights(config, tmp_path / 'weights.pth')
-    code, printed = run_tool('export.py', weights, tmp_path / 'model.onnx', '--size', 64, 96)
+    code, printed = run_command('export', weights, tmp_path / 'model.onnx', '--size', 64, 96)
     assert code == 0 and 'pads every picture' not in printed, printed
-    code, printed = run_tool('export.py', weights, tmp_path / 'model.onnx')
+    code, printed = run_command('export', weights, tmp_path / 'model.onnx')
     assert code == 0 and 'The file pads every picture to 128 x 128 pixels, PyTorch to multiples of 32' in printed
 
 
@@ -257,7 +257,7 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('what', ['detector', 'clips', 'backbone'])
-def test_numbers_of_8_bits_give_nearly_the_same(run_tool, detector, shapes, tmp_path, what):
+def test_numbers_of_8_bits_give_nearly_the_same(run_command, detector, shapes, tmp_path, what):
     """In a file of a third of the size, with ranges from the given inputs, also where those have many views."""
     inputs = shapes / 'train'
     if what == 'clips':
@@ -268,7 +268,7 @@ def test_numbers_of_8_bits_give_nearly_the_same(run_tool, detector, shapes, tmp_
         save_random_weights(CLIPS if what == 'clips' else IMAGES, model)
     more = {'backbone': ['--backbone', '--size', 64, 64], 'clips': ['--size', 64, 64]}.get(what, [])
     for name, calibration in (('float', []), ('int8', ['--int8', inputs])):
-        code, printed = run_tool('export.py', model, tmp_path / f'{name}.xml', *more, *calibration)
+        code, printed = run_command('export', model, tmp_path / f'{name}.xml', *more, *calibration)
         assert code == 0, printed
     exact, nearly = (str(tmp_path / f'{name}.xml') for name in ('float', 'int8'))
     weights = {name: (tmp_path / f'{name}.bin').stat().st_size for name in ('float', 'int8')}

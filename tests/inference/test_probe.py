@@ -65,25 +65,25 @@ def test_draws_are_the_same_each_time_and_differ_among_each_other(backbone, imag
     assert first == again and len(first.linear) == 3
 
 
-def test_faults_are_told(run_tool, backbone, images, tmp_path):
+def test_faults_are_told(run_command, backbone, images, tmp_path):
     training, validation = read_images(images / 'train'), read_images(images / 'val')
     with pytest.raises(UserError, match=r'3 \(blue, green, red\) of the classes have fewer than 7'):
         probe(backbone, training, validation, shots=7)
     with pytest.raises(UserError, match='backbone of clips'):
         probe(Hiera(TINY, num_frames=4), training, validation)
     torch.save(backbone.state_dict(), tmp_path / 'weights.pth')
-    assert_explained(run_tool('probe.py', tmp_path / 'weights.pth', images, '--shots', 'few'), '--shots', "'few'")
-    assert_explained(run_tool('probe.py', tmp_path / 'weights.pth', images / 'none'), 'none/train', 'does not exist')
+    assert_explained(run_command('probe', tmp_path / 'weights.pth', images, '--shots', 'few'), '--shots', "'few'")
+    assert_explained(run_command('probe', tmp_path / 'weights.pth', images / 'none'), 'none/train', 'does not exist')
 
 
-def test_the_command_prints_both_and_what_a_guess_would_be(run_tool, images, tmp_path):
+def test_the_command_prints_both_and_what_a_guess_would_be(run_command, images, tmp_path):
     run = tmp_path / 'run'
     run.mkdir()
     text = f"model = dict(backbone=dict(type='Hiera', arch={TINY}))"
     state = {f'backbone.{key}': value for key, value in Hiera(TINY).state_dict().items()}
     torch.save(dict(state_dict=state, meta=dict(cfg=text)), run / 'iter_1.pth')
     (run / 'last_checkpoint').write_text('iter_1.pth')
-    code, printed = run_tool('probe.py', run / 'iter_1.pth', images, '--shots', 2, '--size', 64)
+    code, printed = run_command('probe', run / 'iter_1.pth', images, '--shots', 2, '--size', 64)
     assert code == 0, printed
     assert '12 pictures of 3 classes, from 2 pictures a class, 3 draws; a guess would be 0.333' in printed
     assert 'linear classifier  top-1 ' in printed and 'nearest neighbours top-1 ' in printed

@@ -36,12 +36,12 @@ def front_matter(folder):
     return yaml.safe_load((folder / 'README.md').read_text().split('---')[1])
 
 
-def test_a_run_is_published_and_used_by_its_folder(run_tool, shapes, tmp_path, monkeypatch):
+def test_a_run_is_published_and_used_by_its_folder(run_command, shapes, tmp_path, monkeypatch):
     """From training to testing what was published, away from the run; nothing in the folder knows this machine."""
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
     assert code == 0, printed
     picture = shapes / 'val' / '000001.png'
-    code, printed = run_tool('publish.py', tmp_path / 'run', tmp_path / 'model', '--example', picture)
+    code, printed = run_command('publish', tmp_path / 'run', tmp_path / 'model', '--example', picture)
     assert code == 0 and 'image-segmentation' in printed and 'No validation' not in printed, printed
     folder = tmp_path / 'model'
     names = {path.name for path in folder.iterdir()}
@@ -56,7 +56,7 @@ def test_a_run_is_published_and_used_by_its_folder(run_tool, shapes, tmp_path, m
     expected, found = (load(str(place), device='cpu').predict(picture) for place in (tmp_path / 'run', folder))
     assert found.names == ['circle', 'bar', 'triangle'] and np.array_equal(found.boxes, expected.boxes)
     described = json.loads((folder / 'hiera_mm.json').read_text())
-    code, printed = run_tool('test.py', TINY, folder, '--work-dir', tmp_path / 'test', *shapes_options(shapes))
+    code, printed = run_command('test', TINY, folder, '--work-dir', tmp_path / 'test', *shapes_options(shapes))
     assert code == 0, printed
     (log,) = (tmp_path / 'test').glob('*/*.json')
     tested = json.loads(log.read_text())
@@ -66,11 +66,11 @@ def test_a_run_is_published_and_used_by_its_folder(run_tool, shapes, tmp_path, m
     np.testing.assert_allclose(sorted(scores), sorted(expected.scores), atol=1e-6)
 
 
-def test_training_starts_from_a_published_folder_and_inherits_its_licence(run_tool, weights, shapes, tmp_path):
+def test_training_starts_from_a_published_folder_and_inherits_its_licence(run_command, weights, shapes, tmp_path):
     publish(with_origins(weights, tmp_path / 'run.pth', META), tmp_path / 'model')
     options = [*shapes_options(shapes), 'train_cfg.max_iters=1', f'load_from={tmp_path}/model', 'val_cfg=None']
     options += ['val_dataloader=None', 'val_evaluator=None']
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options)
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options)
     assert code == 0 and 'format hiera_mm' in printed, printed
     assert torch.load(tmp_path / 'run' / 'iter_1.pth', weights_only=False)['meta']['weights_from'] == META
 
@@ -140,9 +140,9 @@ def test_metrics_are_those_of_these_very_weights(tmp_path):
     assert metrics_of(tmp_path / 'iter_4.pth', dict(iter=4, epoch=0)) == {}
 
 
-def test_faults_are_told(run_tool, weights, tmp_path):
+def test_faults_are_told(run_command, weights, tmp_path):
     (tmp_path / 'there').mkdir()
-    assert_explained(run_tool('publish.py', weights, tmp_path / 'there'), 'exists already; name a new folder')
+    assert_explained(run_command('publish', weights, tmp_path / 'there'), 'exists already; name a new folder')
     publish(load(weights), tmp_path / 'model')
     for name, content in (('hiera_mm.json', '{'), ('hiera_mm.json', '{}'), ('config.py', None)):
         kept = (tmp_path / 'model' / name).read_text()

@@ -38,14 +38,14 @@ def of_clips(clip_weights):
     return load(clip_weights, device='cpu')
 
 
-def test_clips_get_the_scores_of_testing(of_clips, clip_weights, films, run_tool, tmp_path):
+def test_clips_get_the_scores_of_testing(of_clips, clip_weights, films, run_command, tmp_path):
     listed = [line.split()[0] for line in (films / 'val.txt').read_text().splitlines()]
     options = [
         f'test_dataloader.dataset.ann_file={films}/val.txt',
         f'test_dataloader.dataset.data_prefix.video={films}',
     ]
     arguments = [CLIPS, clip_weights, '--work-dir', tmp_path, '--out', tmp_path / 'out.pkl', '--cfg-options', *options]
-    code, printed = run_tool('test.py', *arguments)
+    code, printed = run_command('test', *arguments)
     assert code == 0, printed
     expected = pickle.loads((tmp_path / 'out.pkl').read_bytes())
     found = of_clips.predict([films / name for name in listed])
@@ -88,12 +88,12 @@ def test_a_model_of_clips_takes_no_arrays(of_clips):
         of_clips.predict(np.zeros((64, 64, 3), np.uint8))
 
 
-def test_pictures_as_files_and_arrays_get_the_scores_of_testing(run_tool, tmp_path):
+def test_pictures_as_files_and_arrays_get_the_scores_of_testing(run_command, tmp_path):
     make_class_shapes(tmp_path / 'images', train=3, val=6)
     weights = save_random_weights(IMAGES, tmp_path / 'images.pth')
     folder = f'test_dataloader.dataset.data_root={tmp_path}/images'
     arguments = [IMAGES, weights, '--work-dir', tmp_path, '--out', tmp_path / 'out.pkl', '--cfg-options', folder]
-    code, printed = run_tool('test.py', *arguments)
+    code, printed = run_command('test', *arguments)
     assert code == 0, printed
     expected = [sample['pred_score'].numpy() for sample in pickle.loads((tmp_path / 'out.pkl').read_bytes())]
     classifier = load(weights, device='cpu')

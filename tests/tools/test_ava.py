@@ -1,4 +1,4 @@
-"""tools/train.py, test.py and get_flops.py on AVA's own annotations and on generated ones, frames and videos."""
+"""hiera-mm train, test and plan on AVA's own annotations and on generated ones, frames and videos."""
 
 import json
 import pickle
@@ -19,7 +19,7 @@ from mmaction.evaluation import AVAMetric
 from mmengine.config import Config
 
 from tests.coded_videos import is_upright, write_with_pyav
-from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, losses_of, run
+from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, losses_of, run, run_program
 
 FILMS = {'0f39OWEqJ24': 'demo', '_-Z6wFjXtGQ': 'demo_spatiotemporal_det'}
 """Of AVA's films only the annotations are at hand; two other videos stand for them."""
@@ -61,23 +61,23 @@ def configs(ava_sample, real_videos, tmp_path_factory):
 def checkpoint(configs, tmp_path_factory):
     """Of two epochs on AVA's sample: one from frames, and after resuming one from videos."""
     folder = tmp_path_factory.mktemp('runs')
-    command = [sys.executable, 'tools/train.py', configs['frames'], '--work-dir', folder]
-    run([*command, '--cfg-options', 'train_cfg.max_epochs=1'])
-    command = [sys.executable, 'tools/train.py', configs['videos'], '--work-dir', folder, '--resume']
-    run([*command, '--cfg-options', 'train_cfg.max_epochs=2'])
+    command = ['train', configs['frames'], '--work-dir', folder]
+    run_program(*command, '--cfg-options', 'train_cfg.max_epochs=1')
+    command = ['train', configs['videos'], '--work-dir', folder, '--resume']
+    run_program(*command, '--cfg-options', 'train_cfg.max_epochs=2')
     log = max(folder.glob('*/*.log')).read_text()
     assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'mAP/overall' in log
     return folder / 'epoch_2.pth'
 
 
 def test_a_detector_trained_on_avas_sample_is_tested_alike_from_frames_and_from_videos(
-    checkpoint, configs, tmp_path, run_tool, monkeypatch
+    checkpoint, configs, tmp_path, run_command, monkeypatch
 ):
     found = []
     monkeypatch.chdir(tmp_path)
     for kind in ('frames', 'videos'):
         out = tmp_path / f'{kind}.pkl'
-        code, printed = run_tool('test.py', configs[kind], checkpoint, '--work-dir', tmp_path / kind, '--out', out)
+        code, printed = run_command('test', configs[kind], checkpoint, '--work-dir', tmp_path / kind, '--out', out)
         assert code == 0, printed
         assert 'mAP/overall' in printed
         (sample,) = pickle.loads(out.read_bytes())
@@ -89,10 +89,10 @@ def test_a_detector_trained_on_avas_sample_is_tested_alike_from_frames_and_from_
     torch.testing.assert_close(frames['bboxes'], videos['bboxes'])
 
 
-def test_the_map_is_mmaction2s_of_the_dumped_predictions(checkpoint, configs, tmp_path, run_tool, monkeypatch):
+def test_the_map_is_mmaction2s_of_the_dumped_predictions(checkpoint, configs, tmp_path, run_command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / 'out.pkl'
-    code, printed = run_tool('test.py', configs['videos'], checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
+    code, printed = run_command('test', configs['videos'], checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
     assert code == 0, printed
     settings = Config.fromfile(configs['videos']).test_evaluator
     excluded = read_exclusions(settings.exclude_file)
@@ -107,8 +107,8 @@ def test_the_map_is_mmaction2s_of_the_dumped_predictions(checkpoint, configs, tm
     assert f'mAP/overall: {expected:.4f}' in printed
 
 
-def test_avas_sample_has_no_fault_but_an_action_that_is_not_scored(configs, run_tool):
-    code, printed = run_tool('check_dataset.py', configs['videos'])
+def test_avas_sample_has_no_fault_but_an_action_that_is_not_scored(configs, run_command):
+    code, printed = run_command('check-data', configs['videos'])
     assert code == 0 and '0 faults, ' in printed, printed
     assert "1 (74) of the actions in '" in printed and 'they are trained, but not scored' in printed
     assert '2 (0f39OWEqJ24 with 28, _-Z6wFjXtGQ with 6) of the videos' in printed
@@ -155,30 +155,29 @@ def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_ba
     (data / 'same.csv').write_text('\n'.join(both))
     config = tmp_path / 'config.py'
     config.write_text(TWICE_THE_SAME.format(base=ROOT / 'configs' / 'ava_hiera_t_shapes.py', data=data))
-    single = [sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / '1']
-    double = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2']
-    for command, batch in ((single, 2), (double, 1)):
-        run([*command, '--cfg-options', f'train_dataloader.batch_size={batch}'])
+    batches = ('--cfg-options', 'train_dataloader.batch_size=')
+    run_program('train', config, '--work-dir', tmp_path / '1', batches[0], f'{batches[1]}2')
+    run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2', batches[0], f'{batches[1]}1'])
     assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
     one, two = (torch.load(tmp_path / n / 'epoch_1.pth', weights_only=False)['state_dict'] for n in '12')
     for name, weights in one.items():
         torch.testing.assert_close(two[name], weights, rtol=1e-3, atol=1e-5)
 
 
-def test_parameters_and_operations_of_an_action_detector_are_counted(run_tool):
-    code, printed = run_tool('get_flops.py', ROOT / 'configs' / 'ava_hiera_l.py')
+def test_parameters_and_operations_of_an_action_detector_are_counted(run_command):
+    code, printed = run_command('plan', 'ava_hiera_l')
     assert code == 0, printed
     assert 'roi_head' in printed and '212.7' in printed and '412.1' in printed
 
 
-def test_a_test_batch_of_several_clips_is_refused(configs, checkpoint, tmp_path, run_tool):
+def test_a_test_batch_of_several_clips_is_refused(configs, checkpoint, tmp_path, run_command):
     options = ['--cfg-options', 'test_dataloader.batch_size=4']
-    result = run_tool('test.py', configs['videos'], checkpoint, '--work-dir', tmp_path, *options)
+    result = run_command('test', configs['videos'], checkpoint, '--work-dir', tmp_path, *options)
     assert_explained(result, 'predicts one clip at a time, but batch_size is 4; set test_dataloader.batch_size=1.')
 
 
 @pytest.mark.slow
-def test_actions_without_examples_in_validation_do_not_stop_the_evaluation(actions, tmp_path, run_tool, monkeypatch):
+def test_actions_without_examples_in_validation_do_not_stop_the_evaluation(actions, tmp_path, run_command, monkeypatch):
     """As in small sets of one's own: a listed action is predicted, but nobody does it in the validation part."""
     monkeypatch.chdir(tmp_path)
     done = {int(line.split(',')[6]) for line in (actions / 'val.csv').read_text().splitlines()}
@@ -203,7 +202,7 @@ def test_actions_without_examples_in_validation_do_not_stop_the_evaluation(actio
         f'val_evaluator = test_evaluator = evaluators\n'
         f'train_cfg = dict(max_epochs=1, val_begin=1)\n'
     )
-    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run')
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'run')
     assert code == 0, printed
     assert 'mAP/overall' in printed and 'nan' not in printed and 'Mean of empty slice' not in printed
     assert not list(tmp_path.glob('AVA_*.csv'))
@@ -215,7 +214,7 @@ def blocks_of_the_page(language):
 
 
 @pytest.mark.slow
-def test_videos_of_phones_become_a_model_named_predictions_and_an_annotated_video(run_tool, tmp_path):
+def test_videos_of_phones_become_a_model_named_predictions_and_an_annotated_video(run_command, tmp_path):
     """docs/action_detection.md word for word: its files and its config, on a rotated video of a variable rate."""
     rows, actions = blocks_of_the_page('')[:2]
     proposals, config = blocks_of_the_page('python')[:2]
@@ -236,16 +235,16 @@ def test_videos_of_phones_become_a_model_named_predictions_and_an_annotated_vide
     )
     mine = tmp_path / 'my_config.py'
     mine.write_text(f'{config}train_cfg = dict(max_epochs=1, val_begin=1)\n')
-    code, printed = run_tool('check_dataset.py', mine, '--videos', 'all')
+    code, printed = run_command('check-data', mine, '--videos', 'all')
     assert code == 0, printed
-    code, printed = run_tool('train.py', mine, '--work-dir', tmp_path / 'run')
+    code, printed = run_command('train', mine, '--work-dir', tmp_path / 'run')
     assert code == 0 and 'mAP/overall' in printed, printed
     checkpoint, out = tmp_path / 'run' / 'epoch_1.pth', tmp_path / 'predictions.pkl'
-    code, printed = run_tool('test.py', mine, checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
+    code, printed = run_command('test', mine, checkpoint, '--work-dir', tmp_path / 'run', '--out', out)
     assert code == 0, printed
     (tmp_path / 'boxes.json').write_text('{"4": [[10, 20, 60, 70]], "2": [[10, 20, 60, 70]]}')
     arguments = ['--boxes', tmp_path / 'boxes.json', '--pred-score-thr', 0, '--out-dir', tmp_path / 'shown']
-    code, printed = run_tool('predict.py', checkpoint, tmp_path / 'val' / 'kitchen.MOV', *arguments)
+    code, printed = run_command('predict', checkpoint, tmp_path / 'val' / 'kitchen.MOV', *arguments)
     assert code == 0, printed
     result = json.loads((tmp_path / 'shown' / 'kitchen_actions.json').read_text())
     assert [prediction['timestamp'] for prediction in result['predictions']] == [2, 4]

@@ -1,4 +1,4 @@
-"""tools/check_dataset.py and the start of training on every fault of data in AVA's format."""
+"""hiera-mm check-data and the start of training on every fault of data in AVA's format."""
 
 import pickle
 import shutil
@@ -40,8 +40,8 @@ def faulty(actions, tmp_path):
     return tmp_path / 'set'
 
 
-def check(run_tool, folder, *others):
-    return run_tool('check_dataset.py', ACTIONS, '--videos', 'all', *options_for(folder, *others))
+def check(run_command, folder, *others):
+    return run_command('check-data', ACTIONS, '--videos', 'all', *options_for(folder, *others))
 
 
 def change(path, replace):
@@ -52,8 +52,8 @@ def change_proposals(path, replace):
     path.write_bytes(pickle.dumps(replace(pickle.loads(path.read_bytes()))))
 
 
-def test_a_sound_set_has_no_fault(run_tool, actions):
-    code, printed = check(run_tool, actions)
+def test_a_sound_set_has_no_fault(run_command, actions):
+    code, printed = check(run_command, actions)
     assert (code, printed.strip()) == (0, '0 faults, 0 notes.')
 
 
@@ -130,11 +130,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('spoil, said', REFUSED.values(), ids=REFUSED)
-def test_data_that_cannot_be_trained_on_are_refused_and_reported(run_tool, faulty, spoil, said):
+def test_data_that_cannot_be_trained_on_are_refused_and_reported(run_command, faulty, spoil, said):
     spoil(faulty)
-    code, printed = check(run_tool, faulty)
+    code, printed = check(run_command, faulty)
     assert code == 1 and said in printed and 'Traceback' not in printed
-    result = run_tool('train.py', ACTIONS, '--work-dir', faulty / 'run', *options_for(faulty))
+    result = run_command('train', ACTIONS, '--work-dir', faulty / 'run', *options_for(faulty))
     assert_explained(result, said)
 
 
@@ -172,9 +172,9 @@ REPORTED = {
 
 
 @pytest.mark.parametrize('spoil, said', REPORTED.values(), ids=REPORTED)
-def test_what_training_could_do_without_is_reported(run_tool, faulty, spoil, said):
+def test_what_training_could_do_without_is_reported(run_command, faulty, spoil, said):
     spoil(faulty)
-    code, printed = check(run_tool, faulty)
+    code, printed = check(run_command, faulty)
     assert code == 1 and said in printed and 'Traceback' not in printed
 
 
@@ -191,15 +191,15 @@ NOTED = {
 
 
 @pytest.mark.parametrize('spoil, said', NOTED.values(), ids=NOTED)
-def test_what_is_allowed_but_worth_knowing_is_no_fault(run_tool, faulty, spoil, said):
+def test_what_is_allowed_but_worth_knowing_is_no_fault(run_command, faulty, spoil, said):
     spoil(faulty)
-    code, printed = check(run_tool, faulty)
+    code, printed = check(run_command, faulty)
     assert code == 0 and said in printed and '0 faults, ' in printed
 
 
-def test_another_frame_rate_is_noted_for_videos(run_tool, actions):
+def test_another_frame_rate_is_noted_for_videos(run_command, actions):
     rates = [f'{loader}_dataloader.dataset.fps=30' for loader in ('train', 'val', 'test')]
-    code, printed = check(run_tool, actions, *rates)
+    code, printed = check(run_command, actions, *rates)
     assert code == 0
     said = (
         'Note: train_dataloader.dataset: 4 (train00000 with 8, train00001 with 8, train00002 with 8, ...) of the videos'
@@ -221,52 +221,52 @@ def config_with_frames(folder, rate):
     return path
 
 
-def test_frames_at_another_rate_than_said_leave_seconds_without_frames(run_tool, faulty):
-    code, printed = run_tool('check_dataset.py', config_with_frames(faulty, 8))
+def test_frames_at_another_rate_than_said_leave_seconds_without_frames(run_command, faulty):
+    code, printed = run_command('check-data', config_with_frames(faulty, 8))
     assert code == 0, printed
     shutil.rmtree(faulty / 'frames')
-    code, printed = run_tool('check_dataset.py', config_with_frames(faulty, 4))
+    code, printed = run_command('check-data', config_with_frames(faulty, 4))
     assert code == 1
     assert 'its 12 frames at 8 a second reach from second 900 (timestamp_start) to 901.5' in printed
     assert 'or extract the frames again, 8 a second (fps).' in printed
 
 
-def test_a_gap_among_the_frames_is_named(run_tool, faulty):
+def test_a_gap_among_the_frames_is_named(run_command, faulty):
     config = config_with_frames(faulty, 8)
     (faulty / 'frames' / 'train00002' / 'img_00009.png').unlink()
-    code, printed = run_tool('check_dataset.py', config)
+    code, printed = run_command('check-data', config)
     assert code == 1 and "frames/train00002' lacks the frames of 1 (901) seconds; extract them again." in printed
 
 
-def test_exclusions_are_read_and_must_leave_something(run_tool, faulty):
+def test_exclusions_are_read_and_must_leave_something(run_command, faulty):
     (faulty / 'none.csv').write_text('train00000 0901\n')
     excluded = f'train_dataloader.dataset.exclude_file={faulty}/none.csv'
-    code, printed = check(run_tool, faulty, excluded)
+    code, printed = check(run_command, faulty, excluded)
     assert code == 1 and "Line 1 of the excluded timestamps '" in printed
     (faulty / 'none.csv').write_text(''.join(f'train{n:05d},{s:04d}\n' for n in range(4) for s in (901, 902)))
-    code, printed = check(run_tool, faulty, excluded)
+    code, printed = check(run_command, faulty, excluded)
     assert code == 1 and "are excluded by '" in printed and "'; correct exclude_file." in printed
 
 
-def test_a_head_of_another_size_than_the_data_is_named(run_tool, actions, tmp_path):
+def test_a_head_of_another_size_than_the_data_is_named(run_command, actions, tmp_path):
     options = options_for(actions, 'model.roi_head.bbox_head.num_classes=81')
-    result = run_tool('train.py', ACTIONS, '--work-dir', tmp_path, *options)
+    result = run_command('train', ACTIONS, '--work-dir', tmp_path, *options)
     assert_explained(
         result, 'The model predicts 81 classes', 'but train_dataloader.dataset.num_classes is 8; make them'
     )
 
 
-def test_more_ranks_than_actions_are_named(run_tool, actions, tmp_path):
+def test_more_ranks_than_actions_are_named(run_command, actions, tmp_path):
     options = options_for(actions, 'model.roi_head.bbox_head.topk=(1,9)')
-    result = run_tool('train.py', ACTIONS, '--work-dir', tmp_path, *options)
+    result = run_command('train', ACTIONS, '--work-dir', tmp_path, *options)
     assert_explained(result, 'among the best 9 of 7 actions; set model.roi_head.bbox_head.topk to fewer')
 
 
-def test_the_evaluators_files_are_looked_at(run_tool, actions, tmp_path):
+def test_the_evaluators_files_are_looked_at(run_command, actions, tmp_path):
     absent = options_for(actions) + ['val_evaluator.1.label_file=none.pbtxt']
-    result = run_tool('train.py', ACTIONS, '--work-dir', tmp_path, *absent)
+    result = run_command('train', ACTIONS, '--work-dir', tmp_path, *absent)
     assert_explained(result, "The action list 'none.pbtxt' does not exist; put it there or correct label_file.")
     (tmp_path / 'other.pbtxt').write_text('item {\n  name: "sing"\n  id: 66\n}\n')
     other = options_for(actions) + [f'val_evaluator.0.label_file={tmp_path}/other.pbtxt']
-    result = run_tool('train.py', ACTIONS, '--work-dir', tmp_path, *other)
+    result = run_command('train', ACTIONS, '--work-dir', tmp_path, *other)
     assert_explained(result, 'of val_evaluator, so that nothing can be scored; correct label_file.')

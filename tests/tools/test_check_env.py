@@ -1,4 +1,4 @@
-"""tools/check_env.py: every fault is found and named with the command that repairs it."""
+"""hiera-mm check-env: every fault is found and named with the command that repairs it."""
 
 import runpy
 import subprocess
@@ -51,7 +51,7 @@ def faults_with(monkeypatch):
 
 
 def test_the_installed_environment_is_sound():
-    done = subprocess.run([sys.executable, ROOT / 'tools' / 'check_env.py'], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-m', 'hiera_mm', 'check-env'], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert 'OpenMMLab line' in done.stdout and 'FAULT' not in done.stdout
 
@@ -116,6 +116,8 @@ def test_without_a_video_decoder_there_is_a_fault(faults_with):
 
 
 def test_where_nothing_is_installed_the_tool_says_so():
-    done = subprocess.run([sys.executable, '-S', ROOT / 'tools' / 'check_env.py'], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-S', '-m', 'hiera_mm', 'check-env'], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 1 and not done.stderr, done.stderr
     assert 'torch is not installed: pip install -r requirements.txt' in done.stdout

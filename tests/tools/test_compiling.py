@@ -37,14 +37,14 @@ def of_all_tasks():
 
 
 @pytest.mark.parametrize('task, backend', of_all_tasks(), indirect=['backend'])
-def test_a_task_trains_with_the_losses_of_plain_code(run_tool, tmp_path, task, backend):
+def test_a_task_trains_with_the_losses_of_plain_code(run_command, tmp_path, task, backend):
     tasks.write_configs(tmp_path, task, 0, 9)
     # Compiled code draws other random numbers, and is another one without gradients and for another batch.
     certain = ['--cfg-options', 'model.backbone.drop_path_rate=0.0']
     certain += ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None', 'train_dataloader.drop_last=True']
     for name, arguments in (('plain', []), ('compiled', ['--compile'])):
         more = ['--work-dir', tmp_path / name, *arguments, *certain]
-        code, printed = run_tool('train.py', tmp_path / 'straight.py', *more)
+        code, printed = run_command('train', tmp_path / 'straight.py', *more)
         assert code == 0, printed
     parts, graphs = GRAPHS[task]
     assert re.search(rf'Compiled {parts} to {graphs} graphs?: the first iteration took', printed), printed

@@ -108,11 +108,11 @@ CASES = [
 @pytest.mark.parametrize(
     'task, workers, at', [pytest.param(*case, marks=() if case == QUICK else pytest.mark.slow) for case in CASES]
 )
-def test_a_run_is_interrupted_and_goes_on_to_the_bit(run_tool, tmp_path, task, workers, at):
+def test_a_run_is_interrupted_and_goes_on_to_the_bit(run_command, tmp_path, task, workers, at):
     write_configs(tmp_path, task, workers, at)
     for name, arguments, expected in RUNS:
         folder = tmp_path / ('resumed' if expected or arguments else 'straight')
-        code, printed = run_tool('train.py', tmp_path / f'{name}.py', '--work-dir', folder, *arguments)
+        code, printed = run_command('train', tmp_path / f'{name}.py', '--work-dir', folder, *arguments)
         assert code == expected, printed
     assert 'SIGUSR1' not in printed and 'starts from the beginning' not in printed
     assert_same_end(tmp_path)

@@ -22,12 +22,12 @@ def losses_of(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', TYPES)
 @pytest.mark.parametrize('task', TASKS)
-def test_a_task_trains_with_the_losses_of_float32(run_tool, tmp_path, task, dtype):
+def test_a_task_trains_with_the_losses_of_float32(run_command, tmp_path, task, dtype):
     tasks.write_configs(tmp_path, task, 0, 9)
     # A scale with which no step is skipped.
     options = [f'optim_wrapper.dtype={dtype}', *(['optim_wrapper.loss_scale=64.0'] if dtype == 'float16' else [])]
     for name, arguments in (('whole', []), ('half', ['--amp', '--cfg-options', *options])):
-        code, printed = run_tool('train.py', tmp_path / 'straight.py', '--work-dir', tmp_path / name, *arguments)
+        code, printed = run_command('train', tmp_path / 'straight.py', '--work-dir', tmp_path / name, *arguments)
         assert code == 0, printed
         assert ('A matrix product in bfloat16 takes' in printed) == (name == 'half' and not GPU)
     whole, half = (losses_of(tmp_path / name) for name in ('whole', 'half'))
@@ -35,18 +35,18 @@ def test_a_task_trains_with_the_losses_of_float32(run_tool, tmp_path, task, dtyp
     torch.testing.assert_close(half, whole, rtol=0.03, atol=0.01)
 
 
-def test_a_checkpoint_is_tested_in_half_precision(run_tool, shapes, tmp_path):
-    code, printed = run_tool(
-        'train.py', TINY, '--amp', '--work-dir', tmp_path, *options(shapes, 'train_cfg.max_iters=2')
+def test_a_checkpoint_is_tested_in_half_precision(run_command, shapes, tmp_path):
+    code, printed = run_command(
+        'train', TINY, '--amp', '--work-dir', tmp_path, *options(shapes, 'train_cfg.max_iters=2')
     )
     assert code == 0, printed
     more = options(shapes, 'test_cfg.fp16=True')
-    code, printed = run_tool('test.py', TINY, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *more)
+    code, printed = run_command('test', TINY, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *more)
     assert code == 0 and 'bbox_mAP' in printed, printed
 
 
 @pytest.mark.skipif(GPU, reason='a GPU takes it')
-def test_fp16_on_a_cpu_is_refused(run_tool, shapes, tmp_path):
+def test_fp16_on_a_cpu_is_refused(run_command, shapes, tmp_path):
     more = options(shapes, 'optim_wrapper.dtype=float16')
-    result = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path, *more)
+    result = run_command('train', TINY, '--amp', '--work-dir', tmp_path, *more)
     assert_explained(result, "Half precision on a CPU is bfloat16, but optim_wrapper.dtype is 'float16'; leave it")

@@ -144,11 +144,11 @@ def layout(kind, folder, contents):
         pytest.param('voc', 'faster_rcnn_hiera_t', marks=pytest.mark.slow),
     ],
 )
-def test_a_folder_gets_a_config_that_trains(run_tool, tmp_path, contents, kind, base):
+def test_a_folder_gets_a_config_that_trains(run_command, tmp_path, contents, kind, base):
     layout(kind, tmp_path / 'set', contents)
     path = tmp_path / 'my_config.py'
     option = f'--{kind.split()[0]}'
-    code, printed = run_tool('init_config.py', option, tmp_path / 'set', '--out', path, '--random-weights')
+    code, printed = run_command('init', option, tmp_path / 'set', '--out', path, '--random-weights')
     assert code == 0 and '5 pictures to train on, 5 to validate' in printed, printed
     assert f"_base_ = 'hiera_mm::{base}.py'" in path.read_text()
     share, objects = box_agreement(trained_set(path))
@@ -157,16 +157,16 @@ def test_a_folder_gets_a_config_that_trains(run_tool, tmp_path, contents, kind, 
         path.read_text().replace('model = dict(backbone', 'ignored = dict(backbone').replace('epochs = 50', '')
     )
     path.write_text(path.read_text() + SMALL.format(masks=MASKS if base.startswith('mask') else ''))
-    code, printed = run_tool('train.py', path, '--work-dir', tmp_path / 'run')
+    code, printed = run_command('train', path, '--work-dir', tmp_path / 'run')
     assert code == 0 and 'coco/bbox_mAP' in printed and '5 pictures or clips, 4 an iteration' in printed, printed
     (best,) = (tmp_path / 'run').glob('best_coco_bbox_mAP_iter_2.pth')
-    code, printed = run_tool('test.py', path, best, '--show-dir', tmp_path / 'drawn', '--work-dir', tmp_path / 'test')
+    code, printed = run_command('test', path, best, '--show-dir', tmp_path / 'drawn', '--work-dir', tmp_path / 'test')
     assert code == 0 and len(list((tmp_path / 'drawn').glob('*.png'))) == 5, printed
 
 
-def test_a_fifth_is_put_apart_where_there_is_one_file(run_tool, tmp_path, contents):
+def test_a_fifth_is_put_apart_where_there_is_one_file(run_command, tmp_path, contents):
     (tmp_path / 'set' / 'all.json').write_text(json.dumps(contents['train']))
-    code, printed = run_tool('init_config.py', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
+    code, printed = run_command('init', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 0 and '4 pictures to train on, 1 to validate' in printed, printed
     files = {part: json.loads((tmp_path / 'set' / f'all_{part}.json').read_text()) for part in ('train', 'val')}
     names = [{image['file_name'] for image in content['images']} for content in files.values()]
@@ -175,9 +175,9 @@ def test_a_fifth_is_put_apart_where_there_is_one_file(run_tool, tmp_path, conten
     assert share > 0.9 and objects == 8
 
 
-def test_pascal_voc_without_lists_is_split(run_tool, tmp_path, contents):
+def test_pascal_voc_without_lists_is_split(run_command, tmp_path, contents):
     as_voc(tmp_path / 'set', contents, listed=False)
-    code, printed = run_tool('init_config.py', '--voc', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
+    code, printed = run_command('init', '--voc', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 0 and '8 pictures to train on, 2 to validate' in printed, printed
 
 
@@ -192,38 +192,38 @@ def test_pascal_voc_without_lists_is_split(run_tool, tmp_path, contents):
         ('--coco', lambda folder: shutil.rmtree(folder), 'does not exist'),
     ],
 )
-def test_a_folder_of_another_kind_is_told(run_tool, tmp_path, contents, option, change, sentence):
+def test_a_folder_of_another_kind_is_told(run_command, tmp_path, contents, option, change, sentence):
     change(tmp_path / 'set')
-    code, printed = run_tool('init_config.py', option, tmp_path / 'set', '--out', tmp_path / 'my_config.py')
+    code, printed = run_command('init', option, tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 1 and sentence in printed and 'Traceback' not in printed, printed
     assert not (tmp_path / 'my_config.py').exists()
 
 
-def test_an_existing_config_is_not_overwritten(run_tool, tmp_path, contents):
+def test_an_existing_config_is_not_overwritten(run_command, tmp_path, contents):
     write(tmp_path / 'set', contents)
     (tmp_path / 'my_config.py').write_text('mine')
-    code, printed = run_tool('init_config.py', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
+    code, printed = run_command('init', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 1 and 'exists already' in printed and (tmp_path / 'my_config.py').read_text() == 'mine'
 
 
-def test_pictures_turned_by_exif_are_not_guessed_at(run_tool, tmp_path, contents):
+def test_pictures_turned_by_exif_are_not_guessed_at(run_command, tmp_path, contents):
     as_yolo(tmp_path / 'set', contents)
     path = tmp_path / 'set' / 'images' / 'train' / '1.png'
     exif = Image.Exif()
     exif[274] = 6
     Image.open(path).convert('RGB').save(path.with_suffix('.jpg'), exif=exif)
     path.unlink()
-    code, printed = run_tool('init_config.py', '--yolo', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
+    code, printed = run_command('init', '--yolo', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 1 and '1 pictures, such as 1.jpg, are turned by their EXIF data' in printed, printed
 
 
-def test_parts_whose_pictures_have_the_same_names_keep_their_own(run_tool, tmp_path, monkeypatch):
+def test_parts_whose_pictures_have_the_same_names_keep_their_own(run_command, tmp_path, monkeypatch):
     """As this suite's generated set: train/000001.png and val/000001.png are two pictures."""
     monkeypatch.chdir(tmp_path)
     make_coco_shapes(tmp_path / 'set', train=4, val=2)
-    code, printed = run_tool('init_config.py', '--coco', tmp_path / 'set')
+    code, printed = run_command('init', '--coco', tmp_path / 'set')
     assert code == 0, printed
     config = Config.fromfile(tmp_path / 'my_config.py')
     assert (config.train_data_prefix, config.val_data_prefix) == ('train/', 'val/')
-    code, printed = run_tool('check_dataset.py', tmp_path / 'my_config.py')
+    code, printed = run_command('check-data', tmp_path / 'my_config.py')
     assert code == 0, printed

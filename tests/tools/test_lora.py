@@ -16,15 +16,15 @@ from tests.helpers import TINY, assert_same_maps, assert_same_weights, options, 
 LORA = ['model.backbone.lora.r=4', 'model.backbone.lora.lora_alpha=8']
 
 
-def test_a_run_learns_updates_alone_resumes_and_is_published_without_them(run_tool, shapes, tmp_path):
+def test_a_run_learns_updates_alone_resumes_and_is_published_without_them(run_command, shapes, tmp_path):
     more = options(shapes, *LORA, 'train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2')
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *more)
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *more)
     assert code == 0, printed
     before, after = weights(tmp_path / 'run' / 'iter_2.pth'), weights(tmp_path / 'run' / 'iter_4.pth')
     changed = {name for name in after if not torch.equal(before[name], after[name]) and name.startswith('backbone.')}
     assert changed == {name for name in after if 'lora_' in name or name.startswith('backbone.out_norms')}
-    code, printed = run_tool(
-        'train.py', TINY, '--work-dir', tmp_path / 'on', '--resume', tmp_path / 'run/iter_2.pth', *more
+    code, printed = run_command(
+        'train', TINY, '--work-dir', tmp_path / 'on', '--resume', tmp_path / 'run/iter_2.pth', *more
     )
     assert code == 0, printed
     assert_same_weights(tmp_path / 'on' / 'iter_4.pth', tmp_path / 'run' / 'iter_4.pth')

@@ -1,4 +1,4 @@
-"""tools/train.py interrupted, killed, or before damaged checkpoints: no run is lost, and it goes on exactly."""
+"""hiera-mm train interrupted, killed, or before damaged checkpoints: no run is lost, and it goes on exactly."""
 
 import os
 import re
@@ -21,7 +21,8 @@ from tests.helpers import (
     assert_same_weights,
     options,
     read_until,
-    start_training,
+    run_program,
+    start_program,
     weights,
 )
 
@@ -31,25 +32,25 @@ VIDEO = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
 
 @pytest.mark.parametrize('workers', [0, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.slow
-def test_a_detector_goes_on_to_the_bit(run_tool, shapes, tmp_path, workers):
+def test_a_detector_goes_on_to_the_bit(run_command, shapes, tmp_path, workers):
     """Without a seed in the config, and with a validation in between that the resumed run does not see."""
     more = [*FAST, f'train_dataloader.num_workers={workers}', 'train_cfg.val_interval=2']
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'straight', *options(shapes, *more))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'straight', *options(shapes, *more))
     assert code == 0, printed
     first = tmp_path / 'straight' / 'iter_2.pth'
     arguments = ['--work-dir', tmp_path / 'resumed', '--resume', first]
-    code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, *more))
+    code, printed = run_command('train', TINY, *arguments, *options(shapes, *more))
     assert code == 0 and 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed, printed
     assert_same_weights(tmp_path / 'straight' / 'iter_4.pth', tmp_path / 'resumed' / 'iter_4.pth')
     assert list((tmp_path / 'straight').glob('*.pth')), 'what lies in the other folder stays'
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes, tmp_path, number):
+def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_command, shapes, tmp_path, number):
     more = ['train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000', *FAST[2:], *NO_VALIDATION]
     # A schedule would be as long as the run.
     more += ['train_dataloader.num_workers=1', 'randomness.seed=3', 'param_scheduler=[]']
-    process = start_training([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    process = start_program('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
     read_until(process, '2/300]')
     os.kill(process.pid, number)
     rest, _ = process.communicate(timeout=60)
@@ -61,15 +62,15 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_tool, shapes
     shorter = [f'train_cfg.max_iters={saved + 2}' if 'max_iters' in option else option for option in more]
     for name, resume in (('run', ['--resume']), ('straight', [])):
         arguments = ['--work-dir', tmp_path / name, *resume]
-        code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, *shorter))
+        code, printed = run_command('train', TINY, *arguments, *options(shapes, *shorter))
         assert code == 0, printed
     assert_same_weights(*(tmp_path / name / f'iter_{saved + 2}.pth' for name in ('run', 'straight')))
     assert not (tmp_path / 'run' / 'interrupted.pth').exists(), 'the next regular checkpoint takes its place'
 
 
 @pytest.mark.slow
-def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the_bit(run_tool, tmp_path):
-    run_tool('make_shapes.py', tmp_path / 'motion', '--kind', 'motion', '--train', 12, '--val', 6)
+def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the_bit(run_command, tmp_path):
+    run_command('make-data', tmp_path / 'motion', '--kind', 'motion', '--train', 12, '--val', 6)
     folder = tmp_path / 'motion'
     more = ['--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=2', 'randomness.seed=3']
     more += [
@@ -79,14 +80,14 @@ def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the
     ]
     more += [f'{part}_dataloader.dataset.ann_file={folder}/val.txt' for part in ('val', 'test')]
     more += [f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in ('train', 'val', 'test')]
-    process = start_training([VIDEO, '--work-dir', tmp_path / 'run', *more])
+    process = start_program('train', VIDEO, '--work-dir', tmp_path / 'run', *more)
     read_until(process, '[1][2/')
     os.kill(process.pid, signal.SIGUSR1)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGUSR1, rest
     assert 0 < torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)['meta']['position'] < 6
     for name, resume in (('run', ['--resume']), ('straight', [])):
-        code, printed = run_tool('train.py', VIDEO, '--work-dir', tmp_path / name, *resume, *more)
+        code, printed = run_command('train', VIDEO, '--work-dir', tmp_path / name, *resume, *more)
         assert code == 0, printed
     assert_same_weights(*(tmp_path / name / 'epoch_2.pth' for name in ('run', 'straight')))
 
@@ -96,13 +97,12 @@ def trained(shapes, tmp_path_factory):
     """Work folder of two iterations with a checkpoint of each."""
     folder = tmp_path_factory.mktemp('runs') / 'run'
     more = options(shapes, 'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION)
-    command = [sys.executable, ROOT / 'tools' / 'train.py', TINY, '--work-dir', folder, *more]
-    subprocess.run(command, check=True, capture_output=True)
+    run_program('train', TINY, '--work-dir', folder, *more)
     return folder
 
 
 @pytest.fixture
-def resumed(trained, shapes, tmp_path, run_tool):
+def resumed(trained, shapes, tmp_path, run_command):
     """``resumed(spoil, *options)``: a copy of the folder is spoiled and resumed; gives exit code and output."""
 
     def run(spoil, *more):
@@ -110,13 +110,13 @@ def resumed(trained, shapes, tmp_path, run_tool):
         subprocess.run(['cp', '-r', trained, folder], check=True)
         spoil(folder)
         settings = ['train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION, *more]
-        return run_tool('train.py', TINY, '--work-dir', folder, '--resume', *options(shapes, *settings))
+        return run_command('train', TINY, '--work-dir', folder, '--resume', *options(shapes, *settings))
 
     return run
 
 
-def test_a_checkpoint_opens_in_plain_torch(shapes, tmp_path, run_tool):
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *FAST[:2]))
+def test_a_checkpoint_opens_in_plain_torch(shapes, tmp_path, run_command):
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *FAST[:2]))
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
     read = f"import torch; print(torch.load('{tmp_path}/iter_4.pth')['meta']['dataset_meta']['classes'])"
     done = subprocess.run([sys.executable, '-c', read], capture_output=True, text=True)
@@ -170,12 +170,12 @@ def test_a_checkpoint_of_no_numbers_is_refused(resumed):
     assert_explained(resumed(poison), "iter_2.pth' hold NaN")
 
 
-def test_what_is_published_at_the_end_can_be_tested(run_tool, shapes, tmp_path):
+def test_what_is_published_at_the_end_can_be_tested(run_command, shapes, tmp_path):
     more = [*NO_VALIDATION, 'train_cfg.max_iters=1', 'default_hooks.checkpoint.published_keys=[meta,state_dict]']
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
     (published,) = tmp_path.glob('iter_1-*.pth')
     assert code == 0 and torch.load(published, weights_only=False).keys() == {'meta', 'state_dict'}, printed
-    code, printed = run_tool('test.py', TINY, published, '--work-dir', tmp_path, *options(shapes))
+    code, printed = run_command('test', TINY, published, '--work-dir', tmp_path, *options(shapes))
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
 
 
@@ -189,10 +189,10 @@ def test_no_whole_checkpoint_is_an_error_that_names_them(resumed):
     assert_explained(result, 'is whole (iter_2.pth, iter_1.pth); remove them to start from the beginning, or give')
 
 
-def test_a_file_of_weights_is_no_run_to_resume(trained, shapes, tmp_path, run_tool):
+def test_a_file_of_weights_is_no_run_to_resume(trained, shapes, tmp_path, run_command):
     torch.save(dict(state_dict=weights(trained / 'iter_1.pth')), tmp_path / 'weights.pth')
     arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'weights.pth']
-    result = run_tool('train.py', TINY, *arguments, *options(shapes))
+    result = run_command('train', TINY, *arguments, *options(shapes))
     assert_explained(result, 'holds weights, but not the state of a run to resume (meta, optimizer, message_hub is mi')
 
 
@@ -224,29 +224,29 @@ def test_a_finished_run_says_that_nothing_is_left(resumed):
     assert code == 0 and 'so nothing is left to train' in printed
 
 
-def test_a_checkpoints_config_is_not_executed(trained, shapes, tmp_path, run_tool):
+def test_a_checkpoints_config_is_not_executed(trained, shapes, tmp_path, run_command):
     content = torch.load(trained / 'iter_1.pth', weights_only=False)
     content['meta']['config'] = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
     torch.save(content, tmp_path / 'hostile.pth')
     arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'hostile.pth']
-    code, printed = run_tool('train.py', TINY, *arguments, *options(shapes, 'train_cfg.max_iters=2', *NO_VALIDATION))
+    code, printed = run_command('train', TINY, *arguments, *options(shapes, 'train_cfg.max_iters=2', *NO_VALIDATION))
     assert code == 0 and not (tmp_path / 'ran').exists(), printed
 
 
-def test_weights_that_are_no_numbers_are_not_saved(shapes, tmp_path, run_tool):
+def test_weights_that_are_no_numbers_are_not_saved(shapes, tmp_path, run_command):
     more = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=1', 'param_scheduler=[]', *NO_VALIDATION]
     more += ['optim_wrapper.clip_grad=None', 'optim_wrapper.optimizer.lr=1e39']
-    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    result = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
     assert_explained(result, 'the weights are no longer numbers')
     assert not list(tmp_path.glob('*.pth*'))
 
 
-def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_tool):
+def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_command):
     more = ['train_cfg.max_iters=9000', *NO_VALIDATION]
-    process = start_training([TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more)])
+    process = start_program('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
     try:
         read_until(process, '1/9000]')
-        result = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
+        result = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
         assert_explained(result, 'Another run is writing to')
     finally:
         process.kill()
@@ -254,7 +254,7 @@ def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_tool):
 
 
 @pytest.mark.parametrize('max_keep_ckpts', [1, 2])
-def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_tool, monkeypatch, max_keep_ckpts):
+def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_command, monkeypatch, max_keep_ckpts):
     """A disk that is full at the third checkpoint leaves the second."""
     saved, save = [], torch.save
 
@@ -268,7 +268,7 @@ def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_tool
     monkeypatch.setattr(torch, 'save', fail_at_the_third)
     more = ['default_hooks.checkpoint.interval=1', f'default_hooks.checkpoint.max_keep_ckpts={max_keep_ckpts}']
     more += ['train_cfg.max_iters=4', *NO_VALIDATION]
-    result = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    result = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
     assert_explained(result, "iter_3.pth' can't be written (No space left on device); the earlier ones are")
     left = sorted(path.name for path in tmp_path.iterdir() if 'pth' in path.name)
     assert left == ['iter_1.pth', 'iter_2.pth'][-max_keep_ckpts:]
@@ -276,23 +276,23 @@ def test_old_checkpoints_go_when_the_new_one_is_whole(shapes, tmp_path, run_tool
     assert weights(tmp_path / 'iter_2.pth')
 
 
-def test_an_old_checkpoint_that_a_kill_left_beside_the_new_one_goes(shapes, tmp_path, run_tool, monkeypatch):
+def test_an_old_checkpoint_that_a_kill_left_beside_the_new_one_goes(shapes, tmp_path, run_command, monkeypatch):
     more = ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=1', *NO_VALIDATION]
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointHook, '_remove', lambda hook, name: None)
-        run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more, 'train_cfg.max_iters=2'))
+        run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more, 'train_cfg.max_iters=2'))
     (tmp_path / 'iter_0.pth').write_bytes(b'not of this run')
     assert (tmp_path / 'iter_1.pth').is_file(), 'as after a kill'
     more += ['train_cfg.max_iters=3', 'param_scheduler=[]']
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, '--resume', *options(shapes, *more))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, '--resume', *options(shapes, *more))
     assert code == 0, printed
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_0.pth', 'iter_3.pth']
 
 
-def test_a_better_checkpoint_is_written_before_the_best_one_goes(shapes, tmp_path, run_tool):
+def test_a_better_checkpoint_is_written_before_the_best_one_goes(shapes, tmp_path, run_command):
     more = ['train_cfg.max_iters=4', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.save_best=coco/bbox_mAP']
     more += ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=1']
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
     assert code == 0, printed
     assert len(list(tmp_path.glob('best_*.pth'))) == 1
 
@@ -305,7 +305,7 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
     more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
     folder, reached, while_saving = tmp_path / 'run', 0, 0
     for kill in range(kills):
-        process = start_training([TINY, '--work-dir', folder, '--resume', *options(shapes, *more)])
+        process = start_program('train', TINY, '--work-dir', folder, '--resume', *options(shapes, *more))
         printed = read_until(process, '/100000]')
         first = int(re.search(r'\[ *(\d+)/100000\]', printed.splitlines()[-1])[1])
         assert first == reached + 1, 'it goes on after the newest whole checkpoint'
@@ -324,11 +324,11 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
     assert while_saving >= kills // 2
 
 
-def test_a_config_that_resumes_takes_the_newest_whole_checkpoint_too(run_tool, shapes, tmp_path):
+def test_a_config_that_resumes_takes_the_newest_whole_checkpoint_too(run_command, shapes, tmp_path):
     more = options(shapes, *FAST, *NO_VALIDATION)
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *more)
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *more)
     assert code == 0, printed
     (tmp_path / 'iter_4.pth').write_bytes(b'damaged')
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *more, 'resume=True')
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *more, 'resume=True')
     assert code == 0 and 'Passed over' in printed, printed
     assert 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 
 from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
@@ -14,7 +13,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from tests.helpers import OFFICIAL_PREPARATION, ROOT, TINY, assert_explained, losses_of, run, shapes_options
+from tests.helpers import OFFICIAL_PREPARATION, ROOT, TINY, assert_explained, losses_of, run_program, shapes_options
 
 TINY_MAE = ROOT / 'tests' / 'data' / 'tiny_mae.py'
 MOTION_MAE = ROOT / 'configs' / 'mae_hiera_t_k400_shapes.py'
@@ -25,10 +24,10 @@ TINY_CLIPS = ['model.backbone.arch.depths=[1,1,1,1]', 'model.backbone.arch.embed
 def pretrained(shapes, tmp_path_factory):
     """Work folder of two epochs of masked autoencoding, the second after resuming."""
     folder = tmp_path_factory.mktemp('runs') / 'mae'
-    command = [sys.executable, 'tools/train.py', TINY_MAE, '--work-dir', folder]
+    command = ['train', TINY_MAE, '--work-dir', folder]
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={shapes}']
-    run([*command, *options, 'train_cfg.max_epochs=1'])
-    run([*command, '--resume', *options])
+    run_program(*command, *options, 'train_cfg.max_epochs=1')
+    run_program(*command, '--resume', *options)
     return folder
 
 
@@ -40,7 +39,7 @@ def test_pretraining_learns_without_labels_and_resumes(pretrained):
     assert (pretrained / 'epoch_2.pth').exists()
 
 
-def test_a_detector_starts_from_it_through_init_cfg_with_a_report(pretrained, shapes, tmp_path, run_tool):
+def test_a_detector_starts_from_it_through_init_cfg_with_a_report(pretrained, shapes, tmp_path, run_command):
     backbone = 'model.backbone'
     options = [
         f'{backbone}.init_cfg._delete_=True',
@@ -48,8 +47,8 @@ def test_a_detector_starts_from_it_through_init_cfg_with_a_report(pretrained, sh
         f'{backbone}.pos_embed_size=16',
     ]
     options.append(f'{backbone}.init_cfg.checkpoint={pretrained}/epoch_2.pth')
-    arguments = ('train.py', TINY, '--work-dir', tmp_path, *shapes_options(shapes), *options)
-    code, printed = run_tool(*arguments, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1')
+    arguments = ('train', TINY, '--work-dir', tmp_path, *shapes_options(shapes), *options)
+    code, printed = run_command(*arguments, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1')
     assert code == 0, printed
     assert f'Hiera weights from {pretrained}/epoch_2.pth (format hiera_mm' in printed
     assert '26 of the masked autoencoder' in printed and 'position embedding: as in the file' in printed
@@ -57,11 +56,11 @@ def test_a_detector_starts_from_it_through_init_cfg_with_a_report(pretrained, sh
     assert 'coco/bbox_mAP' in printed
 
 
-def test_load_from_takes_encoder_and_decoder_of_metas_autoencoder(shapes, tmp_path, run_tool):
+def test_load_from_takes_encoder_and_decoder_of_metas_autoencoder(shapes, tmp_path, run_command):
     torch.save(dict(model_state=official_autoencoder().state_dict()), tmp_path / 'mae_hiera.pth')
     options = [f'train_dataloader.dataset.data_root={shapes}', f'load_from={tmp_path}/mae_hiera.pth']
-    code, printed = run_tool(
-        *('train.py', TINY_MAE, '--work-dir', tmp_path / 'run', '--cfg-options', *options, 'train_cfg.max_epochs=1')
+    code, printed = run_command(
+        *('train', TINY_MAE, '--work-dir', tmp_path / 'run', '--cfg-options', *options, 'train_cfg.max_epochs=1')
     )
     assert code == 0, printed
     assert 'Hiera weights from' in printed and '(format meta' in printed
@@ -74,14 +73,14 @@ def official_autoencoder():
     return hiera.MaskedAutoencoderHiera(**small, decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 
 
-def test_pictures_show_the_original_what_is_seen_and_the_official_reconstruction(shapes, tmp_path, run_tool):
+def test_pictures_show_the_original_what_is_seen_and_the_official_reconstruction(shapes, tmp_path, run_command):
     oracle = official_autoencoder()
     torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'mae_hiera.pth')
     image = tmp_path / 'picture.png'
     with Image.open(next((shapes / 'val').glob('*.png'))) as drawn:
         drawn.resize((64, 64)).save(image)
-    arguments = ('predict.py', tmp_path / 'mae_hiera.pth', image, '--config', TINY_MAE, '--device', 'cpu')
-    code, printed = run_tool(*arguments, '--out-dir', tmp_path / 'out', '--seed', '3')
+    arguments = ('predict', tmp_path / 'mae_hiera.pth', image, '--config', TINY_MAE, '--device', 'cpu')
+    code, printed = run_command(*arguments, '--out-dir', tmp_path / 'out', '--seed', '3')
     assert code == 0, printed
     with Image.open(tmp_path / 'out' / 'picture_mae.png') as written:
         picture = np.asarray(written)
@@ -112,35 +111,35 @@ def test_pictures_show_the_original_what_is_seen_and_the_official_reconstruction
     )
 
 
-def test_a_clip_is_pretrained_on_and_shown_with_a_row_for_every_second_frame(tmp_path, run_tool):
+def test_a_clip_is_pretrained_on_and_shown_with_a_row_for_every_second_frame(tmp_path, run_command):
     make_motion_shapes(tmp_path / 'motion', train=6, val=6)
     dataset = 'train_dataloader.dataset'
     options = [f'{dataset}.ann_file={tmp_path}/motion/train.txt', f'{dataset}.data_prefix.video={tmp_path}/motion']
     options += ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0']
     options += ['train_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1']
-    code, printed = run_tool('train.py', MOTION_MAE, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
+    code, printed = run_command('train', MOTION_MAE, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
     assert code == 0, printed
     assert len(losses_of(tmp_path / 'run')) == 3
     video = tmp_path / 'motion/val/00000.mp4'
     checkpoint = tmp_path / 'run' / 'epoch_1.pth'
-    code, printed = run_tool('predict.py', checkpoint, video, '--device', 'cpu', '--out-dir', tmp_path)
+    code, printed = run_command('predict', checkpoint, video, '--device', 'cpu', '--out-dir', tmp_path)
     assert code == 0, printed
     with Image.open(tmp_path / '00000_mae.png') as picture:
         assert picture.size == (3 * 64 + 2 * 4, 8 * 64 + 7 * 4)
 
 
-def test_pictures_of_what_is_no_image_and_of_other_models_are_refused(pretrained, tmp_path, run_tool):
+def test_pictures_of_what_is_no_image_and_of_other_models_are_refused(pretrained, tmp_path, run_command):
     (tmp_path / 'text.png').write_text('no image')
     checkpoint = pretrained / 'epoch_2.pth'
-    code, printed = run_tool('predict.py', checkpoint, tmp_path / 'text.png', '--out-dir', tmp_path / 'out')
+    code, printed = run_command('predict', checkpoint, tmp_path / 'text.png', '--out-dir', tmp_path / 'out')
     assert code == 1 and "text.png' is damaged, truncated or not an image" in printed
     assert not list((tmp_path / 'out').glob('*.png'))
-    result = run_tool('test.py', TINY_MAE, checkpoint, '--work-dir', tmp_path / 'run')
+    result = run_command('test', TINY_MAE, checkpoint, '--work-dir', tmp_path / 'run')
     assert_explained(result, 'has no test_dataloader', 'predict')
     other = ROOT / 'tests' / 'data' / 'tiny_in1k.py'
-    result = run_tool('predict.py', checkpoint, tmp_path / 'text.png', '--config', other)
+    result = run_command('predict', checkpoint, tmp_path / 'text.png', '--config', other)
     assert_explained(result, 'was not made with this config')
-    result = run_tool('predict.py', checkpoint, tmp_path / 'text.png', '--topk', 2)
+    result = run_command('predict', checkpoint, tmp_path / 'text.png', '--topk', 2)
     assert_explained(result, '--topk', 'one of the masked autoencoders')
 
 
@@ -158,26 +157,26 @@ def class_options(folder):
 TINY_IN1K = ROOT / 'tests' / 'data' / 'tiny_in1k.py'
 
 
-def test_a_classifier_trains_and_is_tested_on_class_folders(classes, tmp_path, run_tool):
+def test_a_classifier_trains_and_is_tested_on_class_folders(classes, tmp_path, run_command):
     options = [*class_options(classes), 'train_cfg.max_epochs=1']
-    code, printed = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *options)
+    code, printed = run_command('train', TINY_IN1K, '--work-dir', tmp_path, *options)
     assert code == 0, printed
     assert 'acc/top1' in printed
-    code, printed = run_tool(
-        'test.py', TINY_IN1K, tmp_path / 'epoch_1.pth', '--work-dir', tmp_path, *class_options(classes)
+    code, printed = run_command(
+        'test', TINY_IN1K, tmp_path / 'epoch_1.pth', '--work-dir', tmp_path, *class_options(classes)
     )
     assert code == 0 and 'acc/top1' in printed, printed
 
 
-def test_metas_classifier_gives_the_official_probabilities(classes, tmp_path, run_tool):
+def test_metas_classifier_gives_the_official_probabilities(classes, tmp_path, run_command):
     torch.manual_seed(0)
     oracle = hiera.Hiera(
         embed_dim=16, num_heads=1, stages=(1, 1, 1, 1), num_classes=3, input_size=(224, 224), head_init_scale=30.0
     ).eval()
     torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'hiera.pth')
     out = tmp_path / 'predictions.pkl'
-    arguments = ('test.py', TINY_IN1K, tmp_path / 'hiera.pth', '--work-dir', tmp_path, '--out', out)
-    code, printed = run_tool(*arguments, *class_options(classes))
+    arguments = ('test', TINY_IN1K, tmp_path / 'hiera.pth', '--work-dir', tmp_path, '--out', out)
+    code, printed = run_command(*arguments, *class_options(classes))
     assert code == 0, printed
     images = ImageFolder(classes / 'val', OFFICIAL_PREPARATION)
     predictions = pickle.loads(out.read_bytes())
@@ -189,36 +188,36 @@ def test_metas_classifier_gives_the_official_probabilities(classes, tmp_path, ru
         assert sample['gt_label'].tolist() == [label]
 
 
-def test_faults_of_image_sets_are_told_before_training_starts(classes, tmp_path, run_tool):
+def test_faults_of_image_sets_are_told_before_training_starts(classes, tmp_path, run_command):
     options = class_options(classes)
     heads = [*options, 'model.cls_head.num_classes=5']
     blending = 'model.data_preprocessor.blending.augments.0.num_classes=3'
-    result = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *heads, blending)
+    result = run_command('train', TINY_IN1K, '--work-dir', tmp_path, *heads, blending)
     assert_explained(result, 'makes labels of 3 classes, but')
-    result = run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *heads)
+    result = run_command('train', TINY_IN1K, '--work-dir', tmp_path, *heads)
     assert_explained(result, f"'{classes}/train' of train_dataloader.dataset has 3 classes, but the model predicts 5")
     (tmp_path / 'val' / 'square').mkdir(parents=True)
     for name in ('bar', 'circle'):
         (tmp_path / 'val' / name).mkdir()
-    result = run_tool(
-        'train.py', TINY_IN1K, '--work-dir', tmp_path, *options, f'val_dataloader.dataset.data_root={tmp_path}'
+    result = run_command(
+        'train', TINY_IN1K, '--work-dir', tmp_path, *options, f'val_dataloader.dataset.data_root={tmp_path}'
     )
     assert_explained(result, 'must be the same, but only one of them has 2 (square, triangle)')
     gone = [*options, f'train_dataloader.dataset.data_root={tmp_path}/gone']
-    assert_explained(run_tool('train.py', TINY_IN1K, '--work-dir', tmp_path, *gone), "gone/train' does not exist")
-    result = run_tool(
-        'train.py', TINY_MAE, '--work-dir', tmp_path, '--cfg-options', f'train_dataloader.dataset.data_root={tmp_path}'
+    assert_explained(run_command('train', TINY_IN1K, '--work-dir', tmp_path, *gone), "gone/train' does not exist")
+    result = run_command(
+        'train', TINY_MAE, '--work-dir', tmp_path, '--cfg-options', f'train_dataloader.dataset.data_root={tmp_path}'
     )
     assert_explained(result, "train' does not exist; put the images there or correct data_prefix")
     (tmp_path / 'train').mkdir()
-    result = run_tool(
-        'train.py', TINY_MAE, '--work-dir', tmp_path, '--cfg-options', f'train_dataloader.dataset.data_root={tmp_path}'
+    result = run_command(
+        'train', TINY_MAE, '--work-dir', tmp_path, '--cfg-options', f'train_dataloader.dataset.data_root={tmp_path}'
     )
     assert_explained(result, 'names no image')
 
 
-def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_tool):
-    code, printed = run_tool('check_dataset.py', TINY_IN1K, *class_options(classes))
+def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_command):
+    code, printed = run_command('check-data', TINY_IN1K, *class_options(classes))
     assert code == 0 and printed.strip() == '0 faults, 0 notes.', printed
     for part in ('train', 'val'):
         for name in ('bar', 'circle', 'triangle'):
@@ -226,7 +225,7 @@ def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_to
             if name != 'circle':
                 (tmp_path / part / name / 'a.png').write_bytes(next((classes / part / name).glob('*.png')).read_bytes())
     (tmp_path / 'val' / 'circle' / 'b.png').write_text('no image')
-    code, printed = run_tool('check_dataset.py', TINY_IN1K, *class_options(tmp_path), '--videos', 'all')
+    code, printed = run_command('check-data', TINY_IN1K, *class_options(tmp_path), '--videos', 'all')
     assert code == 1 and 'Traceback' not in printed
     assert "circle/b.png' is damaged, truncated or not an image" in printed and '1 fault, 1 note.' in printed
     assert 'Note: train_dataloader.dataset: no image has the class 1 (circle).' in printed
@@ -236,8 +235,8 @@ def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_to
         'train_dataloader.dataset.ann_file=list.txt',
         'train_dataloader.dataset.data_prefix.img=',
     ]
-    code, printed = run_tool('check_dataset.py', TINY_IN1K, *options)
+    code, printed = run_command('check-data', TINY_IN1K, *options)
     assert code == 1 and 'have labels outside 0 to 2, such as' in printed and 'train/bar/a.png (3)' in printed
     (tmp_path / 'list.txt').write_text('train/bar/a.png 0\ntrain/gone.png 1\n')
-    code, printed = run_tool('check_dataset.py', TINY_IN1K, *options)
+    code, printed = run_command('check-data', TINY_IN1K, *options)
     assert code == 1 and '1 (' in printed and 'train/gone.png) do not exist; correct data_prefix or ann_file' in printed

@@ -1,4 +1,4 @@
-"""tools/make_video_list.py: one numbering for all parts, what is left out, and sentences for files that are none."""
+"""hiera-mm make-video-list: one numbering for all parts, what is left out, and sentences for files that are none."""
 
 import json
 import shutil
@@ -36,9 +36,9 @@ test_dataloader = dict(dataset=dict(ann_file='{folder}/val.txt', data_prefix=dic
     return folder / 'mine.py'
 
 
-def test_parts_that_are_given_together_are_numbered_alike(run_tool, parts):
+def test_parts_that_are_given_together_are_numbered_alike(run_command, parts):
     arguments = [parts / 'train', parts / 'train.txt', parts / 'val', parts / 'new folder' / 'val.txt']
-    code, printed = run_tool('make_video_list.py', 'folders', *arguments)
+    code, printed = run_command('make-video-list', 'folders', *arguments)
     assert code == 0, printed
     assert read_video_list(parts / 'train.txt') == [('a/1.mp4', 0), ('b/1.MP4', 1), ('c/deep/1.mp4', 2)]
     assert read_video_list(parts / 'new folder' / 'val.txt') == [('a/2.mp4', 0), ('c/2.mp4', 2)]
@@ -46,27 +46,27 @@ def test_parts_that_are_given_together_are_numbered_alike(run_tool, parts):
     assert (parts / 'new folder' / 'val.txt.classes').read_text() == 'a\nb\nc\n'
 
 
-def test_a_part_that_is_made_later_is_numbered_by_the_names_of_the_first(run_tool, parts):
-    assert run_tool('make_video_list.py', 'folders', parts / 'train', parts / 'train.txt')[0] == 0
+def test_a_part_that_is_made_later_is_numbered_by_the_names_of_the_first(run_command, parts):
+    assert run_command('make-video-list', 'folders', parts / 'train', parts / 'train.txt')[0] == 0
     (parts / 'val/c').rename(parts / 'val/C')
     names = parts / 'train.txt.classes'
-    assert run_tool('make_video_list.py', 'folders', parts / 'val', parts / 'val.txt', '--classes', names)[0] == 0
+    assert run_command('make-video-list', 'folders', parts / 'val', parts / 'val.txt', '--classes', names)[0] == 0
     assert read_video_list(parts / 'val.txt') == [('C/2.mp4', 2), ('a/2.mp4', 0)]
     (parts / 'val/d').mkdir()
-    code, printed = run_tool('make_video_list.py', 'folders', parts / 'val', parts / 'val.txt', '--classes', names)
+    code, printed = run_command('make-video-list', 'folders', parts / 'val', parts / 'val.txt', '--classes', names)
     assert code == 1 and f"1 (d) of the 3 classes of '{parts}/val' are not among the 3 classes" in printed
 
 
-def test_lists_that_number_their_classes_apart_are_refused_until_the_advice_is_followed(run_tool, parts):
+def test_lists_that_number_their_classes_apart_are_refused_until_the_advice_is_followed(run_command, parts):
     for part in ('train', 'val'):
-        assert run_tool('make_video_list.py', 'folders', parts / part, parts / f'{part}.txt')[0] == 0
+        assert run_command('make-video-list', 'folders', parts / part, parts / f'{part}.txt')[0] == 0
     assert read_video_list(parts / 'val.txt') == [('a/2.mp4', 0), ('c/2.mp4', 1)]
-    for tool, options in (('check_dataset.py', ['--videos', 'all']), ('train.py', ['--work-dir', parts / 'work'])):
-        code, printed = run_tool(tool, config_of(parts), *options)
+    for tool, options in (('check-data', ['--videos', 'all']), ('train', ['--work-dir', parts / 'work'])):
+        code, printed = run_command(tool, config_of(parts), *options)
         assert code == 1 and 'The classes of val_dataloader.dataset are a, c, but those of train_dataloader' in printed
         assert 'best by classes = (...) at the top of the config' in printed and 'Traceback' not in printed
     config = config_of(parts, f"classes = '{parts}/train.txt.classes'")
-    code, printed = run_tool('check_dataset.py', config, '--videos', 'all')
+    code, printed = run_command('check-data', config, '--videos', 'all')
     assert code == 0 and '0 faults' in printed, printed
     settings = read_config_file(str(config))
     apply_own_settings(settings, *own_settings(str(config)))
@@ -78,18 +78,18 @@ def test_lists_that_number_their_classes_apart_are_refused_until_the_advice_is_f
     assert settings.val_evaluator.metric_options == dict(top_k_accuracy=dict(topk=(1,)))
 
 
-def test_what_is_left_out_is_said(run_tool, parts):
+def test_what_is_left_out_is_said(run_command, parts):
     for name in ('train/.ipynb_checkpoints/1.mp4', 'train/__MACOSX/._1.mp4', 'train/a/notes.txt', 'train/loose.mp4'):
         (parts / name).parent.mkdir(exist_ok=True)
         (parts / name).write_bytes(b'x')
-    code, printed = run_tool('make_video_list.py', 'folders', parts / 'train', parts / 'train.txt')
+    code, printed = run_command('make-video-list', 'folders', parts / 'train', parts / 'train.txt')
     assert code == 0 and '3 videos of 3 classes' in printed
     assert f"2 (loose.mp4, notes.txt) files in '{parts}/train' are no videos in the folder of a class: left" in printed
 
 
-def test_folders_that_differ_in_case_only_are_refused(run_tool, parts):
+def test_folders_that_differ_in_case_only_are_refused(run_command, parts):
     (parts / 'train/A').mkdir()
-    code, printed = run_tool('make_video_list.py', 'folders', parts / 'train', parts / 'train.txt')
+    code, printed = run_command('make-video-list', 'folders', parts / 'train', parts / 'train.txt')
     assert code == 1 and 'The folders of 1 (a) classes differ between upper and lower case only' in printed
     assert not (parts / 'train.txt').exists()
 
@@ -114,30 +114,30 @@ LABELS = json.dumps({'Holding something': '0'})
         ('ssv2', ['[' * 100_000, LABELS], 'is not valid JSON'),
     ],
 )
-def test_files_in_another_form_are_refused_in_a_sentence(run_tool, tmp_path, source, files, said):
+def test_files_in_another_form_are_refused_in_a_sentence(run_command, tmp_path, source, files, said):
     (tmp_path / 'videos').mkdir()
     paths = [tmp_path / f'{number}.file' for number in range(len(files))]
     for path, content in zip(paths, files, strict=True):
         path.write_text(content, encoding='utf-8')
-    code, printed = run_tool('make_video_list.py', source, *paths, tmp_path / 'videos', tmp_path / 'list.txt')
+    code, printed = run_command('make-video-list', source, *paths, tmp_path / 'videos', tmp_path / 'list.txt')
     assert code == 1 and said in printed and 'Traceback' not in printed and not (tmp_path / 'list.txt').exists()
 
 
-def test_a_csv_with_a_byte_order_mark_is_read_and_numbered_by_given_names(run_tool, tmp_path):
+def test_a_csv_with_a_byte_order_mark_is_read_and_numbered_by_given_names(run_command, tmp_path):
     (tmp_path / 'videos').mkdir()
     (tmp_path / 'videos/abc_000010_000020.WEBM').touch()
     (tmp_path / 'k.csv').write_text(KINETICS + 'clap,abc,10,20,val\n', encoding='utf-8-sig')
     (tmp_path / 'all.classes').write_text('bow\nclap\n')
     arguments = ['kinetics', tmp_path / 'k.csv', tmp_path / 'videos', tmp_path / 'list.txt']
-    assert run_tool('make_video_list.py', *arguments, '--classes', tmp_path / 'all.classes')[0] == 0
+    assert run_command('make-video-list', *arguments, '--classes', tmp_path / 'all.classes')[0] == 0
     assert read_video_list(tmp_path / 'list.txt') == [('abc_000010_000020.WEBM', 1)]
 
 
-def test_another_size_after_reading_is_told(run_tool, parts):
+def test_another_size_after_reading_is_told(run_command, parts):
     """As when somebody changes a recipe's Resize alone: frames would be shrunk and then enlarged."""
     lists = [parts / 'train', parts / 'train.txt', parts / 'val', parts / 'val.txt']
-    assert run_tool('make_video_list.py', 'folders', *lists)[0] == 0
+    assert run_command('make-video-list', 'folders', *lists)[0] == 0
     config = config_of(parts)
     options = ['--cfg-options', 'train_dataloader.dataset.pipeline.3.scale=(-1,448)']
-    code, printed = run_tool('check_dataset.py', config, *options)
+    code, printed = run_command('check-data', config, *options)
     assert code == 1 and 'reads frames with a short side of 320 (ReadFrames) and then resizes them to 448' in printed

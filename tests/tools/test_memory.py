@@ -62,14 +62,14 @@ def videos(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('task', [detection, videos])
-def test_memory_and_open_files_do_not_grow(run_tool, tmp_path, task):
+def test_memory_and_open_files_do_not_grow(run_command, tmp_path, task):
     base, settings = task(tmp_path / 'data')
     config = tmp_path / 'mine.py'
     config.write_text(f"_base_ = '{base}'\n{settings}custom_hooks = [dict(type='MeasureHook')]\n")
-    for tool, arguments in (('train.py', []), ('test.py', ['last'])):
+    for tool, arguments in (('train', []), ('test', ['last'])):
         MeasureHook.noted.clear()
         checkpoints = [next((tmp_path / 'run').glob('*.pth')) for _ in arguments]
-        code, printed = run_tool(tool, config, *checkpoints, '--work-dir', tmp_path / 'run')
+        code, printed = run_command(tool, config, *checkpoints, '--work-dir', tmp_path / 'run')
         assert code == 0, printed[-3000:]
         (settled, files), (pages, more) = MeasureHook.noted
         assert pages < LARGEST_GROWTH * settled, f'{tool}: {settled * 4096 >> 20} to {pages * 4096 >> 20} MiB'

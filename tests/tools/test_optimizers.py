@@ -10,15 +10,15 @@ ADAFACTOR = "optim_wrapper = dict(optimizer=dict(_delete_=True, type='TorchAdafa
 
 
 @pytest.mark.parametrize('amp', [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_adafactor_trains_and_resumes_with_a_small_state(run_tool, tmp_path, amp):
+def test_adafactor_trains_and_resumes_with_a_small_state(run_command, tmp_path, amp):
     tasks.write_configs(tmp_path, tasks.images, 0, 0)
     config = tmp_path / 'straight.py'
     config.write_text(config.read_text() + ADAFACTOR)
     more = ['--amp'] if amp else []
-    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'one', *more)
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'one', *more)
     assert code == 0, printed
     first = tmp_path / 'one' / 'epoch_1.pth'
-    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'on', '--resume', first, *more)
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'on', '--resume', first, *more)
     assert code == 0, printed
     assert_same_weights(tmp_path / 'one' / 'epoch_2.pth', tmp_path / 'on' / 'epoch_2.pth')
     saved = torch.load(first)

@@ -16,9 +16,9 @@ test_evaluator = val_evaluator
 """
 
 
-def test_photographs_train_and_evaluate_through_an_inheriting_config(coco_photographs, run_tool, tmp_path):
+def test_photographs_train_and_evaluate_through_an_inheriting_config(coco_photographs, run_command, tmp_path):
     config = tmp_path / 'photographs.py'
     config.write_text(CONFIG.format(tiny=TINY, folder=coco_photographs))
-    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run')
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'run')
     assert code == 0, printed
     assert 'coco/bbox_mAP_50' in printed and 'coco/segm_mAP_50' in printed

@@ -1,11 +1,10 @@
-"""tools/predict.py: every task on files, folders, videos and streams, and what goes wrong with them."""
+"""hiera-mm predict: every task on files, folders, videos and streams, and what goes wrong with them."""
 
 import csv
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -28,8 +27,10 @@ from tests.helpers import (
     assert_explained,
     free_port,
     options,
+    run_program,
     save_random_weights,
     start,
+    start_program,
     wait_for_port,
 )
 
@@ -42,11 +43,11 @@ def detector(tmp_path_factory):
 
 
 @pytest.fixture
-def predict(run_tool, tmp_path):
+def predict(run_command, tmp_path):
     """Gives the exit code, all that was printed, and the folder of the results."""
 
     def run(model, *arguments):
-        code, printed = run_tool('predict.py', model, *arguments, '--device', 'cpu', '--out-dir', tmp_path / 'out')
+        code, printed = run_command('predict', model, *arguments, '--device', 'cpu', '--out-dir', tmp_path / 'out')
         return code, printed, tmp_path / 'out'
 
     return run
@@ -65,12 +66,12 @@ def average_precision(ann_file, results):
     return evaluation.stats[0]
 
 
-def test_a_trained_detector_predicts_what_testing_scores(run_tool, predict, shapes, tmp_path):
+def test_a_trained_detector_predicts_what_testing_scores(run_command, predict, shapes, tmp_path):
     """The run's folder alone names the model; numbers of images and categories are those of the annotation file."""
     more = options(shapes, 'train_cfg.max_iters=2', 'model.roi_head.test_cfg.score_thr=0.0')
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *more)
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *more)
     assert code == 0, printed
-    code, printed = run_tool('test.py', TINY, tmp_path / 'run' / 'iter_2.pth', '--work-dir', tmp_path / 'test', *more)
+    code, printed = run_command('test', TINY, tmp_path / 'run' / 'iter_2.pth', '--work-dir', tmp_path / 'test', *more)
     assert code == 0, printed
     ann_file = shapes / 'annotations' / 'instances_val.json'
     code, printed, out = predict(tmp_path / 'run', shapes / 'val', '--ann-file', ann_file, '--batch-size', 3)
@@ -147,8 +148,8 @@ def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path)
     (tmp_path / 'mine').mkdir()
     for number in range(40):
         shutil.copy(shapes / 'val' / f'{number % 4 + 1:06d}.png', tmp_path / 'mine' / f'{number:02d}.png')
-    command = [sys.executable, ROOT / 'tools' / 'predict.py', detector, tmp_path / 'mine', '--device', 'cpu']
-    process = start([*command, '--out-dir', tmp_path / 'killed'])
+    command = ['predict', detector, tmp_path / 'mine', '--device', 'cpu']
+    process = start_program(*command, '--out-dir', tmp_path / 'killed')
     progress = tmp_path / 'killed' / 'unfinished.jsonl'
     until = time.monotonic() + 60
     while not progress.exists() or progress.read_text().count('"done"') < 5:
@@ -163,7 +164,7 @@ def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path)
     assert 5 <= done < 40 and not (tmp_path / 'killed' / 'predictions.json').exists()
     stamps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'killed').glob('*.png')}
     for name in ('killed', 'straight'):
-        subprocess.run([*command, '--out-dir', tmp_path / name], check=True, capture_output=True)
+        run_program(*command, '--out-dir', tmp_path / name)
     for name in ('images.json', 'predictions.json'):
         assert read_json(tmp_path / 'killed' / name) == read_json(tmp_path / 'straight' / name)
     kept = [name for name, stamp in stamps.items() if (tmp_path / 'killed' / name).stat().st_mtime_ns == stamp]
@@ -252,12 +253,12 @@ def test_a_detector_looks_for_persons(predict, actions, detector, real_videos):
 
 
 @pytest.mark.parametrize('content', ['', '[1]', '{"one": []}', None])
-def test_boxes_that_are_none_are_named(run_tool, actions, real_videos, tmp_path, content):
+def test_boxes_that_are_none_are_named(run_command, actions, real_videos, tmp_path, content):
     if content is not None:
         (tmp_path / 'boxes.json').write_text(content)
     video = real_videos / 'demo.mp4'
     more = ['--boxes', tmp_path / 'boxes.json', '--out-dir', tmp_path / 'out']
-    result = run_tool('predict.py', actions[0], video, *actions[1:], *more)
+    result = run_command('predict', actions[0], video, *actions[1:], *more)
     assert_explained(result, f"The file '{tmp_path}/boxes.json' can't be read as boxes by seconds, such as")
 
 
@@ -272,13 +273,13 @@ def test_boxes_that_are_none_are_named(run_tool, actions, real_videos, tmp_path,
         (['.', '--classes', 'names.txt'], 'has 3 classes, but there are 2 (a, b) names'),
     ],
 )
-def test_faults_of_the_command_are_told(run_tool, detector, shapes, tmp_path, monkeypatch, arguments, said):
+def test_faults_of_the_command_are_told(run_command, detector, shapes, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     shutil.copy(shapes / 'val' / '000001.png', tmp_path)
     (tmp_path / 'names.txt').write_text('a\nb\n')
     other = dict(images=[], annotations=[], categories=[dict(id=1, name='cat')])
     (tmp_path / 'other.json').write_text(json.dumps(other))
-    assert_explained(run_tool('predict.py', detector, *arguments, '--device', 'cpu'), said)
+    assert_explained(run_command('predict', detector, *arguments, '--device', 'cpu'), said)
     assert not (tmp_path / 'predictions').exists()
 
 
@@ -293,11 +294,11 @@ def test_a_picture_that_the_annotation_file_lacks_is_told_before_anything_is_com
     assert not list(result[2].glob('*.png'))
 
 
-def test_results_of_an_earlier_run_are_no_inputs(run_tool, detector, shapes, tmp_path, monkeypatch):
+def test_results_of_an_earlier_run_are_no_inputs(run_command, detector, shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(shapes / 'val' / '000001.png', tmp_path)
     for said in ('1 of 1 inputs', "Left out: 1 inputs in 'predictions', where results are written."):
-        code, printed = run_tool('predict.py', detector, '.', '--device', 'cpu')
+        code, printed = run_command('predict', detector, '.', '--device', 'cpu')
         assert code == 0 and said in printed, printed
 
 

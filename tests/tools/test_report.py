@@ -1,4 +1,4 @@
-"""tools/report.py: one page of a detector, a classifier, an action detector and a masked autoencoder."""
+"""hiera-mm report: one page of a detector, a classifier, an action detector and a masked autoencoder."""
 
 import base64
 import html
@@ -20,13 +20,13 @@ AUTOENCODER = ROOT / 'tests' / 'data' / 'tiny_mae.py'
 
 
 @pytest.fixture
-def report(run_tool, tmp_path):
+def report(run_command, tmp_path):
     """Trains, and gives what the report prints and its page."""
 
     def run(config, *more, score_thr=0.3):
-        code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run', *more)
+        code, printed = run_command('train', config, '--work-dir', tmp_path / 'run', *more)
         assert code == 0, printed
-        code, printed = run_tool('report.py', tmp_path / 'run', '--device', 'cpu', '--score-thr', score_thr)
+        code, printed = run_command('report', tmp_path / 'run', '--device', 'cpu', '--score-thr', score_thr)
         assert code == 0, printed
         return printed, (tmp_path / 'run' / 'report.html').read_text()
 
@@ -118,5 +118,5 @@ def test_a_masked_autoencoder_is_shown_by_its_training(report, shapes):
     assert headings(page) == ['Training', 'Speed', 'Settings']
 
 
-def test_a_folder_without_a_run_is_refused(run_tool, tmp_path):
-    assert_explained(run_tool('report.py', tmp_path), 'holds neither a published model nor a run')
+def test_a_folder_without_a_run_is_refused(run_command, tmp_path):
+    assert_explained(run_command('report', tmp_path), 'holds neither a published model nor a run')

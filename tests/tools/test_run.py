@@ -6,16 +6,9 @@ import sys
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, run_program, start_program
 
 DETECTOR = 'hiera_mm::mask_rcnn_hiera_t_shapes.py'
-
-
-def run_program(*words, folder):
-    command = [sys.executable, '-m', 'hiera_mm', *map(str, words)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors='replace')
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope='module')
@@ -100,10 +93,10 @@ def test_confusion_matrix_is_drawn(folder, predictions):
 
 
 def test_a_tool_that_does_not_exist_is_explained(folder):
-    command = [sys.executable, '-m', 'hiera_mm', 'run', 'mmdet::analysis_tools/absent.py']
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: The tool 'mmdet::analysis_tools/absent.py' does not exist")
+    program = start_program('run', 'mmdet::analysis_tools/absent.py', folder=folder)
+    printed, _ = program.communicate()
+    assert program.returncode == 1
+    assert printed.startswith("Error: The tool 'mmdet::analysis_tools/absent.py' does not exist")
 
 
 @pytest.mark.slow

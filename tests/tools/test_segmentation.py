@@ -35,20 +35,20 @@ def options(masks, *more):
 
 
 @pytest.fixture
-def trained(run_tool, masks, tmp_path):
+def trained(run_command, masks, tmp_path):
     """The folder of a run."""
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options(masks))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(masks))
     assert code == 0, printed
     assert 'mIoU' in printed
     return tmp_path / 'run'
 
 
-def test_from_training_to_every_use(run_tool, trained, masks, tmp_path):
+def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
     """One run for all, as each use needs a trained model."""
     (best,) = trained.glob('best_mIoU_iter_2.pth')
     out, shown = tmp_path / 'predictions.pkl', tmp_path / 'shown'
-    code, printed = run_tool(
-        'test.py', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, '--show-dir', shown, *options(masks)
+    code, printed = run_command(
+        'test', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, '--show-dir', shown, *options(masks)
     )
     assert code == 0, printed
     metric = float(printed.split(' mIoU: ')[-1].split()[0])
@@ -63,12 +63,12 @@ def test_from_training_to_every_use(run_tool, trained, masks, tmp_path):
     write_with_pyav(tmp_path / 'film.mp4', times=np.arange(4) / 10)
     (tmp_path / 'broken.jpg').write_text('no picture')
     inputs = [masks / 'images' / 'val', tmp_path / 'film.mp4', tmp_path / 'broken.jpg']
-    code, printed = run_tool('predict.py', trained, *inputs, '--out-dir', tmp_path / 'found', '--frame-interval', 2)
+    code, printed = run_command('predict', trained, *inputs, '--out-dir', tmp_path / 'found', '--frame-interval', 2)
     assert code == 1 and '4 of 5 inputs' in printed and 'broken.jpg' in printed
     assert_written(tmp_path / 'found', model, masks, predictions)
 
-    code, printed = run_tool(
-        'publish.py', trained, tmp_path / 'published', '--example', masks / 'images/val/000001.png'
+    code, printed = run_command(
+        'publish', trained, tmp_path / 'published', '--example', masks / 'images/val/000001.png'
     )
     assert code == 0, printed
     described = json.loads((tmp_path / 'published/hiera_mm.json').read_text())
@@ -79,15 +79,15 @@ def test_from_training_to_every_use(run_tool, trained, masks, tmp_path):
 
     for ending in ('onnx', 'xml', 'pt2'):
         file = tmp_path / f'model.{ending}'
-        code, printed = run_tool('export.py', tmp_path / 'published', file)
+        code, printed = run_command('export', tmp_path / 'published', file)
         assert code == 0, printed
         assert 'pads every picture to 128 x 128' in printed
-        code, printed = run_tool('test.py', TINY, file, '--work-dir', tmp_path / ending, *options(masks))
+        code, printed = run_command('test', TINY, file, '--work-dir', tmp_path / ending, *options(masks))
         assert code == 0, printed
         assert float(printed.split(' mIoU: ')[-1].split()[0]) == pytest.approx(metric, abs=1.0)
 
     forget_earlier_runs()
-    code, printed = run_tool('report.py', trained)
+    code, printed = run_command('report', trained)
     assert code == 0, printed
     page = (trained / 'report.html').read_text()
     assert all(name in page for name in NAMES) and 'of the pixels are right' in page
@@ -124,14 +124,14 @@ def assert_written(folder, model, masks, predictions):
         np.testing.assert_array_equal(one.labels, found)
 
 
-def test_without_mmsegmentation_a_sentence_names_it(run_tool, monkeypatch, tmp_path):
+def test_without_mmsegmentation_a_sentence_names_it(run_command, monkeypatch, tmp_path):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, 'find_spec', lambda name, *more: None if name == 'mmseg' else find_spec(name, *more)
     )
     (tmp_path / 'config.py').write_text("_base_ = 'mmseg::no/such_file.py'\n")
-    assert_explained(run_tool('train.py', tmp_path / 'config.py'), 'onedl-mmsegmentation', 'hiera_mm[seg]')
+    assert_explained(run_command('train', tmp_path / 'config.py'), 'onedl-mmsegmentation', 'hiera_mm[seg]')
 
 
-def test_the_options_of_other_models_are_refused(run_tool, trained, masks):
-    assert_explained(run_tool('predict.py', trained, masks / 'images', '--topk', 3), '--topk', 'Segmenter')
+def test_the_options_of_other_models_are_refused(run_command, trained, masks):
+    assert_explained(run_command('predict', trained, masks / 'images', '--topk', 3), '--topk', 'Segmenter')

@@ -35,7 +35,7 @@ class WriteLossesHook(Hook):
 
 
 @pytest.fixture
-def train(tmp_path, run_tool):
+def train(tmp_path, run_command):
     """Train in a number of processes, each with its share of the same batches, which are not changed at random."""
     make_class_shapes(tmp_path / 'data', train=STEPS * BATCH, val=3)
 
@@ -60,7 +60,7 @@ def train(tmp_path, run_tool):
         folder = tmp_path / folder
         arguments = [config, '--work-dir', folder, *arguments]
         if processes == 1 and not launched:
-            code, printed = run_tool('train.py', *arguments)
+            code, printed = run_command('train', *arguments)
         else:
             seen = dict(CUDA_VISIBLE_DEVICES='0') if launched else {}
             process = start_two('train', [config, processes, *arguments[1:]], **seen)

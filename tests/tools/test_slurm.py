@@ -69,20 +69,20 @@ def test_gpus_are_asked_for(slurm, shapes, tmp_path):
     assert '--gres=gpu:8 --ntasks=16 --ntasks-per-node=8 --cpus-per-task=8 --kill-on-bad-exit=1' in printed
 
 
-def test_open_mpi_without_an_address_is_told(run_tool, shapes, tmp_path, monkeypatch):
+def test_open_mpi_without_an_address_is_told(run_command, shapes, tmp_path, monkeypatch):
     for name, value in (('RANK', 0), ('LOCAL_RANK', 0), ('SIZE', 1)):
         monkeypatch.setenv(f'OMPI_COMM_WORLD_{name}', str(value))
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
         monkeypatch.setenv(name, '0')
     monkeypatch.delenv('MASTER_ADDR', raising=False)
-    code, printed = run_tool('train.py', TINY, '--launcher', 'mpi', '--work-dir', tmp_path, *options(shapes))
+    code, printed = run_command('train', TINY, '--launcher', 'mpi', '--work-dir', tmp_path, *options(shapes))
     assert code == 1 and '--launcher mpi needs the address of the first machine; set MASTER_ADDR' in printed, printed
 
 
-def test_more_processes_than_gpus_are_told(run_tool, shapes, tmp_path, monkeypatch):
+def test_more_processes_than_gpus_are_told(run_command, shapes, tmp_path, monkeypatch):
     for name, value in (('RANK', 2), ('LOCAL_RANK', 2), ('WORLD_SIZE', 4)):
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    result = run_tool('train.py', TINY, '--launcher', 'pytorch', '--work-dir', tmp_path, *options(shapes))
+    result = run_command('train', TINY, '--launcher', 'pytorch', '--work-dir', tmp_path, *options(shapes))
     assert_explained(result, 'process 3 of this machine, but torch sees only 2 GPUs', 'CUDA_VISIBLE_DEVICES=4,5')

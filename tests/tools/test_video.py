@@ -1,7 +1,6 @@
-"""tools/train.py and tools/test.py on real videos: training, resuming, testing with 15 views, and faults."""
+"""hiera-mm train and hiera-mm test on real videos: training, resuming, testing with 15 views, and faults."""
 
 import pickle
-import sys
 
 from hiera_mm.models import Hiera
 from hiera_mm.readers.write_video import write_video
@@ -15,7 +14,7 @@ import torch
 from mmaction.datasets.transforms import FormatShape, Resize, SampleFrames, ThreeCrop
 
 from tests.coded_videos import write_with_pyav
-from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, run
+from tests.helpers import ROOT, assert_explained, extract_as_ffmpeg, run_program
 
 TINY_VIDEO = ROOT / 'tests' / 'data' / 'tiny_k400.py'
 PARTS = ('train', 'val', 'test')
@@ -38,22 +37,22 @@ def options_for(path, folder):
 def checkpoint(lists, tmp_path_factory):
     """Of two epochs on the real videos, the second after resuming."""
     folder = tmp_path_factory.mktemp('runs')
-    command = [sys.executable, 'tools/train.py', TINY_VIDEO, '--work-dir', folder]
-    run([*command, *lists, 'train_cfg.max_epochs=1'])
+    command = ['train', TINY_VIDEO, '--work-dir', folder]
+    run_program(*command, *lists, 'train_cfg.max_epochs=1')
     assert (folder / 'epoch_1.pth').exists()
-    run([*command, '--resume', *lists, 'train_cfg.max_epochs=2'])
+    run_program(*command, '--resume', *lists, 'train_cfg.max_epochs=2')
     log = max(folder.glob('*/*.log')).read_text()
     assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log and 'acc/top1' in log
     return folder / 'epoch_2.pth'
 
 
 def test_a_recogniser_trains_on_real_videos_resumes_and_is_tested_with_bounded_views(
-    checkpoint, lists, tmp_path, run_tool, monkeypatch
+    checkpoint, lists, tmp_path, run_command, monkeypatch
 ):
     batches, forward = [], Hiera.forward
     monkeypatch.setattr(Hiera, 'forward', lambda self, clip: batches.append(clip.shape) or forward(self, clip))
     out = tmp_path / 'predictions.pkl'
-    code, printed = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--out', out, *lists)
+    code, printed = run_command('test', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--out', out, *lists)
     assert code == 0, printed
     assert 'acc/top1' in printed
     assert batches == [(5, 3, 16, 224, 224)] * 6, 'two videos of 15 views, five at once'
@@ -66,7 +65,7 @@ def test_a_recogniser_trains_on_real_videos_resumes_and_is_tested_with_bounded_v
 
 @pytest.mark.slow
 def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilities(
-    lists, real_videos, tmp_path, run_tool
+    lists, real_videos, tmp_path, run_command
 ):
     torch.manual_seed(0)
     oracle = hiera.Hiera(
@@ -76,8 +75,8 @@ def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilitie
     ).eval()
     torch.save(dict(model_state=oracle.state_dict()), tmp_path / 'hiera_16x224.pth')
     out = tmp_path / 'predictions.pkl'
-    arguments = ('test.py', TINY_VIDEO, tmp_path / 'hiera_16x224.pth', '--work-dir', tmp_path, '--out', out)
-    code, printed = run_tool(*arguments, *lists)
+    arguments = ('test', TINY_VIDEO, tmp_path / 'hiera_16x224.pth', '--work-dir', tmp_path, '--out', out)
+    code, printed = run_command(*arguments, *lists)
     assert code == 0, printed
 
     for name, sample in zip(('demo.mp4', 'demo_spatiotemporal_det.mp4'), pickle.loads(out.read_bytes()), strict=True):
@@ -100,22 +99,22 @@ def test_metas_classifier_is_tested_as_it_is_and_gives_the_official_probabilitie
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp_path, run_tool, workers):
+def test_a_broken_video_stops_testing_with_its_name(checkpoint, real_videos, tmp_path, run_command, workers):
     (tmp_path / 'broken.mp4').write_bytes((real_videos / 'demo.mp4').read_bytes()[:9999])
     (tmp_path / 'list.txt').write_text('broken.mp4 0\n')
     options = [*options_for(tmp_path / 'list.txt', tmp_path), f'test_dataloader.num_workers={workers}']
     options += [f'test_dataloader.persistent_workers={workers > 0}']
-    result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path / 'run', *options)
+    result = run_command('test', TINY_VIDEO, checkpoint, '--work-dir', tmp_path / 'run', *options)
     assert_explained(result, "broken.mp4' is damaged, truncated or not a video")
 
 
 @pytest.mark.slow
-def test_pictures_of_predictions_are_for_detectors(checkpoint, lists, tmp_path, run_tool):
-    result = run_tool('test.py', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--show-dir', tmp_path, *lists)
+def test_pictures_of_predictions_are_for_detectors(checkpoint, lists, tmp_path, run_command):
+    result = run_command('test', TINY_VIDEO, checkpoint, '--work-dir', tmp_path, '--show-dir', tmp_path, *lists)
     assert_explained(result, '--show-dir draws boxes and masks')
 
 
-def test_training_on_broken_videos_names_them_and_stops(real_videos, tmp_path, run_tool):
+def test_training_on_broken_videos_names_them_and_stops(real_videos, tmp_path, run_command):
     for number in range(30):
         (tmp_path / f'{number}.mp4').write_bytes(b'no video')
     (tmp_path / 'train.txt').write_text(''.join(f'{number}.mp4 0\n' for number in range(30)))
@@ -127,7 +126,7 @@ def test_training_on_broken_videos_names_them_and_stops(real_videos, tmp_path, r
     ]
     # Each worker counts for itself and goes on while another stops the run: one process says it once.
     options += ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
-    result = run_tool('train.py', TINY_VIDEO, '--work-dir', tmp_path / 'run', *options)
+    result = run_command('train', TINY_VIDEO, '--work-dir', tmp_path / 'run', *options)
     assert result[1].count('Skipped, ') == 20
     assert_explained(result, "20 of the 20 videos tried from '", "can't be read, more than max_broken=0.05 allows")
 
@@ -144,11 +143,11 @@ def test_two_epochs_of_the_kinetics_recipe_with_validation_and_15_views(tmp_path
     write_video(folder / 'val' / '00000.mp4', [np.zeros((64, 64, 3), np.uint8)] * 5, 10)
     work_dir, out = tmp_path / 'run', tmp_path / 'predictions.pkl'
     # In processes of their own, as the workers of earlier loaders would end slowly in this one.
-    run([sys.executable, 'tools/train.py', TINY_VIDEO, '--work-dir', work_dir, *lists, 'train_cfg.max_epochs=2'])
+    run_program('train', TINY_VIDEO, '--work-dir', work_dir, *lists, 'train_cfg.max_epochs=2')
     log = next(work_dir.glob('*/*.log')).read_text()
     assert log.count('/2]    acc/top1: ') == 2 and len(list(work_dir.glob('best_acc_top1_epoch_*.pth'))) == 1
-    command = [sys.executable, 'tools/test.py', TINY_VIDEO, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test']
-    run([*command, '--out', out, *lists])
+    command = ['test', TINY_VIDEO, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test']
+    run_program(*command, '--out', out, *lists)
     assert 'acc/top1' in next((tmp_path / 'test').glob('*/*.log')).read_text()
     assert len(pickle.loads(out.read_bytes())) == 9
 
@@ -165,7 +164,7 @@ train_cfg = dict(max_epochs=1)
 """
 
 
-def test_videos_of_phones_in_folders_give_predictions_with_names(run_tool, tmp_path):
+def test_videos_of_phones_in_folders_give_predictions_with_names(run_command, tmp_path):
     """On their side with a rotation in the metadata, of a variable rate, and called .MOV, as docs/video.md has it."""
     times = [*np.arange(30) / 30, *(1 + np.arange(10) / 10)]
     for number, name in enumerate(('train/Clap/1.MOV', 'train/wave/day one/2.MOV', 'val/clap/3.MOV', 'val/clap/4.mov')):
@@ -174,21 +173,21 @@ def test_videos_of_phones_in_folders_give_predictions_with_names(run_tool, tmp_p
         write_with_pyav(path.with_suffix('.mov'), times=times, rotation=90 * number)
         path.with_suffix('.mov').rename(path)
     lists = [tmp_path / 'train', tmp_path / 'train.txt', tmp_path / 'val', tmp_path / 'val.txt']
-    code, printed = run_tool('make_video_list.py', 'folders', *lists)
+    code, printed = run_command('make-video-list', 'folders', *lists)
     assert code == 1 and 'differ between upper and lower case only' in printed
     (tmp_path / 'train/Clap').rename(tmp_path / 'train/clap')
-    assert run_tool('make_video_list.py', 'folders', *lists)[0] == 0
+    assert run_command('make-video-list', 'folders', *lists)[0] == 0
     config = tmp_path / 'mine.py'
     config.write_text(PHONE.format(base=TINY_VIDEO, folder=tmp_path))
-    code, printed = run_tool('check_dataset.py', config, '--videos', 'all')
+    code, printed = run_command('check-data', config, '--videos', 'all')
     assert code == 0, printed
-    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'run')
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'run')
     assert code == 0, printed
     checkpoint = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=False)
     assert checkpoint['meta']['dataset_meta']['classes'] == ('clap', 'wave')
     out = tmp_path / 'predictions.pkl'
     arguments = ['--work-dir', tmp_path / 'test', '--out', out]
-    code, printed = run_tool('test.py', config, tmp_path / 'run' / 'epoch_1.pth', *arguments)
+    code, printed = run_command('test', config, tmp_path / 'run' / 'epoch_1.pth', *arguments)
     assert code == 0 and 'acc/top1' in printed, printed
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == 2 and all(sample['gt_label'].item() == 0 for sample in predictions)

@@ -34,26 +34,26 @@ def options(volumes, *more, parts=('train', 'val', 'test')):
 
 
 @pytest.fixture
-def trained(run_tool, volumes, tmp_path):
+def trained(run_command, volumes, tmp_path):
     """The folder of a run."""
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path / 'run', *options(volumes))
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(volumes))
     assert code == 0, printed
     assert 'Dice_tube' in printed
     return tmp_path / 'run'
 
 
-def test_from_training_to_every_use(run_tool, trained, volumes, tmp_path):
+def test_from_training_to_every_use(run_command, trained, volumes, tmp_path):
     """One run for all, as each use needs a trained model."""
     (best,) = trained.glob('best_Dice_epoch_2.pth')
     out = tmp_path / 'predictions.pkl'
-    code, printed = run_tool('test.py', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, *options(volumes))
+    code, printed = run_command('test', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, *options(volumes))
     assert code == 0, printed
     dice = float(printed.split(' Dice: ')[-1].split()[0])
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == 2 and predictions[0]['predicted'].shape == (1, 40, 72, 72)
 
-    code, printed = run_tool(
-        'predict.py', trained, volumes / 'images', volumes / 'labels/val_001.nii.gz', '--out-dir', tmp_path / 'found'
+    code, printed = run_command(
+        'predict', trained, volumes / 'images', volumes / 'labels/val_001.nii.gz', '--out-dir', tmp_path / 'found'
     )
     assert code == 0 and '7 of 7 inputs' in printed, printed
     rows = {row['file']: row for row in csv.DictReader((tmp_path / 'found/predictions.csv').open())}
@@ -69,7 +69,7 @@ def test_from_training_to_every_use(run_tool, trained, volumes, tmp_path):
     # Voxels of the generated volumes have the config's spacing, so both are of the same.
     assert np.mean(each) == pytest.approx(dice, abs=1e-3)
 
-    code, printed = run_tool('publish.py', trained, tmp_path / 'published')
+    code, printed = run_command('publish', trained, tmp_path / 'published')
     assert code == 0, printed
     described = json.loads((tmp_path / 'published/hiera_mm.json').read_text())
     assert described['task'] == 'volume-segmentation' and described['classes'] == list(NAMES)
@@ -79,23 +79,23 @@ def test_from_training_to_every_use(run_tool, trained, volumes, tmp_path):
     np.testing.assert_array_equal(again.labels, labels)
 
     forget_earlier_runs()
-    code, printed = run_tool('report.py', trained)
+    code, printed = run_command('report', trained)
     assert code == 0 and 'Dice_ellipsoid' in (trained / 'report.html').read_text(), printed
 
-    assert_explained(run_tool('export.py', trained, tmp_path / 'model.onnx'), 'segments volumes', "can't be exported")
-    assert_explained(run_tool('serve.py', trained), 'segments volumes', 'predict')
-    assert_explained(run_tool('predict.py', trained, volumes, '--topk', 3), '--topk', 'VolumeSegmenter')
+    assert_explained(run_command('export', trained, tmp_path / 'model.onnx'), 'segments volumes', "can't be exported")
+    assert_explained(run_command('serve', trained), 'segments volumes', 'predict')
+    assert_explained(run_command('predict', trained, volumes, '--topk', 3), '--topk', 'VolumeSegmenter')
 
 
 @pytest.mark.slow
-def test_half_precision_learns(run_tool, volumes, tmp_path):
-    code, printed = run_tool('train.py', TINY, '--amp', '--work-dir', tmp_path / 'run', *options(volumes))
+def test_half_precision_learns(run_command, volumes, tmp_path):
+    code, printed = run_command('train', TINY, '--amp', '--work-dir', tmp_path / 'run', *options(volumes))
     assert code == 0, printed
     losses = losses_of(tmp_path / 'run')
     assert len(losses) == 4 and losses[-1] < losses[0]
 
 
-def test_a_segmentor_starts_from_an_autoencoder_of_unlabelled_volumes(run_tool, volumes, tmp_path):
+def test_a_segmentor_starts_from_an_autoencoder_of_unlabelled_volumes(run_command, volumes, tmp_path):
     config = tmp_path / 'mae.py'
     config.write_text(f"""_base_ = 'hiera_mm::mae_hiera_t_volumes.py'
 data_root = '{volumes}/'
@@ -111,13 +111,13 @@ model = dict(
 train_dataloader = dict(num_workers=0, persistent_workers=False)
 default_hooks = dict(logger=dict(interval=1))
 """)
-    code, printed = run_tool('check_dataset.py', config)
+    code, printed = run_command('check-data', config)
     assert code == 0 and '0 faults' in printed, printed
-    code, printed = run_tool('train.py', config, '--work-dir', tmp_path / 'mae')
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'mae')
     assert code == 0, printed
     assert all(0 < loss < 3 for loss in losses_of(tmp_path / 'mae'))
     volume = volumes / 'images/val_001.nii.gz'
-    code, printed = run_tool('predict.py', tmp_path / 'mae/epoch_2.pth', volume, '--out-dir', tmp_path)
+    code, printed = run_command('predict', tmp_path / 'mae/epoch_2.pth', volume, '--out-dir', tmp_path)
     assert code == 0, printed
     picture = np.asarray(Image.open(next(tmp_path.glob('*_mae.png'))))
     original, masked, filled = (picture[:64, start : start + 64] for start in (0, 68, 136))
@@ -130,27 +130,25 @@ default_hooks = dict(logger=dict(interval=1))
 
     key = 'model.backbone.init_cfg'
     begin = (f'{key}._delete_=True', f'{key}.type=Pretrained', f'{key}.checkpoint={tmp_path}/mae/epoch_2.pth')
-    code, printed = run_tool(
-        'train.py', TINY, '--work-dir', tmp_path / 'run', *options(volumes, 'train_cfg.max_epochs=1', *begin)
+    code, printed = run_command(
+        'train', TINY, '--work-dir', tmp_path / 'run', *options(volumes, 'train_cfg.max_epochs=1', *begin)
     )
     assert code == 0 and f'Hiera weights from {tmp_path}/mae/epoch_2.pth (format hiera_mm' in printed, printed
     assert 'position embedding: as in the file' in printed
 
 
 @pytest.mark.slow
-def test_windows_and_lengths_are_told_in_a_plan(run_tool):
-    code, printed = run_tool('plan.py', ROOT / 'configs/unetr_hiera_t_shapes.py')
-    assert code == 0 and 'On 1 of 24 GiB: --amp' in printed, printed
-    code, printed = run_tool('get_flops.py', ROOT / 'configs/unetr_hiera_t_shapes.py')
-    assert code == 0 and 'decoder' in printed, printed
+def test_windows_and_lengths_are_told_in_a_plan(run_command):
+    code, printed = run_command('plan', ROOT / 'configs/unetr_hiera_t_shapes.py')
+    assert code == 0 and 'decoder' in printed and 'On 1 of 24 GiB: --amp' in printed, printed
 
 
-def test_without_monai_a_sentence_names_it(run_tool, monkeypatch, volumes):
+def test_without_monai_a_sentence_names_it(run_command, monkeypatch, volumes):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, 'find_spec', lambda name, *more: None if name == 'monai' else find_spec(name, *more)
     )
-    assert_explained(run_tool('train.py', TINY, *options(volumes)), 'monai', 'hiera_mm[volumes]')
+    assert_explained(run_command('train', TINY, *options(volumes)), 'monai', 'hiera_mm[volumes]')
 
 
 @pytest.mark.slow

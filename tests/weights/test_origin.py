@@ -39,7 +39,7 @@ def test_a_model_forgets_where_weights_that_were_replaced_came_from():
 
 
 @pytest.mark.slow
-def test_a_licence_is_inherited_through_runs_and_resuming(run_tool, shapes, tmp_path):
+def test_a_licence_is_inherited_through_runs_and_resuming(run_command, shapes, tmp_path):
     """A published file, a run from it that is resumed, and a run from what that one saved."""
     published = tmp_path / 'mae_hiera_tiny_224.pth'
     official = hiera.Hiera(embed_dim=16, num_heads=1, stages=(1, 1, 1, 1))
@@ -50,7 +50,7 @@ def test_a_licence_is_inherited_through_runs_and_resuming(run_tool, shapes, tmp_
     config.write_text(f"_base_ = '{TINY}'\nmodel = dict(backbone=dict({pretrained}))")
 
     def train(name, config, *arguments):
-        code, printed = run_tool('train.py', config, '--work-dir', tmp_path / name, *arguments)
+        code, printed = run_command('train', config, '--work-dir', tmp_path / name, *arguments)
         assert code == 0, printed
 
     first, second = tmp_path / 'first' / 'iter_1.pth', tmp_path / 'second' / 'iter_1.pth'
@@ -61,7 +61,7 @@ def test_a_licence_is_inherited_through_runs_and_resuming(run_tool, shapes, tmp_
         assert read_checkpoint(path)['meta']['weights_from'] == META
 
 
-def test_random_weights_come_from_nowhere(run_tool, shapes, tmp_path):
-    code, printed = run_tool('train.py', TINY, '--work-dir', tmp_path, *shapes_options(shapes), *ONE_STEP)
+def test_random_weights_come_from_nowhere(run_command, shapes, tmp_path):
+    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *shapes_options(shapes), *ONE_STEP)
     assert code == 0, printed
     assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['weights_from'] == []

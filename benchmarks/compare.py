@@ -11,17 +11,12 @@ import sys
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
+from hiera_mm.commands.faults import as_sentences
 from hiera_mm.errors import UserError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('configs', nargs='+', help='config files, or names of shipped ones')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (%(default)s)')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/comparison'), help='folder (%(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', dest='options', default=[], help='as in training, for all runs')
-
-
-def run(arguments: argparse.Namespace) -> None:
+def main() -> None:
+    arguments = parse_arguments()
     lines = []
     for config in arguments.configs:
         runs = [
@@ -37,21 +32,21 @@ def run(arguments: argparse.Namespace) -> None:
     print(table)
 
 
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', help='config files, or names of shipped ones')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (%(default)s)')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/comparison'), help='folder (%(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', dest='options', default=[], help='as in training, for all runs')
+    return parser.parse_args()
+
+
 def trained(config: str, seed: int, folder: Path, options: list[str]) -> dict[str, float]:
     """The metrics of the last evaluation of a run in ``folder``, which is made if it isn't there."""
     result = folder / 'metrics.json'
     if not result.is_file():
-        command = [
-            sys.executable,
-            '-m',
-            'hiera_mm',
-            'train',
-            config,
-            '--work-dir',
-            folder,
-            '--cfg-options',
-            f'randomness.seed={seed}',
-        ]
+        command = [sys.executable, '-m', 'hiera_mm', 'train', config, '--work-dir', folder]
+        command += ['--cfg-options', f'randomness.seed={seed}']
         if subprocess.run([*map(str, command), *options]).returncode:
             raise UserError(f"Training '{config}' with seed {seed} failed; what was wrong is said above.")
         with atomic_write(result) as unfinished:
@@ -75,3 +70,8 @@ def rows(runs: list[dict[str, float]]) -> list[str]:
     return [
         f'{key} | {statistics.mean(values):.3f} | {spread(values):.3f} | {each[key]}' for key, values in found.items()
     ]
+
+
+if __name__ == '__main__':
+    with as_sentences():
+        main()

@@ -1,0 +1,35 @@
+"""How this program was started: so messages name commands in the form that the user knows, and so ``--help`` needs no
+torch.
+"""
+
+import multiprocessing
+import sys
+from pathlib import Path
+
+SCRIPTS = ('train', 'test')
+"""Commands that ``tools/`` has scripts of as well, as OpenMMLab's packages do."""
+
+
+def command_line(command: str) -> str:
+    """``'hiera-mm train'``, ``'python -m hiera_mm train'`` or ``'python tools/train.py'``."""
+    program = Path(sys.argv[0])
+    if program.name == '__main__.py' and program.parent.name == 'hiera_mm':
+        return f'python -m hiera_mm {command}'
+    if _is_a_script(program) and command in SCRIPTS:
+        return f'python tools/{command}.py'
+    return f'hiera-mm {command}'
+
+
+def a_command_starts() -> bool:
+    """Whether this process is one of the suite's own commands, which reads its arguments before anything heavy."""
+    if multiprocessing.parent_process() is not None or not sys.argv:
+        return False
+    if sys.argv[0] == '-m':
+        return 'hiera_mm' in sys.orig_argv[sys.orig_argv.index('-m') + 1 :][:1]
+    program = Path(sys.argv[0])
+    return program.name in ('hiera-mm', 'hiera-mm.exe') or _is_a_script(program)
+
+
+def _is_a_script(program: Path) -> bool:
+    folder = Path(__file__).absolute().parents[1] / 'tools'
+    return program.stem in SCRIPTS and program.suffix == '.py' and program.absolute().parent == folder
