@@ -34,9 +34,10 @@ TASKS: list[Task] = [
 """All tasks; the first that recognises a config is the config's."""
 
 
-def register(task: Task) -> None:
-    """Make a task known to all commands; it is asked before the others."""
+def register(task: Task) -> Task:
+    """Make a task known to all commands, and return it; it is asked before the others."""
     TASKS.insert(0, task)
+    return task
 
 
 def task_of(config: Config) -> Task:
