@@ -98,7 +98,8 @@ class CheckpointHook(PlainCheckpointHook):
 
     random_states: list[State] | None = None
     position = 0
-    best_ckpt_path: str | None
+    # mmengine sets these two only before training, but may validate without it.
+    best_ckpt_path: str | None = None
     best_ckpt_path_dict: dict[str, str | None]
     validating = False
 
@@ -226,6 +227,8 @@ class CheckpointHook(PlainCheckpointHook):
             self._remove(former)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        if not self.save_best:
+            return
         before = self._best()
         # mmengine would delete the best one before it writes the next.
         self.best_ckpt_path = None
@@ -289,10 +292,20 @@ def save_whole(
         return
     # One copy at a time.
     Writing.finish()
-    if Writing.in_background:
-        Writing.then(partial(_write, copy.deepcopy(checkpoint), filename))
-    else:
+    copied = _copied(checkpoint) if Writing.in_background else None
+    if copied is None:
         _write(checkpoint, filename)
+    else:
+        Writing.then(partial(_write, copied, filename))
+
+
+def _copied(checkpoint: dict) -> dict | None:
+    """A copy that training does not change; None where a model or hook has left something there that can't be copied,
+    such as a loss with its graph."""
+    try:
+        return copy.deepcopy(checkpoint)
+    except Exception:  # whatever somebody's objects raise
+        return None
 
 
 def _write(checkpoint: dict, filename: str) -> None:

@@ -104,13 +104,13 @@ class MaskedAutoencoder(BaseModel):
         inputs = inputs.flatten(0, 1)
         keep = self.random_keep(len(inputs), inputs.device)
         if mode == 'loss':
-            return dict(loss=self.loss(inputs, keep))
-        return self.reconstruct(inputs, keep), keep
+            return dict(loss=self._loss(inputs, keep))
+        return self._predicted(inputs, keep, self.kept), keep
 
     def compile_parts(self) -> list[str]:
         """Compile the loss as a whole; gives the names of the compiled parts."""
         # With the masks as an input: compiled code would draw other ones.
-        self.loss = torch.compile(self.loss, dynamic=False)  # type: ignore[method-assign]
+        self._loss = torch.compile(self._loss, dynamic=False)  # type: ignore[method-assign]
         return ['the loss']
 
     def random_keep(
@@ -137,14 +137,24 @@ class MaskedAutoencoder(BaseModel):
 
         Args:
             pixels: Images or clips of ``input_size``.
-            keep: ``(B, units)``, True where a unit is seen; equally many in each.
+            keep: ``(B, units)``, True where a unit is seen; equally many in each, of any number.
+
+        Raises:
+            UserError: for inputs of another size, or masks that keep different numbers of units.
         """
+        return self._predicted(pixels, keep, self._count_kept(keep))
+
+    def _loss(self, pixels: Tensor, keep: Tensor) -> Tensor:
+        """As :meth:`loss`, for masks of :meth:`random_keep`, which need no look at their numbers."""
+        return self.loss_of(self._predicted(pixels, keep, self.kept), pixels, keep)
+
+    def _predicted(self, pixels: Tensor, keep: Tensor, count: int) -> Tensor:
         if tuple(pixels.shape[2:]) != self.input_size:
             raise UserError(
                 f'The masked autoencoder takes inputs of input_size = {self.input_size}, but these are '
                 f'{tuple(pixels.shape[2:])}; crop them to it in the pipeline, or set input_size.'
             )
-        kept = self._numbers(keep)
+        kept = _numbers(keep, count)
         fused = self._fused(self.backbone.forward_kept(self._zeroed(pixels, keep), kept))
         seen = self.decoder_embed(self.encoder_norm(fused))
         everywhere = self.mask_token[:, None].to(seen.dtype).expand(*keep.shape, TOKENS, -1)
@@ -190,9 +200,18 @@ class MaskedAutoencoder(BaseModel):
             seen = seen.repeat_interleave(FRAME_STRIDE, dim=2)
         return pixels * seen.repeat_interleave(UNIT_PIXELS, dim=-2).repeat_interleave(UNIT_PIXELS, dim=-1)
 
-    def _numbers(self, keep: Tensor) -> Tensor:
-        """Numbers of the units kept, in reading order, ``(B, kept)``."""
-        return keep.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : self.kept]
+    def _count_kept(self, keep: Tensor) -> int:
+        """The number of units that masks keep in each input."""
+        if keep.is_meta or torch.compiler.is_compiling():
+            # Without numbers to look at, masks are taken to be those of random_keep.
+            return self.kept
+        counts = keep.sum(dim=1)
+        if not len(counts) or not (counts == counts[0]).all() or not 0 < counts[0] < keep.shape[1]:
+            raise UserError(
+                f'The masks keep {sorted(set(counts.tolist()))} of {keep.shape[1]} mask units; keep equally many in each '
+                'input of a batch, at least one and not all.'
+            )
+        return int(counts[0])
 
     def _fused(self, ends: Sequence[Tensor]) -> Tensor:
         """The ends of three stages at the last one's resolution, summed, ``(B, kept, 4, C)``."""
@@ -224,6 +243,11 @@ class MaskedAutoencoder(BaseModel):
         nn.init.trunc_normal_(self.mask_token, std=0.02)
         nn.init.trunc_normal_(self.decoder_pos_embed, std=0.02)
         nn.init.xavier_uniform_(self.backbone.patch_embed.proj.weight.data.flatten(1))
+
+
+def _numbers(keep: Tensor, count: int) -> Tensor:
+    """The numbers of the units that are kept, in reading order, ``(B, count)``."""
+    return keep.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
 
 
 def _unit_grid(input_size: Sequence[int], num_frames: int | None) -> torch.Size:
