@@ -26,10 +26,16 @@ from mmengine.utils import digit_version
 # torch before 2.7 tells only that it is compiling, which exporting is a case of.
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 
+CALL_NUMPY_BY_FORMER_NAMES = (
+    'mmaction.evaluation.functional.ava_evaluation.metrics',
+    'mmaction.datasets.transforms.pose_transforms',
+    'mmaction.utils.misc',
+)
+
 
 def repair() -> None:
     """Make every repair that this environment needs; running it again changes nothing."""
-    silence_debug_prints()
+    import_data_sets_quietly()
     find_own_configs()
     find_mmseg_configs()
     let_mmengine_read_its_checkpoints()
@@ -37,27 +43,28 @@ def repair() -> None:
         accept_newer_mmcv_in_mmaction()
         stand_in_for_missing_drn()
         find_mmaction_configs()
-        let_mmaction_name_numpy_constants()
         switch_off_multimodal_mmaction()
+        let_mmaction_name_numpy_constants()
 
 
-def silence_debug_prints() -> None:
-    """``mmengine.logging.print_log`` without a logger prints even debug messages; drop those.
-
-    It is how every import of mmdet comes to print that OneDL is absent, which no user needs
-    (seen in https://github.com/VBTI-development/onedl-mmdetection/issues/12).
+def import_data_sets_quietly() -> None:
+    """``mmengine.logging.print_log`` without a logger prints even debug messages, which is how importing mmdet's and
+    mmseg's data sets comes to say that OneDL is absent
+    (https://github.com/VBTI-development/onedl-mmdetection/issues/12): drop debug messages while they are imported.
     """
     printing = mmengine.logging.print_log
-    if getattr(printing, 'drops_debug', False):
-        return
 
-    @functools.wraps(printing)
-    def print_log(msg, logger=None, level=logging.INFO):
+    def print_log(msg: object, logger: object = None, level: int = logging.INFO) -> None:
         if logger is not None or level > logging.DEBUG:
             printing(msg, logger, level)
 
-    vars(print_log)['drops_debug'] = True
     mmengine.logging.print_log = print_log
+    try:
+        for package in ('mmdet', 'mmseg'):
+            if importlib.util.find_spec(package) is not None:
+                importlib.import_module(f'{package}.datasets')
+    finally:
+        mmengine.logging.print_log = printing
 
 
 def let_mmengine_read_its_checkpoints() -> None:
@@ -159,14 +166,24 @@ def find_mmseg_configs() -> None:
         mmengine.config.utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
+class NumpyWithFormerNames(ModuleType):
+    """numpy with the two constants that mmaction still calls by the names of numpy 1."""
+
+    NAN, Inf = np.nan, np.inf
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(np, name)
+
+
 def let_mmaction_name_numpy_constants() -> None:
-    """mmaction 1.2.0 says ``np.NAN`` for an action without examples in AVA's evaluation, and ``np.Inf`` in its reading
-    of frames, which numpy 2 removed (https://github.com/numpy/numpy/issues/24306; not reported to mmaction2): give them
-    back.
+    """mmaction 1.2.0 says ``np.NAN`` for an action without examples in AVA's evaluation, and ``np.Inf`` for the sides
+    of poses, which numpy 2 removed (https://github.com/numpy/numpy/issues/24306; not reported to mmaction2): give these
+    modules a numpy that has them.
     """
-    for name in ('NAN', 'Inf'):
-        if name not in vars(np):
-            setattr(np, name, getattr(np, name.lower()))
+    if hasattr(np, 'NAN'):
+        return
+    for name in CALL_NUMPY_BY_FORMER_NAMES:
+        vars(importlib.import_module(name))['np'] = NumpyWithFormerNames('numpy')
 
 
 def switch_off_multimodal_mmaction() -> None:

@@ -208,8 +208,8 @@ class MaskedAutoencoder(BaseModel):
         counts = keep.sum(dim=1)
         if not len(counts) or not (counts == counts[0]).all() or not 0 < counts[0] < keep.shape[1]:
             raise UserError(
-                f'The masks keep {sorted(set(counts.tolist()))} of {keep.shape[1]} mask units; keep equally many in each '
-                'input of a batch, at least one and not all.'
+                f'The masks keep {sorted(set(counts.tolist()))} of {keep.shape[1]} mask units; keep equally many in '
+                'each input of a batch, at least one and not all.'
             )
         return int(counts[0])
 
