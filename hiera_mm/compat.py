@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hiera_mm import CONFIGS
+from hiera_mm.replaced import replaced
 
 import mmcv
 import mmengine.config.utils
@@ -58,13 +59,10 @@ def import_data_sets_quietly() -> None:
         if logger is not None or level > logging.DEBUG:
             printing(msg, logger, level)
 
-    mmengine.logging.print_log = print_log
-    try:
+    with replaced(mmengine.logging, 'print_log', print_log):
         for package in ('mmdet', 'mmseg'):
             if importlib.util.find_spec(package) is not None:
                 importlib.import_module(f'{package}.datasets')
-    finally:
-        mmengine.logging.print_log = printing
 
 
 def let_mmengine_read_its_checkpoints() -> None:
@@ -97,12 +95,8 @@ def accept_newer_mmcv_in_mmaction() -> None:
     """
     if 'mmaction' in sys.modules or digit_version(mmcv.__version__) < digit_version('2.2.0'):
         return
-    true_version = mmcv.__version__
-    mmcv.__version__ = '2.1.0'
-    try:
+    with replaced(mmcv, '__version__', '2.1.0'):
         importlib.import_module('mmaction')
-    finally:
-        mmcv.__version__ = true_version
 
 
 def stand_in_for_missing_drn() -> None:

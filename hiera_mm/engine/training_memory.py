@@ -14,12 +14,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from unittest.mock import patch
 
 from hiera_mm.errors import UserError
 from hiera_mm.models import hiera
 from hiera_mm.models.cpu import plain
 from hiera_mm.models.hiera import Block
+from hiera_mm.replaced import replaced
 
 import torch
 import torch.nn as nn
@@ -98,7 +98,7 @@ def training_memory(
     model = _on_meta(config, with_cp)
     peaks = []
     # Batches as large as those counted would be split by a real attention, which copies.
-    whole = patch.object(hiera, 'MOST_GROUPS', sys.maxsize)
+    whole = replaced(hiera, 'MOST_GROUPS', sys.maxsize)
     with FakeTensorMode(allow_non_fake_inputs=True), whole, nullcontext() if fast_cpu else plain():
         model.to_empty(device='cpu')
         for batch in BATCHES:

@@ -6,9 +6,9 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from unittest.mock import patch
 
 from hiera_mm.explain import describe
+from hiera_mm.replaced import replaced
 
 import psutil
 import torch
@@ -120,7 +120,7 @@ class Course:
         watcher.start()
         try:
             # Whoever logs the most that a GPU held, as mmengine does, begins it anew.
-            with patch.object(log_processor, 'get_max_cuda_memory', self._logged_gpu_memory):
+            with replaced(log_processor, 'get_max_cuda_memory', self._logged_gpu_memory):
                 yield
         finally:
             self.watching.set()
