@@ -53,6 +53,7 @@ NARROW = {
     ),
 )
 """,
+    'unetr_hiera_t_shapes.py': 'model = dict(decoder=dict(channels=2))\n',
 }
 """Widths of decoders that take most of the time, and which a tiny model keeps."""
 
