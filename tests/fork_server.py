@@ -28,7 +28,7 @@ from tests.remembered import remember_answers
 STREAMS = 3
 """Standard output and error, and where the program's number and exit code are told to."""
 
-IMPORTED = ('hiera_mm.inference', 'hiera_mm.commands.train', 'mmaction.models', 'mmdet.visualization')
+IMPORTED = ('hiera_mm.tasks', 'hiera_mm.commands.train', 'mmaction.models', 'mmdet.visualization')
 
 
 def main() -> None:

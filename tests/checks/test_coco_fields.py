@@ -7,6 +7,7 @@ import json
 import shutil
 
 from hiera_mm.errors import UserError
+from hiera_mm.readers.coco_files import read_annotations
 from hiera_mm.tasks import check_data
 
 import numpy as np
@@ -377,6 +378,33 @@ def test_ids_from_zero_score_as_pycocotools_scores_ids_from_one(changed):
         scores[name] = evaluation.stats[0]
     assert scores['zero'] < scores['sound'] == 1.0
     assert_right(config_of(folder), contents)
+
+
+@pytest.mark.parametrize('factor, kept', [(1.04, True), (1.2, False), (2.5, False)])
+def test_an_area_may_exceed_its_box_by_a_twentieth(changed, factor, kept):
+    def enlarge(content):
+        for annotation in content['annotations']:
+            annotation['area'] = factor * annotation['bbox'][2] * annotation['bbox'][3]
+
+    folder, contents = changed(enlarge)
+    written = read_annotations(folder / 'train.json', 'train_dataloader.dataset').annotations
+    for annotation, sound in zip(written, contents['train']['annotations'], strict=True):
+        assert annotation['area'] == pytest.approx(sound['area'] * (factor if kept else 1), rel=0.01)
+
+
+@pytest.mark.parametrize('pictures, stops', [(4, True), (8, False)])
+def test_boxes_beside_their_masks_stop_a_run_from_a_tenth_on(tmp_path, pictures, stops):
+    """One of 8 does, one of 16 is told."""
+    contents = draw(tmp_path / 'set', pictures)
+    box = contents['train']['annotations'][0]['bbox']
+    box[0] += 1.5 * box[2] if box[0] < 64 else -1.5 * box[2]
+    write(tmp_path / 'set', contents)
+    config = config_of(tmp_path / 'set')
+    if stops:
+        with pytest.raises(UserError, match='does not lie around their mask'):
+            check_data(config, LOADERS)
+    else:
+        check_data(config, LOADERS)
 
 
 def test_boxes_stand_for_masks_where_the_user_says_so(changed):

@@ -113,3 +113,13 @@ test_dataloader = val_dataloader
     assert sentences(config) == []
     change(folder / 'masks/val/000001.png', lambda mask: np.full_like(mask, 151))
     assert any('151' in sentence for sentence in sentences(config))
+
+
+def test_masks_of_nothing_but_0_are_told_and_trained(folder):
+    """Such as the first pictures of a set of rare things."""
+    for path in (folder / 'masks/train').glob('*.png'):
+        change(path, np.zeros_like)
+    config = config_of(folder)
+    check_data(config, ['train_dataloader'])
+    (found,) = sentences(config)
+    assert 'no mask has the class 3 (circle, bar, triangle)' in found

@@ -121,3 +121,23 @@ def test_a_class_that_no_volume_has_is_a_note(folder):
     for path in (folder / 'labels').glob('train_*'):
         change(path, lambda voxels: np.where(voxels == 2, 0, voxels).astype(np.uint8))
     assert sentences(config_of(folder)) == ['train_dataloader.dataset: no volume has the class 1 (tube).']
+
+
+def test_volumes_of_too_few_channels_are_told(folder):
+    """By a config for two sequences of MRI."""
+    config = config_of(folder)
+    config.model.backbone.in_channels = config.model.decoder.image_channels = 2
+    assert any('3 (' in sentence and 'have not the 2 channels' in sentence for sentence in sentences(config))
+
+
+@pytest.mark.parametrize('share, stops', [(0.005, True), (0.02, False)])
+def test_a_hundredth_of_the_voxels_has_to_lie_inside_the_window(folder, share, stops):
+    def with_few_inside(voxels):
+        made = np.full(voxels.shape, 900, np.float32)
+        made.reshape(-1)[: round(share * made.size)] = 0.5
+        return made
+
+    config = config_of(folder)
+    change(folder / 'images/train_003.nii.gz', with_few_inside)
+    found = [sentence for sentence in sentences(config) if 'nearly all voxels lie outside' in sentence]
+    assert len(found) == stops and all('train_003' in sentence for sentence in found)

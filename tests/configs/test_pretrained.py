@@ -26,6 +26,8 @@ def maps_of_detector(config, checkpoint, image=IMAGE):
     model = read(config).model
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
     model.backbone.out_norm = False
+    # Nothing that follows the backbone takes part.
+    model.rpn_head = model.roi_head = None
     detector = MODELS.build(model)
     detector.init_weights()
     with torch.no_grad():

@@ -48,6 +48,19 @@ def test_a_model_that_predicts_nothing_has_an_ap_of_0(tmp_path, contents, kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
+def test_where_nothing_is_annotated_there_is_no_ap(tmp_path, contents, kind):
+    """-1, as pycocotools has it, whether or not something was predicted."""
+    sound = contents['val']
+    write(tmp_path / 'set', dict(val=dict(sound, annotations=[])))
+    empty = dict(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.long))
+    of_nothing = [dict(pred_instances=empty, img_id=number, ori_shape=SIZE) for number in range(1, 5)]
+    for predictions in (of_nothing, [sample(sound, number) for number in range(1, 5)]):
+        metric = metric_of(tmp_path, kind)
+        metric.process({}, predictions)
+        assert metric.evaluate(4)['coco/bbox_mAP'] == -1
+
+
+@pytest.mark.parametrize('kind', KINDS)
 def test_only_pictures_that_were_tested_count(tmp_path, contents, kind):
     metric = metric_of(tmp_path, kind)
     metric.process({}, [sample(contents['val'], number) for number in (1, 3)])

@@ -52,3 +52,22 @@ def test_the_softmax_loss_and_its_gradient_are_those_of_the_formula():
     expected = (-0.25 * (1 - p) ** 2 * p.log()).sum()
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, logits)[0], torch.autograd.grad(expected, logits)[0])
+
+
+def test_targets_below_0_have_neither_a_softmax_loss_nor_a_gradient():
+    logits = torch.randn(3, 4).requires_grad_()
+    found = softmax_focal_loss(logits, torch.tensor([1, -1, 2]), 2.0, 0.25, None, 'sum')
+    (gradient,) = torch.autograd.grad(found, logits)
+    alone = softmax_focal_loss(logits[[0, 2]], torch.tensor([1, 2]), 2.0, 0.25, None, 'sum')
+    torch.testing.assert_close(found, alone)
+    assert (gradient[1] == 0).all() and (gradient[[0, 2]] != 0).all()
+
+
+def test_targets_below_0_are_no_class_in_the_sigmoid_loss():
+    logits = torch.randn(2, 3).requires_grad_()
+    losses, gradients = [], []
+    for target in (-1, 3):
+        found = sigmoid_focal_loss(logits, torch.full((2,), target), 2.0, 0.25, None, 'none')
+        losses.append(found.detach())
+        gradients.append(torch.autograd.grad(found.sum(), logits)[0])
+    assert torch.equal(*losses) and torch.equal(*gradients) and (gradients[0] > 0).all()

@@ -59,6 +59,7 @@ def test_one_body_written_in_other_ways_gets_the_same_classes(segmenter, tmp_pat
     assert (back == plain.labels).mean() > 0.999
     assert sum(plain.millilitres().values()) == pytest.approx(image.size * 1.5 * 1.5 * 2 / 1000)
     assert list(plain.millilitres()) == ['background', 'ellipsoid', 'tube']
+    assert sum(other.millilitres().values()) == pytest.approx(sum(plain.millilitres().values())), 'mirrored or not'
 
 
 @pytest.mark.parametrize('flips, order', [((1, 1, 1), (0, 1, 2)), *TURNS])

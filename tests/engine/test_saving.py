@@ -1,0 +1,107 @@
+"""Checkpoints are whole before older ones go, whatever happens in between. As programs: tools/test_lost_runs.py."""
+
+from hiera_mm.engine.saving import CheckpointHook
+from hiera_mm.errors import UserError
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from tests.engine.small_runner import small_runner
+from tests.helpers import forget_earlier_runs
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_run():
+    forget_earlier_runs()
+
+
+def checkpoints(folder):
+    return sorted(path.name for path in folder.iterdir() if 'pth' in path.name)
+
+
+@pytest.mark.parametrize('kept', [1, 2, 3])
+def test_the_newest_checkpoints_are_kept(tmp_path, kept):
+    small_runner(tmp_path, 4, max_keep_ckpts=kept).train()
+    assert checkpoints(tmp_path) == [f'iter_{number}.pth' for number in range(5 - kept, 5)]
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_4.pth'
+
+
+@pytest.mark.parametrize('kept', [1, 2])
+def test_old_checkpoints_go_when_the_new_one_is_whole(tmp_path, monkeypatch, kept):
+    """A disk that is full at the third checkpoint leaves the second."""
+    saved, save = [], torch.save
+
+    def fail_at_the_third(content, file, *others):
+        saved.append(1)
+        if len(saved) == 3:
+            file.write(b'half')
+            raise OSError(28, 'No space left on device')
+        return save(content, file, *others)
+
+    monkeypatch.setattr(torch, 'save', fail_at_the_third)
+    with pytest.raises(UserError, match=r"iter_3.pth' can't be written \(No space left on device\); the earlier ones"):
+        small_runner(tmp_path, 4, max_keep_ckpts=kept).train()
+    assert checkpoints(tmp_path) == ['iter_1.pth', 'iter_2.pth'][-kept:]
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_2.pth'
+    assert torch.load(tmp_path / 'iter_2.pth')['state_dict'].keys() == {'weight'}
+
+
+def test_an_old_checkpoint_that_a_kill_left_beside_the_new_one_goes(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointHook, '_remove', lambda hook, name: None)
+        small_runner(tmp_path, 2, max_keep_ckpts=1).train()
+    (tmp_path / 'iter_0.pth').write_bytes(b'not of this run')
+    assert checkpoints(tmp_path) == ['iter_0.pth', 'iter_1.pth', 'iter_2.pth'], 'as after a kill'
+    forget_earlier_runs()
+    small_runner(tmp_path, 3, max_keep_ckpts=1, resume=tmp_path / 'iter_2.pth').train()
+    assert checkpoints(tmp_path) == ['iter_0.pth', 'iter_3.pth']
+
+
+def test_leftovers_of_a_kill_go_at_the_next_start(tmp_path):
+    (tmp_path / 'iter_3.pth.123.unfinished').write_bytes(b'half')
+    small_runner(tmp_path, 1).train()
+    assert checkpoints(tmp_path) == ['iter_1.pth']
+
+
+def test_the_best_checkpoint_is_replaced_by_a_better_one_alone(tmp_path):
+    small_runner(tmp_path, 4, scores=[0.1, 0.3, 0.2, 0.3], save_best='score', rule='greater', max_keep_ckpts=1).train()
+    assert checkpoints(tmp_path) == ['best_score_iter_2.pth', 'iter_4.pth']
+
+
+def test_a_better_checkpoint_is_written_before_the_best_one_goes(tmp_path, monkeypatch):
+    save = torch.save
+
+    def fail_at_the_second_best(content, file, *others):
+        if 'best_score_iter_2' in file.name:
+            raise OSError(28, 'No space left on device')
+        return save(content, file, *others)
+
+    monkeypatch.setattr(torch, 'save', fail_at_the_second_best)
+    with pytest.raises(UserError, match='best_score_iter_2.pth'):
+        small_runner(tmp_path, 3, scores=[0.1, 0.2, 0.3], save_best='score', rule='greater').train()
+    assert 'best_score_iter_1.pth' in checkpoints(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    class Poison(Hook):
+        priority = 'VERY_HIGH'
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            if runner.iter == 1:
+                runner.model.weight.data[1] = float('inf')
+
+    with pytest.raises(UserError, match='At iteration 2 the weights are no longer numbers'):
+        small_runner(tmp_path, 4, hooks=[Poison()]).train()
+    assert checkpoints(tmp_path) == ['iter_1.pth']
+
+
+def test_a_resumed_run_has_the_weights_of_one_that_was_not_interrupted(tmp_path):
+    small_runner(tmp_path / 'straight', 6).train()
+    forget_earlier_runs()
+    small_runner(tmp_path / 'resumed', 3).train()
+    forget_earlier_runs()
+    small_runner(tmp_path / 'resumed', 6, resume=tmp_path / 'resumed' / 'iter_3.pth').train()
+    straight, resumed = (torch.load(tmp_path / name / 'iter_6.pth') for name in ('straight', 'resumed'))
+    assert torch.equal(straight['state_dict']['weight'], resumed['state_dict']['weight'])
+    assert resumed['meta']['iter'] == 6
