@@ -11,6 +11,5 @@ compat.repair()
 
 from hiera_mm import datasets, engine, evaluation, models  # noqa: E402,F401  (they need what was just repaired)
 
-engine.read_nothing_but_data()
 engine.save_whole_files()
 models.keep_boxes_in_float32()

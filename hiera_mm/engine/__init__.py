@@ -7,9 +7,9 @@ from hiera_mm.engine.half_precision import AmpOptimWrapper
 from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
 from hiera_mm.engine.layer_decay import DepthLayerDecayConstructor
-from hiera_mm.engine.load_from import FitCheckpointHook, read_nothing_but_data
+from hiera_mm.engine.load_from import FitCheckpointHook
 from hiera_mm.engine.memory import ReleaseMemoryHook
-from hiera_mm.engine.parameter_groups import DefaultOptimWrapperConstructor
+from hiera_mm.engine.parameter_groups import GroupedOptimWrapperConstructor
 from hiera_mm.engine.progress_bar import ProgressBarHook
 from hiera_mm.engine.random_states import NumberedSampler, RandomStateHook, SelfSeededDataset
 from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
@@ -23,11 +23,11 @@ __all__ = [
     'CheckpointHook',
     'CollectInWorkDirHook',
     'CompileHook',
-    'DefaultOptimWrapperConstructor',
     'DepthLayerDecayConstructor',
     'DrawRegionsHook',
     'FitCheckpointHook',
     'FullyShardedRunner',
+    'GroupedOptimWrapperConstructor',
     'NumberedSampler',
     'ProgressBarHook',
     'RandomStateHook',
@@ -38,6 +38,5 @@ __all__ = [
     'SelfSeededDataset',
     'StopOnInvalidLossHook',
     'StopOnSignalHook',
-    'read_nothing_but_data',
     'save_whole_files',
 ]

@@ -33,6 +33,10 @@ class FitCheckpointHook(Hook):
     def __init__(self, complete: bool = False) -> None:
         self.complete = complete
 
+    def before_run(self, runner: Runner) -> None:
+        """Before the runner initialises weights and loads checkpoints."""
+        read_nothing_but_data()
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = str(runner._load_from or runner.work_dir)
@@ -81,7 +85,8 @@ def load_from_anywhere(filename: str, map_location: object = None, **_: object) 
 
 
 def read_nothing_but_data() -> None:
-    """Make every loader of mmengine refuse what could run code: onedl-mmengine's run it after a warning."""
+    """From here on every loader of mmengine in this process refuses what could run code, which onedl-mmengine's run
+    after a warning; doing it again changes nothing."""
     CheckpointLoader.register_scheme(('', 'http://', 'https://'), load_from_anywhere, force=True)
     mmengine.runner.checkpoint.load_from_http = load_from_anywhere
     if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):

@@ -7,17 +7,16 @@ parameter, and optimizer and schedules loop over hundreds of groups of which few
 from collections.abc import Sequence
 
 import torch.nn as nn
-from mmengine.optim import DefaultOptimWrapperConstructor as PlainConstructor
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 ALREADY_APPLIED = ('lr_mult', 'decay_mult')
 """Kept by mmengine in the groups of ``custom_keys``, where they are already in ``lr`` and ``weight_decay``."""
 
 
-# Under mmengine's own name, so that every config with paramwise_cfg has it.
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module(name='DefaultOptimWrapperConstructor', force=True)
-class DefaultOptimWrapperConstructor(PlainConstructor):
-    """mmengine's constructor, with one group for each setting."""
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """mmengine's default constructor with one group for each setting instead of one for each parameter."""
 
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module: int | float | None = None

@@ -5,6 +5,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from hiera_mm.engine.load_from import read_nothing_but_data
 from hiera_mm.engine.random_states import seed_samples
 from hiera_mm.errors import UserError
 
@@ -37,9 +38,12 @@ def add_hooks(config: Config, hooks: dict[str, str]) -> None:
 
 def prepare_training(config: Config) -> None:
     """What every training run of this suite has, whatever its config lists as hooks: exact resuming, samples that draw
-    random numbers of their own, a stop at signals and at invalid losses, and no process left behind.
+    random numbers of their own, a stop at signals and at invalid losses, few groups of parameters, and no process left
+    behind.
     """
     add_hooks(config, HOOKS_OF_TRAINING | HOOKS_OF_EVERY_RUN)
+    if config.optim_wrapper.get('paramwise_cfg'):
+        config.optim_wrapper.setdefault('constructor', 'GroupedOptimWrapperConstructor')
     loader = config.train_dataloader
     seed_samples(loader)
     if loader.get('num_workers'):
@@ -99,6 +103,7 @@ def build_runner(config: Config) -> Runner:
     Raises:
         UserError: for a ``strategy``, which only ``FlexibleRunner`` knows, without that ``runner_type``.
     """
+    read_nothing_but_data()
     if 'runner_type' in config:
         return RUNNERS.build(config)
     if config.get('strategy') is not None:

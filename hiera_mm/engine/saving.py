@@ -86,11 +86,12 @@ class Writing:
             last.result()
 
 
-# Under mmengine's own name, so that every config saves in this way.
+# Under mmengine's own name, so that every run of this suite saves in this way, whatever its config names.
 @HOOKS.register_module(name='CheckpointHook', force=True)
 class CheckpointHook(PlainCheckpointHook):
     """mmengine's ``CheckpointHook`` that deletes an old checkpoint only when the new one is whole, writes and deletes
-    nothing outside the folder of the run, and stores the states of all processes' random generators.
+    nothing outside the folder of the run, and stores the states of all processes' random generators. In runs that have
+    nothing else of this suite it is mmengine's.
 
     Raises:
         UserError: before anything is written, if a weight is infinite or NaN.
@@ -98,14 +99,15 @@ class CheckpointHook(PlainCheckpointHook):
 
     random_states: list[State] | None = None
     position = 0
-    # mmengine sets these two only before training, but may validate without it.
-    best_ckpt_path: str | None = None
+    best_ckpt_path: str | None
     best_ckpt_path_dict: dict[str, str | None]
     validating = False
 
     def before_train(self, runner: Runner) -> None:
         """Take up what an interrupted run has left, in this run's folder."""
         super().before_train(runner)
+        if not is_of_this_suite(runner):
+            return
         with contextlib.suppress(Exception):
             # Of another run in this process, which has told it.
             Writing.finish()
@@ -130,6 +132,8 @@ class CheckpointHook(PlainCheckpointHook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse weights that are no numbers, add the random states and where the weights came from, and leave nothing
         that plain ``torch.load`` refuses."""
+        if not is_of_this_suite(runner):
+            return
         poisoned = [
             name
             for name, tensor in checkpoint['state_dict'].items()
@@ -159,8 +163,9 @@ class CheckpointHook(PlainCheckpointHook):
             state['log_scalars'] = with_histories(state['log_scalars'])
 
     def before_val(self, runner: Runner) -> None:
-        # What is saved during a validation must not depend on it.
-        self.random_states, self.validating = gathered_states(), True
+        if is_of_this_suite(runner):
+            # What is saved during a validation must not depend on it.
+            self.random_states, self.validating = gathered_states(), True
 
     def after_val(self, runner: Runner) -> None:
         self.validating = False
@@ -181,6 +186,9 @@ class CheckpointHook(PlainCheckpointHook):
         return self.file_backend.join_path(self.out_dir, INTERRUPTED)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        if not is_of_this_suite(runner):
+            super()._save_checkpoint_with_step(runner, step, meta)
+            return
         if not self.validating:
             self.random_states = gathered_states()
         if not self.by_epoch:
@@ -227,7 +235,8 @@ class CheckpointHook(PlainCheckpointHook):
             self._remove(former)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        if not self.save_best:
+        if not is_of_this_suite(runner):
+            super()._save_best_checkpoint(runner, metrics)
             return
         before = self._best()
         # mmengine would delete the best one before it writes the next.
@@ -264,6 +273,13 @@ class CheckpointHook(PlainCheckpointHook):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):
             self.file_backend.rmtree(path)
+
+
+def is_of_this_suite(runner: Runner) -> bool:
+    """Whether a run has hooks of this suite beside the one that saves, as its configs and commands set them."""
+    return any(
+        type(hook).__module__.startswith('hiera_mm.') and not isinstance(hook, CheckpointHook) for hook in runner.hooks
+    )
 
 
 def save_whole_files() -> None:
