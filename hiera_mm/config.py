@@ -5,6 +5,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hiera_mm import CONFIGS
 from hiera_mm.called import command_line
@@ -22,7 +23,7 @@ def read_config_file(path: str) -> Config:
     Raises:
         UserError: if the file or one it inherits from is missing or no valid config.
     """
-    found = path if '::' in path else _file_of(path)
+    found = path if '::' in path else locate_config(path)
     try:
         if found.endswith(('.yml', '.yaml')):
             # mmengine's reader makes whatever objects such a file names.
@@ -89,52 +90,77 @@ def _reason(error: Exception) -> str:
     return f'{type(error).__name__}: {error}'.rstrip('.')
 
 
-def override(config: Config, options: Sequence[str], source: str) -> None:
-    """Set ``KEY=VALUE`` options, as mmengine's ``DictAction`` reads them.
+def option_values(options: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` options by key, as mmengine's ``DictAction`` reads them.
 
     Raises:
-        UserError: for an option without ``=``, a value that is a dict or has a bracket too many, or a key that the
-            config can't take.
+        UserError: for an option without ``=``, and for a value that is a dict or has a bracket too many.
     """
     if wrong := [option for option in options if '=' not in option]:
         raise UserError(f"--cfg-options takes KEY=VALUE, but '{wrong[0]}' has no '='.")
     parser = argparse.ArgumentParser(prefix_chars='\0')
     parser.add_argument('options', nargs='*', action=DictAction)
     try:
-        values = parser.parse_args(list(options)).options if options else {}
+        return dict(parser.parse_args(list(options)).options) if options else {}
     except (RecursionError, AssertionError) as error:
         raise UserError(
             f'--cfg-options takes numbers, texts, lists and tuples as values, which {", ".join(options)} are not all; '
             'set a dict key by key, such as model.backbone.init_cfg.type=Pretrained.'
         ) from error
+
+
+def override(config: Config, options: Sequence[str], source: str) -> None:
+    """Set ``KEY=VALUE`` options.
+
+    Raises:
+        UserError: as :func:`option_values`, and for a key that the config can't take.
+    """
     try:
-        config.merge_from_dict(values)
+        config.merge_from_dict(option_values(options))
     except (KeyError, TypeError, IndexError) as error:
         reason = f'{type(error).__name__}: {error}'.rstrip('.')
         raise UserError(f"--cfg-options don't fit the config '{source}': {reason}.") from error
 
 
-def top_level_names(path: str) -> tuple[set[str], str | None]:
-    """The names that a user's config assigns at its top level, with those of configs that it inherits from, as far as
-    they are not the suite's; and the first of the suite's among these."""
-    path = path if '::' in path else _file_of(path)
-    if '::' in path or Path(path).resolve().is_relative_to(Path(CONFIGS).resolve()):
-        return set(), path
-    body = ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []
-    names = {
-        part.id
-        for line in body
-        if isinstance(line, ast.Assign | ast.AnnAssign)
-        for target in (line.targets if isinstance(line, ast.Assign) else [line.target])
-        # Also of several at once: a, b = 1, 2.
-        for part in ast.walk(target)
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    }
-    shipped = None
+class OwnFiles(NamedTuple):
+    """A user's config, and those of its bases that are the user's.
+
+    Attributes:
+        assigned: Names that they assign at their top level.
+        used: Names that they compute with themselves.
+        shipped: The suite's files that they inherit from; a config of the suite is one itself.
+    """
+
+    assigned: set[str]
+    used: set[str]
+    shipped: list[str]
+
+
+def own_files(path: str) -> OwnFiles:
+    """What a user's own files assign and use, and where the suite's begin."""
+    path = path if '::' in path else locate_config(path)
+    if path.startswith('hiera_mm::') or is_shipped(path):
+        return OwnFiles(set(), set(), [path])
+    found = OwnFiles(set(), set(), [])
+    if '::' in path:
+        return found
+    for line in ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []:
+        for part in (part for part in ast.walk(line) if isinstance(part, ast.Name)):
+            if isinstance(part.ctx, ast.Load):
+                found.used.add(part.id)
+            elif isinstance(line, ast.Assign | ast.AnnAssign):
+                found.assigned.add(part.id)
     for base in Config._get_base_files(path):
-        others, found = top_level_names(Config._get_cfg_path(base, path)[0])
-        names, shipped = names | others, shipped or found
-    return names, shipped
+        inner = own_files(Config._get_cfg_path(base, path)[0])
+        for mine, theirs in ((found.assigned, inner.assigned), (found.used, inner.used)):
+            mine.update(theirs)
+        found.shipped.extend(inner.shipped)
+    return found
+
+
+def is_shipped(path: str) -> bool:
+    """Whether a file is one of the suite's."""
+    return Path(path).resolve().is_relative_to(Path(CONFIGS).resolve())
 
 
 def heads_of(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
@@ -192,7 +218,12 @@ def dicts_in(part: object) -> Iterator[ConfigDict]:
         yield from dicts_in(entry)
 
 
-def _file_of(path: str) -> str:
+def locate_config(path: str) -> str:
+    """The file of a config that is named by its path or, if it is one of the suite's, by its name alone.
+
+    Raises:
+        UserError: if there is neither.
+    """
     if Path(path).is_file():
         return path
     shipped, name = shipped_configs(), Path(path).name.removesuffix('.py')

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hiera_mm.config import dicts_in
-from hiera_mm.engine.own_settings import rows_first
 from hiera_mm.engine.training_memory import TrainingMemory, in_several_processes, training_memory
 
 from mmengine.config import Config
@@ -88,3 +87,8 @@ def input_shape(config: Config) -> tuple[int, int]:
             if isinstance(side, list | tuple) and len(side) == 2:
                 return tuple(side) if rows_first(config, key) else tuple(side[::-1])
     return (1024, 1024) if 'neck' in config.model else (224, 224)
+
+
+def rows_first(config: Config, key: str) -> bool:
+    """Whether a key of pipeline steps means (height, width), as mmsegmentation's crops do; others are width first."""
+    return key == 'crop_size' and config.get('default_scope') == 'mmseg'

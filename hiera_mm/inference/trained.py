@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks.fault import class_of, classes_of
-from hiera_mm.config import class_count, config_of_text, dicts_in, read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+from hiera_mm.config import class_count, config_of_text, dicts_in
 from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError, examples
 from hiera_mm.inference.exported import is_exported, model_of, open_exported
 from hiera_mm.inference.registered import must_be_registered
 from hiera_mm.models.lora import merge_lora
+from hiera_mm.settings import read_config
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.load import whole_state
 from hiera_mm.weights.origin import Origin, origins_of
@@ -112,7 +112,7 @@ def load_model(source: str, config: str | None = None, device: str | None = None
         return _of_file(source, config)
     path = checkpoint_in(source)
     checkpoint = read_checkpoint(path)
-    settings = _given(config) if config else _inside(checkpoint, source)
+    settings = read_config(config) if config else _inside(checkpoint, source)
     for part in dicts_in(settings.model):
         if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
             part['init_cfg'] = None
@@ -149,12 +149,6 @@ def _version(file: Path) -> str:
 def in_scope(config: Config) -> AbstractContextManager:
     """A context in which types without a prefix are looked for where the config's runner would."""
     return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))
-
-
-def _given(config: str) -> Config:
-    settings = read_config_file(config)
-    apply_own_settings(settings, *own_settings(config))
-    return settings
 
 
 def _inside(checkpoint: Mapping, source: str) -> Config:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import dicts_in
-from hiera_mm.engine.own_settings import SIDES_OF_VOLUMES
 from hiera_mm.errors import UserError
 from hiera_mm.models.hiera import UNIT_PIXELS
 
@@ -16,6 +15,9 @@ DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 
 CHANNELS = 8
 """Of the decoder of volumes at full resolution."""
+
+SIDES_OF_VOLUMES = ('spatial_size', 'roi_size')
+"""Keys of steps of volumes, with three sides."""
 
 SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', *SIDES_OF_VOLUMES)
 """Keys of pipeline steps that hold sides in pixels: one, or several of which -1 stands for any."""
