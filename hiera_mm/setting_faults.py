@@ -134,7 +134,9 @@ def refuse_contradictions(settings: Mapping[str, Any], before: Config, after: Co
     Raises:
         UserError: naming both.
     """
-    changed = [(place, value) for place, value in _leaves(after) if _at(before, place) != value]
+    changed = [
+        (place, value) for place, value in _leaves(after) if place[0] in RUNNER_SETTINGS and _at(before, place) != value
+    ]
     for place, value in changed:
         name, found = LONG_FORMS.get(place[-1], ''), _at(config, place)
         if name == 'num_classes' and 'classes' in settings:
@@ -154,7 +156,7 @@ def refuse_contradictions(settings: Mapping[str, Any], before: Config, after: Co
 
 
 def _leaves(part: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The values deep in a config, with their places; constants at its top are none."""
+    """The values deep in a config, with their places."""
     entries = part.items() if isinstance(part, dict | Config) else enumerate(part) if isinstance(part, list) else ()
     for key, value in entries:
         yield from _leaves(value, (*place, str(key)))

@@ -19,7 +19,9 @@ learning_rate = 1e-4
 image_size = (1024, 1024)
 batch_size = 2
 
-batch_augments = [dict(_base_.batch_augments[0], size=image_size)]
+batch_augments = [
+    {**{key: value for key, value in _base_.batch_augments[0].items() if key != '_scope_'}, 'size': image_size}
+]
 model = dict(data_preprocessor=dict(batch_augments=batch_augments), backbone=_base_.hiera)
 sizes = dict(
     RandomResize=dict(scale=image_size),
@@ -27,8 +29,11 @@ sizes = dict(
     # At 1024 x 1024 the recipe tests at another size.
     Resize=dict(scale=(1333, 800) if image_size == (1024, 1024) else image_size),
 )
-train_pipeline = [dict(step, **sizes.get(step.type, {})) for step in _base_.train_pipeline]
-test_pipeline = [dict(step, **sizes.get(step.type, {})) for step in _base_.test_pipeline]
+# mmengine marks with _scope_ what a config takes from another package's.
+train_pipeline, test_pipeline = (
+    [{**{key: step[key] for key in step if key != '_scope_'}, **sizes.get(step.type, {})} for step in steps]
+    for steps in (_base_.train_pipeline, _base_.test_pipeline)
+)
 dataset = dict(data_root=data_root)
 train_dataloader = dict(
     batch_size=batch_size,

@@ -1,6 +1,7 @@
 """Configs of volumes: they build, learn and predict at reduced depth, and start from published weights."""
 
 from hiera_mm.architectures import ARCHITECTURES
+from hiera_mm.checks.run import check_data
 from hiera_mm.complexity import model_complexity
 from hiera_mm.errors import UserError
 from hiera_mm.settings import read_config
@@ -133,7 +134,7 @@ def test_own_settings_reach_every_place(tmp_path, base):
 
 def test_crops_that_quarter_turns_would_change_are_refused(tmp_path):
     with pytest.raises(UserError, match='not as wide as high'):
-        settled(tmp_path, 'crop_size = (128, 64, 32)')
+        check_data(settled(tmp_path, 'crop_size = (128, 64, 32)'), ['train_dataloader'])
     config = settled(tmp_path, 'crop_size = (128, 64, 32)', 'mae_hiera_t_volumes')
     assert tuple(config.model.input_size) == (32, 64, 128)
 
