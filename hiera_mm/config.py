@@ -129,21 +129,23 @@ class OwnFiles(NamedTuple):
         assigned: Names that they assign at their top level.
         used: Names that they compute with themselves.
         shipped: The suite's files that they inherit from; a config of the suite is one itself.
+        foreign: Files of other packages that they inherit from.
     """
 
     assigned: set[str]
     used: set[str]
-    shipped: list[str]
+    shipped: set[str]
+    foreign: set[str]
 
 
 def own_files(path: str) -> OwnFiles:
     """What a user's own files assign and use, and where the suite's begin."""
     path = path if '::' in path else locate_config(path)
     if path.startswith('hiera_mm::') or is_shipped(path):
-        return OwnFiles(set(), set(), [path])
-    found = OwnFiles(set(), set(), [])
+        return OwnFiles(set(), set(), {path}, set())
     if '::' in path:
-        return found
+        return OwnFiles(set(), set(), set(), {path})
+    found = OwnFiles(set(), set(), set(), set())
     for line in ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []:
         for part in (part for part in ast.walk(line) if isinstance(part, ast.Name)):
             if isinstance(part.ctx, ast.Load):
@@ -151,10 +153,9 @@ def own_files(path: str) -> OwnFiles:
             elif isinstance(line, ast.Assign | ast.AnnAssign):
                 found.assigned.add(part.id)
     for base in Config._get_base_files(path):
-        inner = own_files(Config._get_cfg_path(base, path)[0])
-        for mine, theirs in ((found.assigned, inner.assigned), (found.used, inner.used)):
-            mine.update(theirs)
-        found.shipped.extend(inner.shipped)
+        inner = own_files(base if '::' in base else Config._get_cfg_path(base, path)[0])
+        for mine, theirs in zip(found, inner, strict=True):
+            mine |= theirs
     return found
 
 

@@ -77,10 +77,11 @@ def refuse_without_effect(names: set[str], settings: set[str]) -> None:
     Raises:
         UserError: with those that it has.
     """
+    there = ', '.join(sorted(settings)) or "none of this suite's settings"
     for name in sorted(names - settings):
         raise UserError(
             f"'{name}' at the top of this config has no effect: {REASONS.get(name, 'nothing is computed with it')}; "
-            f'leave it out. What can be set there: {", ".join(sorted(settings))}.'
+            f'leave it out. What can be set there: {there}.'
         )
 
 

@@ -4,7 +4,7 @@ compute with, before anything is computed."""
 import ast
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -88,28 +88,37 @@ def _as_it_stands(path: str, options: Sequence[str], read: Read) -> tuple[Config
         known.discard('classes')
     refuse_unread_options(values, config, known)
     if not files.shipped:
+        if files.foreign:
+            refuse_without_effect(files.assigned.intersection(SETTINGS) - files.used, known)
         return config, files, {}
     refuse_misspelt(files.assigned - files.used - stated, known)
     given = {name: config[name] for name in SETTINGS if name in files.assigned}
-    length = config.get('train_cfg', {}).get('max_iters')
-    if 'max_iters' in known and length not in (None, config.max_iters):
-        given.setdefault('max_iters', length)
-    long_forms = {f'train_cfg.max_{unit}': name for unit, name in zip(('epochs', 'iters'), LENGTHS, strict=True)}
-    if not values.keys().isdisjoint({*LENGTHS, *long_forms}):
+    length, interval = (_deep(config, values, f'train_cfg.{key}') for key in ('max_iters', 'val_interval'))
+    if not values.keys().isdisjoint({*LENGTHS, 'train_cfg.max_epochs', 'train_cfg.max_iters'}):
         given = {name: value for name, value in given.items() if name not in LENGTHS}
-    if 'max_iters' in known and 'train_cfg.max_iters' in values:
-        given['max_iters'] = values['train_cfg.max_iters']
+    if 'max_iters' in known and ('train_cfg.max_iters' in values or length not in (None, config.max_iters)):
+        given.setdefault('max_iters', length)
     given |= {name: value for name, value in values.items() if name in SETTINGS}
     refuse_both_lengths({*given} - files.used)
     refuse_without_effect({*given} - files.used, known)
-    return config, files, {name: value for name, value in given.items() if name in known}
+    given = {name: value for name, value in given.items() if name in known}
+    if 'val_interval' in stated and not given.keys().isdisjoint(LENGTHS) and interval != config.val_interval:
+        # Checkpoints are saved as often as the user validates.
+        given['val_interval'] = interval
+    return config, files, given
 
 
-def _inherited(shipped: Sequence[str], values: Mapping[str, Any], read: Read) -> Config:
+def _deep(config: Config, values: Mapping[str, Any], key: str) -> Any:
+    """What a key will be once the options have been set."""
+    owner, _, name = key.partition('.')
+    return values.get(key, (config.get(owner) or {}).get(name))
+
+
+def _inherited(shipped: Iterable[str], values: Mapping[str, Any], read: Read) -> Config:
     """The suite's files alone, with these values of constants."""
     with tempfile.TemporaryDirectory() as folder, _in_place_of_constants(values):
         path = Path(folder, 'inherited.py')
-        path.write_text(f'_base_ = {list(shipped)!r}', encoding='utf-8')
+        path.write_text(f'_base_ = {sorted(shipped)!r}', encoding='utf-8')
         return read(str(path))
 
 

@@ -2,6 +2,9 @@
 
 import json
 import re
+import tempfile
+from functools import cache
+from pathlib import Path
 
 from hiera_mm.config import own_files, read_config_file
 from hiera_mm.engine.run_length import set_run_length
@@ -22,6 +25,247 @@ val_ann_file = 'val.json'
 val_data_prefix = 'val/'
 {more}
 """
+
+VALUES = dict(
+    classes=('a', 'b', 'c'),
+    image_size=160,
+    crop_size=(64, 64, 32),
+    batch_size=3,
+    learning_rate=0.5,
+    epochs=7,
+    max_iters=1000,
+    data_root='mine',
+    train_ann_file='t.json',
+    train_data_prefix='pictures',
+    val_ann_file='v.json',
+    val_data_prefix='others',
+    test_ann_file='w.json',
+)
+TRAIN, VAL, TEST = (f'{part}_dataloader.dataset' for part in ('train', 'val', 'test'))
+BATCH = {'train_dataloader.batch_size': 3}
+RATE = {'optim_wrapper.optimizer.lr': 0.5}
+ITERATIONS = {'train_cfg.max_iters': 1000, 'train_cfg.val_interval': 50, 'default_hooks.checkpoint.interval': 50}
+EPOCHS = {'train_cfg.max_epochs': 7, 'param_scheduler.1.end': 7, 'param_scheduler.1.T_max': 6}
+NOT = 'at the top of this config has no effect'
+NAMED = {f'{part}.metainfo.classes': ('a', 'b', 'c') for part in (TRAIN, VAL, TEST)}
+ROOTS = {f'{part}.data_root': 'mine' for part in (TRAIN, VAL, TEST)}
+SHARED = dict(batch_size=BATCH, learning_rate=RATE)
+COUNTED = dict(**SHARED, crop_size=NOT, max_iters=ITERATIONS)
+COCO = dict(
+    **COUNTED,
+    data_root=ROOTS | {'val_evaluator.ann_file': 'mine/v.json'},
+    train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+    train_data_prefix={f'{TRAIN}.data_prefix': dict(img='pictures')},
+    val_ann_file={f'{VAL}.ann_file': 'v.json', 'val_evaluator.ann_file': 'mine/v.json'},
+    val_data_prefix={f'{VAL}.data_prefix': dict(img='others'), f'{TEST}.data_prefix': dict(img='others')},
+    test_ann_file={f'{TEST}.ann_file': 'w.json', 'test_evaluator.ann_file': 'mine/w.json'},
+)
+SIDES = {
+    f'{TRAIN}.pipeline.3.scale': (160, 160),
+    f'{TRAIN}.pipeline.4.crop_size': (160, 160),
+    f'{VAL}.pipeline.1.scale': (160, 160),
+    f'{TEST}.pipeline.1.scale': (160, 160),
+}
+PADDED = SIDES | {'model.data_preprocessor.pad_size_divisor': 160}
+BOXES, MASKS = 'model.roi_head.bbox_head', 'model.roi_head.mask_head.num_classes'
+FOLDER = dict(
+    train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+    train_data_prefix={f'{TRAIN}.data_prefix': dict(img='pictures')},
+    val_ann_file={f'{VAL}.ann_file': 'v.json'},
+    val_data_prefix={f'{VAL}.data_prefix': dict(img='others')},
+    test_ann_file={f'{TEST}.ann_file': 'w.json'},
+)
+JOINED = dict(
+    data_root={f'{TRAIN}.ann_file': 'mine/t.json', f'{VAL}.ann_file': 'mine/v.json'},
+    train_ann_file={f'{TRAIN}.ann_file': 'mine/t.json'},
+    train_data_prefix={f'{TRAIN}.data_prefix': dict(video='mine/pictures')},
+    val_ann_file={f'{VAL}.ann_file': 'mine/v.json'},
+    val_data_prefix={f'{VAL}.data_prefix': dict(video='mine/others'), f'{TEST}.data_prefix': dict(video='mine/others')},
+    test_ann_file={f'{TEST}.ann_file': 'mine/w.json'},
+)
+BY_EPOCHS = dict(**SHARED, epochs=EPOCHS, max_iters=NOT, crop_size=NOT)
+ONE_OF_ONE = dict(top_k_accuracy=dict(topk=(1,)))
+CLASSES = NAMED | {
+    'model.cls_head.num_classes': 3,
+    'model.cls_head.topk': (1,),
+    'val_evaluator.metric_options': ONE_OF_ONE,
+    'test_evaluator.metric_options': ONE_OF_ONE,
+}
+CLIPS = dict(
+    **BY_EPOCHS,
+    **JOINED,
+    classes=CLASSES,
+    image_size={
+        f'{TRAIN}.pipeline.2.short_side': 228,
+        f'{TRAIN}.pipeline.6.scale': (160, 160),
+        f'{VAL}.pipeline.4.crop_size': 160,
+        f'{TEST}.pipeline.4.crop_size': 160,
+    },
+)
+VOLUMES = {
+    f'{TRAIN}.pipeline.5.spatial_size': (64, 64, 32),
+    f'{TRAIN}.pipeline.6.spatial_size': (64, 64, 32),
+    'model.backbone.num_frames': 32,
+    'model.test_cfg.crop_size': (32, 64, 64),
+}
+
+TABLE = dict(
+    mask_rcnn_hiera_t=dict(**COCO, image_size=PADDED, classes=NAMED | {f'{BOXES}.num_classes': 3, MASKS: 3}),
+    faster_rcnn_hiera_t=dict(**COCO, image_size=PADDED, classes=NAMED | {f'{BOXES}.num_classes': 3}),
+    cascade_mask_rcnn_hiera_t=dict(
+        **COCO,
+        image_size=PADDED,
+        classes=NAMED | {MASKS: 3} | {f'{BOXES}.{stage}.num_classes': 3 for stage in range(3)},
+    ),
+    mask2former_hiera_t_coco=dict(
+        **COCO,
+        image_size=SIDES | {'model.data_preprocessor.batch_augments.0.size': (160, 160)},
+        classes=NAMED
+        | {
+            'model.panoptic_head.num_things_classes': 3,
+            'model.panoptic_fusion_head.num_things_classes': 3,
+            'model.panoptic_head.loss_cls.class_weight': [1.0, 1.0, 1.0, 0.1],
+        },
+    ),
+    mask2former_hiera_t_coco_panoptic=dict(**COUNTED, classes=NOT, data_root=ROOTS),
+    upernet_hiera_b_ade20k=dict(
+        **COUNTED,
+        data_root=ROOTS,
+        train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+        val_ann_file={f'{VAL}.ann_file': 'v.json'},
+        classes=NAMED
+        | {
+            f'{TRAIN}.type': 'SegmentationDataset',
+            f'{TRAIN}.pipeline.1.reduce_zero_label': None,
+            'model.decode_head.num_classes': 3,
+            'model.auxiliary_head.num_classes': 3,
+        },
+        image_size={
+            f'{TRAIN}.pipeline.2.scale': (640, 160),
+            f'{TRAIN}.pipeline.3.crop_size': (160, 160),
+            f'{VAL}.pipeline.1.scale': (640, 160),
+            'model.data_preprocessor.size': (160, 160),
+            'model.test_cfg.crop_size': (160, 160),
+            'model.test_cfg.stride': (106, 106),
+        },
+    ),
+    in1k_hiera_b=dict(
+        **BY_EPOCHS,
+        **FOLDER,
+        data_root=ROOTS,
+        classes=CLASSES,
+        image_size={f'{TRAIN}.pipeline.1.size': 160, f'{VAL}.pipeline.1.size': 182, f'{TEST}.pipeline.2.size': 160},
+    ),
+    inat2017_hiera_h_448=dict(
+        **BY_EPOCHS,
+        data_root=ROOTS,
+        image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.backbone.pos_embed_size': 40},
+    ),
+    k400_hiera_b=CLIPS,
+    ssv2_hiera_b=CLIPS,
+    k700_hiera_l=dict(**BY_EPOCHS, **JOINED, classes=CLASSES),
+    ava_hiera_b=dict(
+        **BY_EPOCHS,
+        classes=NOT,
+        data_root={'val_evaluator.label_file': 'mine/annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'},
+        train_ann_file={f'{TRAIN}.ann_file': 'mine/t.json'},
+        val_ann_file={f'{VAL}.ann_file': 'mine/v.json', 'val_evaluator.ann_file': 'mine/v.json'},
+        test_ann_file=NOT,
+        train_data_prefix={f'{TRAIN}.data_prefix': dict(img='mine/pictures')},
+        val_data_prefix={f'{VAL}.data_prefix': dict(img='mine/others')},
+        image_size={
+            f'{TRAIN}.pipeline.4.scale_range': (182, 228),
+            f'{TRAIN}.pipeline.5.size': 160,
+            f'{VAL}.pipeline.5.crop_size': 160,
+        },
+    ),
+    unetr_hiera_t_btcv=dict(
+        **SHARED,
+        epochs=EPOCHS,
+        max_iters=NOT,
+        image_size=NOT,
+        classes=NAMED | {'model.decoder.num_classes': 3},
+        crop_size=VOLUMES,
+        data_root=ROOTS,
+        train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+        val_ann_file={f'{VAL}.ann_file': 'v.json'},
+        test_ann_file={f'{TEST}.ann_file': 'w.json'},
+    ),
+    unetr_hiera_b_btcv_128=dict(**SHARED, crop_size=VOLUMES),
+    mae_hiera_t=dict(
+        **BY_EPOCHS,
+        classes=NOT,
+        data_root={f'{TRAIN}.data_root': 'mine'},
+        train_ann_file=FOLDER['train_ann_file'],
+        train_data_prefix=FOLDER['train_data_prefix'],
+        image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.input_size': (160, 160)},
+    ),
+    mae_hiera_b_k400=dict(
+        **BY_EPOCHS,
+        classes=NOT,
+        data_root=JOINED['train_ann_file'],
+        train_ann_file=JOINED['train_ann_file'],
+        train_data_prefix=JOINED['train_data_prefix'],
+        image_size={f'{TRAIN}.pipeline.4.scale': (160, 160), 'model.input_size': (16, 160, 160)},
+    ),
+    mae_hiera_l_ssv2=dict(
+        **BY_EPOCHS,
+        data_root={f'{TRAIN}.data_prefix': dict(video='mine/videos')},
+        image_size={'model.input_size': (16, 160, 160)},
+    ),
+    mae_hiera_t_volumes=dict(
+        **SHARED,
+        epochs=EPOCHS,
+        classes=NOT,
+        image_size=NOT,
+        data_root={f'{TRAIN}.data_root': 'mine'},
+        train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+        crop_size={
+            f'{TRAIN}.pipeline.5.spatial_size': (64, 64, 32),
+            f'{TRAIN}.pipeline.6.roi_size': (64, 64, 32),
+            'model.input_size': (32, 64, 64),
+            'model.backbone.num_frames': 32,
+        },
+    ),
+)
+"""For each config and setting the places where its value must be, or words of the refusal."""
+
+CELLS = [(base, name, cell) for base, row in TABLE.items() for name, cell in row.items() if isinstance(cell, dict)]
+REFUSED = [(base, name, cell) for base, row in TABLE.items() for name, cell in row.items() if isinstance(cell, str)]
+
+
+@cache
+def with_all_settings(base):
+    """A user's config that sets whatever the shipped one has."""
+    names = {name for name, cell in TABLE[base].items() if isinstance(cell, dict)}
+    return given(base, {name: VALUES[name] for name in names})
+
+
+def given(base, values):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'mine.py')
+        lines = [f"_base_ = 'hiera_mm::{base}.py'", *(f'{name} = {value!r}' for name, value in values.items())]
+        path.write_text('\n'.join(lines))
+        return read_config(str(path))
+
+
+def at(config, place):
+    """What is at a place of a config, None if there is no such place."""
+    for key in place.split('.'):
+        config = config[int(key)] if isinstance(config, list) else config.get(key)
+    return config
+
+
+@pytest.mark.parametrize('base, name, places', CELLS, ids=[f'{base}-{name}' for base, name, _ in CELLS])
+def test_a_setting_reaches_every_place(base, name, places):
+    config = with_all_settings(base)
+    assert {place: at(config, place) for place in places} == places
+
+
+@pytest.mark.parametrize('base, name, words', REFUSED, ids=[f'{base}-{name}' for base, name, _ in REFUSED])
+def test_a_setting_that_a_task_does_not_have_is_refused(base, name, words):
+    with pytest.raises(UserError, match=f"'{name}' {words}"):
+        given(base, {name: VALUES[name]})
 
 
 @pytest.fixture(scope='module')
@@ -163,8 +407,8 @@ def test_names_of_the_users_own_bases_count(tmp_path, coloured):
     (tmp_path / 'base.py').write_text(TOP.format(base='mask_rcnn_hiera_t', folder=coloured, more='epochs = 5'))
     (tmp_path / 'child.py').write_text("_base_ = './base.py'\nbatch_size = 2\n")
     files = own_files(str(tmp_path / 'child.py'))
-    assert {'epochs', 'batch_size', 'classes'} <= files.assigned and files.shipped[0].endswith('mask_rcnn_hiera_t.py')
-    assert own_files(files.shipped[0]).assigned == set()
+    assert {'epochs', 'batch_size', 'classes'} <= files.assigned and files.shipped == {'hiera_mm::mask_rcnn_hiera_t.py'}
+    assert own_files('mask_rcnn_hiera_t').assigned == set()
 
 
 def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_them(settled):

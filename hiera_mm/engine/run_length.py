@@ -26,8 +26,11 @@ def set_run_length(config: Config, path: str, options: Sequence[str] = ()) -> No
     Raises:
         UserError: for ``epochs`` of a training set whose images can't be counted.
     """
+    if 'epoch_length' not in config:
+        # A run by epochs, or none of the suite's.
+        return
     given = given_settings(path, options)
-    if 'epoch_length' not in config or given.keys().isdisjoint({'epochs', 'max_iters'}):
+    if given.keys().isdisjoint({'epochs', 'max_iters'}):
         return
     images = training_images(config)
     if 'epochs' in given and not images:

@@ -4,6 +4,10 @@
 _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
 data_root = 'data/ade/ADEChallengeData2016'
+# Files with a name on each line, which choose pictures; without one all are taken.
+train_ann_file = ''
+val_ann_file = ''
+test_ann_file = val_ann_file
 train_data_prefix = dict(img_path='images/training', seg_map_path='annotations/training')
 val_data_prefix = dict(img_path='images/validation', seg_map_path='annotations/validation')
 test_data_prefix = val_data_prefix
@@ -37,7 +41,12 @@ dataset = dict(
     **(dict(type='SegmentationDataset', metainfo=dict(classes=classes)) if classes else dict(type='ADE20KDataset')),
 )
 train_dataloader = dict(
-    batch_size=batch_size, dataset=dict(**dataset, data_prefix=train_data_prefix, pipeline=train_pipeline)
+    batch_size=batch_size,
+    dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
-val_dataloader = dict(dataset=dict(**dataset, data_prefix=val_data_prefix, pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(**dataset, data_prefix=test_data_prefix, pipeline=test_pipeline))
+val_dataloader = dict(
+    dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline)
+)
+test_dataloader = dict(
+    dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline)
+)

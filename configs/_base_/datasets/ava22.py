@@ -1,5 +1,5 @@
 # AVA 2.2 in mmaction2's layout: extracted frames, 30 a second from second 900. Videos instead, without extracting:
-# train_data_prefix and val_data_prefix = dict(_delete_=True, video='videos_15min'), or whole films with timestamp_start=0.
+# train_data_prefix and val_data_prefix = dict(_delete_=True, video='videos_15min'); whole films: timestamp_start=0.
 # Paper: 16 frames of every fourth, centre crop in evaluation (appendix A.1). Read in PySlowFast: short side 256 to 320,
 # random crop of 224, flip; the frame of the annotated second in the middle. SlowFast paper: detected persons above 0.8.
 import os
