@@ -95,6 +95,17 @@ def refuse_both_lengths(names: set[str]) -> None:
         raise UserError('The config sets both epochs and max_iters; leave one of them out.')
 
 
+def refuse_another_number(settings: Mapping[str, Any]) -> None:
+    """Refuse ``num_classes`` that is not the number of ``classes``.
+
+    Raises:
+        UserError: naming both.
+    """
+    classes, number = settings.get('classes'), settings.get('num_classes')
+    if classes is not None and number not in (None, len(classes)):
+        raise UserError(f'The config sets classes = {classes} and num_classes = {number}; leave num_classes out.')
+
+
 def in_the_form_of(shipped: Any, name: str, value: Any) -> Any:
     """What a user wrote in the form that the suite's files compute with: a pair for one side, a dict of folders for
     one, names of classes for the file that has them.

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from hiera_mm.config import OwnFiles, is_shipped, option_values, override, own_files, read_config_file
 from hiera_mm.setting_faults import (
     in_the_form_of,
+    refuse_another_number,
     refuse_both_lengths,
     refuse_contradictions,
     refuse_misspelt,
@@ -55,8 +56,9 @@ def read_config(
     if values := given | dict(counted or {}):
         before = _inherited(files.shipped, {}, read)
         values = {name: in_the_form_of(before.get(name), name, value) for name, value in values.items()}
+        refuse_another_number(values)
         if 'classes' in values:
-            values.setdefault('num_classes', len(values['classes']))
+            values['num_classes'] = len(values['classes'])
         with _in_place_of_constants(values):
             config = read(path)
         own = {name: value for name, value in values.items() if name not in files.used}

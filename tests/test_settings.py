@@ -12,6 +12,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.settings import read_config
 
 import pytest
+from mmengine.config import Config
 
 from tests.coloured import draw, write
 
@@ -55,9 +56,9 @@ COCO = dict(
     **COUNTED,
     data_root=ROOTS | {'val_evaluator.ann_file': 'mine/v.json'},
     train_ann_file={f'{TRAIN}.ann_file': 't.json'},
-    train_data_prefix={f'{TRAIN}.data_prefix': dict(img='pictures')},
+    train_data_prefix={f'{TRAIN}.data_prefix.img': 'pictures'},
     val_ann_file={f'{VAL}.ann_file': 'v.json', 'val_evaluator.ann_file': 'mine/v.json'},
-    val_data_prefix={f'{VAL}.data_prefix': dict(img='others'), f'{TEST}.data_prefix': dict(img='others')},
+    val_data_prefix={f'{VAL}.data_prefix.img': 'others', f'{TEST}.data_prefix.img': 'others'},
     test_ann_file={f'{TEST}.ann_file': 'w.json', 'test_evaluator.ann_file': 'mine/w.json'},
 )
 SIDES = {
@@ -254,6 +255,104 @@ def at(config, place):
     for key in place.split('.'):
         config = config[int(key)] if isinstance(config, list) else config.get(key)
     return config
+
+
+def test_the_padding_is_the_longer_side_in_whole_mask_units(settled):
+    assert settled('image_size = (200, 330)').model.data_preprocessor.pad_size_divisor == 352
+    assert settled('image_size = (320, 200)').model.data_preprocessor.pad_size_divisor == 320
+
+
+@pytest.mark.parametrize(
+    'base, line, sentence',
+    [
+        ('mask_rcnn_hiera_t', 'batchsize = 2', "'batchsize' at its top, which nothing reads; did you mean batch_size?"),
+        ('k400_hiera_b', 'learning_rates = 1', 'did you mean learning_rate?'),
+        ('in1k_hiera_b', 'image_size = (224, 192)', 'image_size = (224, 192) at the top of the config must be one'),
+        ('unetr_hiera_t_btcv', 'crop_size = (64, 64)', 'crop_size = (64, 64) at the top of the config needs 3 numbers'),
+        ('k400_hiera_b', 'epochs = 3\ntrain_cfg = dict(max_epochs=4)', 'max_epochs = 4, and at its top epochs = 3'),
+        ('k400_hiera_b', "classes = ('a',)\nmodel = dict(cls_head=dict(num_classes=4))", 'num_classes = 4, and at its'),
+        ('cascade_mask_rcnn_hiera_t', "classes = ('a',)\nnum_classes = 2", "classes = ('a',) and num_classes = 2"),
+        ('mask_rcnn_hiera_t', 'epochs = 3\ntrain_cfg = dict(max_iters=4)', 'both epochs and max_iters'),
+    ],
+)
+def test_a_setting_that_can_not_be_meant_is_refused(tmp_path, base, line, sentence):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hiera_mm::{base}.py'\n{line}\n")
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        read_config(str(path))
+
+
+def test_names_that_a_config_computes_with_itself_are_its_own(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("""_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'
+crop_size = (512, 512)
+batch_size = 3
+train_pipeline = _base_.train_pipeline
+train_pipeline[4].update(crop_size=crop_size)
+train_dataloader = dict(batch_size=2 * batch_size, dataset=dict(pipeline=train_pipeline))
+""")
+    config = read_config(str(path))
+    assert config.train_dataloader.dataset.pipeline[4].crop_size == (512, 512)
+    assert config.train_dataloader.batch_size == 6
+
+
+def test_a_config_of_another_package_has_no_settings_of_this_suite(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmdet::atss/atss_r50_fpn_1x_coco.py'\nclasses = ('cat', 'dog')\n")
+    with pytest.raises(UserError, match="'classes' at the top of this config has no effect"):
+        read_config(str(path))
+    path.write_text(path.read_text() + 'metainfo = dict(classes=classes)\n')
+    assert read_config(str(path)).metainfo.classes == ('cat', 'dog')
+
+
+def test_a_file_is_read_as_it_stands_by_mmengine_itself(settled, tmp_path):
+    settled('batch_size = 3')
+    assert Config.fromfile(tmp_path / 'mine.py').train_dataloader.batch_size == 4
+
+
+@pytest.mark.parametrize(
+    'options, batch, length',
+    [
+        (['batch_size=5'], 5, 100),
+        (['train_dataloader.batch_size=6'], 6, 100),
+        (['max_iters=50'], 3, 50),
+        (['train_cfg.max_iters=40'], 3, 40),
+    ],
+)
+def test_the_command_line_has_the_last_word(tmp_path, options, batch, length):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'\nbatch_size = 3\nmax_iters = 100\n")
+    config = read_config(str(path), options)
+    assert config.train_dataloader.batch_size == batch
+    assert config.train_cfg.max_iters == config.param_scheduler[1].end == length
+
+
+def test_a_run_of_one_iteration_or_epoch_is_warm_up_alone(tmp_path):
+    for base, line in (('upernet_hiera_b_ade20k', 'max_iters = 1'), ('k400_hiera_b', 'epochs = 1')):
+        path = tmp_path / 'mine.py'
+        path.write_text(f"_base_ = 'hiera_mm::{base}.py'\n{line}\n")
+        assert [scheduler.end for scheduler in read_config(str(path)).param_scheduler] == [1]
+
+
+@pytest.mark.parametrize(
+    'base, epochs, warm_up, interval',
+    [
+        ('k400_hiera_b', 150, 10, 2),
+        ('in1k_hiera_b', 20, 1, 1),
+        ('in1k_hiera_h', 20, 2, 1),
+        ('mae_hiera_b', 400, 20, 5),
+        ('mae_hiera_b_k400', 1600, 30, 40),
+        ('ava_hiera_b', 6, 1, 1),
+        ('unetr_hiera_t_btcv', 500, 25, 10),
+    ],
+)
+def test_a_run_by_epochs_keeps_the_places_of_all(tmp_path, base, epochs, warm_up, interval):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hiera_mm::{base}.py'\nepochs = {epochs}\n")
+    config = read_config(str(path))
+    first, second = config.param_scheduler
+    assert (first.end, second.begin, second.end, second.T_max) == (warm_up, warm_up, epochs, epochs - warm_up)
+    assert config.default_hooks.checkpoint.interval == interval
 
 
 @pytest.mark.parametrize('base, name, places', CELLS, ids=[f'{base}-{name}' for base, name, _ in CELLS])
