@@ -6,7 +6,8 @@ num_classes = 14
 model = dict(
     type='VolumeSegmentor',
     data_preprocessor=dict(type='ActionDataPreprocessor', mean=[0.45], std=[0.225], format_shape='NCTHW'),
-    backbone=dict(type='Hiera', in_channels=1, out_norm=True),
+    # The 96 slices of the recipe's crops; a config has those of its data instead.
+    backbone=dict(type='Hiera', num_frames=96, in_channels=1, out_norm=True),
     decoder=dict(type='UNETRDecoder', num_classes=num_classes, in_channels=[96, 192, 384, 768]),
-    test_cfg=dict(overlap=0.5, batch_size=4),
+    test_cfg=dict(crop_size=(96, 96, 96), overlap=0.5, batch_size=4),
 )
