@@ -61,7 +61,7 @@ def read_config(
             values['num_classes'] = len(values['classes'])
         with _in_place_of_constants(values):
             config = read(path)
-        own = {name: value for name, value in values.items() if name not in files.used}
+        own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}
         refuse_contradictions(own, before, _inherited(files.shipped, values, read), config)
     override(config, options, path)
     return config
