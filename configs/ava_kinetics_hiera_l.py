@@ -9,5 +9,5 @@ _base_ = [
 
 model = dict(
     backbone=dict(arch='l', init_cfg=dict(type='Pretrained', checkpoint='hiera_l_16x224.mae_k400_ft_k400')),
-    roi_head=dict(bbox_head=dict(in_channels=1152)),
+    roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes, in_channels=1152)),
 )

@@ -11,4 +11,8 @@ _base_ = [
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=_base_.padded_side),
+    backbone=_base_.backbone,
+    neck=dict(in_channels=_base_.channels),
+)

@@ -10,5 +10,10 @@ _base_ = [
     './_base_/schedules/coco_100e.py',
 ]
 
-model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))
-optim_wrapper = dict(optimizer=dict(lr=3e-5))
+learning_rate = 3e-5
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=_base_.padded_side),
+    backbone=_base_.backbone,
+    neck=dict(in_channels=_base_.channels),
+)
+optim_wrapper = dict(optimizer=dict(lr=learning_rate))

@@ -4,4 +4,5 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = './in1k_hiera_h.py'
 
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='TorchAdafactor', lr=1e-2, weight_decay=0.05))
+learning_rate = 1e-2
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='TorchAdafactor', lr=learning_rate, weight_decay=0.05))

@@ -7,8 +7,9 @@ _base_ = [
     './_base_/schedules/imagenet_200e.py',
 ]
 
+learning_rate = 2e-3
 model = dict(
     backbone=dict(arch='s', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_s.mae_in1k')),
     cls_head=dict(in_channels=768),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(layer_decay_rate=0.65))
+optim_wrapper = dict(optimizer=dict(lr=learning_rate), paramwise_cfg=dict(layer_decay_rate=0.65))

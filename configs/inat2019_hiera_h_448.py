@@ -3,13 +3,15 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = './inat2019_hiera_h.py'
 
-size = 448
-model = dict(backbone=dict(pos_embed_size=size // 4))
+image_size = 448
+batch_size = 16
+
+model = dict(backbone=dict(pos_embed_size=image_size // 4))
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[1].update(size=size)
-test_pipeline[1].update(size=size * 256 // 224)
-test_pipeline[2].update(size=size)
-train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
+train_pipeline[1].update(size=image_size)
+test_pipeline[1].update(size=image_size * 256 // 224)
+test_pipeline[2].update(size=image_size)
+train_dataloader = dict(batch_size=batch_size, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+test_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(paramwise_cfg=dict(pos_embed_lr_mult=0.5))

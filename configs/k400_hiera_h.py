@@ -7,6 +7,7 @@ _base_ = [
     './_base_/schedules/kinetics_50e.py',
 ]
 
+learning_rate = 4e-4
 model = dict(
     backbone=dict(
         arch='h',
@@ -15,4 +16,4 @@ model = dict(
     ),
     cls_head=dict(in_channels=2048, dropout_ratio=0.5),
 )
-optim_wrapper = dict(optimizer=dict(lr=4e-4))
+optim_wrapper = dict(optimizer=dict(lr=learning_rate))

@@ -6,4 +6,4 @@ _base_ = [
     './_base_/schedules/mae_kinetics_800e.py',
 ]
 
-model = dict(backbone=dict(arch='bp', drop_path_rate=0.2))
+model = dict(backbone=dict(arch='bp', drop_path_rate=0.2), input_size=(16, _base_.image_size, _base_.image_size))

@@ -2,4 +2,4 @@
 # Values: paper, table 14. Reported in the paper (table 8): 86.9 top-1 after fine-tuning (in1k_hiera_h.py).
 _base_ = ['./_base_/models/mae_hiera.py', './_base_/datasets/imagenet_mae.py', './_base_/schedules/mae_1600e.py']
 
-model = dict(backbone=dict(arch='h', drop_path_rate=0.3))
+model = dict(backbone=dict(arch='h', drop_path_rate=0.3), input_size=(_base_.image_size, _base_.image_size))

@@ -6,5 +6,6 @@ _base_ = [
     './_base_/schedules/mae_kinetics_800e.py',
 ]
 
-model = dict(backbone=dict(arch='h', drop_path_rate=0.4))
-optim_wrapper = dict(optimizer=dict(lr=3.2e-4))
+learning_rate = 3.2e-4
+model = dict(backbone=dict(arch='h', drop_path_rate=0.4), input_size=(16, _base_.image_size, _base_.image_size))
+optim_wrapper = dict(optimizer=dict(lr=learning_rate))

@@ -2,14 +2,25 @@
 # k400_hiera_t_shapes_mae.py starts from it. All values are ours. Against mae_hiera_b_k400.py only what makes it quick
 # differs: the narrow model and the 64 pixels of k400_hiera_t_shapes.py, consecutive frames, fewer masked units since a
 # clip has but 32, a small decoder and a short schedule at a higher rate.
+import os
+
 _base_ = './mae_hiera_b_k400.py'
 
 data_root = 'data/motion/'
+train_ann_file = 'train.txt'
+train_data_prefix = dict(video='')
+image_size = 64
+batch_size = 8
+epochs = 20
+learning_rate = 2e-3
+
 model = dict(
     backbone=dict(
-        arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)), drop_path_rate=0.0, pos_embed_size=16
+        arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
+        drop_path_rate=0.0,
+        pos_embed_size=image_size // 4,
     ),
-    input_size=(16, 64, 64),
+    input_size=(16, image_size, image_size),
     mask_ratio=0.75,
     decoder_embed_dim=128,
     decoder_depth=2,
@@ -26,19 +37,24 @@ train_pipeline = [
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'Flip']
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=batch_size,
     num_workers=1,
     dataset=dict(
-        ann_file=data_root + 'train.txt', data_prefix=dict(video=data_root), num_repeats=2, pipeline=train_pipeline
+        ann_file=os.path.join(data_root, train_ann_file),
+        data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},
+        num_repeats=2,
+        pipeline=train_pipeline,
     ),
 )
 
-epochs, warm_up = 20, 1
+# A run of another length keeps the places of all.
+warm_up = 1
 train_cfg = dict(max_epochs=epochs)
-optim_wrapper = dict(optimizer=dict(lr=2e-3), clip_grad=dict(max_norm=1.0))
+optim_wrapper = dict(optimizer=dict(lr=learning_rate), clip_grad=dict(max_norm=1.0))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
-param_scheduler[1].update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
+for scheduler in param_scheduler[1:]:
+    scheduler.update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)
-default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=50))
+default_hooks = dict(checkpoint=dict(interval=max(1, round(epochs / 20))), logger=dict(interval=50))

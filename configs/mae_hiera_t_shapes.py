@@ -4,10 +4,15 @@
 _base_ = './mae_hiera_t.py'
 
 data_root = 'data/unlabelled_shapes/'
-size = 128
+image_size = 128
+batch_size = 64
+# 63 iterations an epoch of 4000 images.
+epochs = 3
+learning_rate = 1e-3
+
 model = dict(
-    backbone=dict(pos_embed_size=size // 4),
-    input_size=(size, size),
+    backbone=dict(pos_embed_size=image_size // 4),
+    input_size=(image_size, image_size),
     decoder_embed_dim=192,
     decoder_depth=4,
     decoder_num_heads=6,
@@ -15,14 +20,16 @@ model = dict(
 
 train_pipeline = _base_.train_pipeline
 # Images are smaller; the rest becomes black.
-train_pipeline[1] = dict(type='TorchvisionTransform', name='CenterCrop', size=size)
+train_pipeline[1] = dict(type='TorchvisionTransform', name='CenterCrop', size=image_size)
 test_pipeline = [step for step in train_pipeline if step['type'] != 'Flip']
-train_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=batch_size, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+)
 
-# 63 iterations an epoch of 4000 images.
-epochs, warm_up, cool_down = 3, 0.25, 1.5
+# A run of another length keeps the places of all.
+warm_up, cool_down = min(0.25, epochs / 12), epochs / 2
 train_cfg = dict(max_epochs=epochs)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=learning_rate))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=warm_up, convert_to_iter_based=True),
     dict(
@@ -36,4 +43,4 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(base_batch_size=64)
 randomness = dict(seed=0)
-default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=10))
+default_hooks = dict(checkpoint=dict(interval=max(1, round(epochs / 3))), logger=dict(interval=10))

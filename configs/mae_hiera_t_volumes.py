@@ -5,6 +5,8 @@
 _base_ = ['./_base_/models/mae_hiera_16x224.py', './_base_/datasets/btcv.py', './_base_/schedules/mae_kinetics_800e.py']
 
 crop_size = (96, 96, 96)
+epochs = 400
+
 model = dict(
     backbone=dict(arch='t', num_frames=crop_size[2], in_channels=1, pos_embed_size=24, drop_path_rate=0.0),
     input_size=crop_size[::-1],
@@ -26,8 +28,11 @@ train_pipeline = [*_base_.prepared, filled, cropped, *flips]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline, with_label=False))
 val_dataloader = test_dataloader = val_evaluator = test_evaluator = val_cfg = test_cfg = None
 
-epochs, warm_up = 400, 20
+warm_up = max(1, min(20, round(0.05 * epochs)))
+interval = max(1, round(epochs * 20 / 400))
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
-param_scheduler[1].update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
+for scheduler in param_scheduler[1:]:
+    scheduler.update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
+default_hooks = dict(checkpoint=dict(interval=interval))

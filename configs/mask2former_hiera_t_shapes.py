@@ -1,13 +1,25 @@
 # Mask2Former with a small Hiera on the generated shapes, from random weights, on a laptop's CPU. All values are ours.
 # Against mask2former_hiera_t_coco.py only what makes it quick differs: images of 128 pixels without jitter, a narrow
 # backbone and head of few layers and queries, 8 images a batch and a short schedule at a higher rate.
+import os
+
 _base_ = './mask2former_hiera_t_coco.py'
 
 data_root = 'data/shapes/'
-metainfo = dict(classes=('circle', 'bar', 'triangle'))
-num_classes = 3
-width = 64
+train_ann_file = 'annotations/instances_train.json'
+train_data_prefix = dict(img='train/')
+val_ann_file = 'annotations/instances_val.json'
+val_data_prefix = dict(img='val/')
+test_ann_file = val_ann_file
+test_data_prefix = val_data_prefix
+classes = ('circle', 'bar', 'triangle')
+num_classes = len(classes)
 image_size = (128, 128)
+batch_size = 8
+max_iters = 2000
+learning_rate = 1e-3
+
+width = 64
 
 attention = dict(embed_dims=width, num_heads=4)
 padding = dict(
@@ -65,29 +77,30 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-dataset = dict(data_root=data_root, metainfo=metainfo)
+dataset = dict(data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=batch_size,
     num_workers=1,
-    dataset=dict(
-        **dataset, ann_file='annotations/instances_train.json', data_prefix=dict(img='train/'), pipeline=train_pipeline
-    ),
+    dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=1,
-    dataset=dict(
-        **dataset, ann_file='annotations/instances_val.json', data_prefix=dict(img='val/'), pipeline=test_pipeline
-    ),
+    dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline),
 )
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
-test_evaluator = val_evaluator
+test_dataloader = dict(
+    num_workers=1,
+    dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline),
+)
+val_evaluator = dict(ann_file=os.path.join(data_root, val_ann_file))
+test_evaluator = dict(ann_file=os.path.join(data_root, test_ann_file))
 
 undecayed = dict(decay_mult=0.0)
-max_iters = 2000
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters, dynamic_intervals=None)
+# A run of another length keeps the places of all; it has at most 20 validations, an epoch or more apart.
+of_recipe = max_iters == 2000
+val_interval = max_iters if of_recipe else min(max_iters, max(_base_.epoch_length, -(-max_iters // 20)))
+train_cfg = dict(max_iters=max_iters, val_interval=val_interval, dynamic_intervals=None)
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3),
+    optimizer=dict(lr=learning_rate),
     paramwise_cfg=dict(
         custom_keys=dict(
             _delete_=True, pos_embed=undecayed, query_embed=undecayed, query_feat=undecayed, level_embed=undecayed
@@ -95,11 +108,15 @@ optim_wrapper = dict(
     ),
     clip_grad=dict(max_norm=1.0),
 )
+warm_up = max(1, min(40, round(0.05 * max_iters)))
+cosine = dict(type='CosineAnnealingLR', by_epoch=False, begin=warm_up, end=max_iters, eta_min_ratio=0.01)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=40, end=max_iters, eta_min_ratio=0.01),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+    *([cosine] if warm_up < max_iters else []),
 ]
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=500, max_keep_ckpts=1))
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=500 if of_recipe else val_interval, max_keep_ckpts=1)
+)
 log_processor = dict(window_size=10)

@@ -9,7 +9,9 @@ _base_ = [
 ]
 
 model = dict(
+    data_preprocessor=dict(size=_base_.rows_first, size_divisor=None),
     backbone=dict(arch='l', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_l.mae_in1k')),
     decode_head=dict(in_channels=[144, 288, 576, 1152], channels=768),
+    test_cfg=_base_.windows,
 )
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.9))

@@ -5,7 +5,9 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = './ssv2_hiera_l.py'
 
+learning_rate = 0.08
 clip_len = 32
+batch_size = 4
 model = dict(
     backbone=dict(num_frames=clip_len, drop_path_rate=0.2),
     cls_head=dict(label_smooth_eps=0.0),
@@ -14,9 +16,9 @@ model = dict(
 train_pipeline, val_pipeline, test_pipeline = _base_.train_pipeline, _base_.val_pipeline, _base_.test_pipeline
 for pipeline in (train_pipeline, val_pipeline, test_pipeline):
     pipeline[1].clip_len = clip_len
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=batch_size, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 global_batch = 128
-optim_wrapper = dict(optimizer=dict(lr=0.08))
+optim_wrapper = dict(optimizer=dict(lr=learning_rate))
 auto_scale_lr = dict(base_batch_size=global_batch)

@@ -9,6 +9,9 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(arch='b', init_cfg=dict(type='Pretrained', checkpoint='hiera_b_16x224.mae_k400')),
+    backbone=dict(
+        num_frames=_base_.crop_size[2], arch='b', init_cfg=dict(type='Pretrained', checkpoint='hiera_b_16x224.mae_k400')
+    ),
     decoder=dict(channels=48),
+    test_cfg=dict(crop_size=_base_.crop_size[::-1]),
 )

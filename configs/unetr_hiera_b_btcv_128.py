@@ -5,8 +5,8 @@ _base_ = './unetr_hiera_b_btcv.py'
 
 crop_size = (128, 128, 128)
 model = dict(
-    backbone=dict(num_frames=128, window_sizes=(8, 4, 4, 2), window_frames=32, global_blocks=(12, 16, 20)),
-    test_cfg=dict(crop_size=crop_size),
+    backbone=dict(num_frames=crop_size[2], window_sizes=(8, 4, 4, 2), window_frames=32, global_blocks=(12, 16, 20)),
+    test_cfg=dict(crop_size=crop_size[::-1]),
 )
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
@@ -15,4 +15,4 @@ for step in [*train_pipeline, *test_pipeline]:
         step['spatial_size'] = crop_size
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -9,6 +9,11 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(arch='t', init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k', inflate=True)),
+    backbone=dict(
+        num_frames=_base_.crop_size[2],
+        arch='t',
+        init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k', inflate=True),
+    ),
     decoder=dict(channels=24),
+    test_cfg=dict(crop_size=_base_.crop_size[::-1]),
 )

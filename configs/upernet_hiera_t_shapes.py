@@ -5,13 +5,21 @@
 _base_ = './upernet_hiera_b_ade20k.py'
 
 data_root = 'data/masks/'
+train_data_prefix = dict(img_path='images/train', seg_map_path='masks/train')
+val_data_prefix = dict(img_path='images/val', seg_map_path='masks/val')
+test_data_prefix = val_data_prefix
 classes = ('background', 'circle', 'bar', 'triangle')
-width = 64
+num_classes = len(classes)
 image_size = (128, 128)
+batch_size = 8
+max_iters = 2000
+learning_rate = 1e-3
 
-head = dict(dropout_ratio=0.0, norm_cfg=dict(type='BN', requires_grad=True), num_classes=len(classes), channels=width)
+width = 64
+
+head = dict(dropout_ratio=0.0, norm_cfg=dict(type='BN', requires_grad=True), num_classes=num_classes, channels=width)
 model = dict(
-    data_preprocessor=dict(size=image_size),
+    data_preprocessor=dict(size=image_size[::-1]),
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
         pos_embed='resized',
@@ -38,11 +46,11 @@ test_pipeline = [
 ]
 dataset = dict(type='SegmentationDataset', data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=batch_size,
     num_workers=1,
     dataset=dict(
         **dataset,
-        data_prefix=dict(img_path='images/train', seg_map_path='masks/train'),
+        data_prefix=train_data_prefix,
         pipeline=train_pipeline,
     ),
 )
@@ -50,20 +58,28 @@ val_dataloader = dict(
     num_workers=1,
     dataset=dict(
         **dataset,
-        data_prefix=dict(img_path='images/val', seg_map_path='masks/val'),
+        data_prefix=val_data_prefix,
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
+test_dataloader = dict(num_workers=1, dataset=dict(**dataset, data_prefix=test_data_prefix, pipeline=test_pipeline))
 
-max_iters = 2000
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=1.0), clip_grad=dict(max_norm=5.0))
+# A run of another length keeps the places of all; it has at most 20 validations, an epoch or more apart.
+of_recipe = max_iters == 2000
+val_interval = max_iters if of_recipe else min(max_iters, max(_base_.epoch_length, -(-max_iters // 20)))
+train_cfg = dict(max_iters=max_iters, val_interval=val_interval)
+optim_wrapper = dict(
+    optimizer=dict(lr=learning_rate), paramwise_cfg=dict(layer_decay_rate=1.0), clip_grad=dict(max_norm=5.0)
+)
+warm_up = max(1, min(40, round(0.05 * max_iters)))
+cosine = dict(type='CosineAnnealingLR', by_epoch=False, begin=warm_up, end=max_iters, eta_min_ratio=0.01)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=40, end=max_iters, eta_min_ratio=0.01),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+    *([cosine] if warm_up < max_iters else []),
 ]
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=500, max_keep_ckpts=1))
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=500 if of_recipe else val_interval, max_keep_ckpts=1)
+)
 log_processor = dict(window_size=10)

@@ -2,17 +2,25 @@
 
 import argparse
 import ast
+import contextlib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hiera_mm import CONFIGS
-from hiera_mm.errors import UserError, require_extra
+from hiera_mm.errors import UserError, first_few, require_extra
 from hiera_mm.program import command_line
 
+import mmcv.ops
+import mmengine.registry
 import yaml
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
+from mmengine.registry import Registry
+
+EVALUATE = {'CameraMotionCompensation'}
+"""Registered types that run a text of the config as Python."""
 
 
 def read_config_file(path: str) -> Config:
@@ -22,7 +30,7 @@ def read_config_file(path: str) -> Config:
     Raises:
         UserError: if the file or one it inherits from is missing or no valid config.
     """
-    found = path if '::' in path else _file_of(path)
+    found = path if '::' in path else locate_config(path)
     try:
         if found.endswith(('.yml', '.yaml')):
             # mmengine's reader makes whatever objects such a file names.
@@ -57,6 +65,46 @@ def config_of_text(text: str, source: str) -> Config:
         ) from error
 
 
+def must_be_registered(config: Config, source: str) -> None:
+    """Refuse a config whose model or test set names a type that no registry holds.
+
+    mmengine's registries would import whatever a type with dots names, such as ``os.system``, and call it; mmcv would
+    run the ``type`` of its ``nms`` as Python.
+
+    Args:
+        config: Of a trained model.
+        source: Where it is from, for messages.
+
+    Raises:
+        UserError: naming the types.
+    """
+    registries = list(_all_registries())
+    # Two kinds of a detector's types are functions and layers of mmcv that it finds by name.
+    names = {name for registry in registries for name in registry.module_dict} | set(mmcv.ops.__all__)
+    scopes = {registry.scope for registry in registries} | {''}
+    found = list(dicts_in([config.get('model'), config.get('test_dataloader')]))
+    unknown = {str(part['type']) for part in found if part.get('type') is not None} - {
+        f'{scope}.{name}'.lstrip('.') for scope in scopes for name in names - EVALUATE
+    }
+    asked = {str(part['_scope_']) for part in found if '_scope_' in part} | {str(config.get('default_scope') or '')}
+    if unknown or not asked <= scopes:
+        raise UserError(
+            f"The config inside '{source}' names types that no installed package registers, such as "
+            f'{first_few(sorted(unknown | asked - scopes))}, and nothing that it names is imported; if they are of '
+            'your own, name your config: --config CONFIG.'
+        )
+
+
+def _all_registries() -> Iterator[Registry]:
+    roots = [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
+    children = [child for root in roots for child in root.children.values()]
+    for registry in [*roots, *children]:
+        # They fill when they are first used; some of mmaction2's name modules that it doesn't have.
+        with contextlib.suppress(ImportError):
+            registry.import_from_location()
+        yield registry
+
+
 class _Literals(ast.NodeTransformer):
     """``dict(a=1)`` to ``{'a': 1}``, and the names of infinity and NaN to these numbers."""
 
@@ -89,83 +137,78 @@ def _reason(error: Exception) -> str:
     return f'{type(error).__name__}: {error}'.rstrip('.')
 
 
-def override(config: Config, options: Sequence[str], source: str) -> None:
-    """Set ``KEY=VALUE`` options, as mmengine's ``DictAction`` reads them.
+def option_values(options: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` options by key, as mmengine's ``DictAction`` reads them.
 
     Raises:
-        UserError: for an option without ``=``, a value that is a dict or has a bracket too many, or a key that the
-            config can't take.
+        UserError: for an option without ``=``, and for a value that is a dict or has a bracket too many.
     """
     if wrong := [option for option in options if '=' not in option]:
         raise UserError(f"--cfg-options takes KEY=VALUE, but '{wrong[0]}' has no '='.")
     parser = argparse.ArgumentParser(prefix_chars='\0')
     parser.add_argument('options', nargs='*', action=DictAction)
     try:
-        values = parser.parse_args(list(options)).options if options else {}
+        return dict(parser.parse_args(list(options)).options) if options else {}
     except (RecursionError, AssertionError) as error:
         raise UserError(
             f'--cfg-options takes numbers, texts, lists and tuples as values, which {", ".join(options)} are not all; '
             'set a dict key by key, such as model.backbone.init_cfg.type=Pretrained.'
         ) from error
+
+
+def override(config: Config, options: Sequence[str], source: str) -> None:
+    """Set ``KEY=VALUE`` options.
+
+    Raises:
+        UserError: as :func:`option_values`, and for a key that the config can't take.
+    """
     try:
-        config.merge_from_dict(values)
+        config.merge_from_dict(option_values(options))
     except (KeyError, TypeError, IndexError) as error:
         reason = f'{type(error).__name__}: {error}'.rstrip('.')
         raise UserError(f"--cfg-options don't fit the config '{source}': {reason}.") from error
 
 
-def top_level_names(path: str) -> tuple[set[str], str | None]:
-    """The names that a user's config assigns at its top level, with those of configs that it inherits from, as far as
-    they are not the suite's; and the first of the suite's among these."""
-    path = path if '::' in path else _file_of(path)
-    if '::' in path or Path(path).resolve().is_relative_to(Path(CONFIGS).resolve()):
-        return set(), path
-    body = ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []
-    names = {
-        part.id
-        for line in body
-        if isinstance(line, ast.Assign | ast.AnnAssign)
-        for target in (line.targets if isinstance(line, ast.Assign) else [line.target])
-        # Also of several at once: a, b = 1, 2.
-        for part in ast.walk(target)
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    }
-    shipped = None
+class OwnFiles(NamedTuple):
+    """A user's config, and those of its bases that are the user's.
+
+    Attributes:
+        assigned: Names that they assign at their top level.
+        used: Names that they compute with themselves.
+        shipped: The suite's files that they inherit from; a config of the suite is one itself.
+        foreign: Files of other packages that they inherit from.
+    """
+
+    assigned: set[str]
+    used: set[str]
+    shipped: set[str]
+    foreign: set[str]
+
+
+def own_files(path: str) -> OwnFiles:
+    """What a user's own files assign and use, and where the suite's begin."""
+    path = path if '::' in path else locate_config(path)
+    if path.startswith('hiera_mm::') or is_shipped(path):
+        return OwnFiles(set(), set(), {path}, set())
+    if '::' in path:
+        return OwnFiles(set(), set(), set(), {path})
+    found = OwnFiles(set(), set(), set(), set())
+    for line in ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []:
+        for part in (part for part in ast.walk(line) if isinstance(part, ast.Name)):
+            if isinstance(part.ctx, ast.Load):
+                found.used.add(part.id)
+            elif isinstance(line, ast.Assign | ast.AnnAssign):
+                found.assigned.add(part.id)
     for base in Config._get_base_files(path):
-        others, found = top_level_names(Config._get_cfg_path(base, path)[0])
-        names, shipped = names | others, shipped or found
-    return names, shipped
+        inner = own_files(base if '::' in base else Config._get_cfg_path(base, path)[0])
+        for mine, theirs in zip(found, inner, strict=True):
+            mine |= theirs
+    return found
 
 
-def heads_of(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The heads of a detector that predict classes of boxes or masks, with their place in the config."""
-    for owner, place in ((model, 'model'), (model.get('roi_head') or {}, 'model.roi_head')):
-        for name in ('bbox_head', 'mask_head'):
-            given = owner.get(name)
-            for number, head in enumerate(given if isinstance(given, list | tuple) else [given]):
-                where = f'{place}.{name}.{number}' if isinstance(given, list | tuple) else f'{place}.{name}'
-                for inner in dicts_in(head):
-                    if 'num_classes' in inner or inner is head:
-                        yield where, inner
-
-
-def class_count(model: ConfigDict) -> int:
-    """How many classes a model tells apart."""
-    queries = model.get('panoptic_head')
-    if queries is not None:
-        return queries.num_things_classes + queries.num_stuff_classes
-    if 'decoder' in model:
-        return model.decoder.num_classes
-    heads = heads_of_masks(model) if 'decode_head' in model else heads_of(model)
-    return (model.get('cls_head') or next(head for _, head in heads))['num_classes']
-
-
-def heads_of_masks(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The heads of a segmentor that predict classes of pixels, with their place in the config."""
-    for name in ('decode_head', 'auxiliary_head'):
-        for head in dicts_in(model.get(name)):
-            if 'num_classes' in head:
-                yield f'model.{name}', head
+def is_shipped(path: str) -> bool:
+    """Whether a file is one of the suite's."""
+    return Path(path).resolve().is_relative_to(Path(CONFIGS).resolve())
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -192,7 +235,12 @@ def dicts_in(part: object) -> Iterator[ConfigDict]:
         yield from dicts_in(entry)
 
 
-def _file_of(path: str) -> str:
+def locate_config(path: str) -> str:
+    """The file of a config that is named by its path or, if it is one of the suite's, by its name alone.
+
+    Raises:
+        UserError: if there is neither.
+    """
     if Path(path).is_file():
         return path
     shipped, name = shipped_configs(), Path(path).name.removesuffix('.py')

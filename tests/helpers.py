@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+from hiera_mm.settings import read_config
 from hiera_mm.tasks import task_of
 
 import av
@@ -161,17 +161,10 @@ def extract_as_ffmpeg(video, folder, rate):
     return count
 
 
-def with_own_settings(path):
-    """The config of a user's file, as checks get it."""
-    config = Config.fromfile(path)
-    apply_own_settings(config, *own_settings(str(path)))
-    return config
-
-
 def save_random_weights(config, path, seed=0):
     """A checkpoint of untrained weights, as training would write it."""
     forget_earlier_runs()
-    config = with_own_settings(config)
+    config = read_config(str(config))
     init_default_scope(config.default_scope)
     torch.manual_seed(seed)
     model = MODELS.build(config.model)

@@ -20,7 +20,7 @@ LAYERS = (
         'explain',
         'complexity',
     },
-    {'readers', 'weights', 'synthetic'},
+    {'readers', 'weights', 'synthetic', 'settings', 'setting_faults'},
     {'models', 'datasets'},
     {'evaluation'},
     {'engine', 'checks'},

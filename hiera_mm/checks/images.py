@@ -6,6 +6,7 @@ from pathlib import Path
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.readers.class_names import classes_from, numbers_by_name
 from hiera_mm.readers.image_lists import LabelledImages, class_folders, read_images
 from hiera_mm.readers.labelled_lists import check_labels
 
@@ -57,6 +58,10 @@ def _named(dataset: ConfigDict) -> LabelledImages:
 
 def _check_classes(part: DataPart, found: LabelledImages) -> None:
     source = _ann_file(part.dataset) or _folder(part.dataset)
+    chosen = part.dataset.get('metainfo', {}).get('classes')
+    if found.classes is not None and chosen:
+        numbers_by_name(found.classes, classes_from(chosen), source)
+        return
     for place, predicted in part.class_places:
         if found.classes is not None and len(found.classes) != predicted:
             raise UserError(

@@ -43,6 +43,7 @@ def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of a list of volumes; before training of the list and of what files say of themselves, as each volume
     is checked again when it is loaded."""
     require_extra('monai', 'volumes')
+    yield from _faults_of_turns(part)
     dataset, with_labels = part.dataset, part.dataset.get('with_label', True)
     path = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
     listed = read_volume_list(path, dataset.get('data_list_key', 'training'), with_labels)
@@ -57,6 +58,21 @@ def faults(part: DataPart) -> Iterator[Fault]:
     if wrong or part.before_training or (with_labels and not classes):
         return
     yield from _faults_of_voxels(part, sample(listed.pairs, part.count), classes or [])
+
+
+def _faults_of_turns(part: DataPart) -> Iterator[Fault]:
+    """Crops that quarter turns would give other sides."""
+    steps = list(dicts_in(part.dataset.get('pipeline', ())))
+    sizes = [tuple(step[key]) for step in steps for key in ('spatial_size', 'roi_size') if step.get(key)]
+    if any(step.get('name') == 'RandRotate90d' for step in steps):
+        for size in (size for size in sizes if size[0] != size[1]):
+            yield Fault(
+                Severity.BLOCKS,
+                f'{part.key}: crops of {size} are not as wide as high, but the pipeline turns them by quarters '
+                '(RandRotate90d), so that they would not fit together; make crop_size at the top of the config as wide '
+                'as high, or take the step out.',
+            )
+            return
 
 
 def _faults_of_classes(

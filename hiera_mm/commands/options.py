@@ -69,18 +69,13 @@ def read_config(arguments: argparse.Namespace) -> Config:
         UserError: if the file or one it inherits from is missing or no valid config, or options that don't fit it, or
             the launcher did not start this process.
     """
-    from hiera_mm.config import override, read_config_file
-    from hiera_mm.engine.own_settings import apply_own_settings, own_settings, refuse_without_effect
+    from hiera_mm import settings
 
     _use_ranks_of(arguments.launcher)
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
     if arguments.launcher != 'none':
         _refuse_without_gpu(int(os.environ['LOCAL_RANK']))
-    config = read_config_file(arguments.config)
-    options = arguments.cfg_options or []
-    refuse_without_effect(config, options)
-    override(config, options, arguments.config)
-    apply_own_settings(config, *own_settings(arguments.config, options))
+    config = settings.read_config(arguments.config, arguments.cfg_options or ())
     config.launcher = arguments.launcher
     if arguments.work_dir:
         config.work_dir = arguments.work_dir

@@ -50,16 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out or arguments.work_dir:
             raise UserError('--out and --work-dir are for the rehearsal of one config; leave them out for several.')
         return rehearse_all(arguments.configs, arguments.words, arguments.jobs)
-    from hiera_mm.engine.own_settings import own_settings, scale_schedule
+    from hiera_mm.engine.run_length import set_run_length
     from hiera_mm.rehearsal import rehearse
     from hiera_mm.tasks import task_of
 
     arguments.config = arguments.configs[0]
     config = read_config(arguments)
     apply_training_options(config, arguments)
-    # Without the data, whose pictures an epoch counts, the recipe is rehearsed as it is.
+    # Without the data, whose images an epoch counts, the recipe is rehearsed as it is.
     with contextlib.suppress(UserError):
-        scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
+        set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
     with folder_for(arguments.work_dir) as folder:
         stages = rehearse(config, task_of(config), folder, arguments.tiny, arguments.size)
     failed = [stage for stage in stages if stage.outcome == 'failed']

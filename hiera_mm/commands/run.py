@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     path = _file_of(arguments.tool)
     sys.argv = [str(path), *map(_with_path_of_config, arguments.arguments)]
     _name_seaborn_styles()
-    _apply_own_settings()
+    _read_settings()
     # As if python had been called with the tool, which may import its neighbours.
     sys.path.insert(0, str(path.parent))
     runpy.run_path(str(path), run_name='__main__')
@@ -41,18 +41,16 @@ def _file_of(tool: str) -> Path:
     return path
 
 
-def _apply_own_settings() -> None:
-    """To every config that a tool reads: it would look at other data than the run otherwise."""
-    from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+def _read_settings() -> None:
+    """Of every config that a tool reads: it would look at other data than the run otherwise."""
+    from hiera_mm.settings import read_config
 
     from mmengine.config import Config
 
     plain = Config.fromfile
 
     def fromfile(filename: str | Path, *arguments: object, **named: object) -> Config:
-        config = plain(filename, *arguments, **named)
-        apply_own_settings(config, *own_settings(str(filename)))
-        return config
+        return read_config(str(filename), read=lambda path: plain(path, *arguments, **named))
 
     Config.fromfile = fromfile
 

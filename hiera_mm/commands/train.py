@@ -30,12 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.interruption import signals_end_the_run
-    from hiera_mm.engine.own_settings import own_settings, scale_schedule
     from hiera_mm.engine.processes import begin_at_the_same_point, process_group
     from hiera_mm.engine.resuming import resume
+    from hiera_mm.engine.run_length import set_run_length
     from hiera_mm.engine.running import build_runner, only_run_in, prepare_training
     from hiera_mm.engine.saving import Writing
-    from hiera_mm.tasks import check_data
+    from hiera_mm.tasks import check_data, task_of
     from hiera_mm.weights.files import locate_checkpoint
 
     config = read_config(arguments)
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     if config.get('load_from') and not config.resume:
         locate_checkpoint(config.load_from)
     check_data(config, ['train_dataloader', 'val_dataloader'])
-    scale_schedule(config, *own_settings(arguments.config, arguments.cfg_options or ()))
+    set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
     prepare_training(config)
     with only_run_in(config.work_dir), signals_end_the_run(), Writing.to_the_end(), process_group(config):
         begin_at_the_same_point(begins)

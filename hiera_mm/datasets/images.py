@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.class_names import numbers_by_name, with_class_names
 from hiera_mm.readers.image_lists import read_images
 
 import numpy as np
@@ -23,6 +24,8 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
         data_root: Folder of all; ``ann_file`` and ``data_prefix`` are inside it.
         ann_file: See :func:`~hiera_mm.readers.image_lists.read_images`; empty for one folder a class.
         data_prefix: ``dict(img=FOLDER)``.
+        metainfo: ``dict(classes=NAMES)``, a tuple or a file with one a line, in the order in which the model numbers
+            them; by default those of the folders or the file, whose labels are told by name where both are there.
         with_label: False for masked autoencoding.
         max_broken: See :class:`~hiera_mm.datasets.skip_broken.SkipBrokenFiles`.
         test_mode, lazy_init: As for mmengine's data sets.
@@ -39,6 +42,7 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
         data_root: str = '',
         ann_file: str = '',
         data_prefix: dict | None = None,
+        metainfo: dict | None = None,
         with_label: bool = True,
         max_broken: float = 0.05,
         test_mode: bool = False,
@@ -50,6 +54,7 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
             data_root=data_root,
             ann_file=ann_file,
             data_prefix=data_prefix or dict(img=''),
+            metainfo=with_class_names(metainfo),
             max_broken=max_broken,
             test_mode=test_mode,
             lazy_init=lazy_init,
@@ -62,8 +67,14 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
     def load_data_list(self) -> list[dict]:
         """``[dict(img_path=..., label=...)]``, without labels where there are none."""
         found = read_images(self.data_prefix['img'], self.ann_file, self.with_label)
-        if found.classes is not None:
+        chosen = self._metainfo.get('classes')
+        if found.classes is not None and chosen is None:
             self._metainfo['classes'] = found.classes
+        elif found.classes is not None:
+            numbers = numbers_by_name(found.classes, chosen, self.source)
+            found = found._replace(
+                entries=[(path, None if label is None else numbers[label]) for path, label in found.entries]
+            )
         return [
             dict(img_path=path) if label is None else dict(img_path=path, label=label) for path, label in found.entries
         ]

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hiera_mm.config import config_of_text, dicts_in, read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings
+from hiera_mm.config import config_of_text, dicts_in, must_be_registered
 from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError
 from hiera_mm.inference.formats import Exported, is_exported, open_exported
-from hiera_mm.inference.registered import must_be_registered
 from hiera_mm.inference.trained import InferenceTask, TrainedModel
 from hiera_mm.models.lora import merge_lora
+from hiera_mm.settings import read_config
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.load import whole_state
 from hiera_mm.weights.origin import origins_of
@@ -49,7 +48,7 @@ def load_model(source: str, task_of: TaskOf, config: str | None = None, device: 
         return exported_model(open_exported(source), source, task_of)
     path = checkpoint_in(source)
     checkpoint = read_checkpoint(path)
-    settings = _given(config) if config else _inside(checkpoint, source)
+    settings = read_config(config) if config else _inside(checkpoint, source)
     for part in dicts_in(settings.model):
         if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
             part['init_cfg'] = None
@@ -96,12 +95,6 @@ def checkpoint_in(source: str) -> str:
     if not (folder / LAST).is_file():
         raise UserError(f"The folder '{source}' holds neither a published model nor a run's checkpoints.")
     return str(folder / Path((folder / LAST).read_text().strip()).name)
-
-
-def _given(config: str) -> Config:
-    settings = read_config_file(config)
-    apply_own_settings(settings, *own_settings(config))
-    return settings
 
 
 def _inside(checkpoint: Mapping, source: str) -> Config:

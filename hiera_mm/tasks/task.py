@@ -100,6 +100,15 @@ class Task:
         """Faults of several data sets together, given by config and class."""
         yield from ()
 
+    def count_images(self, key: str, dataset: ConfigDict) -> int | None:
+        """How many images a data set has, by its files; None where that is not known without building it.
+
+        Args:
+            key: Its place in the config.
+            dataset: Its config, without wrappers.
+        """
+        return None
+
     # What a rehearsal needs.
 
     def artist_of(self, kind: type) -> Artist | None:

@@ -2,14 +2,13 @@
 
 from hiera_mm.config import read_config_file
 from hiera_mm.errors import UserError
+from hiera_mm.settings import read_config
 from hiera_mm.synthetic.masks import make_mask_shapes
 from hiera_mm.tasks import check_data, faults_of
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from tests.helpers import with_own_settings
 
 OWN = """_base_ = 'hiera_mm::segformer_hiera_t_ade20k.py'
 data_root = '{folder}'
@@ -29,7 +28,7 @@ def folder(tmp_path):
 def config_of(folder, classes=NAMES, more=''):
     path = folder.parent / 'my_config.py'
     path.write_text(OWN.format(folder=folder, classes=classes) + more)
-    return with_own_settings(path)
+    return read_config(str(path))
 
 
 def change(path, make):

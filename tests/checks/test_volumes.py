@@ -4,14 +4,13 @@ import json
 import re
 
 from hiera_mm.errors import UserError
+from hiera_mm.settings import read_config
 from hiera_mm.synthetic.volumes import NAMES, make_volume_shapes
 from hiera_mm.tasks import check_data, faults_of
 
 import nibabel
 import numpy as np
 import pytest
-
-from tests.helpers import with_own_settings
 
 OWN = """_base_ = 'hiera_mm::unetr_hiera_t_btcv.py'
 data_root = '{folder}'
@@ -30,7 +29,7 @@ def folder(tmp_path):
 def config_of(folder, classes=NAMES, more=''):
     path = folder.parent / 'my_config.py'
     path.write_text(OWN.format(folder=folder, classes=classes) + more)
-    return with_own_settings(path)
+    return read_config(str(path))
 
 
 def change(path, make=lambda voxels: voxels, affine=None):

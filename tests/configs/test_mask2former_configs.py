@@ -1,10 +1,10 @@
 """Mask2Former with Hiera: its configs build, learn and predict at reduced depth, and take classes of one's own."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.config import class_count, read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.errors import UserError
+from hiera_mm.settings import read_config
 from hiera_mm.tasks import faults_of, load
+from hiera_mm.tasks.detection.heads import class_count
 
 import pytest
 import torch
@@ -74,9 +74,7 @@ train_data_prefix, val_data_prefix = 'train/', 'val/'
 def own(tmp_path, folder, kind):
     path = tmp_path / 'mine.py'
     path.write_text(OWN.format(folder=folder, kind=kind))
-    config = read_config_file(str(path))
-    apply_own_settings(config, *own_settings(str(path)))
-    return config
+    return read_config(str(path))
 
 
 def test_classes_of_ones_own_reach_the_head_the_loss_and_the_joining_of_masks(tmp_path, shapes):

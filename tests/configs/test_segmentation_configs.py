@@ -1,10 +1,11 @@
 """Segmentation configs: they build, learn and predict at reduced depth; their decoders are those of others."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.config import read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
+from hiera_mm.engine.run_length import set_run_length
 from hiera_mm.errors import UserError
+from hiera_mm.settings import read_config
 from hiera_mm.synthetic.masks import make_mask_shapes
+from hiera_mm.tasks import task_of
 
 import pytest
 import torch
@@ -152,9 +153,8 @@ batch_size = 2
 epochs = 4
 learning_rate = 3e-4
 """)
-    config, settings = read_config_file(str(path)), own_settings(str(path))
-    apply_own_settings(config, *settings)
-    scale_schedule(config, *settings)
+    config = read_config(str(path))
+    set_run_length(config, task_of(config), str(path))
     assert config.model.decode_head.num_classes == config.model.auxiliary_head.num_classes == 4
     assert config.model.data_preprocessor.size == config.model.test_cfg.crop_size == (192, 256)
     assert config.model.test_cfg.stride == (128, 170)
@@ -168,4 +168,4 @@ learning_rate = 3e-4
     )
     path.write_text(path.read_text().replace('epochs = 4', 'epochs = 4\nmax_iters = 3'))
     with pytest.raises(UserError, match='both epochs and max_iters'):
-        scale_schedule(read_config_file(str(path)), *own_settings(str(path)))
+        read_config(str(path))

@@ -1,9 +1,9 @@
 """Configs of volumes: they build, learn and predict at reduced depth, and start from published weights."""
 
 from hiera_mm.architectures import ARCHITECTURES
-from hiera_mm.config import read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings, scale_schedule
 from hiera_mm.errors import UserError
+from hiera_mm.settings import read_config
+from hiera_mm.tasks import check_data
 from hiera_mm.weights.zoo import ZOO
 
 import hiera
@@ -110,10 +110,7 @@ def test_the_autoencoder_of_volumes_learns_from_one_channel():
 def settled(tmp_path, more, base='unetr_hiera_t_btcv'):
     path = tmp_path / 'mine.py'
     path.write_text(f"_base_ = 'hiera_mm::{base}.py'\n{more}")
-    config, settings = read_config_file(str(path)), own_settings(str(path))
-    apply_own_settings(config, *settings)
-    scale_schedule(config, *settings)
-    return config
+    return read_config(str(path))
 
 
 @pytest.mark.parametrize('base', ['unetr_hiera_t_btcv', 'mae_hiera_t_volumes'])
@@ -136,7 +133,7 @@ def test_own_settings_reach_every_place(tmp_path, base):
 
 def test_crops_that_quarter_turns_would_change_are_refused(tmp_path):
     with pytest.raises(UserError, match='not as wide as high'):
-        settled(tmp_path, 'crop_size = (128, 64, 32)')
+        check_data(settled(tmp_path, 'crop_size = (128, 64, 32)'), ['train_dataloader'])
     config = settled(tmp_path, 'crop_size = (128, 64, 32)', 'mae_hiera_t_volumes')
     assert tuple(config.model.input_size) == (32, 64, 128)
 
@@ -147,5 +144,5 @@ def test_a_run_of_one_epoch_has_the_warm_up_alone(tmp_path):
 
 
 def test_a_length_that_is_set_twice_is_refused(tmp_path):
-    with pytest.raises(UserError, match='epochs = 50 and train_cfg.max_epochs = 60'):
+    with pytest.raises(UserError, match='train_cfg.max_epochs = 60, and at its top epochs = 50'):
         settled(tmp_path, 'epochs = 50\ntrain_cfg = dict(max_epochs=60)')

@@ -36,6 +36,21 @@ def test_class_folders_are_read_as_torchvision_reads_them(classes):
     ]
 
 
+def test_folders_are_numbered_as_the_classes_of_the_model(classes):
+    def read(names):
+        return ImageDataset([], data_root=str(classes), data_prefix=dict(img='val'), metainfo=dict(classes=names))
+
+    names = ('triangle', 'square', 'bar', 'Circle')
+    dataset = read(names)
+    found = {
+        dataset.get_data_info(place)['img_path'].split('/')[-2]: dataset.get_data_info(place)['label']
+        for place in range(6)
+    }
+    assert found == dict(bar=2, circle=3, triangle=0) and dataset.metainfo['classes'] == names
+    with pytest.raises(UserError, match='1 .triangle. of the 3 classes of .* are not among the 2 classes'):
+        read(('bar', 'circle'))
+
+
 def test_images_without_labels_may_lie_anywhere(classes, tmp_path):
     (tmp_path / 'deep' / 'deeper').mkdir(parents=True)
     for place in ('deep/deeper/b.PNG', 'a.jpg'):

@@ -230,9 +230,7 @@ def test_videos_of_phones_become_a_model_named_predictions_and_an_annotated_vide
     subprocess.run([sys.executable, '-c', proposals], cwd=tmp_path, check=True)
     shutil.copy(tmp_path / 'train_proposals.pkl', tmp_path / 'val_proposals.pkl')
     config = config.replace('/path/to/', f'{tmp_path}/')
-    config = config.replace(
-        "__import__('hiera_mm').CONFIGS + '/ava_hiera_b.py'", repr(str(ROOT / 'tests' / 'data' / 'tiny_ava.py'))
-    )
+    config = config.replace("'hiera_mm::ava_hiera_b.py'", repr(str(ROOT / 'tests' / 'data' / 'tiny_ava.py')))
     mine = tmp_path / 'my_config.py'
     mine.write_text(f'{config}train_cfg = dict(max_epochs=1, val_begin=1)\n')
     code, printed = run_command('check-data', mine, '--videos', 'all')

@@ -91,13 +91,9 @@ def as_voc(folder, contents, listed=True):
 
 def trained_set(path):
     """The training set of a written config as the model gets it, pictures as they are, once the run has read it."""
-    from hiera_mm.config import read_config_file, top_level_names
-    from hiera_mm.engine.own_settings import apply_own_settings
+    from hiera_mm.settings import read_config
 
-    names, shipped = top_level_names(str(path))
-    config = read_config_file(str(path))
-    apply_own_settings(config, names, Config.fromfile(shipped))
-    dataset = config.train_dataloader.dataset
+    dataset = read_config(str(path)).train_dataloader.dataset
     dataset.pipeline = [dataset.pipeline[0], dataset.pipeline[1], dict(type='PackDetInputs')]
     init_default_scope('mmdet')
     return DATASETS.build(dataset)

@@ -3,9 +3,8 @@
 import json
 import shutil
 
-from hiera_mm.config import read_config_file
-from hiera_mm.engine.own_settings import apply_own_settings, own_settings
 from hiera_mm.readers.labelled_lists import read_video_list
+from hiera_mm.settings import read_config
 
 import numpy as np
 import pytest
@@ -68,8 +67,7 @@ def test_lists_that_number_their_classes_apart_are_refused_until_the_advice_is_f
     config = config_of(parts, f"classes = '{parts}/train.txt.classes'")
     code, printed = run_command('check-data', config, '--videos', 'all')
     assert code == 0 and '0 faults' in printed, printed
-    settings = read_config_file(str(config))
-    apply_own_settings(settings, *own_settings(str(config)))
+    settings = read_config(str(config))
     init_default_scope('mmaction')
     validation = DATASETS.build(settings.val_dataloader.dataset)
     assert [validation.get_data_info(place)['label'] for place in range(2)] == [0, 2]

@@ -1,20 +1,32 @@
 # AVA 2.2 in mmaction2's layout: extracted frames, 30 a second from second 900. Videos instead, without extracting:
-# data_prefix = dict(_delete_=True, video='data/ava/videos_15min'), or whole films with timestamp_start=0.
+# train_data_prefix and val_data_prefix = dict(_delete_=True, video='videos_15min'); whole films: timestamp_start=0.
 # Paper: 16 frames of every fourth, centre crop in evaluation (appendix A.1). Read in PySlowFast: short side 256 to 320,
 # random crop of 224, flip; the frame of the annotated second in the middle. SlowFast paper: detected persons above 0.8.
+import os
+
 data_root = 'data/ava/'
-frames = data_root + 'rawframes'
-annotations = data_root + 'annotations/'
-label_file = annotations + 'ava_action_list_v2.2_for_activitynet_2019.pbtxt'
-proposals = annotations + 'ava_dense_proposals_{}.FAIR.recall_93.9.pkl'
+label_file = 'annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'
+train_ann_file = 'annotations/ava_train_v2.2.csv'
+train_exclude_file = 'annotations/ava_train_excluded_timestamps_v2.2.csv'
+train_proposal_file = 'annotations/ava_dense_proposals_train.FAIR.recall_93.9.pkl'
+train_data_prefix = dict(img='rawframes')
+val_ann_file = 'annotations/ava_val_v2.2.csv'
+val_exclude_file = 'annotations/ava_val_excluded_timestamps_v2.2.csv'
+val_proposal_file = 'annotations/ava_dense_proposals_val.FAIR.recall_93.9.pkl'
+val_data_prefix = dict(img='rawframes')
+# AVA's 80 actions, numbered from 1.
+num_classes = 81
+image_size = 224
+# 8 clips a process: 16 processes make a batch of 128.
+batch_size = 8
 
 train_pipeline = [
     dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=4),
     dict(type='ReadFrames'),
     dict(type='BoxesToPixels'),
-    dict(type='RandomRescale', scale_range=(256, 320)),
-    dict(type='RandomCrop', size=224),
+    dict(type='RandomRescale', scale_range=(image_size * 256 // 224, image_size * 320 // 224)),
+    dict(type='RandomCrop', size=image_size),
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW', collapse=True),
     dict(type='PackActionInputs'),
@@ -22,27 +34,41 @@ train_pipeline = [
 test_pipeline = [
     dict(type='OpenVideo'),
     dict(type='SampleAroundKeyFrame', clip_len=16, frame_interval=4),
-    dict(type='ReadFrames', short_side=224),
+    dict(type='ReadFrames', short_side=image_size),
     dict(type='BoxesToPixels'),
-    dict(type='Resize', scale=(-1, 224)),
-    dict(type='CenterCrop', crop_size=224),
+    dict(type='Resize', scale=(-1, image_size)),
+    dict(type='CenterCrop', crop_size=image_size),
     dict(type='FormatShape', input_format='NCTHW', collapse=True),
     dict(type='PackActionInputs', meta_keys=('img_shape', 'img_key', 'video_id', 'timestamp', 'boxes_in_frame')),
 ]
-# 8 clips a process: 16 processes make a batch of 128.
+labels = dict(label_file=label_file and os.path.join(data_root, label_file))
+train_files = dict(
+    **labels,
+    ann_file=os.path.join(data_root, train_ann_file),
+    exclude_file=train_exclude_file and os.path.join(data_root, train_exclude_file),
+    proposal_file=train_proposal_file and os.path.join(data_root, train_proposal_file),
+    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},
+)
+scored_files = dict(
+    **labels,
+    ann_file=os.path.join(data_root, val_ann_file),
+    exclude_file=val_exclude_file and os.path.join(data_root, val_exclude_file),
+)
+val_files = dict(
+    **scored_files,
+    proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),
+    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
+)
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=batch_size,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='AVAClipDataset',
-        ann_file=annotations + 'ava_train_v2.2.csv',
-        exclude_file=annotations + 'ava_train_excluded_timestamps_v2.2.csv',
-        label_file=label_file,
-        proposal_file=proposals.format('train'),
+        **train_files,
+        num_classes=num_classes,
         person_det_score_thr=0.8,
-        data_prefix=dict(img=frames),
         pipeline=train_pipeline,
     ),
 )
@@ -54,23 +80,15 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='AVAClipDataset',
-        ann_file=annotations + 'ava_val_v2.2.csv',
-        exclude_file=annotations + 'ava_val_excluded_timestamps_v2.2.csv',
-        label_file=label_file,
-        proposal_file=proposals.format('val'),
+        **val_files,
+        num_classes=num_classes,
         # What is found where nobody is annotated counts, as in the official evaluation.
         idle_seconds=True,
         person_det_score_thr=0.8,
-        data_prefix=dict(img=frames),
         pipeline=test_pipeline,
         test_mode=True,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='AVAMetric',
-    ann_file=val_dataloader['dataset']['ann_file'],
-    exclude_file=val_dataloader['dataset']['exclude_file'],
-    label_file=label_file,
-)
+val_evaluator = dict(type='AVAMetric', **scored_files, num_classes=num_classes)
 test_evaluator = val_evaluator

@@ -1,31 +1,40 @@
 # AVA-Kinetics in mmaction2's layout, whose merge_annotations.py puts the Kinetics clips' lines and proposals into the
 # training files of AVA 2.2; evaluated on AVA. The rest is as in ava22.py.
+import os
+
 _base_ = './ava22.py'
 
 data_root = 'data/ava_kinetics/'
-frames = data_root + 'rawframes'
-annotations = data_root + 'annotations/'
-label_file = annotations + 'ava_action_list_v2.2_for_activitynet_2019.pbtxt'
-proposals = annotations + 'ava_dense_proposals_{}.FAIR.recall_93.9.pkl'
+label_file = 'annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'
+train_ann_file = 'annotations/ava_train_v2.2.csv'
+train_exclude_file = 'annotations/ava_train_excluded_timestamps_v2.2.csv'
+train_proposal_file = 'annotations/ava_dense_proposals_train.FAIR.recall_93.9.pkl'
+train_data_prefix = dict(img='rawframes')
+val_ann_file = 'annotations/ava_val_v2.2.csv'
+val_exclude_file = 'annotations/ava_val_excluded_timestamps_v2.2.csv'
+val_proposal_file = 'annotations/ava_dense_proposals_val.FAIR.recall_93.9.pkl'
+val_data_prefix = dict(img='rawframes')
 
-train_dataloader = dict(
-    dataset=dict(
-        type='AVAKineticsClipDataset',
-        ann_file=annotations + 'ava_train_v2.2.csv',
-        exclude_file=annotations + 'ava_train_excluded_timestamps_v2.2.csv',
-        label_file=label_file,
-        proposal_file=proposals.format('train'),
-        data_prefix=dict(img=frames),
-    )
+labels = dict(label_file=label_file and os.path.join(data_root, label_file))
+train_files = dict(
+    **labels,
+    ann_file=os.path.join(data_root, train_ann_file),
+    exclude_file=train_exclude_file and os.path.join(data_root, train_exclude_file),
+    proposal_file=train_proposal_file and os.path.join(data_root, train_proposal_file),
+    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},
+)
+scored_files = dict(
+    **labels,
+    ann_file=os.path.join(data_root, val_ann_file),
+    exclude_file=val_exclude_file and os.path.join(data_root, val_exclude_file),
 )
 val_files = dict(
-    ann_file=annotations + 'ava_val_v2.2.csv', exclude_file=annotations + 'ava_val_excluded_timestamps_v2.2.csv'
+    **scored_files,
+    proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),
+    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
 )
-val_dataloader = dict(
-    dataset=dict(
-        **val_files, label_file=label_file, proposal_file=proposals.format('val'), data_prefix=dict(img=frames)
-    )
-)
+train_dataloader = dict(dataset=dict(type='AVAKineticsClipDataset', **train_files))
+val_dataloader = dict(dataset=val_files)
 test_dataloader = val_dataloader
-val_evaluator = dict(**val_files, label_file=label_file)
+val_evaluator = scored_files
 test_evaluator = val_evaluator

@@ -3,11 +3,16 @@
 # 1.5 x 1.5 x 2 mm, Hounsfield units of -175 to 250 to 0 to 1, four crops of 96^3 of each volume, half of them around an
 # organ; flips, quarter turns, intensities by up to 10 %. Scored at that spacing, as there.
 data_root = 'data/btcv/'
+train_ann_file = 'dataset_0.json'
+val_ann_file = train_ann_file
+test_ann_file = val_ann_file
 classes = (
     *('background', 'spleen', 'right kidney', 'left kidney', 'gallbladder', 'esophagus', 'liver', 'stomach', 'aorta'),
     *('inferior vena cava', 'portal and splenic veins', 'pancreas', 'right adrenal gland', 'left adrenal gland'),
 )
 crop_size = (96, 96, 96)
+batch_size = 1
+
 both, image = ('image', 'label'), ('image',)
 prepared = [
     dict(type='LoadVolumes'),
@@ -60,22 +65,20 @@ filled = dict(type='MonaiTransform', name='SpatialPadd', keys=both, spatial_size
 train_pipeline = [*prepared, filled, cropped, *augmented]
 test_pipeline = [*prepared, filled]
 
-dataset = dict(type='VolumeDataset', data_root=data_root, ann_file='dataset_0.json', metainfo=dict(classes=classes))
+dataset = dict(type='VolumeDataset', data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
-    batch_size=1,
+    batch_size=batch_size,
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(**dataset, data_list_key='training', pipeline=train_pipeline),
+    dataset=dict(**dataset, ann_file=train_ann_file, data_list_key='training', pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**dataset, data_list_key='validation', pipeline=test_pipeline, test_mode=True),
+evaluated = dict(
+    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False)
 )
-test_dataloader = val_dataloader
+dataset.update(data_list_key='validation', pipeline=test_pipeline, test_mode=True)
+val_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=val_ann_file))
+test_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=test_ann_file))
 val_evaluator = dict(type='VolumeDiceMetric')
 test_evaluator = val_evaluator
 val_cfg = dict(type='ValLoop')

@@ -11,6 +11,6 @@ train_pipeline += [
 test_pipeline = [*_base_.test_pipeline[:2], boxes, _base_.test_pipeline[3]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
+test_evaluator = dict(metric='bbox')

@@ -2,10 +2,22 @@
 # Read in the first author's training code: random crops, flip, erasing with noise at 0.25, all in this order; bicubic;
 # testing on the middle 224 pixels of images with a short side of 256.
 data_root = 'data/imagenet/'
+# Without a file, one folder a class.
+train_ann_file = ''
+train_data_prefix = dict(img='train')
+val_ann_file = ''
+val_data_prefix = dict(img='val')
+test_ann_file = val_ann_file
+test_data_prefix = val_data_prefix
+# None: those of the folders or of the file.
+classes = None
+image_size = 224
+# 64 images a process: 16 processes make a batch of 1024.
+batch_size = 64
 
 train_pipeline = [
     dict(type='ReadImage'),
-    dict(type='TorchvisionTransform', name='RandomResizedCrop', size=224, interpolation='bicubic'),
+    dict(type='TorchvisionTransform', name='RandomResizedCrop', size=image_size, interpolation='bicubic'),
     dict(type='Flip', flip_ratio=0.5),
     dict(type='ClipRandAugment', magnitude=9, magnitude_std=0.5, num_layers=2),
     # Normalised, this is noise of mean 0 and deviation 1.
@@ -21,32 +33,26 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='ReadImage'),
-    dict(type='TorchvisionTransform', name='Resize', size=256, interpolation='bicubic'),
-    dict(type='TorchvisionTransform', name='CenterCrop', size=224),
+    dict(type='TorchvisionTransform', name='Resize', size=image_size * 256 // 224, interpolation='bicubic'),
+    dict(type='TorchvisionTransform', name='CenterCrop', size=image_size),
     dict(type='FormatShape', input_format='NCHW'),
     dict(type='PackActionInputs'),
 ]
-# 64 images a process: 16 processes make a batch of 1024.
+dataset = dict(type='ImageDataset', data_root=data_root, **(dict(metainfo=dict(classes=classes)) if classes else {}))
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=batch_size,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='ImageDataset', data_root=data_root, data_prefix=dict(img='train'), pipeline=train_pipeline),
+    dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    batch_size=64,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='ImageDataset',
-        data_root=data_root,
-        data_prefix=dict(img='val'),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+evaluated = dict(
+    batch_size=64, num_workers=8, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False)
 )
-test_dataloader = val_dataloader
-val_evaluator = dict(type='AccMetric')
+dataset.update(pipeline=test_pipeline, test_mode=True)
+val_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix))
+test_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix))
+# That the right class is among the first 5 says nothing of so few.
+few = classes and len(classes) <= 5
+val_evaluator = dict(type='AccMetric', **(dict(metric_options=dict(top_k_accuracy=dict(topk=(1,)))) if few else {}))
 test_evaluator = val_evaluator

@@ -4,7 +4,13 @@ _base_ = './imagenet.py'
 
 train_pipeline = [
     dict(type='ReadImage'),
-    dict(type='TorchvisionTransform', name='RandomResizedCrop', size=224, scale=(0.2, 1.0), interpolation='bicubic'),
+    dict(
+        type='TorchvisionTransform',
+        name='RandomResizedCrop',
+        size=_base_.image_size,
+        scale=(0.2, 1.0),
+        interpolation='bicubic',
+    ),
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCHW'),
     dict(type='PackActionInputs'),

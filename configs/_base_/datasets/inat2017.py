@@ -3,6 +3,13 @@
 _base_ = './imagenet.py'
 
 data_root = 'data/inat2017/'
-train_dataloader = dict(dataset=dict(data_root=data_root, ann_file='train2017.json', data_prefix=dict(img='')))
-val_dataloader = dict(dataset=dict(data_root=data_root, ann_file='val2017.json', data_prefix=dict(img='')))
-test_dataloader = val_dataloader
+train_ann_file = 'train2017.json'
+train_data_prefix = dict(img='')
+val_ann_file = 'val2017.json'
+val_data_prefix = dict(img='')
+test_ann_file = val_ann_file
+test_data_prefix = val_data_prefix
+
+train_dataloader = dict(dataset=dict(data_root=data_root, ann_file=train_ann_file, data_prefix=train_data_prefix))
+val_dataloader = dict(dataset=dict(data_root=data_root, ann_file=val_ann_file, data_prefix=val_data_prefix))
+test_dataloader = dict(dataset=dict(data_root=data_root, ann_file=test_ann_file, data_prefix=test_data_prefix))

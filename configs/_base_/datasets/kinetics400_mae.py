@@ -5,7 +5,7 @@ _base_ = './kinetics400.py'
 train_pipeline = [
     *_base_.train_pipeline[:3],
     dict(type='RandomResizedCrop', area_range=(0.5, 1.0), aspect_ratio_range=(3 / 4, 4 / 3)),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='Resize', scale=(_base_.image_size, _base_.image_size), keep_ratio=False),
     dict(type='Flip', flip_ratio=0.5),
     *_base_.train_pipeline[-2:],
 ]

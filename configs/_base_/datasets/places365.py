@@ -4,8 +4,13 @@
 _base_ = './imagenet.py'
 
 data_root = 'data/places365/'
-train_dataloader = dict(
-    dataset=dict(data_root=data_root, ann_file='places365_train_standard.txt', data_prefix=dict(img='data_256'))
-)
-val_dataloader = dict(dataset=dict(data_root=data_root, ann_file='places365_val.txt', data_prefix=dict(img='val_256')))
-test_dataloader = val_dataloader
+train_ann_file = 'places365_train_standard.txt'
+train_data_prefix = dict(img='data_256')
+val_ann_file = 'places365_val.txt'
+val_data_prefix = dict(img='val_256')
+test_ann_file = val_ann_file
+test_data_prefix = val_data_prefix
+
+train_dataloader = dict(dataset=dict(data_root=data_root, ann_file=train_ann_file, data_prefix=train_data_prefix))
+val_dataloader = dict(dataset=dict(data_root=data_root, ann_file=val_ann_file, data_prefix=val_data_prefix))
+test_dataloader = dict(dataset=dict(data_root=data_root, ann_file=test_ann_file, data_prefix=test_data_prefix))

@@ -20,7 +20,6 @@ model = dict(
         bbox_head=dict(
             type='WholeFrameBBoxHeadAVA',
             background_class=True,
-            num_classes=81,
             multilabel=True,
             dropout_ratio=0.5,
             dropout_before_pool=False,

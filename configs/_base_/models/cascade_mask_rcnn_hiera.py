@@ -5,9 +5,9 @@
 # and windows, where a plainly resized one does not. Meta's plain tables are split (ours).
 _base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
 
+num_classes = 80
 norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=1024),
     backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
     neck=dict(norm_cfg=norm_cfg),
     rpn_head=dict(num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
@@ -20,7 +20,7 @@ model = dict(
                 fc_out_channels=1024,
                 norm_cfg=norm_cfg,
                 roi_feat_size=7,
-                num_classes=80,
+                num_classes=num_classes,
                 bbox_coder=dict(
                     type='DeltaXYWHBBoxCoder',
                     target_means=[0.0, 0.0, 0.0, 0.0],
@@ -32,7 +32,7 @@ model = dict(
             )
             for deviation in (0.1, 0.05, 1 / 30)
         ],
-        mask_head=dict(norm_cfg=norm_cfg),
+        mask_head=dict(num_classes=num_classes, norm_cfg=norm_cfg),
     ),
     train_cfg=dict(rpn=dict(allowed_border=-1), rpn_proposal=dict(max_per_img=1000)),
 )

@@ -1,4 +1,5 @@
 # As on Kinetics-400, with the classes of Kinetics-700.
 _base_ = './hiera_k400.py'
 
-model = dict(cls_head=dict(num_classes=700))
+num_classes = 700
+model = dict(cls_head=dict(num_classes=num_classes))

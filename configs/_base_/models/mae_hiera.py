@@ -4,7 +4,6 @@
 model = dict(
     type='MaskedAutoencoder',
     backbone=dict(type='Hiera'),
-    input_size=(224, 224),
     mask_ratio=0.6,
     decoder_embed_dim=512,
     decoder_depth=8,

@@ -6,6 +6,7 @@ _base_ = './mae_hiera.py'
 
 model = dict(
     backbone=dict(num_frames=16),
+    # Of the recipe; a config has the size of its data instead.
     input_size=(16, 224, 224),
     mask_ratio=0.9,
     data_preprocessor=dict(mean=[114.75] * 3, std=[57.375] * 3, format_shape='NCTHW'),

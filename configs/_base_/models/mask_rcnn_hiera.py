@@ -7,14 +7,16 @@
 # and windows, where a plainly resized one does not. Meta's plain tables are split (ours).
 _base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
 
+num_classes = 80
 norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=1024),
     backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
     neck=dict(norm_cfg=norm_cfg),
     rpn_head=dict(num_convs=2),
     roi_head=dict(
-        bbox_head=dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=norm_cfg),
-        mask_head=dict(norm_cfg=norm_cfg),
+        bbox_head=dict(
+            type='Shared4Conv1FCBBoxHead', conv_out_channels=256, num_classes=num_classes, norm_cfg=norm_cfg
+        ),
+        mask_head=dict(num_classes=num_classes, norm_cfg=norm_cfg),
     ),
 )

@@ -1,14 +1,13 @@
 # UPerNet's decoder (arXiv 1807.10221) with an auxiliary head on stage 3, as Swin and ConvNeXt use it, on Hiera's four
 # maps; mmsegmentation's base has the rest. Inferred, as in this suite's detectors: one LayerNorm on each map, and
 # absolute-win positions (arXiv 2311.05613), which stay in step with mask units at 512 pixels; MAE's table is split.
-# Tested in windows of the training size with a third of overlap, as MAE and BEiT on ADE20K; padded to mask units.
+# Padded to mask units; where the size of crops is known, to that in training.
 _base_ = 'mmseg::_base_/models/upernet_swin.py'
 
-image_size = (512, 512)
+num_classes = 150
 model = dict(
-    data_preprocessor=dict(size=image_size, test_cfg=dict(size_divisor=32)),
+    data_preprocessor=dict(size_divisor=32, test_cfg=dict(size_divisor=32)),
     backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
-    decode_head=dict(num_classes=150),
-    auxiliary_head=dict(num_classes=150),
-    test_cfg=dict(mode='slide', crop_size=image_size, stride=(341, 341)),
+    decode_head=dict(num_classes=num_classes),
+    auxiliary_head=dict(num_classes=num_classes),
 )

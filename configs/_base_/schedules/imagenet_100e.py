@@ -4,10 +4,16 @@
 _base_ = './kinetics_50e.py'
 
 global_batch = 1024
-epochs, warm_up = 100, 5
-train_cfg = dict(max_epochs=epochs)
-optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=0.7), clip_grad=None)
+epochs = 100
+learning_rate = 1e-3
+
+warm_up = max(1, min(5, round(0.05 * epochs)))
+interval = max(1, round(epochs / 100))
+train_cfg = dict(max_epochs=epochs, val_begin=interval, val_interval=interval)
+optim_wrapper = dict(optimizer=dict(lr=learning_rate), paramwise_cfg=dict(layer_decay_rate=0.7), clip_grad=None)
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
-param_scheduler[1].update(T_max=epochs - warm_up, eta_min_ratio=0.0, begin=warm_up, end=epochs)
+for scheduler in param_scheduler[1:]:
+    scheduler.update(T_max=epochs - warm_up, eta_min_ratio=0.0, begin=warm_up, end=epochs)
 auto_scale_lr = dict(base_batch_size=global_batch)
+default_hooks = dict(checkpoint=dict(interval=interval))

@@ -4,12 +4,16 @@
 _base_ = '../default_runtime_video.py'
 
 global_batch = 4096
-epochs, warm_up = 1600, 40
+epochs = 1600
+learning_rate = 8e-4
+
+# A run of another length keeps the places of all.
+warm_up = max(1, min(40, round(0.05 * epochs)))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
+    optimizer=dict(type='AdamW', lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     paramwise_cfg=dict(
         flat_decay_mult=0.0,
         bias_decay_mult=0.0,
@@ -17,17 +21,22 @@ optim_wrapper = dict(
         custom_keys={'pos_embed': dict(decay_mult=0.0), 'mask_token': dict(decay_mult=0.0)},
     ),
 )
+cosine = dict(
+    type='CosineAnnealingLR',
+    T_max=epochs - warm_up,
+    eta_min_ratio=0.0,
+    by_epoch=True,
+    begin=warm_up,
+    end=epochs,
+    convert_to_iter_based=True,
+)
+# A run of one epoch is warm-up alone.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=True, begin=0, end=warm_up, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=epochs - warm_up,
-        eta_min_ratio=0.0,
-        by_epoch=True,
-        begin=warm_up,
-        end=epochs,
-        convert_to_iter_based=True,
-    ),
+    *([cosine] if warm_up < epochs else []),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=global_batch)
-default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=3, save_best=None), logger=dict(interval=100))
+default_hooks = dict(
+    checkpoint=dict(interval=max(1, round(epochs * 20 / 1600)), max_keep_ckpts=3, save_best=None),
+    logger=dict(interval=100),
+)

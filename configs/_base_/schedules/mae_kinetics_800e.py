@@ -4,10 +4,15 @@
 _base_ = './mae_1600e.py'
 
 global_batch = 512
-epochs, warm_up = 800, 30
+epochs = 800
+
+warm_up = max(1, min(30, round(0.05 * epochs)))
+interval = max(1, round(epochs * 20 / 800))
 train_cfg = dict(max_epochs=epochs)
 optim_wrapper = dict(clip_grad=dict(max_norm=0.02))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
-param_scheduler[1].update(T_max=epochs - warm_up, begin=warm_up, end=epochs, eta_min_ratio=0.01)
+for scheduler in param_scheduler[1:]:
+    scheduler.update(T_max=epochs - warm_up, begin=warm_up, end=epochs, eta_min_ratio=0.01)
 auto_scale_lr = dict(base_batch_size=global_batch)
+default_hooks = dict(checkpoint=dict(interval=interval))

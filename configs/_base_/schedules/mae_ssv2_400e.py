@@ -3,9 +3,14 @@
 _base_ = './mae_kinetics_800e.py'
 
 global_batch = 1024
-epochs, warm_up = 400, 8
+epochs = 400
+
+warm_up = max(1, min(8, round(0.05 * epochs)))
+interval = max(1, round(epochs * 20 / 400))
 train_cfg = dict(max_epochs=epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
-param_scheduler[1].update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
+for scheduler in param_scheduler[1:]:
+    scheduler.update(T_max=epochs - warm_up, begin=warm_up, end=epochs)
 auto_scale_lr = dict(base_batch_size=global_batch)
+default_hooks = dict(checkpoint=dict(interval=interval))

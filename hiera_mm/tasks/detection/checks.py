@@ -1,10 +1,12 @@
-"""What is wrong with a detector's evaluators."""
+"""What is wrong with a detector's evaluators, and how many images it trains on."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 
 from hiera_mm.checks import coco
 from hiera_mm.checks.fault import Fault, Severity
+from hiera_mm.readers.coco_files import read_annotations
 from hiera_mm.tasks.detection.heads import predicts_masks
 
 from mmdet.evaluation import CocoMetric, CocoPanopticMetric
@@ -24,3 +26,20 @@ def faults_of_evaluator(key: str, evaluator: ConfigDict, kind: type, config: Con
         # Only two-stage detectors are known well enough to say that there are no masks.
         masks = predicts_masks(config.model) or 'roi_head' not in config.model
         yield from coco.faults_of_metric(key, evaluator, config, read, masks)
+
+
+def count_images(key: str, dataset: ConfigDict) -> int | None:
+    """How many images of a data set take part in training, by its annotation file; None without one on this machine."""
+    if dataset.get('backend_args') or not dataset.get('ann_file'):
+        return None
+    file = read_annotations(os.path.join(dataset.get('data_root') or '', dataset.ann_file), f'{key}.ann_file')
+    chosen = dataset.get('metainfo', {}).get('classes')
+    names = {category['id'] for category in file.categories if not chosen or category['name'] in chosen}
+    settings = dataset.get('filter_cfg') or {}
+    annotated = {a['image_id'] for a in file.annotations if a['category_id'] in names}
+    smallest = settings.get('min_size', 0)
+    return sum(
+        (not settings.get('filter_empty_gt') or image['id'] in annotated)
+        and min(image.get('width', smallest), image.get('height', smallest)) >= smallest
+        for image in file.images
+    )

@@ -20,7 +20,7 @@ from hiera_mm.inference.visualization import draw
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.detection import heads
-from hiera_mm.tasks.detection.checks import faults_of_evaluator
+from hiera_mm.tasks.detection.checks import count_images, faults_of_evaluator
 from hiera_mm.tasks.detection.data_sheet import draw_sheet
 from hiera_mm.tasks.detection.detector import Detector, Tiles
 from hiera_mm.tasks.detection.files import detect_in_files
@@ -78,6 +78,9 @@ class DetectionTask(Task):
         self, key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable
     ) -> Iterator[Fault]:
         return faults_of_evaluator(key, evaluator, kind, config, read)
+
+    def count_images(self, key: str, dataset: ConfigDict) -> int | None:
+        return count_images(key, dataset)
 
     def artist_of(self, kind: type) -> Artist | None:
         # Panoptic sets have a format of their own, which is not drawn.

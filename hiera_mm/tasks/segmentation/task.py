@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks import masks
-from hiera_mm.checks.fault import DataPart, Fault, classes_of
+from hiera_mm.checks.fault import DataPart, Fault, class_of, classes_of
 from hiera_mm.complexity import Parts
 from hiera_mm.config import dicts_in
 from hiera_mm.engine.training_plan import pipeline_shape
@@ -61,6 +61,12 @@ class SegmentationTask(Task):
     def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
         named = issubclass(kind, BaseSegDataset) and masks.names_classes(dataset, kind)
         return classes_of(dataset, kind) if named else None
+
+    def count_images(self, key: str, dataset: ConfigDict) -> int | None:
+        kind = class_of(dataset, 'mmseg')
+        if kind is None or not masks.reads_masks(kind) or dataset.get('backend_args'):
+            return None
+        return len(masks.pairs_of(dataset, kind))
 
     def artist_of(self, kind: type) -> Artist | None:
         return draw_masks if masks.reads_masks(kind) else None

@@ -1,0 +1,555 @@
+"""Settings at the top of a user's config mean what they say, and the schedule follows them."""
+
+import json
+import re
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from hiera_mm.config import own_files, read_config_file
+from hiera_mm.engine.run_length import set_run_length
+from hiera_mm.errors import UserError
+from hiera_mm.settings import read_config
+from hiera_mm.tasks import task_of
+
+import pytest
+from mmengine.config import Config
+
+from tests.coloured import draw, write
+
+TOP = """
+_base_ = 'hiera_mm::{base}.py'
+data_root = '{folder}/'
+classes = ('cat', 'dog')
+train_ann_file = 'train.json'
+train_data_prefix = 'train/'
+val_ann_file = 'val.json'
+val_data_prefix = 'val/'
+{more}
+"""
+
+VALUES = dict(
+    classes=('a', 'b', 'c'),
+    image_size=160,
+    crop_size=(64, 64, 32),
+    batch_size=3,
+    learning_rate=0.5,
+    epochs=7,
+    max_iters=1000,
+    data_root='mine',
+    train_ann_file='t.json',
+    train_data_prefix='pictures',
+    val_ann_file='v.json',
+    val_data_prefix='others',
+    test_ann_file='w.json',
+)
+TRAIN, VAL, TEST = (f'{part}_dataloader.dataset' for part in ('train', 'val', 'test'))
+BATCH = {'train_dataloader.batch_size': 3}
+RATE = {'optim_wrapper.optimizer.lr': 0.5}
+ITERATIONS = {'train_cfg.max_iters': 1000, 'train_cfg.val_interval': 50, 'default_hooks.checkpoint.interval': 50}
+EPOCHS = {'train_cfg.max_epochs': 7, 'param_scheduler.1.end': 7, 'param_scheduler.1.T_max': 6}
+NOT = 'at the top of this config has no effect'
+NAMED = {f'{part}.metainfo.classes': ('a', 'b', 'c') for part in (TRAIN, VAL, TEST)}
+ROOTS = {f'{part}.data_root': 'mine' for part in (TRAIN, VAL, TEST)}
+SHARED = dict(batch_size=BATCH, learning_rate=RATE)
+COUNTED = dict(**SHARED, crop_size=NOT, max_iters=ITERATIONS)
+COCO = dict(
+    **COUNTED,
+    data_root=ROOTS | {'val_evaluator.ann_file': 'mine/v.json'},
+    train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+    train_data_prefix={f'{TRAIN}.data_prefix.img': 'pictures'},
+    val_ann_file={f'{VAL}.ann_file': 'v.json', 'val_evaluator.ann_file': 'mine/v.json'},
+    val_data_prefix={f'{VAL}.data_prefix.img': 'others', f'{TEST}.data_prefix.img': 'others'},
+    test_ann_file={f'{TEST}.ann_file': 'w.json', 'test_evaluator.ann_file': 'mine/w.json'},
+)
+SIDES = {
+    f'{TRAIN}.pipeline.3.scale': (160, 160),
+    f'{TRAIN}.pipeline.4.crop_size': (160, 160),
+    f'{VAL}.pipeline.1.scale': (160, 160),
+    f'{TEST}.pipeline.1.scale': (160, 160),
+}
+PADDED = SIDES | {'model.data_preprocessor.pad_size_divisor': 160}
+BOXES, MASKS = 'model.roi_head.bbox_head', 'model.roi_head.mask_head.num_classes'
+FOLDER = dict(
+    train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+    train_data_prefix={f'{TRAIN}.data_prefix': dict(img='pictures')},
+    val_ann_file={f'{VAL}.ann_file': 'v.json'},
+    val_data_prefix={f'{VAL}.data_prefix': dict(img='others')},
+    test_ann_file={f'{TEST}.ann_file': 'w.json'},
+)
+JOINED = dict(
+    data_root={f'{TRAIN}.ann_file': 'mine/t.json', f'{VAL}.ann_file': 'mine/v.json'},
+    train_ann_file={f'{TRAIN}.ann_file': 'mine/t.json'},
+    train_data_prefix={f'{TRAIN}.data_prefix': dict(video='mine/pictures')},
+    val_ann_file={f'{VAL}.ann_file': 'mine/v.json'},
+    val_data_prefix={f'{VAL}.data_prefix': dict(video='mine/others'), f'{TEST}.data_prefix': dict(video='mine/others')},
+    test_ann_file={f'{TEST}.ann_file': 'mine/w.json'},
+)
+BY_EPOCHS = dict(**SHARED, epochs=EPOCHS, max_iters=NOT, crop_size=NOT)
+ONE_OF_ONE = dict(top_k_accuracy=dict(topk=(1,)))
+CLASSES = NAMED | {
+    'model.cls_head.num_classes': 3,
+    'model.cls_head.topk': (1,),
+    'val_evaluator.metric_options': ONE_OF_ONE,
+    'test_evaluator.metric_options': ONE_OF_ONE,
+}
+CLIPS = dict(
+    **BY_EPOCHS,
+    **JOINED,
+    classes=CLASSES,
+    image_size={
+        f'{TRAIN}.pipeline.2.short_side': 228,
+        f'{TRAIN}.pipeline.6.scale': (160, 160),
+        f'{VAL}.pipeline.4.crop_size': 160,
+        f'{TEST}.pipeline.4.crop_size': 160,
+    },
+)
+VOLUMES = {
+    f'{TRAIN}.pipeline.5.spatial_size': (64, 64, 32),
+    f'{TRAIN}.pipeline.6.spatial_size': (64, 64, 32),
+    'model.backbone.num_frames': 32,
+    'model.test_cfg.crop_size': (32, 64, 64),
+}
+
+TABLE = dict(
+    mask_rcnn_hiera_t=dict(**COCO, image_size=PADDED, classes=NAMED | {f'{BOXES}.num_classes': 3, MASKS: 3}),
+    faster_rcnn_hiera_t=dict(**COCO, image_size=PADDED, classes=NAMED | {f'{BOXES}.num_classes': 3}),
+    cascade_mask_rcnn_hiera_t=dict(
+        **COCO,
+        image_size=PADDED,
+        classes=NAMED | {MASKS: 3} | {f'{BOXES}.{stage}.num_classes': 3 for stage in range(3)},
+    ),
+    mask2former_hiera_t_coco=dict(
+        **COCO,
+        image_size=SIDES | {'model.data_preprocessor.batch_augments.0.size': (160, 160)},
+        classes=NAMED
+        | {
+            'model.panoptic_head.num_things_classes': 3,
+            'model.panoptic_fusion_head.num_things_classes': 3,
+            'model.panoptic_head.loss_cls.class_weight': [1.0, 1.0, 1.0, 0.1],
+        },
+    ),
+    mask2former_hiera_t_coco_panoptic=dict(**COUNTED, classes=NOT, data_root=ROOTS),
+    upernet_hiera_b_ade20k=dict(
+        **COUNTED,
+        data_root=ROOTS,
+        train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+        val_ann_file={f'{VAL}.ann_file': 'v.json'},
+        classes=NAMED
+        | {
+            f'{TRAIN}.type': 'SegmentationDataset',
+            f'{TRAIN}.pipeline.1.reduce_zero_label': None,
+            'model.decode_head.num_classes': 3,
+            'model.auxiliary_head.num_classes': 3,
+        },
+        image_size={
+            f'{TRAIN}.pipeline.2.scale': (640, 160),
+            f'{TRAIN}.pipeline.3.crop_size': (160, 160),
+            f'{VAL}.pipeline.1.scale': (640, 160),
+            'model.data_preprocessor.size': (160, 160),
+            'model.test_cfg.crop_size': (160, 160),
+            'model.test_cfg.stride': (106, 106),
+        },
+    ),
+    in1k_hiera_b=dict(
+        **BY_EPOCHS,
+        **FOLDER,
+        data_root=ROOTS,
+        classes=CLASSES,
+        image_size={f'{TRAIN}.pipeline.1.size': 160, f'{VAL}.pipeline.1.size': 182, f'{TEST}.pipeline.2.size': 160},
+    ),
+    inat2017_hiera_h_448=dict(
+        **BY_EPOCHS,
+        data_root=ROOTS,
+        image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.backbone.pos_embed_size': 40},
+    ),
+    k400_hiera_b=CLIPS,
+    ssv2_hiera_b=CLIPS,
+    k700_hiera_l=dict(**BY_EPOCHS, **JOINED, classes=CLASSES),
+    ava_hiera_b=dict(
+        **BY_EPOCHS,
+        classes=NOT,
+        data_root={'val_evaluator.label_file': 'mine/annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'},
+        train_ann_file={f'{TRAIN}.ann_file': 'mine/t.json'},
+        val_ann_file={f'{VAL}.ann_file': 'mine/v.json', 'val_evaluator.ann_file': 'mine/v.json'},
+        test_ann_file=NOT,
+        train_data_prefix={f'{TRAIN}.data_prefix': dict(img='mine/pictures')},
+        val_data_prefix={f'{VAL}.data_prefix': dict(img='mine/others')},
+        image_size={
+            f'{TRAIN}.pipeline.4.scale_range': (182, 228),
+            f'{TRAIN}.pipeline.5.size': 160,
+            f'{VAL}.pipeline.5.crop_size': 160,
+        },
+    ),
+    unetr_hiera_t_btcv=dict(
+        **SHARED,
+        epochs=EPOCHS,
+        max_iters=NOT,
+        image_size=NOT,
+        classes=NAMED | {'model.decoder.num_classes': 3},
+        crop_size=VOLUMES,
+        data_root=ROOTS,
+        train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+        val_ann_file={f'{VAL}.ann_file': 'v.json'},
+        test_ann_file={f'{TEST}.ann_file': 'w.json'},
+    ),
+    unetr_hiera_b_btcv_128=dict(**SHARED, crop_size=VOLUMES),
+    mae_hiera_t=dict(
+        **BY_EPOCHS,
+        classes=NOT,
+        data_root={f'{TRAIN}.data_root': 'mine'},
+        train_ann_file=FOLDER['train_ann_file'],
+        train_data_prefix=FOLDER['train_data_prefix'],
+        image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.input_size': (160, 160)},
+    ),
+    mae_hiera_b_k400=dict(
+        **BY_EPOCHS,
+        classes=NOT,
+        data_root=JOINED['train_ann_file'],
+        train_ann_file=JOINED['train_ann_file'],
+        train_data_prefix=JOINED['train_data_prefix'],
+        image_size={f'{TRAIN}.pipeline.4.scale': (160, 160), 'model.input_size': (16, 160, 160)},
+    ),
+    mae_hiera_l_ssv2=dict(
+        **BY_EPOCHS,
+        data_root={f'{TRAIN}.data_prefix': dict(video='mine/videos')},
+        image_size={'model.input_size': (16, 160, 160)},
+    ),
+    mae_hiera_t_volumes=dict(
+        **SHARED,
+        epochs=EPOCHS,
+        classes=NOT,
+        image_size=NOT,
+        data_root={f'{TRAIN}.data_root': 'mine'},
+        train_ann_file={f'{TRAIN}.ann_file': 't.json'},
+        crop_size={
+            f'{TRAIN}.pipeline.5.spatial_size': (64, 64, 32),
+            f'{TRAIN}.pipeline.6.roi_size': (64, 64, 32),
+            'model.input_size': (32, 64, 64),
+            'model.backbone.num_frames': 32,
+        },
+    ),
+)
+"""For each config and setting the places where its value must be, or words of the refusal."""
+
+CELLS = [(base, name, cell) for base, row in TABLE.items() for name, cell in row.items() if isinstance(cell, dict)]
+REFUSED = [(base, name, cell) for base, row in TABLE.items() for name, cell in row.items() if isinstance(cell, str)]
+
+
+@cache
+def with_all_settings(base):
+    """A user's config that sets whatever the shipped one has."""
+    names = {name for name, cell in TABLE[base].items() if isinstance(cell, dict)}
+    return given(base, {name: VALUES[name] for name in names})
+
+
+def given(base, values):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'mine.py')
+        lines = [f"_base_ = 'hiera_mm::{base}.py'", *(f'{name} = {value!r}' for name, value in values.items())]
+        path.write_text('\n'.join(lines))
+        return read_config(str(path))
+
+
+def at(config, place):
+    """What is at a place of a config, None if there is no such place."""
+    for key in place.split('.'):
+        config = config[int(key)] if isinstance(config, list) else config.get(key)
+    return config
+
+
+def test_the_padding_is_the_longer_side_in_whole_mask_units(settled):
+    assert settled('image_size = (200, 330)').model.data_preprocessor.pad_size_divisor == 352
+    assert settled('image_size = (320, 200)').model.data_preprocessor.pad_size_divisor == 320
+
+
+@pytest.mark.parametrize(
+    'base, line, sentence',
+    [
+        ('mask_rcnn_hiera_t', 'batchsize = 2', "'batchsize' at its top, which nothing reads; did you mean batch_size?"),
+        ('k400_hiera_b', 'learning_rates = 1', 'did you mean learning_rate?'),
+        ('in1k_hiera_b', 'image_size = (224, 192)', 'image_size = (224, 192) at the top of the config must be one'),
+        ('unetr_hiera_t_btcv', 'crop_size = (64, 64)', 'crop_size = (64, 64) at the top of the config needs 3 numbers'),
+        ('k400_hiera_b', 'epochs = 3\ntrain_cfg = dict(max_epochs=4)', 'max_epochs = 4, and at its top epochs = 3'),
+        ('k400_hiera_b', "classes = ('a',)\nmodel = dict(cls_head=dict(num_classes=4))", 'num_classes = 4, and at its'),
+        ('cascade_mask_rcnn_hiera_t', "classes = ('a',)\nnum_classes = 2", "classes = ('a',) and num_classes = 2"),
+        ('mask_rcnn_hiera_t', 'epochs = 3\ntrain_cfg = dict(max_iters=4)', 'both epochs and max_iters'),
+    ],
+)
+def test_a_setting_that_can_not_be_meant_is_refused(tmp_path, base, line, sentence):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hiera_mm::{base}.py'\n{line}\n")
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        read_config(str(path))
+
+
+def test_names_that_a_config_computes_with_itself_are_its_own(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("""_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'
+crop_size = (512, 512)
+batch_size = 3
+train_pipeline = _base_.train_pipeline
+train_pipeline[4].update(crop_size=crop_size)
+train_dataloader = dict(batch_size=2 * batch_size, dataset=dict(pipeline=train_pipeline))
+""")
+    config = read_config(str(path))
+    assert config.train_dataloader.dataset.pipeline[4].crop_size == (512, 512)
+    assert config.train_dataloader.batch_size == 6
+
+
+def test_a_config_of_another_package_has_no_settings_of_this_suite(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmdet::atss/atss_r50_fpn_1x_coco.py'\nclasses = ('cat', 'dog')\n")
+    with pytest.raises(UserError, match="'classes' at the top of this config has no effect"):
+        read_config(str(path))
+    path.write_text(path.read_text() + 'metainfo = dict(classes=classes)\n')
+    assert read_config(str(path)).metainfo.classes == ('cat', 'dog')
+
+
+def test_a_file_is_read_as_it_stands_by_mmengine_itself(settled, tmp_path):
+    settled('batch_size = 3')
+    assert Config.fromfile(tmp_path / 'mine.py').train_dataloader.batch_size == 4
+
+
+@pytest.mark.parametrize(
+    'options, batch, length',
+    [
+        (['batch_size=5'], 5, 100),
+        (['train_dataloader.batch_size=6'], 6, 100),
+        (['max_iters=50'], 3, 50),
+        (['train_cfg.max_iters=40'], 3, 40),
+    ],
+)
+def test_the_command_line_has_the_last_word(tmp_path, options, batch, length):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'\nbatch_size = 3\nmax_iters = 100\n")
+    config = read_config(str(path), options)
+    assert config.train_dataloader.batch_size == batch
+    assert config.train_cfg.max_iters == config.param_scheduler[1].end == length
+
+
+def test_a_run_of_one_iteration_or_epoch_is_warm_up_alone(tmp_path):
+    for base, line in (('upernet_hiera_b_ade20k', 'max_iters = 1'), ('k400_hiera_b', 'epochs = 1')):
+        path = tmp_path / 'mine.py'
+        path.write_text(f"_base_ = 'hiera_mm::{base}.py'\n{line}\n")
+        assert [scheduler.end for scheduler in read_config(str(path)).param_scheduler] == [1]
+
+
+@pytest.mark.parametrize(
+    'base, epochs, warm_up, interval',
+    [
+        ('k400_hiera_b', 150, 10, 2),
+        ('in1k_hiera_b', 20, 1, 1),
+        ('in1k_hiera_h', 20, 2, 1),
+        ('mae_hiera_b', 400, 20, 5),
+        ('mae_hiera_b_k400', 1600, 30, 40),
+        ('ava_hiera_b', 6, 1, 1),
+        ('unetr_hiera_t_btcv', 500, 25, 10),
+    ],
+)
+def test_a_run_by_epochs_keeps_the_places_of_all(tmp_path, base, epochs, warm_up, interval):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hiera_mm::{base}.py'\nepochs = {epochs}\n")
+    config = read_config(str(path))
+    first, second = config.param_scheduler
+    assert (first.end, second.begin, second.end, second.T_max) == (warm_up, warm_up, epochs, epochs - warm_up)
+    assert config.default_hooks.checkpoint.interval == interval
+
+
+@pytest.mark.parametrize('base, name, places', CELLS, ids=[f'{base}-{name}' for base, name, _ in CELLS])
+def test_a_setting_reaches_every_place(base, name, places):
+    config = with_all_settings(base)
+    assert {place: at(config, place) for place in places} == places
+
+
+@pytest.mark.parametrize('base, name, words', REFUSED, ids=[f'{base}-{name}' for base, name, _ in REFUSED])
+def test_a_setting_that_a_task_does_not_have_is_refused(base, name, words):
+    with pytest.raises(UserError, match=f"'{name}' {words}"):
+        given(base, {name: VALUES[name]})
+
+
+@pytest.fixture(scope='module')
+def coloured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('coloured') / 'set'
+    write(folder, draw(folder, pictures=12))
+    return folder
+
+
+@pytest.fixture
+def settled(coloured, tmp_path):
+    """The config of a user's file, as training gets it."""
+
+    def make(more='', base='mask_rcnn_hiera_t'):
+        path = tmp_path / 'mine.py'
+        path.write_text(TOP.format(base=base, folder=coloured, more=more))
+        config = read_config(str(path))
+        set_run_length(config, task_of(config), str(path))
+        return config
+
+    return make
+
+
+@pytest.mark.parametrize(
+    'base, heads', [('mask_rcnn_hiera_t', 2), ('cascade_mask_rcnn_hiera_t', 4), ('faster_rcnn_hiera_t', 1)]
+)
+def test_classes_reach_every_data_set_and_head(settled, base, heads):
+    config = settled(base=base)
+    roi_head = config.model.roi_head
+    boxes = roi_head.bbox_head if isinstance(roi_head.bbox_head, list) else [roi_head.bbox_head]
+    found = [*boxes, *([roi_head.mask_head] if roi_head.get('mask_head') else [])]
+    assert [head.num_classes for head in found] == [2] * heads
+    for part in ('train', 'val', 'test'):
+        assert config[f'{part}_dataloader'].dataset.metainfo.classes == ('cat', 'dog')
+
+
+def test_classes_may_be_a_file_of_names(settled, tmp_path):
+    (tmp_path / 'names.txt').write_text('dog\ncat\ncow\n')
+    config = settled(f"classes = '{tmp_path}/names.txt'")
+    assert config.train_dataloader.dataset.metainfo.classes == ('dog', 'cat', 'cow')
+    assert config.model.roi_head.bbox_head.num_classes == 3
+    with pytest.raises(UserError, match=r"write classes = \('cat',\)"):
+        settled("classes = 'cat'")
+
+
+def test_files_reach_data_sets_and_evaluators(settled, coloured):
+    config = settled()
+    assert config.train_dataloader.dataset.ann_file == 'train.json'
+    for part in ('val', 'test'):
+        dataset = config[f'{part}_dataloader'].dataset
+        assert (dataset.data_root, dataset.ann_file, dataset.data_prefix) == (
+            f'{coloured}/',
+            'val.json',
+            dict(img='val/'),
+        )
+        assert config[f'{part}_evaluator'].ann_file == f'{coloured}/val.json'
+    config = settled("test_ann_file = 'train.json'\ntest_data_prefix = 'train/'")
+    assert config.test_evaluator.ann_file == f'{coloured}/train.json'
+    assert config.val_evaluator.ann_file == f'{coloured}/val.json'
+
+
+@pytest.mark.parametrize('given', ['256', '(256, 256)'])
+def test_image_size_reaches_every_step_and_the_padding(settled, given):
+    config = settled(f'image_size = {given}')
+    train, val = (config[f'{part}_dataloader'].dataset.pipeline for part in ('train', 'val'))
+    assert (train[3].scale, train[4].crop_size, val[1].scale) == ((256, 256),) * 3
+    assert config.model.data_preprocessor.pad_size_divisor == 256
+
+
+def test_an_image_size_without_effect_is_told(settled):
+    steps = "[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(99, 99)), dict(type='PackDetInputs')]"
+    loaders = f'train_dataloader = dict(dataset=dict(pipeline={steps}))\nval_dataloader = train_dataloader\n'
+    with pytest.raises(UserError, match='image_size = .* has no effect'):
+        settled(f'image_size = (256, 256)\n{loaders}test_dataloader = train_dataloader')
+
+
+def test_epochs_give_the_iterations_and_all_that_depends_on_them(settled):
+    config = settled('epochs = 100\nbatch_size = 3')
+    assert config.train_cfg.max_iters == 400 and config.train_dataloader.batch_size == 3
+    warm_up, steps = config.param_scheduler
+    assert (warm_up.begin, warm_up.end) == (0, 20)
+    assert steps.end == 400 and steps.milestones == [round(400 * m / 184375) for m in (163889, 177546)]
+    assert config.train_cfg.val_interval == config.default_hooks.checkpoint.interval == 20
+    assert config.train_cfg.dynamic_intervals is None
+
+
+@pytest.mark.parametrize('more', ['max_iters = 1000', 'train_cfg = dict(max_iters=1000)'])
+def test_a_shorter_run_drops_its_rate_in_time(settled, more):
+    config = settled(more)
+    assert config.train_cfg.max_iters == 1000
+    assert config.param_scheduler[1].milestones == [889, 963] and config.param_scheduler[0].end == 50
+
+
+def test_what_the_user_wrote_in_full_stays(settled):
+    config = settled(
+        'epochs = 100\nparam_scheduler = []\ntrain_cfg = dict(val_interval=7)\n'
+        'default_hooks = dict(checkpoint=dict(interval=9))'
+    )
+    assert config.param_scheduler == [] and config.train_cfg.val_interval == 7
+    assert config.default_hooks.checkpoint.interval == 9 and config.train_cfg.max_iters == 300
+
+
+def test_a_config_without_settings_keeps_the_recipe(settled):
+    config = settled()
+    inherited = read_config_file('mask_rcnn_hiera_t')
+    for key in ('param_scheduler', 'train_cfg', 'default_hooks', 'optim_wrapper'):
+        assert config[key] == inherited[key]
+
+
+@pytest.mark.parametrize(
+    'more, sentence',
+    [
+        ('epochs = 3\nmax_iters = 9', 'both epochs and max_iters'),
+        ('max_iters = 9\ntrain_cfg = dict(max_iters=8)', 'train_cfg.max_iters = 8, and at its top max_iters = 9'),
+        (
+            'batch_size = 2\ntrain_dataloader = dict(batch_size=5)',
+            'train_dataloader.batch_size = 5, and at its top batch_size = 2',
+        ),
+        (
+            'learning_rate = 1\noptim_wrapper = dict(optimizer=dict(lr=2))',
+            'optimizer.lr = 2, and at its top learning_rate = 1',
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_told(settled, more, sentence):
+    with pytest.raises(UserError, match=sentence):
+        settled(more)
+
+
+def test_an_epoch_counts_the_pictures_that_are_trained(settled, coloured):
+    content = json.loads((coloured / 'train.json').read_text())
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] > 6]
+    (coloured / 'half.json').write_text(json.dumps(content))
+    config = settled("epochs = 2\nbatch_size = 3\ntrain_ann_file = 'half.json'")
+    assert config.train_cfg.max_iters == 4
+
+
+def test_names_of_the_users_own_bases_count(tmp_path, coloured):
+    (tmp_path / 'base.py').write_text(TOP.format(base='mask_rcnn_hiera_t', folder=coloured, more='epochs = 5'))
+    (tmp_path / 'child.py').write_text("_base_ = './base.py'\nbatch_size = 2\n")
+    files = own_files(str(tmp_path / 'child.py'))
+    assert {'epochs', 'batch_size', 'classes'} <= files.assigned and files.shipped == {'hiera_mm::mask_rcnn_hiera_t.py'}
+    assert own_files('mask_rcnn_hiera_t').assigned == set()
+
+
+def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_them(settled):
+    heads = 'model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))'
+    with pytest.raises(UserError, match=r'list.*set classes = \(...\) at the top.*_delete_=True would drop'):
+        settled(heads, base='cascade_mask_rcnn_hiera_b')
+
+
+@pytest.mark.parametrize(
+    'base, option, said',
+    [
+        ('mask_rcnn_hiera_t', 'optimwrapper.optimizer.lr=1', 'did you mean optim_wrapper.optimizer.lr?'),
+        ('mask_rcnn_hiera_t', 'zzzz=1', "nothing reads 'zzzz'; correct its spelling"),
+        ('mask_rcnn_hiera_t', 'train_pipeline.0.type=A', "'train_pipeline' is a name that only the config file itself"),
+    ],
+)
+def test_an_option_that_nothing_reads_is_refused(base, option, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_config(base, [option])
+
+
+@pytest.mark.parametrize(
+    'base, option',
+    [
+        ('mask_rcnn_hiera_t', 'batch_size=2'),
+        ('mask_rcnn_hiera_t', 'find_unused_parameters=True'),
+        ('mask_rcnn_hiera_t', 'model.backbone.drop_path_rate=0.3'),
+        ('k400_hiera_b', 'batch_size=2'),
+        ('mae_hiera_b', 'load_from=weights.pth'),
+    ],
+)
+def test_an_option_that_something_reads_is_taken(base, option):
+    read_config(base, [option])
+
+
+def test_settings_that_are_assigned_together_or_with_a_type_count(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("""_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'
+batch_size, learning_rate = 3, 2e-5
+data_root: str = 'elsewhere/'
+""")
+    config = read_config(str(path))
+    assert config.train_dataloader.batch_size == 3 and config.optim_wrapper.optimizer.lr == 2e-5
+    assert config.train_dataloader.dataset.data_root == 'elsewhere/'
