@@ -1,6 +1,8 @@
 """What the tests share: a small generated data set, and commands run in this process."""
 
+import fcntl
 import gc
+import os
 import random
 import runpy
 import sys
@@ -14,7 +16,15 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from tests.helpers import ROOT, SHARED_DATA, end_started, forget_earlier_runs
+from tests.helpers import (
+    ROOT,
+    SHARED_DATA,
+    TINY,
+    end_started,
+    forget_earlier_runs,
+    run_program,
+    shapes_options,
+)
 from tests.remembered import remember_answers
 
 remember_answers()
@@ -47,6 +57,28 @@ def shapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data') / 'shapes'
     make_coco_shapes(folder, train=8, val=4, seed=3)
     return folder
+
+
+@pytest.fixture(scope='session')
+def trained(shapes, tmp_path_factory):
+    """Work folder of a finished run of the tiny detector: two iterations with a checkpoint each, then a validation. All
+    processes of tests share it; copy it to change something.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'trained'
+    with (folder.parent / 'trained.lock').open('a+') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            run_program('train', TINY, '--work-dir', folder, *shapes_options(shapes))
+            lock.write('trained')
+    before = _modified(folder)
+    yield folder
+    assert _modified(folder) == before, 'a test has changed the run that all share'
+
+
+def _modified(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
 
 
 @pytest.fixture(scope='session')

@@ -171,6 +171,7 @@ def shallow(tmp_path):
 def test_a_plan_for_a_gpu_that_is_too_small_says_what_to_do(run_command, shallow):
     code, printed = run_command('plan', shallow, '--gpu-memory', 1.05)
     assert code == 0 and "runner_type='FullyShardedRunner'" in printed, printed
+    assert re.search(r'^  backbone: [\d.]+ M parameters, [\d.]+ G multiply-accumulates$', printed, re.M), printed
 
 
 def test_a_plan_of_epochs_counts_iterations_by_the_number_of_samples(run_command, shallow):

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tests.helpers import TINY, assert_explained, options, run_program, weights
+from tests.helpers import TINY, assert_explained, options, weights
 
 # The text of a config is smaller, and it is written before anything else.
 SMALL = 60_000
@@ -26,11 +26,9 @@ def full_after(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.fixture(scope='module')
-def checkpoint(shapes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('runs') / 'run'
-    run_program('train', TINY, '--work-dir', folder, *options(shapes, *NO_VALIDATION))
-    return folder / 'iter_2.pth'
+@pytest.fixture
+def checkpoint(trained):
+    return trained / 'iter_2.pth'
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_one(shapes, checkpoint, tmp_path, run_command):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from tests.helpers import (
     assert_same_weights,
     options,
     read_until,
-    run_program,
     start_program,
     weights,
 )
@@ -90,22 +90,13 @@ def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the
     assert_same_weights(*(tmp_path / name / 'epoch_2.pth' for name in ('run', 'straight')))
 
 
-@pytest.fixture(scope='module')
-def trained(shapes, tmp_path_factory):
-    """Work folder of two iterations with a checkpoint of each."""
-    folder = tmp_path_factory.mktemp('runs') / 'run'
-    more = options(shapes, 'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION)
-    run_program('train', TINY, '--work-dir', folder, *more)
-    return folder
-
-
 @pytest.fixture
 def resumed(trained, shapes, tmp_path, run_command):
     """``resumed(spoil, *options)``: a copy of the folder is spoiled and resumed; gives exit code and output."""
 
     def run(spoil, *more):
         folder = tmp_path / 'copy'
-        subprocess.run(['cp', '-r', trained, folder], check=True)
+        shutil.copytree(trained, folder, ignore=shutil.ignore_patterns('best_*'))
         spoil(folder)
         settings = ['train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION, *more]
         return run_command('train', TINY, '--work-dir', folder, '--resume', *options(shapes, *settings))

@@ -10,14 +10,6 @@ import torch
 from tests.helpers import TINY, assert_explained, losses_of, run, run_program, shapes_options
 
 
-@pytest.fixture(scope='module')
-def trained(shapes, tmp_path_factory):
-    """Work folder of a finished run of two iterations."""
-    folder = tmp_path_factory.mktemp('runs') / 'trained'
-    run_program('train', TINY, '--work-dir', folder, *shapes_options(shapes))
-    return folder
-
-
 def test_training_writes_losses_checkpoints_and_coco_metrics(trained):
     assert len(losses_of(trained)) == 2
     assert (trained / 'iter_2.pth').exists()
