@@ -1,10 +1,8 @@
 """Parameters and operations of shipped models, part by part."""
 
-from hiera_mm.complexity import model_complexity
-
 import pytest
 
-from tests.helpers import read
+from tests.helpers import model_complexity, read
 
 
 @pytest.mark.parametrize(
