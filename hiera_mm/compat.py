@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import logging
 import pickle
@@ -41,6 +42,7 @@ def repair() -> None:
     find_mmseg_configs()
     let_mmengine_read_its_checkpoints()
     if importlib.util.find_spec('mmaction') is not None:
+        bring_importlib_metadata_for_mmaction()
         accept_newer_mmcv_in_mmaction()
         stand_in_for_missing_drn()
         find_mmaction_configs()
@@ -87,6 +89,14 @@ def _method_of_history(owner: object, name: str) -> object:
     if owner is not HistoryBuffer or name.startswith('_'):
         raise pickle.UnpicklingError(f"it asks for the attribute '{name}' of {owner!r}")
     return getattr(HistoryBuffer, name)
+
+
+def bring_importlib_metadata_for_mmaction() -> None:
+    """mmaction 1.2.0 imports the package ``importlib_metadata``, which it does not require, for what Python itself has
+    had since 3.8 (not reported): put Python's own there where the package is absent.
+    """
+    if importlib.util.find_spec('importlib_metadata') is None:
+        sys.modules['importlib_metadata'] = importlib.metadata
 
 
 def accept_newer_mmcv_in_mmaction() -> None:

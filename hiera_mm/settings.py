@@ -62,8 +62,11 @@ def read_config(
         with _in_place_of_constants(values):
             config = read(path)
         own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}
+        # What the command line sets in its long form has the last word.
+        override(config, options, path)
         refuse_contradictions(own, before, _inherited(files.shipped, values, read), config)
-    override(config, options, path)
+    else:
+        override(config, options, path)
     return config
 
 

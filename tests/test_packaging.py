@@ -1,6 +1,9 @@
 """What pip installs with the package agrees with the tested set."""
 
+import ast
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 from packaging.requirements import Requirement
@@ -39,3 +42,26 @@ def test_typed_and_every_package_is_in_the_wheel():
     folders = {'.'.join(path.parent.relative_to(ROOT).parts) for path in (ROOT / 'hiera_mm').rglob('__init__.py')}
     assert listed == folders and (ROOT / 'hiera_mm' / 'py.typed').is_file()
     assert PROJECT['scripts'] == {'hiera-mm': 'hiera_mm.commands:main'}
+
+
+# Imported only where a user asks for what needs them, or in a test for their presence.
+OF_EXTRAS = {
+    *('monai', 'nibabel', 'mmseg', 'peft', 'timm', 'sklearn', 'gradio', 'supervision', 'huggingface_hub'),
+    *('onnx', 'onnxscript', 'onnxruntime', 'openvino', 'nncf'),
+}
+
+
+def test_whatever_the_package_imports_is_declared():
+    """By the name of the distribution that brings it."""
+    imported = set()
+    for path in (ROOT / 'hiera_mm').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split('.')[0])
+    owners = packages_distributions()
+    declared = {requirement.name.lower().replace('_', '-') for requirement in NAMED}
+    for name in imported - set(sys.stdlib_module_names) - {'hiera_mm'} - OF_EXTRAS:
+        brought_by = {owner.lower().replace('_', '-') for owner in owners[name]}
+        assert brought_by & declared, f'{name} comes with {brought_by}, of which pyproject.toml names nothing'

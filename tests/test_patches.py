@@ -46,8 +46,8 @@ def changes_in(path):
                 yield target.attr
 
 
-# Only for the time of a command of this suite.
-DURING_COMMANDS = {'fromfile', 'get_max_cuda_memory', 'library'}
+# Only while a command of this suite runs, or while it reads a config.
+DURING_COMMANDS = {'fromfile', 'get_max_cuda_memory', '_substitute_predefined_vars'}
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -67,5 +67,9 @@ train_cfg = dict(
 param_scheduler = dict(
     end=max_iters, milestones=[max(1, round(max_iters * place / 368750)) for place in (327778, 355092)]
 )
-optim_wrapper = dict(optimizer=dict(lr=learning_rate), paramwise_cfg=dict(custom_keys=_base_.backbone_keys))
+optim_wrapper = dict(
+    optimizer=dict(lr=learning_rate),
+    constructor='GroupedOptimWrapperConstructor',
+    paramwise_cfg=dict(custom_keys=_base_.backbone_keys),
+)
 default_hooks = dict(**_base_.hooks, checkpoint=dict(interval=val_interval, save_best='coco/segm_mAP'))

@@ -121,7 +121,7 @@ def check_cv2() -> Row:
 
 
 def check_small_libraries() -> Iterator[Row]:
-    for name in ('pycocotools', 'importlib_metadata', 'safetensors', 'psutil'):
+    for name in ('pycocotools', 'safetensors', 'psutil'):
         found = version_of(name)
         yield Row(name, found or 'missing', '' if found else f'{name} is not installed: pip install {name}')
 

@@ -59,7 +59,11 @@ def small_runner(folder, iterations, *, scores=None, hooks=None, resume=None, **
         train_dataloader=batches(20),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=1),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
-        default_hooks=dict(checkpoint=saving, logger=dict(type='LoggerHook', interval=1)),
+        default_hooks=dict(
+            checkpoint=saving,
+            logger=dict(type='LoggerHook', interval=1),
+            release_memory=dict(type='ReleaseMemoryHook'),
+        ),
         custom_hooks=hooks,
         default_scope='mmengine',
         resume=resume is not None,

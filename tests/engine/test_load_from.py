@@ -84,10 +84,11 @@ def test_a_hostile_pickle_is_refused_with_a_sentence_and_does_not_run(
 
 
 def test_no_loader_of_mmengine_executes_a_pickle(tmp_path, monkeypatch):
-    """In a fresh process, where importing this package is all that was done."""
+    """In a process that has begun a run of this suite."""
     torch.save(dict(state_dict=Payload()), tmp_path / 'hostile.pth')
     code = (
         'import hiera_mm, mmengine.runner.checkpoint as c\n'
+        'from hiera_mm.engine.load_from import read_nothing_but_data; read_nothing_but_data()\n'
         'for load in (c._load_checkpoint, c.load_from_local, c._safe_torch_load):\n'
         '    try: load("hostile.pth", map_location="cpu")\n'
         '    except hiera_mm.errors.UserError as error: print(error)\n'

@@ -35,7 +35,8 @@ def test_settings_are_those_of_mmengine():
     model[2].weight.requires_grad = False
     paramwise = dict(norm_decay_mult=0.0, bias_lr_mult=2.0, custom_keys={'0.weight': dict(lr_mult=0.5)})
     wrapper = dict(optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.1))
-    ours = build_optim_wrapper(model, dict(wrapper, paramwise_cfg=paramwise)).optimizer
+    constructor = 'GroupedOptimWrapperConstructor'
+    ours = build_optim_wrapper(model, dict(wrapper, constructor=constructor, paramwise_cfg=paramwise)).optimizer
     theirs = PlainConstructor(wrapper, paramwise)(model).optimizer
     expected = {id(group['params'][0]): (group['lr'], group['weight_decay']) for group in theirs.param_groups}
     found = {id(p): (group['lr'], group['weight_decay']) for group in ours.param_groups for p in group['params']}

@@ -20,7 +20,6 @@ SOUND = {
     'opencv-python': '4.12.0.88',
     'opencv-python-headless': '4.12.0.88',
     'pycocotools': '2.0.11',
-    'importlib_metadata': '10.2.0',
     'safetensors': '0.8.0',
     'psutil': '7.2.2',
     'av': '18.1.0',
@@ -33,7 +32,7 @@ def faults_with(monkeypatch):
 
     def look(checks, imports=None, **installed):
         tool = runpy.run_path(str(ROOT / 'hiera_mm' / 'commands' / 'check_env.py'))
-        found = {name.replace('_', '-') if name != 'importlib_metadata' else name: v for name, v in installed.items()}
+        found = {name.replace('_', '-'): v for name, v in installed.items()}
         found = SOUND | found
 
         def version(distribution):
