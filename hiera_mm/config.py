@@ -189,7 +189,7 @@ def own_files(path: str) -> OwnFiles:
     """What a user's own files assign and use, and where the suite's begin."""
     path = path if '::' in path else locate_config(path)
     if path.startswith('hiera_mm::') or is_shipped(path):
-        return OwnFiles(set(), set(), {path}, set())
+        return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set())
     if '::' in path:
         return OwnFiles(set(), set(), set(), {path})
     found = OwnFiles(set(), set(), set(), set())

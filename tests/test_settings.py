@@ -1,6 +1,7 @@
 """Settings at the top of a user's config mean what they say, and the schedule follows them."""
 
 import json
+import os
 import re
 import tempfile
 from functools import cache
@@ -16,6 +17,7 @@ import pytest
 from mmengine.config import Config
 
 from tests.coloured import draw, write
+from tests.helpers import ROOT
 
 TOP = """
 _base_ = 'hiera_mm::{base}.py'
@@ -553,3 +555,11 @@ data_root: str = 'elsewhere/'
     config = read_config(str(path))
     assert config.train_dataloader.batch_size == 3 and config.optim_wrapper.optimizer.lr == 2e-5
     assert config.train_dataloader.dataset.data_root == 'elsewhere/'
+
+
+def test_a_config_named_from_its_own_folder_inherits_by_a_relative_path(tmp_path, monkeypatch):
+    """As a user in a clone has it: cd my_project && hiera-mm train my_config.py, with _base_ = '../configs/...'."""
+    base = os.path.relpath(ROOT / 'configs' / 'faster_rcnn_hiera_t.py', tmp_path)
+    (tmp_path / 'my_config.py').write_text(f"_base_ = '{base}'\nbatch_size = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert read_config('my_config.py').train_dataloader.batch_size == 3

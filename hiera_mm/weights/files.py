@@ -24,6 +24,9 @@ import safetensors.torch
 import torch
 from mmengine.dist import barrier, get_dist_info
 
+TRAINING_STATE = training_state_classes()
+"""Classes that a run's checkpoint may contain beside its weights."""
+
 WRITTEN_AS = ('.pth', '.pt', '.safetensors')
 
 READING_FAULTS = (
@@ -97,7 +100,7 @@ def locate_checkpoint(source: str) -> Path:
 
 def read_torch_file(file: str | os.PathLike | BinaryIO, map_location: Any = 'cpu') -> Any:
     """What a file of torch's format holds, nothing but data; ``pickle.UnpicklingError`` for anything else."""
-    with _safe_globals(training_state_classes()):
+    with _safe_globals(TRAINING_STATE):
         return torch.load(file, map_location=map_location, weights_only=True)
 
 

@@ -1,10 +1,12 @@
 """Models from checkpoints that hold their config, of which nothing is executed."""
 
+import sys
 from pathlib import Path
 
 from hiera_mm.config import config_of_text
 from hiera_mm.errors import UserError
-from hiera_mm.tasks import load, load_trained
+from hiera_mm.inference.loading import load_model
+from hiera_mm.tasks import load, load_trained, task_of
 from hiera_mm.tasks.autoencoding import Reconstructor
 from hiera_mm.tasks.classification import Classifier
 from hiera_mm.tasks.detection import Detector
@@ -128,3 +130,22 @@ def test_loading_leaves_the_config_of_a_run_as_it_is(weights):
     trained = load_trained(weights, device='cpu')
     assert trained.test_set.type == 'CocoDataset'
     assert [step.type for step in trained.test_pipeline] == ['LoadImageFromFile', 'Resize', 'PackDetInputs']
+
+
+def test_loading_goes_through_few_files(weights):
+    """A newcomer who follows a checkpoint until it is a model opens these, the model's own and the task's aside."""
+    passed = set()
+
+    def note(frame, event, argument):
+        parts = Path(frame.f_code.co_filename).parts
+        if event == 'call' and 'hiera_mm' in parts[:-1] and 'site-packages' not in parts:
+            passed.add('/'.join(parts[len(parts) - parts[::-1].index('hiera_mm') :]))
+
+    task = task_of(config_of_text(torch.load(weights)['meta']['cfg'], weights))
+    sys.setprofile(note)
+    try:
+        load_model(weights, lambda config: task, device='cpu')
+    finally:
+        sys.setprofile(None)
+    followed = {name for name in passed if name.split('/')[0] not in ('models', 'tasks', 'tests')}
+    assert 'inference/loading.py' in followed and len(followed) <= 8, sorted(followed)
