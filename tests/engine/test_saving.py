@@ -105,3 +105,36 @@ def test_a_resumed_run_has_the_weights_of_one_that_was_not_interrupted(tmp_path)
     straight, resumed = (torch.load(tmp_path / name / 'iter_6.pth') for name in ('straight', 'resumed'))
     assert torch.equal(straight['state_dict']['weight'], resumed['state_dict']['weight'])
     assert resumed['meta']['iter'] == 6
+
+
+class LeavesItsLoss(Hook):
+    """Leaves what can't be copied in the message hub, as some models and loops do."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        runner.message_hub.update_info('loss', runner.model.weight.sum() * 2)
+
+
+def test_what_cannot_be_copied_is_saved_before_training_goes_on(tmp_path):
+    small_runner(tmp_path, 2, hooks=[LeavesItsLoss()]).train()
+    for number in (1, 2):
+        saved = torch.load(tmp_path / f'iter_{number}.pth', weights_only=False)
+        assert saved['message_hub']['runtime_info']['loss'] == 2 * saved['state_dict']['weight'].sum()
+
+
+def plain_runner(folder, iterations, **more):
+    """A run that has nothing of the suite but the registered name of the hook that saves."""
+    runner = small_runner(folder, iterations, **more)
+    runner._hooks = [hook for hook in runner.hooks if type(hook).__name__ != 'ReleaseMemoryHook']
+    return runner
+
+
+def test_runs_without_the_suite_save_as_mmengine_does(tmp_path):
+    plain_runner(tmp_path, 2, max_keep_ckpts=1).train()
+    saved = torch.load(tmp_path / 'iter_2.pth', weights_only=False)
+    assert checkpoints(tmp_path) == ['iter_2.pth'] and (tmp_path / 'last_checkpoint').read_text().endswith('iter_2.pth')
+    assert {type(value).__name__ for value in saved['message_hub']['log_scalars'].values()} == {'HistoryBuffer'}
+    assert not saved.keys() & {'random_states'} and 'batch_size' not in saved['meta']
+
+
+def test_runs_without_the_suite_validate_without_training(tmp_path):
+    assert plain_runner(tmp_path, 1, scores=[0.5]).val() == {'score': 0.5}
