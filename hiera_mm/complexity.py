@@ -23,13 +23,13 @@ def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[i
     # torch's counter stumbles over views of parameters that could be trained.
     module.eval().requires_grad_(False)
     try:
-        return macs_of(module, *inputs)
+        return count_function_macs(module, *inputs)
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
 
 
-def macs_of(function: Callable[..., Any], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
+def count_function_macs(function: Callable[..., Any], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
     """As :func:`count_macs`, for any function of tensors whose modules are in evaluation mode."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = function(*inputs)

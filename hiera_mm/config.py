@@ -19,7 +19,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
 from mmengine.registry import Registry
 
-EVALUATE = {'CameraMotionCompensation'}
+RUN_AS_PYTHON = {'CameraMotionCompensation'}
 """Registered types that run a text of the config as Python."""
 
 
@@ -44,7 +44,7 @@ def read_config_file(path: str) -> Config:
         raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
 
 
-def config_of_text(text: str, source: str) -> Config:
+def config_from_text(text: str, source: str) -> Config:
     """A config as mmengine prints it (``Config.pretty_text``, which checkpoints hold), read as data: nothing in it is
     executed.
 
@@ -84,7 +84,7 @@ def must_be_registered(config: Config, source: str) -> None:
     scopes = {registry.scope for registry in registries} | {''}
     found = list(dicts_in([config.get('model'), config.get('test_dataloader')]))
     unknown = {str(part['type']) for part in found if part.get('type') is not None} - {
-        f'{scope}.{name}'.lstrip('.') for scope in scopes for name in names - EVALUATE
+        f'{scope}.{name}'.lstrip('.') for scope in scopes for name in names - RUN_AS_PYTHON
     }
     asked = {str(part['_scope_']) for part in found if '_scope_' in part} | {str(config.get('default_scope') or '')}
     if unknown or not asked <= scopes:

@@ -21,19 +21,19 @@ from torch.distributed import DistError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset, Sampler
 
-PARTS = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapper, Optimizer, Dataset, Sampler)
+CONFIGURABLE = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapper, Optimizer, Dataset, Sampler)
 """What a config names by ``type``, and can thus be changed there."""
 
-LONGEST = 400
+MAX_MESSAGE_LENGTH = 400
 """Characters that are shown of a message that somebody else wrote."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 """What the system says of places that are full, and of those that may not be written to."""
 
 QUOTES = '"' + "'"
 
-BUILD = 'build_from_cfg'
+BUILD_FUNCTION = 'build_from_cfg'
 """mmengine's function that calls a type with the keys of its dict."""
 
 
@@ -43,7 +43,7 @@ def describe(error: BaseException) -> str:
     if sentence is not None:
         return sentence
     kind, text = _kind_and_text(error)
-    return f'{_place_of(error)}{kind}: {textwrap.shorten(text, LONGEST)}'
+    return f'{_place_of(error)}{kind}: {textwrap.shorten(text, MAX_MESSAGE_LENGTH)}'
 
 
 def explain(error: BaseException) -> str | None:
@@ -66,10 +66,10 @@ def explain(error: BaseException) -> str | None:
 
 def _about_files(error: BaseException) -> str | None:
     """A disk that is full or may not be written to."""
-    if not isinstance(error, OSError) or error.errno not in FULL + FORBIDDEN:
+    if not isinstance(error, OSError) or error.errno not in DISK_FULL + NOT_WRITABLE:
         return None
     place = f"'{error.filename}'" if error.filename else 'A file'
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return (
             f"{place} can't be written ({error.strerror}); make room or choose another place, such as --work-dir. "
             'Earlier checkpoints are whole: training goes on from them with --resume.'
@@ -98,7 +98,7 @@ def _about_building(error: BaseException, text: str) -> str | None:
         )
     if not isinstance(error, TypeError):
         return None
-    built = _frames_of(error, BUILD)
+    built = _frames_of(error, BUILD_FUNCTION)
     keys = built[-1].f_locals.get('args', {}) if built else {}
     if (unknown := re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", text)) and unknown[2] in keys:
         return (
@@ -159,7 +159,7 @@ def _kind_and_text(error: BaseException) -> tuple[str, str]:
 def _place_of(error: BaseException) -> str:
     """``'In model.neck.lateral_convs.0.conv (Conv2d): '``, or nothing where no part is concerned."""
     owners = [frame.f_locals.get('self') for frame in _frames(error)]
-    parts = [owner for owner in owners if isinstance(owner, PARTS)]
+    parts = [owner for owner in owners if isinstance(owner, CONFIGURABLE)]
     if not parts:
         found = re.findall(r'File ".*?(\w+)\.py", line \d+, in (\w+)', str(error))
         return f'In {found[-1][1]}() of {found[-1][0]}.py: ' if found else ''

@@ -33,7 +33,7 @@ REASONS = dict(
 )
 """Why some configs don't have a setting."""
 
-ALIKE = 0.8
+MIN_SIMILARITY = 0.8
 """As :func:`difflib.get_close_matches` counts, from here on a name at the top of a file is a setting misspelt."""
 
 
@@ -67,7 +67,7 @@ def refuse_misspelt(names: set[str], settings: set[str]) -> None:
     """
     known = {*RUNNER_SETTINGS, *settings}
     for name in sorted(names - known):
-        if close := get_close_matches(name, known, n=1, cutoff=ALIKE):
+        if close := get_close_matches(name, known, n=1, cutoff=MIN_SIMILARITY):
             raise UserError(f"The config sets '{name}' at its top, which nothing reads; did you mean {close[0]}?")
 
 

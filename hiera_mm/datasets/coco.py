@@ -7,7 +7,7 @@ from pathlib import Path
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
-from hiera_mm.readers.pictures import shown_size
+from hiera_mm.readers.images import image_size
 
 from mmdet.datasets import CocoDataset as PlainCocoDataset
 from mmdet.registry import DATASETS
@@ -100,6 +100,6 @@ class CocoDataset(PlainCocoDataset):
         image = dict(image, img_id=image['id'])
         if 'width' not in image:
             path = Path(self.data_prefix['img'], image['file_name'])
-            image['width'], image['height'] = shown_size(path, self.exif_orientation == 'stored')
+            image['width'], image['height'] = image_size(path, self.exif_orientation == 'stored')
         parsed = self.parse_data_info(dict(raw_img_info=image, raw_ann_info=objects))
         return dict(parsed, exif_orientation=self.exif_orientation)

@@ -1,7 +1,7 @@
 """Masks of pictures in which some objects have a box only."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.coco_files import UNKNOWN, UnknownMask
+from hiera_mm.readers.coco_files import UNKNOWN_PIXEL, UnknownMask
 
 from mmdet.datasets.transforms import LoadAnnotations as PlainLoadAnnotations
 from mmdet.registry import TRANSFORMS
@@ -28,4 +28,4 @@ class LoadAnnotations(PlainLoadAnnotations):
                 f"The image '{results['img_path']}' has objects without masks, and fill_masks_from_boxes=False needs "
                 'bitmaps; leave poly2mask=False out of LoadAnnotations.'
             )
-        masks.masks[unknown] *= UNKNOWN
+        masks.masks[unknown] *= UNKNOWN_PIXEL

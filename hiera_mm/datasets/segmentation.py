@@ -5,7 +5,7 @@ from typing import Any
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import with_class_names
-from hiera_mm.readers.index_masks import IGNORED, find_pairs, must_be_classes, must_have_size, read_mask
+from hiera_mm.readers.index_masks import IGNORED, check_mask_size, check_mask_values, find_pairs, read_mask
 
 from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS
@@ -54,7 +54,7 @@ class SegmentationDataset(BaseSegDataset):
             ignore_index=self.ignore_index,
         )
         return [
-            dict(img_path=str(pair.picture), seg_fields=[], **shared)
+            dict(img_path=str(pair.image), seg_fields=[], **shared)
             | (dict(seg_map_path=str(pair.mask)) if pair.mask else {})
             for pair in pairs
         ]
@@ -81,7 +81,7 @@ class LoadAnnotations(BaseTransform):
         """Add ``gt_seg_map`` ``(height, width)``, unsigned bytes."""
         path = results['seg_map_path']
         mask = read_mask(path)
-        must_have_size(path, mask, results['ori_shape'])
+        check_mask_size(path, mask, results['ori_shape'])
         reduced = results['reduce_zero_label'] if self.reduce_zero_label is None else self.reduce_zero_label
         if reduced:
             # 0 becomes 255, and 255 stays.
@@ -89,7 +89,7 @@ class LoadAnnotations(BaseTransform):
         if results.get('label_map') is not None:
             mask = _relabelled(mask, results['label_map'])
         if 'num_classes' in results:
-            must_be_classes(path, mask, results['num_classes'], results.get('ignore_index', IGNORED))
+            check_mask_values(path, mask, results['num_classes'], results.get('ignore_index', IGNORED))
         results['gt_seg_map'] = mask
         results['seg_fields'].append('gt_seg_map')
         return results

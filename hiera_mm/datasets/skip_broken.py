@@ -7,7 +7,7 @@ from hiera_mm.program import command_line
 
 from mmengine.logging import print_log
 
-TRIED_BEFORE_STOPPING = 20
+MIN_TRIED = 20
 """Files that a process tries before it may say that too many are broken."""
 
 
@@ -46,7 +46,7 @@ class SkipBrokenFiles(Base):
                 raise
             self.broken += 1
             print_log(f'Skipped, {self.broken} of {self.tried} so far: {error}', logger='current', level=30)
-            if self.tried >= TRIED_BEFORE_STOPPING and self.broken > self.max_broken * self.tried:
+            if self.tried >= MIN_TRIED and self.broken > self.max_broken * self.tried:
                 raise UserError(
                     f"{self.broken} of the {self.tried} {self.files} tried from '{self.source}' can't be read, more "
                     f'than max_broken={self.max_broken} allows ({command_line("check-data")} names them all); '

@@ -9,9 +9,9 @@ from hiera_mm.errors import BrokenFileError, UserError, first_line, require_extr
 from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.volumes import (
     VolumePair,
-    must_be_labels,
-    must_be_numbers,
-    must_have_one_place,
+    check_alignment,
+    check_finite,
+    check_label_values,
     read_volume_list,
 )
 
@@ -24,7 +24,7 @@ from mmengine.structures import BaseDataElement
 THREADS = 4
 """Volumes that are prepared at once."""
 
-MOST_CLASSES = 256
+MAX_CLASSES = 256
 
 
 @DATASETS.register_module()
@@ -73,7 +73,7 @@ class VolumeDataset(BaseDataset):
         from monai.data import CacheDataset
 
         items = [dict(self.get_data_info(number)) for number in range(len(self))]
-        with sentences_of_steps():
+        with explained_steps():
             self.prepared = CacheDataset(
                 items, self.steps, cache_rate=self.cache_rate, num_workers=THREADS, progress=False
             )
@@ -87,19 +87,19 @@ class VolumeDataset(BaseDataset):
                 f"The classes of the labels are not named; give the list of volumes '{self.ann_file}' "
                 '"labels": {"0": "background", ...}, or set metainfo = dict(classes=(...)) of its data set.'
             )
-        if classes and len(classes) > MOST_CLASSES:
+        if classes and len(classes) > MAX_CLASSES:
             raise UserError(
-                f"The list of volumes '{self.ann_file}' has {len(classes)} classes, but there can be {MOST_CLASSES}, "
+                f"The list of volumes '{self.ann_file}' has {len(classes)} classes, but there can be {MAX_CLASSES}, "
                 'as labels are held in bytes; join some.'
             )
         self._metainfo['classes'] = tuple(classes or ())
-        return [item_of(pair, len(classes or ())) for pair in listed.pairs]
+        return [pipeline_input(pair, len(classes or ())) for pair in listed.pairs]
 
     def prepare_data(self, idx: int) -> dict:
         """``inputs`` and ``data_samples`` as :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` takes them."""
         # MONAI's own generators would be the same in every process.
         self.steps.set_random_state(seed=int(np.random.randint(2**31)))
-        with sentences_of_steps():
+        with explained_steps():
             return packed(self.prepared[idx])
 
 
@@ -119,13 +119,13 @@ class LoadVolumes:
         from monai.transforms import LoadImage
 
         pair = VolumePair(item['image'], item.get('label'))
-        must_have_one_place(pair)
+        check_alignment(pair)
         read = LoadImage(image_only=True, ensure_channel_first=True)
         loaded = dict(item, image=_read(read, pair.image), source=pair.image)
-        must_be_numbers(pair.image, loaded['image'].numpy())
+        check_finite(pair.image, loaded['image'].numpy())
         if pair.label is not None:
             labels = _read(read, pair.label)
-            must_be_labels(pair.label, labels.numpy(), item['num_classes'])
+            check_label_values(pair.label, labels.numpy(), item['num_classes'])
             # As both lie in one place, what programs rounded must not give them other sizes.
             labels.affine = loaded['image'].affine
             loaded['label'] = labels.to(torch.uint8)
@@ -178,7 +178,7 @@ def volume_steps(pipeline: Sequence[dict]) -> Any:
     return Compose([TRANSFORMS.build(step) for step in pipeline])
 
 
-def item_of(pair: VolumePair, num_classes: int) -> dict:
+def pipeline_input(pair: VolumePair, num_classes: int) -> dict:
     """What a pipeline begins with."""
     return dict(image=pair.image, num_classes=num_classes) | ({} if pair.label is None else dict(label=pair.label))
 
@@ -199,7 +199,7 @@ def packed(views: dict | list[dict]) -> dict:
 
 
 @contextmanager
-def sentences_of_steps() -> Iterator[None]:
+def explained_steps() -> Iterator[None]:
     """A failing step is told as a sentence, ours if there is one within."""
     try:
         yield

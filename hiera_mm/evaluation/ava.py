@@ -17,7 +17,7 @@ from mmaction.registry import METRICS as MMACTION_METRICS
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-FIRST_OF_AVA = 'bend/bow (at the waist)'
+AVA_FIRST_ACTION = 'bend/bow (at the waist)'
 GROUPS = dict(person_movement=range(1, 15), object_manipulation=range(15, 64), person_interaction=range(64, 81))
 """Numbers of AVA's actions by the paper's groups (Gu et al., CVPR 2018, table 1)."""
 
@@ -55,7 +55,7 @@ class AVAMetric(PlainAVAMetric):
         lines = [f'{number:4} {names[number]:50} {precision:.4f}' for number, precision in precisions.items()]
         print_log('Average precision of each action:\n' + '\n'.join(lines), 'current')
         metrics = dict(overall=_mean(precisions.values()))
-        if names.get(1) == FIRST_OF_AVA:
+        if names.get(1) == AVA_FIRST_ACTION:
             for group, numbers in GROUPS.items():
                 metrics[group] = _mean(precisions[number] for number in numbers if number in precisions)
         return metrics

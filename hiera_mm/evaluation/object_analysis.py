@@ -34,7 +34,7 @@ class ClassResult(NamedTuple):
     curve: np.ndarray
 
 
-class PictureFaults(NamedTuple):
+class ImageFaults(NamedTuple):
     """Of one picture.
 
     Attributes:
@@ -103,11 +103,11 @@ class ObjectAnalysis:
         return table
 
     @cached_property
-    def faults(self) -> list[PictureFaults]:
+    def faults(self) -> list[ImageFaults]:
         """Of each picture, in the order of ``images``."""
         nothing = len(self.categories)
         return [
-            PictureFaults(
+            ImageFaults(
                 matched.image,
                 missed=sum(found == nothing for _, found in matched.pairs),
                 invented=sum(real == nothing for real, _ in matched.pairs),

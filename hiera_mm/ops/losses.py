@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-LEAST = torch.finfo(torch.float32).tiny
+MIN_PROBABILITY = torch.finfo(torch.float32).tiny
 """Below which a probability counts as this, in a logarithm."""
 
 
@@ -21,8 +21,8 @@ def sigmoid_focal_loss_forward(
         alpha: Weight of the right class; of all others it is the rest to 1.
     """
     p, is_class = input.float().sigmoid(), _is_class(input, target)
-    right = alpha * (1 - p) ** gamma * p.clamp(min=LEAST).log()
-    wrong = (1 - alpha) * p**gamma * (1 - p).clamp(min=LEAST).log()
+    right = alpha * (1 - p) ** gamma * p.clamp(min=MIN_PROBABILITY).log()
+    wrong = (1 - alpha) * p**gamma * (1 - p).clamp(min=MIN_PROBABILITY).log()
     output.copy_(-torch.where(is_class, right, wrong) * _weights(weight, target))
 
 
@@ -31,8 +31,8 @@ def sigmoid_focal_loss_backward(
 ) -> None:
     """Gradient of :func:`sigmoid_focal_loss_forward` with respect to the logits, into ``grad_input``."""
     p, is_class = input.float().sigmoid(), _is_class(input, target)
-    right = alpha * (1 - p) ** gamma * (1 - p - gamma * p * p.clamp(min=LEAST).log())
-    wrong = (1 - alpha) * p**gamma * (gamma * (1 - p) * (1 - p).clamp(min=LEAST).log() - p)
+    right = alpha * (1 - p) ** gamma * (1 - p - gamma * p * p.clamp(min=MIN_PROBABILITY).log())
+    wrong = (1 - alpha) * p**gamma * (gamma * (1 - p) * (1 - p).clamp(min=MIN_PROBABILITY).log() - p)
     grad_input.copy_(-torch.where(is_class, right, wrong) * _weights(weight, target))
 
 
@@ -42,7 +42,7 @@ def softmax_focal_loss_forward(
     """Focal loss of probabilities that sum up to 1: fill ``output`` ``(N,)``; as :func:`sigmoid_focal_loss_forward`
     but for ``input``, probabilities ``(N, classes)``, and for targets below 0, which are none."""
     p, known = _of_target(input, target)
-    loss = -alpha * (1 - p) ** gamma * p.clamp(min=LEAST).log()
+    loss = -alpha * (1 - p) ** gamma * p.clamp(min=MIN_PROBABILITY).log()
     output.copy_(loss * known * _weights(weight, target.clamp(min=0)).reshape(-1))
 
 
@@ -51,7 +51,7 @@ def softmax_focal_loss_backward(
 ) -> None:
     """Gradient of :func:`softmax_focal_loss_forward` with respect to the logits, into ``grad_input``."""
     p, known = _of_target(input, target)
-    slope = alpha * (gamma * (1 - p) ** (gamma - 1) * p * p.clamp(min=LEAST).log() - (1 - p) ** gamma)
+    slope = alpha * (gamma * (1 - p) ** (gamma - 1) * p * p.clamp(min=MIN_PROBABILITY).log() - (1 - p) ** gamma)
     slope = slope * known * _weights(weight, target.clamp(min=0)).reshape(-1)
     grad_input.copy_(slope[:, None] * (_is_class(input, target).float() - input.float()))
 

@@ -13,8 +13,8 @@ from hiera_mm.synthetic.shapes import OUTLINES, write_once
 import cv2
 import numpy as np
 
-GOING = dict(stand=(0, 0)) | STEPS
-ACTIONS = (*GOING, 'turn', 'blink')
+MOVES = dict(stand=(0, 0)) | STEPS
+ACTIONS = (*MOVES, 'turn', 'blink')
 """What an actor does: one way of going, and each of the others or not. Their numbers in the files count from 1."""
 
 WIDTH, HEIGHT = 160, 128
@@ -82,13 +82,13 @@ def _cast(random: np.random.Generator) -> list[dict]:
 
 
 def _actor(random: np.random.Generator, middle: np.ndarray) -> dict:
-    going = str(random.choice(list(GOING)))
+    going = str(random.choice(list(MOVES)))
     doing = [going] + [action for action in ('turn', 'blink') if random.random() < 0.4]
     return dict(
         actions=[ACTIONS.index(action) + 1 for action in doing],
         outline=np.array(OUTLINES[random.choice(['bar', 'triangle'])]) * random.uniform(13, 18),
         middle=middle,
-        step=random.uniform(1.4, 2.2) * np.array(GOING[going]),
+        step=random.uniform(1.4, 2.2) * np.array(MOVES[going]),
         angle=random.uniform(0, 2 * np.pi),
         turn=random.choice([-1, 1]) * random.uniform(0.2, 0.35) * ('turn' in doing),
         dimmed=0.45 if 'blink' in doing else 1.0,

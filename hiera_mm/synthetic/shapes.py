@@ -20,7 +20,7 @@ OUTLINES = {
     'triangle': [(0, -1), (0.87, 0.5), (-0.87, 0.5)],
 }
 
-MOST_TILT = np.pi / 12
+MAX_TILT = np.pi / 12
 """Shapes stand upright up to this angle."""
 
 EMPTY_SHARE = 0.05
@@ -133,7 +133,7 @@ def draw_mask(random: np.random.Generator, size: tuple[int, int], category: int)
 
 
 def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre: np.ndarray, radius: float):
-    tilt = random.uniform(-MOST_TILT, MOST_TILT)
+    tilt = random.uniform(-MAX_TILT, MAX_TILT)
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
     outline = centre + radius * np.array(OUTLINES[CLASSES[category]]) @ turn
     mask = np.zeros(size, np.uint8)

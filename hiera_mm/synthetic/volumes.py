@@ -15,7 +15,7 @@ SHAPE = (72, 72, 40)
 SPACING = (1.5, 1.5, 2.0)
 """In millimetres."""
 
-MOST_OBJECTS = 3
+MAX_OBJECTS = 3
 """Of each class in a volume."""
 
 
@@ -59,7 +59,7 @@ def draw_volume(random: Generator) -> tuple[np.ndarray, np.ndarray]:
     image = random.normal(-50, 25, SHAPE)
     labels = np.zeros(SHAPE, np.uint8)
     for draw, label in ((_ellipsoid, 1), (_tube, 2)):
-        for _ in range(random.integers(1, MOST_OBJECTS + 1)):
+        for _ in range(random.integers(1, MAX_OBJECTS + 1)):
             inside = draw(random)
             labels[inside] = label
             image[inside] = random.normal(random.uniform(20, 180), 25, int(inside.sum()))

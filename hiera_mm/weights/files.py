@@ -24,9 +24,9 @@ import safetensors.torch
 import torch
 from mmengine.dist import barrier, get_dist_info
 
-WRITTEN_AS = ('.pth', '.pt', '.safetensors')
+WRITABLE_ENDINGS = ('.pth', '.pt', '.safetensors')
 
-READING_FAULTS = (
+READ_ERRORS = (
     *(pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, EOFError, OSError),
     *(ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError, MemoryError, OverflowError),
     *(struct.error, zipfile.BadZipFile, NotImplementedError),
@@ -82,8 +82,10 @@ def locate_checkpoint(source: str) -> Path:
         return folder / WEIGHTS
     path = Path(source).expanduser()
     if path.is_dir():
-        inside = [entry.name for entry in sorted(path.iterdir()) if entry.suffix in (*WRITTEN_AS, '.bin')]
-        held = f'it holds {examples(inside)}' if inside else f'it holds no file that ends in {", ".join(WRITTEN_AS)}'
+        inside = [entry.name for entry in sorted(path.iterdir()) if entry.suffix in (*WRITABLE_ENDINGS, '.bin')]
+        held = (
+            f'it holds {examples(inside)}' if inside else f'it holds no file that ends in {", ".join(WRITABLE_ENDINGS)}'
+        )
         raise UserError(f"The checkpoint '{source}' is a folder; name the file in it ({held}).")
     if not path.is_file():
         near = difflib.get_close_matches(source, ZOO, n=1)
@@ -102,13 +104,13 @@ def read_torch_file(file: str | os.PathLike | BinaryIO, map_location: Any = 'cpu
 
 
 @contextmanager
-def faults_explained(name: str, size: int) -> Iterator[None]:
+def explained_read_errors(name: str, size: int) -> Iterator[None]:
     """Say in a sentence what is wrong with the file ``name`` of ``size`` bytes that is being read."""
     try:
         yield
     except PermissionError as error:
         raise UserError(f'You may not read the checkpoint {name}; change its permissions.') from error
-    except READING_FAULTS as error:
+    except READ_ERRORS as error:
         # Only what the file asked for: the rest of torch's message advises to load it all the same.
         asked_for = re.search(r'GLOBAL (\S+)|(it asks for .*)', str(error))
         if isinstance(error, pickle.UnpicklingError) and asked_for:
@@ -132,8 +134,8 @@ def write_checkpoint(content: Mapping, path: str | os.PathLike) -> None:
         UserError: for another ending, or where the file can't be written.
     """
     path = Path(path)
-    if path.suffix not in WRITTEN_AS:
-        raise UserError(f"A checkpoint's name must end in {', '.join(WRITTEN_AS)}, unlike '{path}'.")
+    if path.suffix not in WRITABLE_ENDINGS:
+        raise UserError(f"A checkpoint's name must end in {', '.join(WRITABLE_ENDINGS)}, unlike '{path}'.")
     try:
         with atomic_write(path) as unfinished:
             if path.suffix == '.safetensors':
@@ -161,7 +163,7 @@ def _read_or_remove(path: Path, source: str, map_location: object) -> Checkpoint
 
 
 def _read(path: Path, source: str, map_location: object) -> Checkpoint:
-    with faults_explained(f"'{path}'", path.stat().st_size), path.open('rb') as file:
+    with explained_read_errors(f"'{path}'", path.stat().st_size), path.open('rb') as file:
         _refuse_bomb(file, path.stat().st_size)
         # An open file, as torch takes a path's ending for its content.
         content = safetensors.torch.load_file(path) if _is_safetensors(file) else read_torch_file(file, map_location)

@@ -28,7 +28,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor
 
-OF_UPDATE = 'lora_'
+LORA_MARK = 'lora_'
 """In the names of low-rank updates, which no published file holds."""
 
 
@@ -55,7 +55,9 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: Any) -> None:
         )
     source = init_cfg['checkpoint']
     checkpoint = read_checkpoint(source)
-    weights = to_our_names(_under(init_cfg.get('key'), checkpoint, source), source, init_cfg.get('allow_nan', False))
+    weights = to_our_names(
+        _select_weights(init_cfg.get('key'), checkpoint, source), source, init_cfg.get('allow_nan', False)
+    )
     if init_cfg.get('inflate'):
         weights = inflate(weights, backbone.state_dict(), source)
     fitted, report = fit_to_backbone(backbone, weights, source)
@@ -64,7 +66,7 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: Any) -> None:
     print_log(report, logger='current')
 
 
-def _under(key: str | None, checkpoint: Mapping, source: str) -> Mapping:
+def _select_weights(key: str | None, checkpoint: Mapping, source: str) -> Mapping:
     """What a file of several sets of weights holds under ``key``; all of it without one."""
     if key is None:
         return checkpoint
@@ -137,12 +139,12 @@ def fit_to_backbone(
 
     unknown = sorted(set(given) - set(own))
     absent = sorted(set(own) - set(given))
-    missing = [key for key in absent if not key.startswith('out_norms.') and OF_UPDATE not in key]
+    missing = [key for key in absent if not key.startswith('out_norms.') and LORA_MARK not in key]
     refuse_updates(unknown, source)
     if unknown or missing:
         raise UserError(
-            f"The checkpoint '{source}' does not fit this Hiera: it holds {_some(unknown)} unknown to the model and "
-            f'lacks {_some(missing)} of it; take a complete checkpoint of the same kind.'
+            f"The checkpoint '{source}' does not fit this Hiera: it holds {_list_keys(unknown)} unknown to the model and "
+            f'lacks {_list_keys(missing)} of it; take a complete checkpoint of the same kind.'
         )
     if misfit := _misfit(own, given):
         raise UserError(f"The checkpoint '{source}' does not fit this Hiera: {misfit}; take one of the same kind.")
@@ -153,7 +155,7 @@ def fit_to_backbone(
         f'Hiera weights from {source} (format {weights.format}, {held}): {len(given)} tensors used; dropped, as the '
         f'backbone has no place for them: {left_out}; position embedding: {resizing}; '
         f'{channels}{windows}{"norm of the last map: that of the classifier; " if final_norm else ""}left as '
-        f'initialised, as the file does not hold them: {_some(absent)}.'
+        f'initialised, as the file does not hold them: {_list_keys(absent)}.'
     )
 
 
@@ -163,7 +165,7 @@ def refuse_updates(names: Collection[str], source: str) -> None:
     Raises:
         UserError: if there are such names.
     """
-    if any(OF_UPDATE in name for name in names):
+    if any(LORA_MARK in name for name in names):
         raise UserError(
             f"The checkpoint '{source}' holds low-rank updates beside the weights that they change; add them up by "
             f'{command_line("publish")} {source} FOLDER, and take FOLDER.'
@@ -241,8 +243,8 @@ def fit_to_model(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[di
     absent = sorted(key for key in own.keys() - others.keys() if not key.startswith('backbone.'))
     return fitted | used, (
         f'{report} Beside the backbone: {len(used)} tensors used; of another shape, so left as initialised: '
-        f'{", ".join(odd) or "none"}; without a place: {_some(without_place)}; not in the file, so left as '
-        f'initialised: {_some(absent)}.'
+        f'{", ".join(odd) or "none"}; without a place: {_list_keys(without_place)}; not in the file, so left as '
+        f'initialised: {_list_keys(absent)}.'
     )
 
 
@@ -275,7 +277,7 @@ def check_fits(model: BaseModel, state: Mapping[str, Tensor], source: str) -> No
     missing = sorted(set(own) - set(state))
     if missing:
         raise UserError(
-            f"The checkpoint '{source}' was not made with this config: it lacks {_some(missing)} of the model's "
+            f"The checkpoint '{source}' was not made with this config: it lacks {_list_keys(missing)} of the model's "
             f'{len(own)}; name the config it was trained with.'
         )
     if misfit := _misfit(own, state):
@@ -315,7 +317,7 @@ def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | Non
     return None
 
 
-def _some(keys: list[str]) -> str:
+def _list_keys(keys: list[str]) -> str:
     if not keys:
         return 'no keys'
     shown = first_few([f"'{key}'" for key in keys])

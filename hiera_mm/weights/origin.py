@@ -18,7 +18,7 @@ class Origin(TypedDict):
     """None if nobody has said it."""
 
 
-RECORD = 'weights_from'
+ORIGINS_KEY = 'weights_from'
 """The attribute of a module, and the key in the ``meta`` of a checkpoint, that keep the origins."""
 
 
@@ -29,7 +29,7 @@ def origins_of(source: str, checkpoint: Mapping) -> list[Origin]:
     if published is not None:
         return [published]
     meta = checkpoint.get('meta')
-    recorded = meta.get(RECORD) if isinstance(meta, Mapping) else None
+    recorded = meta.get(ORIGINS_KEY) if isinstance(meta, Mapping) else None
     if recorded is None:
         return [Origin(source=source, licence=None)]
     return list(recorded)
@@ -38,8 +38,8 @@ def origins_of(source: str, checkpoint: Mapping) -> list[Origin]:
 def record_origins(module: nn.Module, origins: list[Origin]) -> None:
     """Remember where all weights of a module come from."""
     for part in module.modules():
-        part.__dict__.pop(RECORD, None)
-    module.__dict__[RECORD] = origins
+        part.__dict__.pop(ORIGINS_KEY, None)
+    module.__dict__[ORIGINS_KEY] = origins
 
 
 def recorded_origins(module: nn.Module) -> list[Origin]:
@@ -49,7 +49,7 @@ def recorded_origins(module: nn.Module) -> list[Origin]:
 
 def _all_recorded(module: nn.Module) -> Iterator[Origin]:
     for part in module.modules():
-        yield from part.__dict__.get(RECORD, ())
+        yield from part.__dict__.get(ORIGINS_KEY, ())
 
 
 def _published(source: str) -> Origin | None:

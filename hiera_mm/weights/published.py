@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import UserError, first_line, require_extra
-from hiera_mm.weights.origin import RECORD
+from hiera_mm.weights.origin import ORIGINS_KEY
 
 WEIGHTS, CONFIG, DESCRIPTION = 'model.safetensors', 'config.py', 'hiera_mm.json'
-HUB = 'hf://'
+HUB_PREFIX = 'hf://'
 """Beginning of the addresses of folders on the Hugging Face hub, ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``."""
 
 
@@ -20,10 +20,10 @@ def published_folder(source: str) -> Path | None:
     Raises:
         UserError: if the hub does not give it.
     """
-    folder = _fetched(source) if source.startswith(HUB) else Path(source)
+    folder = _fetched(source) if source.startswith(HUB_PREFIX) else Path(source)
     if (folder / DESCRIPTION).is_file():
         return folder
-    if source.startswith(HUB):
+    if source.startswith(HUB_PREFIX):
         raise UserError(f"'{source}' was not written by 'hiera-mm publish': it has no {DESCRIPTION}.")
     return None
 
@@ -38,7 +38,7 @@ def read_meta(folder: Path, source: str) -> dict:
         described = json.loads((folder / DESCRIPTION).read_text(encoding='utf-8'))
         names = names_in(described)
         text = (folder / CONFIG).read_text(encoding='utf-8')
-        return {'cfg': text, 'dataset_meta': names, RECORD: list(described[RECORD])}
+        return {'cfg': text, 'dataset_meta': names, ORIGINS_KEY: list(described[ORIGINS_KEY])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"The published model '{source}' is not whole ({type(error).__name__}: {error}); copy or publish it again."
@@ -74,27 +74,27 @@ def push(folder: Path, name: str, private: bool) -> str:
         hub.upload_folder(folder_path=folder, repo_id=name, commit_message='Published by hiera_mm')
     except Exception as error:  # whatever the hub or the way there says
         raise UserError(
-            f"'{folder}' can't be pushed to '{name}' ({_told(error)}); log in with 'hf auth login', and check "
+            f"'{folder}' can't be pushed to '{name}' ({_error_text(error)}); log in with 'hf auth login', and check "
             'that you may write there.'
         ) from error
-    return f'{HUB}{name}'
+    return f'{HUB_PREFIX}{name}'
 
 
 def _fetched(source: str) -> Path:
     require_extra('huggingface_hub', 'hub')
     import huggingface_hub
 
-    name, _, revision = source.removeprefix(HUB).partition('@')
+    name, _, revision = source.removeprefix(HUB_PREFIX).partition('@')
     try:
         # Nothing but what is read.
         files = [WEIGHTS, CONFIG, DESCRIPTION]
         return Path(huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=files))
     except Exception as error:
         raise UserError(
-            f"'{source}' can't be fetched from the hub ({_told(error)}); correct the name, log in with 'hf auth "
+            f"'{source}' can't be fetched from the hub ({_error_text(error)}); correct the name, log in with 'hf auth "
             "login' if it is private, or copy the folder here."
         ) from error
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return f'{type(error).__name__}: {first_line(str(error)) or "no message"}'

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hiera_mm.architectures import LONG_NAMES
 
 NON_COMMERCIAL = 'CC BY-NC 4.0'
-FREE = 'Apache-2.0'
+APACHE = 'Apache-2.0'
 
 LONG = {short: long for long, short in LONG_NAMES.items()}
 
@@ -35,18 +35,18 @@ def _hiera(arch: str, tag: str, contents: str, figure: str) -> Published:
 def _sam2(arch: str, version: str, folder: str, figure: float) -> Published:
     address = f'https://dl.fbaipublicfiles.com/segment_anything_2/{folder}/sam{version}_hiera_{LONG[arch]}.pt'
     contents = f'SAM {version} with its Hiera trunk, images of 1024 pixels'
-    return Published(f'sam{version}_hiera_{arch}', address, arch, contents, FREE, f'{figure} J&F on SA-V test')
+    return Published(f'sam{version}_hiera_{arch}', address, arch, contents, APACHE, f'{figure} J&F on SA-V test')
 
 
 def _abswin(tag: str, contents: str) -> Published:
     address = f'https://huggingface.co/timm/hiera_small_abswin_256.{tag}/resolve/main/model.safetensors'
-    return Published(f'hiera_s_abswin_256.{tag}', address, 's_abswin', contents, FREE, '')
+    return Published(f'hiera_s_abswin_256.{tag}', address, 's_abswin', contents, APACHE, '')
 
 
 def _birder(name: str, arch: str, file: str, contents: str, folder: str | None = None) -> Published:
     model = file.rsplit('.', 1)[0]
     address = f'https://huggingface.co/birder-project/{folder or model}/resolve/main/{file}'
-    return Published(name, address, arch, contents, FREE, '')
+    return Published(name, address, arch, contents, APACHE, '')
 
 
 _PUBLISHED = [

@@ -54,8 +54,8 @@ def test_own_masks_take_a_few_settings(folder):
 @pytest.mark.parametrize(
     'make, said',
     [
-        (lambda mask: np.full_like(mask, 4), r'1 \(4\) of numbers that no class has'),
-        (lambda mask: mask[:-2], 'pixels, but its picture'),
+        (lambda mask: np.full_like(mask, 4), r'numbers that are not classes: 1 \(4\)'),
+        (lambda mask: mask[:-2], 'pixels, but its image'),
         (lambda mask: np.stack([mask] * 3, -1), 'in colour'),
     ],
 )

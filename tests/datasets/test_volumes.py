@@ -121,7 +121,7 @@ def test_what_precedes_the_first_random_step_is_computed_once(volumes, tmp_path)
     [
         (np.zeros((2, 2, 2), np.int16), np.zeros((2, 2, 3), np.uint8), 'voxels, but their image'),
         (np.zeros((2, 2, 2), np.int16), np.full((2, 2, 2), 2, np.uint8), 'hold 2, but there are 2 classes'),
-        (np.full((2, 2, 2), np.nan, np.float32), np.zeros((2, 2, 2), np.uint8), 'infinite or no numbers'),
+        (np.full((2, 2, 2), np.nan, np.float32), np.zeros((2, 2, 2), np.uint8), 'infinite or NaN'),
     ],
 )
 def test_faults_of_voxels_are_sentences(tmp_path, image, labels, words):

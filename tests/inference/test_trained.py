@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hiera_mm.config import config_of_text
+from hiera_mm.config import config_from_text
 from hiera_mm.errors import UserError
 from hiera_mm.tasks import load, load_trained
 from hiera_mm.tasks.autoencoding import Reconstructor
@@ -59,7 +59,7 @@ def test_a_checkpoint_alone_gives_the_model_of_its_config(weights):
 
 def test_tuples_and_infinite_numbers_of_a_config_stay_what_they_are():
     settings = Config(dict(model=dict(scales=[(1, 2.5, -3)], most=float('inf'), least=-float('inf'), name='a\'"b')))
-    read = config_of_text(settings.pretty_text, 'here')
+    read = config_from_text(settings.pretty_text, 'here')
     assert read.to_dict() == settings.to_dict()
     assert isinstance(read.model.scales[0], tuple)
 
