@@ -70,7 +70,7 @@ def _unknown_metrics(config: Config) -> Iterator[str]:
             wanted.append((f'custom_hooks.{number}.monitor', hook.get('monitor')))
     for key, name in wanted:
         if name not in (None, 'auto', *given):
-            yield f"{key} monitors '{name}', which no evaluator gives; set it to one of {', '.join(given)}."
+            yield f"{key} is '{name}', a metric that no evaluator gives; set it to one of {', '.join(given)}."
 
 
 def _known_metrics(config: Config) -> list[str] | None:

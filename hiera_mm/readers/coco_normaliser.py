@@ -233,7 +233,7 @@ class Normaliser:
         wanted = sorted({str(r) for r in references if r not in known})
         self._refuse(
             self._annotations_where(r not in known for r in references),
-            f'of the annotations have a {name} that is not among the {part} ({first_few(wanted)}); correct it, or '
+            f'of the annotations refer by {name} to {part} that do not exist ({first_few(wanted)}); correct it, or '
             'remove them.',
         )
         return own, references

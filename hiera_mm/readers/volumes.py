@@ -111,9 +111,9 @@ def check_alignment(pair: VolumePair) -> None:
     apart = np.abs(corners @ (image.affine - label.affine).T).max()
     if apart > MAX_MISALIGNMENT * np.linalg.norm(image.affine[:3, :3], axis=0).min():
         raise UserError(
-            f"The labels '{pair.label}' lie {apart:.3g} mm away from their image '{pair.image}', by the files' affines; "
-            'copy the affine from the image if the voxels belong together as they are, or resample the labels to the '
-            'image.'
+            f"By the files' affines, the labels '{pair.label}' lie {apart:.3g} mm away from their image "
+            f"'{pair.image}'; copy the affine from the image if the voxels belong together as they are, or resample "
+            'the labels to the image.'
         )
 
 

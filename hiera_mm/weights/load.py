@@ -143,8 +143,8 @@ def fit_to_backbone(
     refuse_updates(unknown, source)
     if unknown or missing:
         raise UserError(
-            f"The checkpoint '{source}' does not fit this Hiera: it holds {_list_keys(unknown)} unknown to the model and "
-            f'lacks {_list_keys(missing)} of it; take a complete checkpoint of the same kind.'
+            f"The checkpoint '{source}' does not fit this Hiera: it holds {_list_keys(unknown)} unknown to the model "
+            f'and lacks {_list_keys(missing)} of it; take a complete checkpoint of the same kind.'
         )
     if misfit := _misfit(own, given):
         raise UserError(f"The checkpoint '{source}' does not fit this Hiera: {misfit}; take one of the same kind.")

@@ -237,7 +237,7 @@ REFUSED = dict(
     ),
     category_id_absent=(first('annotations', lambda a: a.pop('category_id')), r'1 \(1\) .* no usable category_id'),
     category_id_null=(put_first('annotations', 'category_id', None), 'no usable category_id'),
-    category_id_of_nothing=(put_first('annotations', 'category_id', 9), r'none of the categories has \(9\)'),
+    category_id_of_nothing=(put_first('annotations', 'category_id', 9), r'to categories that do not exist \(9\)'),
     categories_absent=(lambda c: c.pop('categories'), 'lacks categories'),
     categories_empty=(lambda c: c.update(categories=[]), 'lists no categories'),
     category_without_name=(first('categories', lambda k: k.pop('name')), r'1 \(category 1\) of the categories have no'),
@@ -513,7 +513,7 @@ def test_one_class_without_a_comma_is_told(changed):
     folder, _ = changed(nothing)
     config = config_of(folder)
     config.train_dataloader.dataset.metainfo = dict(classes='cat')
-    with pytest.raises(UserError, match=r"text 'cat'.*classes = \('cat',\)"):
+    with pytest.raises(UserError, match=r"string 'cat'.*classes = \('cat',\)"):
         check_data(config, LOADERS)
     init_default_scope('mmdet')
     with pytest.raises(UserError, match=r"classes = \('cat',\)"):

@@ -76,12 +76,12 @@ def test_cameras_and_addresses_are_streams(folder, monkeypatch):
             BOTH,
             'is not an image, a video or a volume by its ending, but this model takes images, videos',
         ),
-        ('film.MP4', (Kind.IMAGE,), 'is one of the videos, but this model takes pictures'),
-        ('*.txt', BOTH, 'There are no pictures, videos and cameras and streams in'),
+        ('film.MP4', (Kind.IMAGE,), 'is one of the videos, but this model takes images'),
+        ('*.txt', BOTH, 'There are no images, videos and cameras and streams in'),
     ],
 )
 def test_what_is_no_input_is_told(folder, given, kinds, said):
     with pytest.raises(UserError, match=said):
         names([folder / given], kinds)
-    with pytest.raises(UserError, match='but this model takes pictures'):
+    with pytest.raises(UserError, match='but this model takes images'):
         names(['0'], (Kind.IMAGE,))
