@@ -17,19 +17,18 @@ from mmengine.logging import print_log
 EXIF_ORIENTATIONS = (None, 'displayed', 'stored')
 
 
-# Under mmdet's own name, so that every config that names it, mmdet's included, reads its files with care.
+# Registered under mmdet's name, so that every config that names it, including mmdet's own, gets the checks.
 @DATASETS.register_module(name='CocoDataset', force=True)
 class CocoDataset(PlainCocoDataset):
-    """mmdet's ``CocoDataset`` whose annotation file is read by :func:`~hiera_mm.readers.coco_files.read_annotations`
-    and whose labels follow the names of the classes: the order of categories in the file does not matter, and a
-    validation file may lack some.
+    """mmdet's ``CocoDataset``, but the annotation file is read by
+    :func:`~hiera_mm.readers.coco_files.read_annotations`, and labels follow the class names: the order of categories in
+    the file does not matter, and a validation file may lack some.
 
     Args:
-        fill_masks_from_boxes: Whether its box stands for the mask of an object that has none, in training and in
-            evaluation (True), or the object is left out of the mask loss and of mask AP (False). By default such a set
-            is refused for a model of masks.
-        exif_orientation: Whether annotations mean pictures as they are ``'displayed'``, turned as their EXIF data say,
-            or as they are ``'stored'``. By default the size in the annotation file tells it for each picture.
+        fill_masks_from_boxes: For objects without a mask: True takes the box as the mask in training and evaluation,
+            False leaves the object out of the mask loss and mask AP. By default, a model with masks refuses such a set.
+        exif_orientation: Whether annotations refer to images as ``'displayed'``, rotated by their EXIF data, or as
+            ``'stored'``. By default, the size in the annotation file decides for each image.
 
     Raises:
         UserError: for an annotation file that can't be used, or classes that it does not list.
@@ -55,10 +54,10 @@ class CocoDataset(PlainCocoDataset):
         return super()._load_metainfo(with_class_names(metainfo))
 
     def load_data_list(self) -> list[dict]:
-        """A dict for each picture, as mmdet's.
+        """A dict for each image, as in mmdet.
 
         Raises:
-            UserError: as the class.
+            UserError: as for the class.
         """
         file = self._read()
         self._number_classes(file)
@@ -88,10 +87,10 @@ class CocoDataset(PlainCocoDataset):
         ids = {category['name']: category['id'] for category in file.categories}
         present = [name for name in classes if name in ids]
         if not present or (len(present) < len(classes) and not self.test_mode):
-            absent = next(name for name in classes if name not in ids)
+            missing = next(name for name in classes if name not in ids)
             raise UserError(
-                f"The annotation file '{file.path}' has no category '{absent}', but {list(ids)[:10]}; set "
-                'metainfo = dict(classes=(...)) to names of the file.'
+                f"The annotation file '{file.path}' has no category '{missing}', but {list(ids)[:10]}; set "
+                "metainfo = dict(classes=(...)) to the file's names."
             )
         self.cat_ids = [ids[name] for name in present]
         self.cat2label = {ids[name]: number for number, name in enumerate(classes) if name in ids}

@@ -1,4 +1,4 @@
-"""Semantic segmentation: photographs and index masks, under the names that mmsegmentation's configs have for them."""
+"""Semantic segmentation: images and index masks, registered under the names that mmsegmentation's configs use."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import TRANSFORMS
 
-# Faults of pictures are told as in detection.
+# Faulty images get the same messages as in detection.
 TRANSFORMS.register_module(name='LoadImageFromFile', module=LoadImageFromFile, force=True)
 
 
 @DATASETS.register_module()
 class SegmentationDataset(BaseSegDataset):
-    """mmsegmentation's ``BaseSegDataset`` of one's own classes: pixels of a mask are the places of their classes in
-    ``metainfo.classes``, counted from 0, and 255 is neither trained nor scored.
+    """mmsegmentation's ``BaseSegDataset`` for custom classes: mask pixels are indices into ``metainfo.classes``, and
+    255 is neither trained nor scored.
 
     Args:
-        img_suffix: What names of photographs end in; empty: as pictures' names do, in upper or lower case.
-        metainfo: ``classes``, the names or a file of them, a name on each line.
+        img_suffix: Ending of the images' names; if empty, any image format, in upper or lower case.
+        metainfo: ``classes``, the names or a file with one name a line.
 
     Raises:
         UserError: as :func:`hiera_mm.readers.index_masks.find_pairs`, and without classes.
@@ -39,7 +39,7 @@ class SegmentationDataset(BaseSegDataset):
         super().__init__(img_suffix=img_suffix, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """A dict for each photograph, as mmsegmentation's, with ``num_classes``."""
+        """A dict for each image, as in mmsegmentation, with ``num_classes``."""
         pairs = find_pairs(
             self.data_prefix.get('img_path') or '',
             self.data_prefix.get('seg_map_path') or None,
@@ -60,14 +60,14 @@ class SegmentationDataset(BaseSegDataset):
         ]
 
 
-# Under mmsegmentation's own name, so that the masks of every set are checked.
+# Registered under mmsegmentation's name, so that the masks of every set are checked.
 @TRANSFORMS.register_module(name='LoadAnnotations', force=True)
 class LoadAnnotations(BaseTransform):
-    """mmsegmentation's ``LoadAnnotations`` for masks of bytes, which refuses what would be learned or scored wrongly: a
-    mask in colour, of another size than its picture, or with numbers that no class has.
+    """mmsegmentation's ``LoadAnnotations`` for 8-bit masks. It refuses masks that would be learned or scored wrongly:
+    in colour, of another size than the image, or with numbers that are not classes.
 
     Args:
-        reduce_zero_label: Whether 0 is to be ignored and 1 is the first class; by default as the data set says.
+        reduce_zero_label: Whether 0 is ignored and 1 is the first class; by default as in the data set.
 
     Raises:
         BrokenFileError: for a mask that is missing or can't be decoded.

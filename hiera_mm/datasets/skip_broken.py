@@ -1,4 +1,4 @@
-"""What data sets do about files that can't be read."""
+"""How data sets handle files that can't be read."""
 
 from typing import TYPE_CHECKING
 
@@ -8,24 +8,24 @@ from hiera_mm.program import command_line
 from mmengine.logging import print_log
 
 MIN_TRIED = 20
-"""Files that a process tries before it may say that too many are broken."""
+"""How many files a process tries before it may stop because too many are broken."""
 
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset as Base
 else:
-    Base = object  # the data set is the next base of its class
+    Base = object  # a mixin: the data set's class is the next base
 
 
 class SkipBrokenFiles(Base):
-    """For data sets of videos or images: in training, one that can't be read is named and counted in the log, and
-    another one taken in its place; in testing it is an error.
+    """Mixin for data sets of videos or images: in training, a file that can't be read is logged and counted, and
+    another one is used instead; in testing it is an error.
 
     Args:
-        max_broken: Share of the files tried that may be broken before training stops.
+        max_broken: Share of the tried files that may be broken before training stops.
 
     Raises:
-        UserError: while training, for too many broken files.
+        UserError: in training, for too many broken files.
         BrokenFileError: in test mode, for the first broken file.
     """
 
@@ -37,7 +37,7 @@ class SkipBrokenFiles(Base):
         super().__init__(*args, **kwargs)
 
     def prepare_data(self, index: int) -> dict | list[dict] | None:
-        """One sample, or with repeats a list of as many; None to have another file taken."""
+        """One sample, or a list of samples with repeats; None makes mmengine take another file."""
         self.tried += 1
         try:
             return self._samples(index)

@@ -232,7 +232,7 @@ REFUSED = dict(
     annotation_image_id_absent=(drop('annotations', 'image_id'), 'of the annotations have no usable image_id'),
     annotation_image_id_of_nothing=(
         put_first('annotations', 'image_id', 77),
-        r'1 \(1\) .* none of the images has '
+        r'1 \(1\) .* to images that do not exist '
         r'\(77\)',
     ),
     category_id_absent=(first('annotations', lambda a: a.pop('category_id')), r'1 \(1\) .* no usable category_id'),

@@ -171,9 +171,9 @@ def test_volumes_without_named_classes_are_refused(volumes, tmp_path):
     'step, words',
     [
         (dict(name='Spacing'), 'did you mean Spacingd?'),
-        (dict(name='Lambdad', keys='image', func=print), 'none of its transforms of dicts that crop, pad'),
-        (dict(name='LoadImaged', keys='image'), 'none of its transforms of dicts that crop, pad'),
-        (dict(name='Spacingd', keys='image', spacing=1), "'Spacingd' does not take its settings"),
+        (dict(name='Lambdad', keys='image', func=print), 'not one of its dictionary transforms that crop, pad'),
+        (dict(name='LoadImaged', keys='image'), 'not one of its dictionary transforms that crop, pad'),
+        (dict(name='Spacingd', keys='image', spacing=1), "'Spacingd' does not accept its settings"),
     ],
 )
 def test_steps_that_are_none_are_refused(step, words):
