@@ -1,4 +1,4 @@
-"""Published weights listed, described in words, and written in another publisher's format."""
+"""Lists published weights, describes a checkpoint, and converts one to another publisher's format."""
 
 from collections import Counter
 

@@ -1,6 +1,6 @@
 """Every published checkpoint of Hiera and of SAM 2, whose image encoder is a Hiera.
 
-Nothing here is shipped with this package; the addresses are the publishers' own.
+The files are not part of this package; the addresses are the publishers' own.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LONG = {short: long for long, short in LONG_NAMES.items()}
 
 @dataclass(frozen=True)
 class Published:
-    """A published file: where it is, what it holds, what its licence allows."""
+    """A published file: its address, content and licence."""
 
     name: str
     address: str
