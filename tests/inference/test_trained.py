@@ -68,7 +68,9 @@ def test_tuples_and_infinite_numbers_of_a_config_stay_what_they_are():
 def test_a_config_that_is_a_program_is_refused(weights, tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     path = with_config(weights, tmp_path / 'hostile.pth', text)
-    with pytest.raises(UserError, match=r"The config inside '.*hostile.pth' is not plain data .*; name the one it was"):
+    with pytest.raises(
+        UserError, match=r"The config inside '.*hostile.pth' is not plain data .*; name the config that it was"
+    ):
         load(path)
     assert not (tmp_path / 'ran').exists()
 
