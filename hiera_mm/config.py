@@ -246,5 +246,5 @@ def locate_config(path: str) -> str:
     if path in (name, f'{name}.py') and name in shipped:
         return str(shipped[name])
     close = get_close_matches(name, shipped, n=1)
-    hint = f'the suite has one called {close[0]}; ' if close else ''
+    hint = f'did you mean {close[0]}? ' if close else ''
     raise UserError(f"The config '{path}' does not exist; {hint}{command_line('configs')} lists all.")

@@ -120,11 +120,11 @@ def _faults_of_files(part: DataPart, files: Files) -> Iterator[str]:
         yield from _faults_of_proposals(part, rows, proposals)
     prefix = dataset.get('data_prefix', {})
     locate_videos(prefix)
-    kind, folder = next(iter(prefix.items()))
+    source, folder = next(iter(prefix.items()))
     if not Path(folder).is_dir():
         yield (
-            f"The folder '{folder}' of {key} does not exist; put the {'frames' if kind == 'img' else 'videos'} there "
-            f'or set it with --cfg-options {key}.data_prefix.{kind}=FOLDER.'
+            f"The folder '{folder}' of {key} does not exist; put the {'frames' if source == 'img' else 'videos'} there "
+            f'or set it with --cfg-options {key}.data_prefix.{source}=FOLDER.'
         )
 
 

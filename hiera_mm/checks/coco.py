@@ -47,8 +47,8 @@ def faults_of_metric(
 ) -> Iterator[Fault]:
     """Faults of a COCO metric: it reads another file than the data set, or scores masks that the model can't
     predict."""
-    kinds, loader = metric.get('metric', 'bbox'), key.replace('evaluator', 'dataloader')
-    if 'segm' in ([kinds] if isinstance(kinds, str) else kinds) and not predicts_masks:
+    scored, loader = metric.get('metric', 'bbox'), key.replace('evaluator', 'dataloader')
+    if 'segm' in ([scored] if isinstance(scored, str) else scored) and not predicts_masks:
         yield Fault(
             Severity.BLOCKS,
             f"{key} scores masks ('segm'), but the model predicts boxes only; set {key}.metric='bbox'.",
@@ -57,8 +57,13 @@ def faults_of_metric(
         return
     file = read(metric.ann_file, f'{key}.ann_file', without_objects=metric.get('format_only', False))
     dataset = config[loader].dataset
-    kind = class_of(dataset, config.get('default_scope'))
-    if dataset.get('ann_file') and kind is not None and reads_coco(kind) and not dataset.get('backend_args'):
+    dataset_class = class_of(dataset, config.get('default_scope'))
+    if (
+        dataset.get('ann_file')
+        and dataset_class is not None
+        and reads_coco(dataset_class)
+        and not dataset.get('backend_args')
+    ):
         yield from _faults_between(
             key, file, loader, read(_annotation_file(dataset), f'{loader}.dataset.ann_file', without_objects=True)
         )

@@ -57,12 +57,12 @@ def faults_of(
     seen: set[str] = set()
     checked: list[tuple[ConfigDict, type | None]] = []
     for loader in loaders:
-        for key, dataset, kind in data_sets(config, loader):
-            checked.append((dataset, kind))
-            check = task.check_of(kind) if kind else None
+        for key, dataset, dataset_class in data_sets(config, loader):
+            checked.append((dataset, dataset_class))
+            check = task.check_of(dataset_class) if dataset_class else None
             source = str({name: value for name, value in dataset.items() if name != 'pipeline'})
-            if check is not None and kind is not None and source not in seen:
-                part = DataPart(key, dataset, kind, loader, config[loader], task, config.model, read, count)
+            if check is not None and dataset_class is not None and source not in seen:
+                part = DataPart(key, dataset, dataset_class, loader, config[loader], task, config.model, read, count)
                 yield from _with_reader_errors(check(part))
             seen.add(source)
         if config.get(loader) is not None:
@@ -84,8 +84,8 @@ def _faults_between_classes(config: Config, task: CheckedTask, loaders: Sequence
     """Models know classes by number, so all data sets must name them in the same order."""
     first: tuple[str, list[str]] | None = None
     for loader in LOADERS:
-        for key, dataset, kind in data_sets(config, loader):
-            classes = task.class_names(dataset, kind) if kind else None
+        for key, dataset, dataset_class in data_sets(config, loader):
+            classes = task.class_names(dataset, dataset_class) if dataset_class else None
             if classes is None:
                 continue
             first = first or (key, classes)
@@ -102,9 +102,9 @@ def _faults_between_classes(config: Config, task: CheckedTask, loaders: Sequence
 
 def _faults_of_evaluators(config: Config, task: CheckedTask, key: str, read: Callable) -> Iterator[Fault]:
     for evaluator in evaluators_of(config, key):
-        kind = class_of(evaluator, config.get('default_scope'), METRICS)
-        if kind is not None:
-            yield from task.faults_of_evaluator(key, evaluator, kind, config, read)
+        metric_class = class_of(evaluator, config.get('default_scope'), METRICS)
+        if metric_class is not None:
+            yield from task.faults_of_evaluator(key, evaluator, metric_class, config, read)
 
 
 def _cached_reader() -> Callable[..., CocoFile]:

@@ -44,7 +44,7 @@ class CocoDataset(PlainCocoDataset):
         if kwargs.get('proposal_file'):
             raise UserError(
                 f"The data set's proposal_file='{kwargs['proposal_file']}' is a pickle, which could run code when it "
-                'is loaded, and no model of this suite uses it; leave it out.'
+                'is loaded, and no model in hiera_mm uses it; leave it out.'
             )
         self.fill_masks_from_boxes, self.exif_orientation = fill_masks_from_boxes, exif_orientation
         super().__init__(*args, **kwargs)

@@ -32,8 +32,8 @@ def _affine(coefficients: Callable[[Image.Image, float], tuple]) -> Callable[[Im
     return apply
 
 
-def _enhance(kind: type) -> Callable[[Image.Image, float], Image.Image]:
-    return lambda frame, factor: kind(frame).enhance(factor)
+def _enhance(enhancer: type) -> Callable[[Image.Image, float], Image.Image]:
+    return lambda frame, factor: enhancer(frame).enhance(factor)
 
 
 def _rotate(frame: Image.Image, degrees: float) -> Image.Image:

@@ -151,10 +151,10 @@ def monai_transform(name: str, **settings: Any) -> Any:
     from monai.transforms.spatial import dictionary as spatial
 
     known = {
-        key: kind
+        key: transform
         for part in (croppad, intensity, spatial)
-        for key, kind in vars(part).items()
-        if isinstance(kind, type) and issubclass(kind, MapTransform) and key.endswith('d')
+        for key, transform in vars(part).items()
+        if isinstance(transform, type) and issubclass(transform, MapTransform) and key.endswith('d')
     }
     if name not in known:
         close = get_close_matches(name, known, n=1)

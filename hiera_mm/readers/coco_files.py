@@ -57,9 +57,9 @@ class CocoFile:
         objects = sum(not annotation['iscrowd'] for annotation in self.annotations)
         if lacking and (fill_masks_from_boxes is None or len(lacking) == objects and not fill_masks_from_boxes):
             raise UserError(self._missing_masks_message(lacking, objects))
-        kind = list if fill_masks_from_boxes else UnknownMask
+        mask_type = list if fill_masks_from_boxes else UnknownMask
         annotations = [
-            a if 'segmentation' in a else a | dict(segmentation=(list if a['iscrowd'] else kind)([_corners(a)]))
+            a if 'segmentation' in a else a | dict(segmentation=(list if a['iscrowd'] else mask_type)([_corners(a)]))
             for a in self.annotations
         ]
         return replace(self, annotations=annotations)

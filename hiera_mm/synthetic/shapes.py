@@ -116,7 +116,7 @@ def place_shape(random: np.random.Generator, image: np.ndarray, shapes: list[tup
     for _ in range(10):
         category = int(random.integers(len(CLASSES)))
         mask = draw_mask(random, image.shape[:2], category)
-        left = [(kind, visible & ~mask) for kind, visible in shapes]
+        left = [(label, visible & ~mask) for label, visible in shapes]
         if all(_recognisable(now, was) for (_, now), (_, was) in zip(left, shapes, strict=True)):
             image[mask] = draw_colour(random, image, mask)
             shapes[:] = [*left, (category, mask)]

@@ -191,7 +191,7 @@ def unwrap(checkpoint: Mapping, source: str, allow_nan: bool = False) -> tuple[d
     """
     import torch
 
-    wrappers = (*(kind.wrapper for kind in FORMATS.values() if kind.wrapper), *OTHER_WRAPPERS)
+    wrappers = (*(known.wrapper for known in FORMATS.values() if known.wrapper), *OTHER_WRAPPERS)
     wrapper = next((key for key in wrappers if isinstance(checkpoint.get(key), Mapping)), None)
     if wrapper is None and not any(isinstance(value, torch.Tensor) for value in checkpoint.values()):
         wrapper = _only_weights_key(checkpoint, source)
@@ -258,10 +258,10 @@ def describe(tensors: Mapping[str, Tensor]) -> str | None:
     if found is None:
         return None
     name = f"Hiera of arch='{found.arch}'" if isinstance(found.arch, str) else 'Hiera of no published size'
-    kind = 'clips' if tensors['patch_embed.proj.weight'].ndim == 5 else 'images'
+    input_type = 'clips' if tensors['patch_embed.proj.weight'].ndim == 5 else 'images'
     extras = [key.replace('_', ' ') for key in ('layer_scale', 'pooled_shortcut') if key in found.settings]
     blocks = '-'.join(map(str, found.settings['depths']))
-    details = [kind, f'{found.settings["embed_dim"]} channels', f'{blocks} blocks', *extras]
+    details = [input_type, f'{found.settings["embed_dim"]} channels', f'{blocks} blocks', *extras]
     return f'{name} ({", ".join(details)})'
 
 
@@ -294,8 +294,8 @@ def architecture_of(tensors: Mapping[str, Tensor]) -> Architecture | None:
 
 def _recognise(state: Mapping[str, Tensor], source: str) -> tuple[str, str]:
     """The format's name and the backbone's prefix."""
-    for name, kind in FORMATS.items():
-        prefixes = {key.removesuffix(kind.mark) for key in state if f'.{key}'.endswith(f'.{kind.mark}')}
+    for name, known in FORMATS.items():
+        prefixes = {key.removesuffix(known.mark) for key in state if f'.{key}'.endswith(f'.{known.mark}')}
         if len(prefixes) > 1:
             raise UserError(
                 f"The checkpoint '{source}' holds more than one Hiera, under {', '.join(sorted(map(repr, prefixes)))}; "

@@ -296,7 +296,7 @@ def _classifier_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, T
         return {}
     for tensors, norm in ((weights.tensors, 'norm'), (weights.others, 'cls_head.norm')):
         if f'{norm}.weight' in tensors:
-            return {f'{norm}.{kind}': tensors[f'{norm}.{kind}'] for kind in ('weight', 'bias')}
+            return {f'{norm}.{suffix}': tensors[f'{norm}.{suffix}'] for suffix in ('weight', 'bias')}
     return {}
 
 
@@ -304,9 +304,9 @@ def _match_other_parts(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor])
     """Map the names of a published file's other parts to the model's: a classifier's norm and linear layer to the names
     in mmaction2's recognisers, and an autoencoder's decoder to the same names."""
     names = {
-        f'{part}.{kind}': f'cls_head.{part.removeprefix("head.")}.{kind}'
+        f'{part}.{suffix}': f'cls_head.{part.removeprefix("head.")}.{suffix}'
         for part in ('norm', 'head.projection')
-        for kind in ('weight', 'bias')
+        for suffix in ('weight', 'bias')
     }
     head = {key: name for key, name in names.items() if key in tensors and name in own}
     return head | {key: key for key in tensors if part_of(key) == DECODER and key in own}

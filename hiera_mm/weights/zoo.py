@@ -26,9 +26,9 @@ class Published:
 
 
 def _hiera(arch: str, tag: str, contents: str, figure: str) -> Published:
-    kind = 'mae_' if contents.startswith('masked') else ''
+    prefix = 'mae_' if contents.startswith('masked') else ''
     suffix, video = ('16x224', '_16x224') if 'k400' in tag else ('224', '')
-    address = f'https://dl.fbaipublicfiles.com/hiera/{kind}hiera_{LONG[arch]}_{suffix}.pth'
+    address = f'https://dl.fbaipublicfiles.com/hiera/{prefix}hiera_{LONG[arch]}_{suffix}.pth'
     return Published(f'hiera_{arch}{video}.{tag}', address, arch, contents, NON_COMMERCIAL, figure)
 
 
