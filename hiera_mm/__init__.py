@@ -7,15 +7,15 @@ from hiera_mm.version import __version__  # noqa: F401
 
 _installed_configs = Path(__file__).parent / 'configs'
 CONFIGS = str(_installed_configs if _installed_configs.is_dir() else Path(__file__).parents[1] / 'configs')
-"""Folder of the suite's configs."""
+"""Folder of this package's configs."""
 
-# The suite's commands do it themselves, once they know that there is more to do than to print a help text.
+# This package's commands do it themselves, once they know that they have to do more than print a help text.
 if not a_command_starts():
     from hiera_mm import registration  # noqa: F401
 
 
 def __getattr__(name: str) -> object:
-    """``hiera_mm.load`` and ``hiera_mm.backbone``, whose imports take time that training does not need."""
+    """``hiera_mm.load`` and ``hiera_mm.backbone``, imported lazily because training does not need them."""
     if name == 'load':
         from hiera_mm.tasks import load
 

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all."""
+"""Atomic writes: a file is either complete or not touched."""
 
 import os
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ ENDING = '.unfinished'
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """A path to write to, whose file takes the place of ``path`` at the end, or goes away if writing fails."""
+    """Yield a temporary path, whose file replaces ``path`` at the end, or is removed if writing fails."""
     path = Path(path)
     unfinished = path.with_name(f'{path.name}.{os.getpid()}{ENDING}')
     try:
         yield unfinished
-        # On the disk before it has the name, and then the name: a machine that loses power keeps one whole file.
+        # Flush the content before the rename, and the folder after it, so that a power failure leaves one whole file.
         _flush(unfinished)
         os.replace(unfinished, path)
         _flush(path.parent)
     except OSError as error:
         if error.filename not in (None, str(unfinished)):
             raise
-        # What writes to an open file does not know its name, and nobody else knows the unfinished one's.
+        # Report the final name: users don't know the temporary one.
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -37,6 +37,6 @@ def _flush(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process has left half-written."""
+    """Remove unfinished files that a killed process left behind."""
     for path in folder.glob(f'*{ENDING}'):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Places where today's torch and OpenMMLab disagree, each repaired only where its fault is present."""
+"""Repairs incompatibilities between current torch and OpenMMLab releases, each only where the fault is present."""
 
 import functools
 import importlib
@@ -25,7 +25,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
-# torch before 2.7 tells only that it is compiling, which exporting is a case of.
+# torch before 2.7 only reports that it is compiling, which includes exporting.
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 
 CALL_NUMPY_BY_FORMER_NAMES = (
@@ -51,9 +51,9 @@ def repair() -> None:
 
 
 def import_data_sets_quietly() -> None:
-    """``mmengine.logging.print_log`` without a logger prints even debug messages, which is how importing mmdet's and
-    mmseg's data sets comes to say that OneDL is absent
-    (https://github.com/VBTI-development/onedl-mmdetection/issues/12): drop debug messages while they are imported.
+    """``mmengine.logging.print_log`` without a logger also prints debug messages, so importing mmdet's and mmseg's data
+    sets prints that OneDL is missing (https://github.com/VBTI-development/onedl-mmdetection/issues/12): drop debug
+    messages during the import.
     """
     printing = mmengine.logging.print_log
 
@@ -68,8 +68,9 @@ def import_data_sets_quietly() -> None:
 
 
 def let_mmengine_read_its_checkpoints() -> None:
-    """mmengine 0.10.7 can neither test nor resume from what it saved itself, as torch 2.6 and later load weights
-    only (https://github.com/open-mmlab/mmengine/issues/1655): name its classes to torch. Later releases do so.
+    """mmengine 0.10.7 can neither test nor resume from its own checkpoints, since torch 2.6 and later load only weights
+    by default (https://github.com/open-mmlab/mmengine/issues/1655): register its classes with torch, as later releases
+    do.
     """
     if not hasattr(mmengine.runner.checkpoint, 'get_torch_safe_globals'):
         torch.serialization.add_safe_globals(training_state_classes())
@@ -78,10 +79,10 @@ def let_mmengine_read_its_checkpoints() -> None:
 def training_state_classes() -> list:
     """The harmless classes that mmengine writes into its checkpoints beside the weights, for torch's safe loading."""
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-    # Of plain numbers of any size, as metrics are; objects are none.
+    # Only plain numbers, of any size, as in metrics; object arrays could run code.
     scalars = {type(np.dtype(kind)) for kind in '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']}
     arrays = [np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, *scalars]
-    # The history of the log asks for its own methods by getattr, which must not reach anything else.
+    # The log history unpickles its methods with getattr, which must not reach anything else.
     return [*arrays, HistoryBuffer, (_method_of_history, 'builtins.getattr')]
 
 
@@ -100,8 +101,8 @@ def bring_importlib_metadata_for_mmaction() -> None:
 
 
 def accept_newer_mmcv_in_mmaction() -> None:
-    """mmaction 1.2.0 refuses mmcv 2.2 and later, with which it works
-    (https://github.com/open-mmlab/mmcv/issues/3096): import it under a version it accepts.
+    """mmaction 1.2.0 refuses mmcv 2.2 and later although it works with them
+    (https://github.com/open-mmlab/mmcv/issues/3096): import it while mmcv reports an accepted version.
     """
     if 'mmaction' in sys.modules or digit_version(mmcv.__version__) < digit_version('2.2.0'):
         return
@@ -111,7 +112,7 @@ def accept_newer_mmcv_in_mmaction() -> None:
 
 def stand_in_for_missing_drn() -> None:
     """The wheel of mmaction2 1.2.0 imports a folder that it lacks, ``models/localizers/drn``
-    (https://github.com/open-mmlab/mmaction2/issues/2714): put a placeholder for the one class there.
+    (https://github.com/open-mmlab/mmaction2/issues/2714): add a placeholder for its only class.
     """
     package = 'mmaction.models.localizers.drn'
     spec = importlib.util.find_spec('mmaction')
@@ -131,8 +132,8 @@ def stand_in_for_missing_drn() -> None:
 
 
 def find_own_configs() -> None:
-    """mmengine knows OpenMMLab's packages alone, and only configs in folders of theirs: let ``_base_`` and
-    ``mmengine.hub.get_config`` take ``'hiera_mm::mask_rcnn_hiera_b.py'``, too.
+    """mmengine finds only OpenMMLab packages' configs by ``'PACKAGE::CONFIG'``: let ``_base_`` and
+    ``mmengine.hub.get_config`` also accept ``'hiera_mm::mask_rcnn_hiera_b.py'``.
     """
     path_of, get_config = Config._get_cfg_path, mmengine.hub.hub.get_config
     if getattr(path_of, 'knows_hiera_mm', False):
@@ -154,9 +155,9 @@ def find_own_configs() -> None:
 
 
 def find_mmaction_configs() -> None:
-    """mmengine looks for ``mmaction::`` configs in a distribution called mmaction2, but the same code also
-    comes as otxmmaction2, for want of https://github.com/open-mmlab/mmaction2/issues/2714: look for the module
-    instead where that distribution is absent.
+    """mmengine looks for ``mmaction::`` configs in a distribution called mmaction2, but the same code also comes as
+    otxmmaction2, which fixes https://github.com/open-mmlab/mmaction2/issues/2714: look for the module if the
+    distribution is not installed.
     """
     if _version_of('mmaction2') is None:
         mmengine.config.utils.MODULE2PACKAGE['mmaction'] = 'mmaction'
@@ -164,14 +165,14 @@ def find_mmaction_configs() -> None:
 
 def find_mmseg_configs() -> None:
     """mmengine looks for ``mmseg::`` configs in a distribution called mmsegmentation, but the maintained one is called
-    onedl-mmsegmentation (not reported): look for the module instead where the former is absent.
+    onedl-mmsegmentation (not reported): look for the module if the former is not installed.
     """
     if _version_of('mmsegmentation') is None:
         mmengine.config.utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 class NumpyWithFormerNames(ModuleType):
-    """numpy with the two constants that mmaction still calls by the names of numpy 1."""
+    """numpy with two constants that mmaction still uses by their numpy 1 names."""
 
     NAN, Inf = np.nan, np.inf
 
@@ -180,9 +181,9 @@ class NumpyWithFormerNames(ModuleType):
 
 
 def let_mmaction_name_numpy_constants() -> None:
-    """mmaction 1.2.0 says ``np.NAN`` for an action without examples in AVA's evaluation, and ``np.Inf`` for the sides
-    of poses, which numpy 2 removed (https://github.com/numpy/numpy/issues/24306; not reported to mmaction2): give these
-    modules a numpy that has them.
+    """mmaction 1.2.0 uses ``np.NAN`` for actions without examples in AVA's evaluation, and ``np.Inf`` for poses, which
+    numpy 2 removed (https://github.com/numpy/numpy/issues/24306; not reported to mmaction2): give these modules a numpy
+    that has them.
     """
     if hasattr(np, 'NAN'):
         return
@@ -191,9 +192,9 @@ def let_mmaction_name_numpy_constants() -> None:
 
 
 def switch_off_multimodal_mmaction() -> None:
-    """mmaction's multimodal models import names that transformers removed from 4.56 on, and timm, and take
-    ``mmaction.models`` with them: register mmaction's own placeholders, as nothing here uses them. Not reported there;
-    the same break in another project is https://github.com/xinyu1205/recognize-anything/issues/219.
+    """mmaction's multimodal models import timm and names that transformers removed in 4.56, so that importing
+    ``mmaction.models`` fails: use mmaction's own placeholders, since this package needs none of these models. Not
+    reported there; https://github.com/xinyu1205/recognize-anything/issues/219 is the same fault in another project.
     """
     vars(importlib.import_module('mmaction.utils.dependency'))['WITH_MULTIMODAL'] = False
 

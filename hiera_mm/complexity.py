@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates of modules, attention included, without computing anything."""
+"""Counts parameters and multiply-accumulates (MACs) of modules, including attention."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,26 +10,26 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 Parts = dict[str, tuple[int, int]]
-"""Parameters and multiply-accumulates by part of a model."""
+"""Parameters and MACs of each part of a model."""
 
 
 def count_macs(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
-    """Multiply-accumulates of one forward pass, and what the pass gives; tensors may be on ``meta``.
+    """MACs of one forward pass, and its output; tensors may be on ``meta``.
 
     Counts convolutions, linear layers and scaled dot-product attention, which mmengine's and fvcore's
-    counters miss. The papers of the field call these FLOPs.
+    counters miss. Papers usually call these FLOPs.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    # torch's counter stumbles over views of parameters that could be trained.
+    # torch's counter fails on views of parameters that require gradients.
     module.eval().requires_grad_(False)
     try:
-        return macs_of(module, *inputs)
+        return count_function_macs(module, *inputs)
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
 
 
-def macs_of(function: Callable[..., Any], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
+def count_function_macs(function: Callable[..., Any], *inputs: Tensor | Sequence[Tensor]) -> tuple[int, Any]:
     """As :func:`count_macs`, for any function of tensors whose modules are in evaluation mode."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = function(*inputs)
@@ -42,5 +42,5 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def channels_of(model: ConfigDict) -> int:
-    """The number of channels that a model takes: three, where its backbone does not say otherwise."""
+    """The number of input channels of a model: three unless its backbone says otherwise."""
     return model.backbone.get('in_channels', 3)

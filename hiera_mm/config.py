@@ -1,4 +1,4 @@
-"""Config files, read with faults as sentences."""
+"""Reads config files, and reports faults in sentences."""
 
 import argparse
 import ast
@@ -19,21 +19,21 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
 from mmengine.registry import Registry
 
-EVALUATE = {'CameraMotionCompensation'}
-"""Registered types that run a text of the config as Python."""
+RUN_AS_PYTHON = {'CameraMotionCompensation'}
+"""Registered types that run a string of the config as Python."""
 
 
 def read_config_file(path: str) -> Config:
-    """A config by its path, by its name alone if it is one of the suite's, or by its name in an installed package, as
+    """Read a config by its path, by its name if it is one of this package's, or by its name in an installed package, as
     in ``mmdet::faster_rcnn/...py``.
 
     Raises:
-        UserError: if the file or one it inherits from is missing or no valid config.
+        UserError: if the file or one that it inherits from is missing or not a valid config.
     """
     found = path if '::' in path else locate_config(path)
     try:
         if found.endswith(('.yml', '.yaml')):
-            # mmengine's reader makes whatever objects such a file names.
+            # mmengine's reader would create any object that such a file names.
             yaml.safe_load(Path(found).read_text(encoding='utf-8'))
         return get_config(found) if '::' in found else Config.fromfile(found)
     except UserError:
@@ -44,54 +44,53 @@ def read_config_file(path: str) -> Config:
         raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
 
 
-def config_of_text(text: str, source: str) -> Config:
-    """A config as mmengine prints it (``Config.pretty_text``, which checkpoints hold), read as data: nothing in it is
-    executed.
+def config_from_text(text: str, source: str) -> Config:
+    """Read a config as mmengine prints it (``Config.pretty_text``, stored in checkpoints), without running code in it.
 
     Args:
-        text: Lines ``name = value`` of literals and calls of ``dict``.
+        text: Lines ``name = value`` with literals and calls of ``dict``.
         source: The file, for messages.
 
     Raises:
-        UserError: for a text with anything else in it.
+        UserError: if the text holds anything else.
     """
     try:
         lines = [_Literals().visit(line) for line in ast.parse(text).body]
         return Config({line.targets[0].id: ast.literal_eval(line.value) for line in lines})
     except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(
-            f"The config inside '{source}' is not plain data ({error}); name the one it was trained with: --config "
-            'CONFIG.'
+            f"The config inside '{source}' is not plain data ({error}); name the config that it was trained with: "
+            '--config CONFIG.'
         ) from error
 
 
 def must_be_registered(config: Config, source: str) -> None:
-    """Refuse a config whose model or test set names a type that no registry holds.
+    """Refuse a config whose model or test set names a type that is in no registry.
 
-    mmengine's registries would import whatever a type with dots names, such as ``os.system``, and call it; mmcv would
-    run the ``type`` of its ``nms`` as Python.
+    mmengine's registries would import and call whatever a type with dots names, such as ``os.system``; mmcv would run
+    the ``type`` of its ``nms`` as Python.
 
     Args:
-        config: Of a trained model.
-        source: Where it is from, for messages.
+        config: The config of a trained model.
+        source: Where it comes from, for messages.
 
     Raises:
         UserError: naming the types.
     """
     registries = list(_all_registries())
-    # Two kinds of a detector's types are functions and layers of mmcv that it finds by name.
+    # A detector's types may also be functions and layers of mmcv that are looked up by name.
     names = {name for registry in registries for name in registry.module_dict} | set(mmcv.ops.__all__)
     scopes = {registry.scope for registry in registries} | {''}
     found = list(dicts_in([config.get('model'), config.get('test_dataloader')]))
     unknown = {str(part['type']) for part in found if part.get('type') is not None} - {
-        f'{scope}.{name}'.lstrip('.') for scope in scopes for name in names - EVALUATE
+        f'{scope}.{name}'.lstrip('.') for scope in scopes for name in names - RUN_AS_PYTHON
     }
     asked = {str(part['_scope_']) for part in found if '_scope_' in part} | {str(config.get('default_scope') or '')}
     if unknown or not asked <= scopes:
         raise UserError(
             f"The config inside '{source}' names types that no installed package registers, such as "
-            f'{first_few(sorted(unknown | asked - scopes))}, and nothing that it names is imported; if they are of '
-            'your own, name your config: --config CONFIG.'
+            f'{first_few(sorted(unknown | asked - scopes))}, and its custom imports are not run; if the types are your '
+            'own, name your config: --config CONFIG.'
         )
 
 
@@ -99,14 +98,14 @@ def _all_registries() -> Iterator[Registry]:
     roots = [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
     children = [child for root in roots for child in root.children.values()]
     for registry in [*roots, *children]:
-        # They fill when they are first used; some of mmaction2's name modules that it doesn't have.
+        # Registries are filled on first use; some of mmaction2's name modules that don't exist.
         with contextlib.suppress(ImportError):
             registry.import_from_location()
         yield registry
 
 
 class _Literals(ast.NodeTransformer):
-    """``dict(a=1)`` to ``{'a': 1}``, and the names of infinity and NaN to these numbers."""
+    """Converts ``dict(a=1)`` to ``{'a': 1}``, and the names ``inf`` and ``nan`` to numbers."""
 
     def visit_Call(self, call: ast.Call) -> ast.AST:
         self.generic_visit(call)
@@ -114,34 +113,34 @@ class _Literals(ast.NodeTransformer):
         if not isinstance(call.func, ast.Name) or call.func.id != 'dict' or None in names:
             return call
         if call.args:
-            # As mmengine prints keys that are no names: dict({'backbone.norm': ...}).
-            alone = len(call.args) == 1 and isinstance(call.args[0], ast.Dict) and not names
-            return call.args[0] if alone else call
+            # mmengine prints keys that are not identifiers like this: dict({'backbone.norm': ...}).
+            only_dict = len(call.args) == 1 and isinstance(call.args[0], ast.Dict) and not names
+            return call.args[0] if only_dict else call
         return ast.Dict([ast.Constant(name) for name in names], [keyword.value for keyword in call.keywords])
 
     def visit_Name(self, name: ast.Name) -> ast.AST:
-        in_context = isinstance(name.ctx, ast.Load) and name.id in ('inf', 'nan')
-        return ast.Constant(float(name.id)) if in_context else name
+        is_number = isinstance(name.ctx, ast.Load) and name.id in ('inf', 'nan')
+        return ast.Constant(float(name.id)) if is_number else name
 
 
 def _reason(error: Exception) -> str:
-    """What mmengine says, without its advice where that would lose the heads of a cascade."""
+    """mmengine's message, but without its advice where following it would lose a cascade's heads."""
     if isinstance(error, TypeError) and "<class 'list'>" in str(error) and '_delete_' in str(error):
         found = str(error).partition('. You may')[0]
         return (
-            f'a dict stands where the inherited config has a list, as it does for the three box heads of a cascade '
+            'the config has a dict where the inherited config has a list, such as the three box heads of a cascade '
             f'({found}). To change the classes, set classes = (...) at the top of the config, which reaches every '
-            f'head; to change one entry of the list, write its number as the key, such as bbox_head={{0: dict(...)}}; '
-            f'_delete_=True would drop the whole list'
+            'head; to change one entry of the list, use its number as the key, such as bbox_head={0: dict(...)}; '
+            '_delete_=True would drop the whole list'
         )
     return f'{type(error).__name__}: {error}'.rstrip('.')
 
 
 def option_values(options: Sequence[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` options by key, as mmengine's ``DictAction`` reads them.
+    """Parse ``KEY=VALUE`` options with mmengine's ``DictAction``.
 
     Raises:
-        UserError: for an option without ``=``, and for a value that is a dict or has a bracket too many.
+        UserError: for an option without ``=``, and for a value that is a dict or has unbalanced brackets.
     """
     if wrong := [option for option in options if '=' not in option]:
         raise UserError(f"--cfg-options takes KEY=VALUE, but '{wrong[0]}' has no '='.")
@@ -151,16 +150,16 @@ def option_values(options: Sequence[str]) -> dict[str, Any]:
         return dict(parser.parse_args(list(options)).options) if options else {}
     except (RecursionError, AssertionError) as error:
         raise UserError(
-            f'--cfg-options takes numbers, texts, lists and tuples as values, which {", ".join(options)} are not all; '
+            f'--cfg-options takes numbers, strings, lists and tuples as values, unlike some in {", ".join(options)}; '
             'set a dict key by key, such as model.backbone.init_cfg.type=Pretrained.'
         ) from error
 
 
 def override(config: Config, options: Sequence[str], source: str) -> None:
-    """Set ``KEY=VALUE`` options.
+    """Set ``KEY=VALUE`` options in a config.
 
     Raises:
-        UserError: as :func:`option_values`, and for a key that the config can't take.
+        UserError: as :func:`option_values`, and for a key that doesn't fit the config.
     """
     try:
         config.merge_from_dict(option_values(options))
@@ -170,13 +169,13 @@ def override(config: Config, options: Sequence[str], source: str) -> None:
 
 
 class OwnFiles(NamedTuple):
-    """A user's config, and those of its bases that are the user's.
+    """What a user's config and the user's own bases of it contain.
 
     Attributes:
-        assigned: Names that they assign at their top level.
-        used: Names that they compute with themselves.
-        shipped: The suite's files that they inherit from; a config of the suite is one itself.
-        foreign: Files of other packages that they inherit from.
+        assigned: Names that they assign at the top level.
+        used: Names that they use in expressions.
+        shipped: This package's files that they inherit from, or the config itself if it is one of these.
+        foreign: Other packages' files that they inherit from.
     """
 
     assigned: set[str]
@@ -186,7 +185,7 @@ class OwnFiles(NamedTuple):
 
 
 def own_files(path: str) -> OwnFiles:
-    """What a user's own files assign and use, and where the suite's begin."""
+    """Analyse a user's own config files: the names that they assign and use, and the other files they inherit from."""
     path = path if '::' in path else locate_config(path)
     if path.startswith('hiera_mm::') or is_shipped(path):
         return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set())
@@ -207,28 +206,28 @@ def own_files(path: str) -> OwnFiles:
 
 
 def is_shipped(path: str) -> bool:
-    """Whether a file is one of the suite's."""
+    """Whether a file is one of this package's configs."""
     return Path(path).resolve().is_relative_to(Path(CONFIGS).resolve())
 
 
 def shipped_configs() -> dict[str, Path]:
-    """The suite's own configs by name."""
+    """This package's configs by name."""
     return {path.stem: path for path in sorted(Path(CONFIGS).glob('*.py'))}
 
 
 def described_configs() -> list[dict]:
-    """What configs/metafile.yml says of each of the suite's own configs."""
+    """The entries of configs/metafile.yml, one for each of this package's configs."""
     return yaml.safe_load(Path(CONFIGS, 'metafile.yml').read_text(encoding='utf-8'))['Models']
 
 
 def evaluators_of(config: Config, key: str) -> list[ConfigDict]:
-    """The metrics of ``val_evaluator`` or ``test_evaluator``, which may be absent, one dict, or a list."""
+    """The metrics in ``val_evaluator`` or ``test_evaluator``, which may be missing, a dict, or a list."""
     given = config.get(key) or []
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def dicts_in(part: object) -> Iterator[ConfigDict]:
-    """All dicts in a part of a config, the part itself first, also in lists."""
+    """All dicts in a part of a config, including those in lists; the part itself comes first."""
     if isinstance(part, dict):
         yield part
     for entry in part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ():
@@ -236,10 +235,10 @@ def dicts_in(part: object) -> Iterator[ConfigDict]:
 
 
 def locate_config(path: str) -> str:
-    """The file of a config that is named by its path or, if it is one of the suite's, by its name alone.
+    """The file of a config, given its path or, if it is one of this package's, its name.
 
     Raises:
-        UserError: if there is neither.
+        UserError: if there is no such config.
     """
     if Path(path).is_file():
         return path
@@ -247,5 +246,5 @@ def locate_config(path: str) -> str:
     if path in (name, f'{name}.py') and name in shipped:
         return str(shipped[name])
     close = get_close_matches(name, shipped, n=1)
-    hint = f'the suite has one called {close[0]}; ' if close else ''
+    hint = f'did you mean {close[0]}? ' if close else ''
     raise UserError(f"The config '{path}' does not exist; {hint}{command_line('configs')} lists all.")

@@ -1,6 +1,4 @@
-"""What a user is told about an error: a sentence with the remedy for those that are known, and for any other where it
-arose and what it says.
-"""
+"""Explains errors to users: known ones in a sentence with a remedy, others by their message and where they arose."""
 
 import errno
 import re
@@ -21,20 +19,20 @@ from torch.distributed import DistError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset, Sampler
 
-PARTS = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapper, Optimizer, Dataset, Sampler)
-"""What a config names by ``type``, and can thus be changed there."""
+CONFIGURABLE = (nn.Module, BaseTransform, BaseMetric, Hook, _ParamScheduler, OptimWrapper, Optimizer, Dataset, Sampler)
+"""Classes that a config names by ``type``, so that users can change them there."""
 
-LONGEST = 400
-"""Characters that are shown of a message that somebody else wrote."""
+MAX_MESSAGE_LENGTH = 400
+"""How many characters of another package's message are shown."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
-"""What the system says of places that are full, and of those that may not be written to."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""The operating system's errors for full disks, and for paths that may not be written to."""
 
 QUOTES = '"' + "'"
 
-BUILD = 'build_from_cfg'
-"""mmengine's function that calls a type with the keys of its dict."""
+BUILD_FUNCTION = 'build_from_cfg'
+"""mmengine's function that builds an object from a dict with ``type``."""
 
 
 def describe(error: BaseException) -> str:
@@ -42,16 +40,16 @@ def describe(error: BaseException) -> str:
     sentence = explain(error)
     if sentence is not None:
         return sentence
-    kind, text = _kind_and_text(error)
-    return f'{_place_of(error)}{kind}: {textwrap.shorten(text, LONGEST)}'
+    name, text = _name_and_text(error)
+    return f'{_where(error)}{name}: {textwrap.shorten(text, MAX_MESSAGE_LENGTH)}'
 
 
 def explain(error: BaseException) -> str | None:
-    """The sentence that tells a user what to do about an error, or None for one nobody foresaw."""
+    """The sentence that tells a user what to do about an error; None for an unknown error."""
     if isinstance(error, UserError):
         return user_message(error)
     text = str(error)
-    # The last of them, as a worker's traceback first quotes the source line that holds the same words.
+    # The last match, since a worker's traceback first quotes the source line with the same words.
     if undecodable := re.findall(r'failed to load image: (.*)', text):
         return (
             f"The image '{undecodable[-1]}' can't be decoded; replace the file or take it out of the annotation file."
@@ -59,54 +57,54 @@ def explain(error: BaseException) -> str | None:
     if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
         return (
             f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
-            f'of the annotation file.'
+            'of the annotation file.'
         )
     return _about_files(error) or _about_building(error, text) or _about_running(error, text)
 
 
 def _about_files(error: BaseException) -> str | None:
-    """A disk that is full or may not be written to."""
-    if not isinstance(error, OSError) or error.errno not in FULL + FORBIDDEN:
+    """Full disks, and paths that may not be written to."""
+    if not isinstance(error, OSError) or error.errno not in DISK_FULL + NOT_WRITABLE:
         return None
     place = f"'{error.filename}'" if error.filename else 'A file'
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return (
             f"{place} can't be written ({error.strerror}); make room or choose another place, such as --work-dir. "
-            'Earlier checkpoints are whole: training goes on from them with --resume.'
+            'Earlier checkpoints are intact: resume training from them with --resume.'
         )
     return f"{place} can't be opened ({error.strerror}); change its permissions or choose another place."
 
 
 def _about_building(error: BaseException, text: str) -> str | None:
-    """Faults of a dict with ``type``: an unknown or a missing key, an unknown type, none at all."""
+    """Faults of a dict with ``type``: an unknown or missing key, an unknown type, no type."""
     if isinstance(error, KeyError) and (unknown := re.search(r'(\S+) is not in the (\S+) registry', text)):
         return (
-            f'The config names a type that nothing registers: {unknown[1].strip(QUOTES)} is not in the {unknown[2]} '
-            f'registry; correct its spelling, or name the module that registers it in custom_imports.'
+            f'The config names a type that is not registered: {unknown[1].strip(QUOTES)} is not in the {unknown[2]} '
+            'registry; correct its spelling, or name the module that registers it in custom_imports.'
         )
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:
         return f'A dict of the config lacks the key type, which says what to build: {first_line(text)}'
     if some := re.search(r'(\w+), (\w+),? and (\w+) should be (either )?all None or not None', text):
         return (
-            f'The config sets some of {some[1]}, {some[2]} and {some[3]} and leaves others out; set all three, or None '
-            f'for each.'
+            f'The config sets some of {some[1]}, {some[2]} and {some[3]} and leaves others out; set all three, or '
+            'each of them to None.'
         )
     if 'end should be larger than begin' in text:
         return (
-            'A schedule of param_scheduler, such as the warm-up, would end where it begins, as an epoch has too few '
-            'iterations for it; make the schedule longer or train_dataloader.batch_size smaller, or train on more data.'
+            'A schedule in param_scheduler, such as the warm-up, would have no iterations, since an epoch has too few; '
+            'make the schedule longer or train_dataloader.batch_size smaller, or train on more data.'
         )
     if not isinstance(error, TypeError):
         return None
-    built = _frames_of(error, BUILD)
+    built = _frames_in(error, BUILD_FUNCTION)
     keys = built[-1].f_locals.get('args', {}) if built else {}
     if (unknown := re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", text)) and unknown[2] in keys:
         return (
-            f"The config key '{unknown[2]}' does not exist on {_name(built[-1])}; correct its spelling or remove it "
-            f'(a key inherited from another type goes away with _delete_=True in the dict that sets the type).'
+            f"The config key '{unknown[2]}' does not exist on {_built_name(built[-1])}; correct its spelling or remove "
+            'it (_delete_=True in the dict that sets the type removes keys inherited from another type).'
         )
     if built and (missing := re.search(r'\(\) missing \d+ required [\w-]+ arguments?: (.*)', text)):
-        return f'The config lacks {missing[1]} of {_name(built[-1])}; add it there.'
+        return f'The config lacks {missing[1]} of {_built_name(built[-1])}; add it there.'
     return None
 
 
@@ -118,48 +116,49 @@ def _about_running(error: BaseException, text: str) -> str | None:
         )
     if isinstance(error, DistError) or ('gloo' in text and re.search('by peer|Broken pipe|timed out', text, re.I)):
         return (
-            'The connection to the other processes is lost, as another process of this run ended or hangs; its own '
-            "message says why, or the system's log if it was killed, as for want of memory. Go on with --resume."
+            'The connection to the other processes is lost, because another process of this run ended or hangs; its '
+            "own message says why, or the system's log if it was killed, for example when memory ran out. Resume with "
+            '--resume.'
         )
-    if isinstance(error, KeyError) and (saving := _frames_of(error, '_save_best_checkpoint')):
+    if isinstance(error, KeyError) and (saving := _frames_in(error, '_save_best_checkpoint')):
         given = ', '.join(f"'{name}'" for name in saving[-1].f_locals.get('metrics', {}))
         return (
-            f'The checkpoint hook is to keep the best by {error}, which no evaluator gives; set '
+            f'The checkpoint hook should keep the best checkpoint by {error}, a metric that no evaluator gives; set '
             f'default_hooks.checkpoint.save_best to one of {given}.'
         )
     return None
 
 
-def _name(build: FrameType) -> str:
-    kind = build.f_locals.get('obj_type')
-    return kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
+def _built_name(build: FrameType) -> str:
+    built = build.f_locals.get('obj_type')
+    return built if isinstance(built, str) else getattr(built, '__name__', str(built))
 
 
-def _frames_of(error: BaseException, function: str) -> list[FrameType]:
+def _frames_in(error: BaseException, function: str) -> list[FrameType]:
     return [frame for frame in _frames(error) if frame.f_code.co_name == function]
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
-    """From the outermost to the one that raised."""
+    """The stack frames, from the outermost to the one that raised."""
     return (frame for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
-def _kind_and_text(error: BaseException) -> tuple[str, str]:
-    """Of a worker's error those of the original, which stand in the last lines of what it passed on."""
+def _name_and_text(error: BaseException) -> tuple[str, str]:
+    """The error's class name and message; for a worker's error, those in the last lines of its traceback."""
     if 'Original Traceback' in str(error):
         last = [line for line in str(error).splitlines() if re.match(r'[\w.]*\w+(Error|Exception|Warning)?: ', line)]
         if last:
-            kind, _, text = last[-1].partition(': ')
-            return kind.rpartition('.')[2], text
+            name, _, text = last[-1].partition(': ')
+            return name.rpartition('.')[2], text
     steps = traceback.extract_tb(error.__traceback__)
-    # An assertion mostly says nothing but itself.
+    # Most assertions have no message, so their source line is shown.
     return type(error).__name__, first_line(str(error)) or (steps[-1].line if steps else '') or 'no message'
 
 
-def _place_of(error: BaseException) -> str:
-    """``'In model.neck.lateral_convs.0.conv (Conv2d): '``, or nothing where no part is concerned."""
+def _where(error: BaseException) -> str:
+    """Where the error arose, such as ``'In model.neck.lateral_convs.0.conv (Conv2d): '``; empty if unknown."""
     owners = [frame.f_locals.get('self') for frame in _frames(error)]
-    parts = [owner for owner in owners if isinstance(owner, PARTS)]
+    parts = [owner for owner in owners if isinstance(owner, CONFIGURABLE)]
     if not parts:
         found = re.findall(r'File ".*?(\w+)\.py", line \d+, in (\w+)', str(error))
         return f'In {found[-1][1]}() of {found[-1][0]}.py: ' if found else ''

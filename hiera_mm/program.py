@@ -1,13 +1,11 @@
-"""How this program was started: so messages name commands in the form that the user knows, and so ``--help`` needs no
-torch.
-"""
+"""How this program was started, so that messages name commands as the user typed them and ``--help`` needs no torch."""
 
 import multiprocessing
 import sys
 from pathlib import Path
 
 SCRIPTS = ('train', 'test')
-"""Commands that ``tools/`` has scripts of as well, as OpenMMLab's packages do."""
+"""Commands that also exist as scripts in ``tools/``, as in OpenMMLab's packages."""
 
 
 def command_line(command: str) -> str:
@@ -21,7 +19,7 @@ def command_line(command: str) -> str:
 
 
 def a_command_starts() -> bool:
-    """Whether this process is one of the suite's own commands, which reads its arguments before anything heavy."""
+    """Whether this process is one of this package's commands, which parse their arguments before any slow import."""
     if multiprocessing.parent_process() is not None or not sys.argv:
         return False
     if sys.argv[0] == '-m':

@@ -1,4 +1,4 @@
-"""Another value for an attribute, for a while."""
+"""Temporarily replaces an attribute."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

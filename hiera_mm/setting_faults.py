@@ -1,4 +1,4 @@
-"""Settings of a config that can't take effect, told in a sentence."""
+"""Refuses settings of a config that can't take effect."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -16,32 +16,33 @@ RUNNER_SETTINGS = (
     *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing'),
     *('efficient_conv_bn_eval', 'state_dict_config', 'log_name', 'custom_imports', 'tta_model', 'tta_pipeline'),
 )
-"""What mmengine's runners look for at the top of a config."""
+"""The keys that mmengine's runners read at the top of a config."""
 
 LONG_FORMS = dict(
     **dict(max_epochs='epochs', max_iters='max_iters', batch_size='batch_size', lr='learning_rate'),
     **dict(classes='classes', num_classes='num_classes', num_things_classes='num_classes'),
 )
-"""Keys deep in a config, and the setting that is the short form of each."""
+"""Nested keys of a config, and the setting at the top that sets each."""
 
 REASONS = dict(
-    classes='an autoencoder has no classes, AVA has label_file and num_classes, and one list does not tell things from '
-    'stuff (set num_things_classes and num_stuff_classes of model.panoptic_head and model.panoptic_fusion_head)',
+    classes='an autoencoder has no classes, AVA has label_file and num_classes, and one list does not distinguish '
+    'things and stuff (set num_things_classes and num_stuff_classes of model.panoptic_head and '
+    'model.panoptic_fusion_head)',
     image_size='volumes have crop_size',
-    crop_size='volumes have it, pictures have image_size',
+    crop_size='volumes have it, images have image_size',
     max_iters='this run counts epochs',
 )
 """Why some configs don't have a setting."""
 
-ALIKE = 0.8
-"""As :func:`difflib.get_close_matches` counts, from here on a name at the top of a file is a setting misspelt."""
+MIN_SIMILARITY = 0.8
+"""Similarity, as in :func:`difflib.get_close_matches`, from which a name at the top counts as a misspelt setting."""
 
 
 def refuse_unread_options(values: Mapping[str, Any], config: Config, settings: set[str]) -> None:
     """Refuse ``KEY=VALUE`` options at the top of a config that nothing reads.
 
     Raises:
-        UserError: naming the one that was probably meant, or the one that only the config file itself uses.
+        UserError: naming the key that was probably meant, or the name that only the config file itself uses.
     """
     known = {*RUNNER_SETTINGS, *settings}
     for key in values:
@@ -51,8 +52,8 @@ def refuse_unread_options(values: Mapping[str, Any], config: Config, settings: s
         close = get_close_matches(name, known, n=1)
         if name in config and name not in REASONS:
             raise UserError(
-                f"--cfg-options sets '{key}', but '{name}' is a name that only the config file itself uses, so that "
-                'would have no effect; set the keys that it is used for, such as train_dataloader.dataset.pipeline.'
+                f"--cfg-options sets '{key}', but only the config file itself uses '{name}', so this would have no "
+                'effect; set the keys that it is used for, such as train_dataloader.dataset.pipeline.'
             )
         refuse_without_effect({name} & {*REASONS}, settings)
         hint = f'did you mean {key.replace(name, close[0], 1)}?' if close else 'correct its spelling.'
@@ -60,14 +61,14 @@ def refuse_unread_options(values: Mapping[str, Any], config: Config, settings: s
 
 
 def refuse_misspelt(names: set[str], settings: set[str]) -> None:
-    """Refuse names at the top of a user's config that are almost those of settings.
+    """Refuse names at the top of a user's config that are almost those of settings (misspellings).
 
     Raises:
         UserError: naming the setting.
     """
     known = {*RUNNER_SETTINGS, *settings}
     for name in sorted(names - known):
-        if close := get_close_matches(name, known, n=1, cutoff=ALIKE):
+        if close := get_close_matches(name, known, n=1, cutoff=MIN_SIMILARITY):
             raise UserError(f"The config sets '{name}' at its top, which nothing reads; did you mean {close[0]}?")
 
 
@@ -75,28 +76,28 @@ def refuse_without_effect(names: set[str], settings: set[str]) -> None:
     """Refuse settings that a config does not have.
 
     Raises:
-        UserError: with those that it has.
+        UserError: listing the settings that it has.
     """
-    there = ', '.join(sorted(settings)) or "none of this suite's settings"
+    available = ', '.join(sorted(settings)) or 'nothing'
     for name in sorted(names - settings):
         raise UserError(
-            f"'{name}' at the top of this config has no effect: {REASONS.get(name, 'nothing is computed with it')}; "
-            f'leave it out. What can be set there: {there}.'
+            f"'{name}' at the top of this config has no effect: {REASONS.get(name, 'nothing uses it')}; leave it out. "
+            f'What can be set there: {available}.'
         )
 
 
 def refuse_both_lengths(names: set[str]) -> None:
-    """Refuse ``epochs`` beside ``max_iters``.
+    """Refuse ``epochs`` together with ``max_iters``.
 
     Raises:
-        UserError: if both are there.
+        UserError: if both are set.
     """
     if {'epochs', 'max_iters'} <= names:
         raise UserError('The config sets both epochs and max_iters; leave one of them out.')
 
 
-def refuse_another_number(settings: Mapping[str, Any]) -> None:
-    """Refuse ``num_classes`` that is not the number of ``classes``.
+def refuse_class_count(settings: Mapping[str, Any]) -> None:
+    """Refuse a ``num_classes`` that is not the number of ``classes``.
 
     Raises:
         UserError: naming both.
@@ -106,17 +107,17 @@ def refuse_another_number(settings: Mapping[str, Any]) -> None:
         raise UserError(f'The config sets classes = {classes} and num_classes = {number}; leave num_classes out.')
 
 
-def in_the_form_of(shipped: Any, name: str, value: Any) -> Any:
-    """What a user wrote in the form that the suite's files compute with: a pair for one side, a dict of folders for
-    one, names of classes for the file that has them.
+def convert_setting(shipped: Any, name: str, value: Any) -> Any:
+    """Convert a user's value to the form of the constant in this package's files: one side to a pair, a folder to a
+    dict of folders, a file of class names to the names.
 
     Args:
-        shipped: The constant of the suite's files.
-        name: Of the setting.
-        value: What the user wrote.
+        shipped: The constant in this package's files.
+        name: Name of the setting.
+        value: The user's value.
 
     Raises:
-        UserError: for two different sides where there is but one, and other numbers of sides.
+        UserError: for a wrong number of sides, or for different sides where they must be equal.
     """
     if name == 'classes':
         return classes_from(value)
@@ -134,52 +135,55 @@ def in_the_form_of(shipped: Any, name: str, value: Any) -> Any:
 
 
 def refuse_contradictions(settings: Mapping[str, Any], before: Config, after: Config, config: Config) -> None:
-    """Refuse a key that is set to something else than by its short form at the top, and a setting that keys in their
-    long form leave without any effect.
+    """Refuse a nested key that contradicts its setting at the top, and a setting whose effect is overridden by nested
+    keys everywhere.
 
     Args:
-        settings: At the top of the user's config.
-        before: What it inherits, without the settings.
-        after: What it inherits, with them.
-        config: The user's config, with them.
+        settings: The settings at the top of the user's config.
+        before: The inherited config, without the settings.
+        after: The inherited config, with the settings.
+        config: The user's config, with the settings.
 
     Raises:
         UserError: naming both.
     """
     changed = [
-        (place, value) for place, value in _leaves(after) if place[0] in RUNNER_SETTINGS and _at(before, place) != value
+        (path, value)
+        for path, value in _leaves(after)
+        if path[0] in RUNNER_SETTINGS and _value_at(before, path) != value
     ]
-    for place, value in changed:
-        name, found = LONG_FORMS.get(place[-1], ''), _at(config, place)
+    for path, value in changed:
+        name, found = LONG_FORMS.get(path[-1], ''), _value_at(config, path)
         if name == 'num_classes' and 'classes' in settings:
             name = 'classes'
         if name in settings and found not in (None, value):
             raise UserError(
-                f'The config sets {".".join(place)} = {found}, and at its top {name} = {settings[name]} for the same; '
+                f'The config sets {".".join(path)} = {found}, and at its top {name} = {settings[name]} for the same; '
                 'leave one of them out.'
             )
     for name, setting in settings.items():
-        places = [place for place, value in changed if value == setting]
-        if places and not any(_at(config, place) == setting for place in places):
+        paths = [path for path, value in changed if value == setting]
+        if paths and not any(_value_at(config, path) == setting for path in paths):
             raise UserError(
-                f'{name} = {setting} at the top of the config has no effect, as the config has something else in '
-                f'{".".join(places[0])} and wherever else it would be; leave one of them out.'
+                f'{name} = {setting} at the top of the config has no effect, since the config sets '
+                f'{".".join(paths[0])}, and every other key that it would set, to something else; leave one of them '
+                'out.'
             )
 
 
-def _leaves(part: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The values deep in a config, with their places."""
+def _leaves(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The nested values of a config, with their paths."""
     entries = part.items() if isinstance(part, dict | Config) else enumerate(part) if isinstance(part, list) else ()
     for key, value in entries:
-        yield from _leaves(value, (*place, str(key)))
-    if not isinstance(part, dict | list | Config) and len(place) > 1:
-        yield place, part
+        yield from _leaves(value, (*path, str(key)))
+    if not isinstance(part, dict | list | Config) and len(path) > 1:
+        yield path, part
 
 
-def _at(config: Config, place: tuple[str, ...]) -> Any:
-    """What is at a place; None where there is no such place."""
+def _value_at(config: Config, path: tuple[str, ...]) -> Any:
+    """The value at a path; None if there is no such path."""
     part: Any = config
-    for key in place:
+    for key in path:
         if isinstance(part, list):
             part = part[int(key)] if key.isdigit() and int(key) < len(part) else None
         else:

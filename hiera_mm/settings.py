@@ -1,5 +1,5 @@
-"""Settings at the top of a user's config: they take the place of the constants that the suite's configs state and
-compute with, before anything is computed."""
+"""Settings at the top of a user's config, which replace constants in this package's configs before anything is computed
+from them."""
 
 import ast
 import contextlib
@@ -11,9 +11,9 @@ from typing import Any
 from hiera_mm.config import OwnFiles, is_shipped, option_values, override, own_files, read_config_file
 from hiera_mm.replaced import replaced
 from hiera_mm.setting_faults import (
-    in_the_form_of,
-    refuse_another_number,
+    convert_setting,
     refuse_both_lengths,
+    refuse_class_count,
     refuse_contradictions,
     refuse_misspelt,
     refuse_unread_options,
@@ -29,7 +29,7 @@ SETTINGS = (
     *(f'{part}_{kind}' for part in ('train', 'val', 'test') for kind in ('ann_file', 'data_prefix')),
     *(f'{part}_{kind}' for part in ('train', 'val') for kind in ('exclude_file', 'proposal_file')),
 )
-"""Constants that a user may set. A config has those of them that the suite's files beneath it state."""
+"""Constants that a user may set; a config has those that are defined in the package's files that it inherits from."""
 
 Read = Callable[[str], Config]
 
@@ -40,56 +40,56 @@ def read_config(
     counted: Mapping[str, int] | None = None,
     read: Read = read_config_file,
 ) -> Config:
-    """A config whose settings have taken effect; ``epochs`` of a run by iterations alone waits for
-    :func:`hiera_mm.engine.run_length.set_run_length`.
+    """Read a config and apply its settings, except ``epochs`` in a run that counts iterations, which
+    :func:`hiera_mm.engine.run_length.set_run_length` applies.
 
     Args:
         path: As for :func:`hiera_mm.config.read_config_file`.
-        options: ``KEY=VALUE``, which have the last word.
+        options: ``KEY=VALUE`` options, which override everything else.
         counted: Values of constants that follow from the data.
-        read: Reads a file as it stands.
+        read: Reads a file without applying settings.
 
     Raises:
         UserError: for a config that can't be read, and for a setting that has no effect or contradicts another.
     """
-    config, files, given = _as_it_stands(path, options, read)
+    config, files, given = _read_unchanged(path, options, read)
     if values := given | dict(counted or {}):
-        before = _inherited(files.shipped, {}, read)
-        values = {name: in_the_form_of(before.get(name), name, value) for name, value in values.items()}
-        refuse_another_number(values)
+        before = _read_inherited(files.shipped, {}, read)
+        values = {name: convert_setting(before.get(name), name, value) for name, value in values.items()}
+        refuse_class_count(values)
         if 'classes' in values:
             values['num_classes'] = len(values['classes'])
-        with _in_place_of_constants(values):
+        with _replaced_constants(values):
             config = read(path)
         own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}
         # What the command line sets in its long form has the last word.
         override(config, options, path)
-        refuse_contradictions(own, before, _inherited(files.shipped, values, read), config)
+        refuse_contradictions(own, before, _read_inherited(files.shipped, values, read), config)
     else:
         override(config, options, path)
     return config
 
 
 def given_settings(path: str, options: Sequence[str] = ()) -> dict[str, Any]:
-    """The settings of a user's config and of ``KEY=VALUE`` options.
+    """The settings in a user's config and ``KEY=VALUE`` options.
 
     Raises:
         UserError: as :func:`read_config`.
     """
-    return _as_it_stands(path, options, read_config_file)[2]
+    return _read_unchanged(path, options, read_config_file)[2]
 
 
-def _as_it_stands(path: str, options: Sequence[str], read: Read) -> tuple[Config, OwnFiles, dict[str, Any]]:
-    """A config without the effect of its settings, whose files these are, and the settings."""
+def _read_unchanged(path: str, options: Sequence[str], read: Read) -> tuple[Config, OwnFiles, dict[str, Any]]:
+    """A config before its settings are applied, the files that it consists of, and the settings."""
     values = option_values(options)
-    with _in_place_of_constants({}) as stated:
+    with _replaced_constants({}) as stated:
         config = read(path)
     files = own_files(path)
     known = {name for name in SETTINGS if name in stated}
     if 'max_iters' in known:
         known.add('epochs')
     if 'num_classes' not in known:
-        # An autoencoder, which reads no labels.
+        # An autoencoder reads no labels.
         known.discard('classes')
     refuse_unread_options(values, config, known)
     if not files.shipped:
@@ -98,7 +98,7 @@ def _as_it_stands(path: str, options: Sequence[str], read: Read) -> tuple[Config
         return config, files, {}
     refuse_misspelt(files.assigned - files.used - stated, known)
     given = {name: config[name] for name in SETTINGS if name in files.assigned}
-    length, interval = (_deep(config, values, f'train_cfg.{key}') for key in ('max_iters', 'val_interval'))
+    length, interval = (_nested_value(config, values, f'train_cfg.{key}') for key in ('max_iters', 'val_interval'))
     if not values.keys().isdisjoint({*LENGTHS, 'train_cfg.max_epochs', 'train_cfg.max_iters'}):
         given = {name: value for name, value in given.items() if name not in LENGTHS}
     if 'max_iters' in known and ('train_cfg.max_iters' in values or length not in (None, config.max_iters)):
@@ -113,26 +113,26 @@ def _as_it_stands(path: str, options: Sequence[str], read: Read) -> tuple[Config
     return config, files, given
 
 
-def _deep(config: Config, values: Mapping[str, Any], key: str) -> Any:
-    """What a key will be once the options have been set."""
+def _nested_value(config: Config, values: Mapping[str, Any], key: str) -> Any:
+    """The value that a key will have after the options are set."""
     owner, _, name = key.partition('.')
     return values.get(key, (config.get(owner) or {}).get(name))
 
 
-def _inherited(shipped: Iterable[str], values: Mapping[str, Any], read: Read) -> Config:
-    """The suite's files alone, with these values of constants."""
-    with tempfile.TemporaryDirectory() as folder, _in_place_of_constants(values):
+def _read_inherited(shipped: Iterable[str], values: Mapping[str, Any], read: Read) -> Config:
+    """Read only this package's files, with these values of constants."""
+    with tempfile.TemporaryDirectory() as folder, _replaced_constants(values):
         path = Path(folder, 'inherited.py')
         path.write_text(f'_base_ = {sorted(shipped)!r}', encoding='utf-8')
         return read(str(path))
 
 
 @contextlib.contextmanager
-def _in_place_of_constants(values: Mapping[str, Any]) -> Iterator[set[str]]:
-    """Have mmengine read the suite's files with these values in place of the constants of their names.
+def _replaced_constants(values: Mapping[str, Any]) -> Iterator[set[str]]:
+    """Make mmengine read this package's files with these values in place of the constants of the same names.
 
     Yields:
-        The names of all constants of those files, complete once they have been read.
+        The names of all constants in those files, filled while they are read.
     """
     plain, stated = Config._substitute_predefined_vars, set[str]()
 

@@ -1,6 +1,6 @@
 """Configs as text, which checkpoints and published folders hold."""
 
-from hiera_mm.config import config_of_text, override
+from hiera_mm.config import config_from_text, override
 from hiera_mm.errors import UserError
 
 import pytest
@@ -12,19 +12,19 @@ from tests.helpers import CONFIGS, FOLDER
 @pytest.mark.parametrize('name', CONFIGS)
 def test_what_mmengine_prints_of_a_config_is_read_again(name):
     config = Config.fromfile(FOLDER / name)
-    assert config_of_text(config.pretty_text, name).to_dict() == config.to_dict()
+    assert config_from_text(config.pretty_text, name).to_dict() == config.to_dict()
 
 
 def test_keys_that_are_no_names_are_read_wherever_they_stand():
     """As ``custom_keys`` of the optimizer have them, which mmengine prints as ``dict({...})``."""
     given = dict(keys={'backbone.norm': dict(decay_mult=0.0), 'a-b': [dict({'1': 2})]}, empty=dict())
-    assert config_of_text(Config(dict(top=given)).pretty_text, 'file').top == given
+    assert config_from_text(Config(dict(top=given)).pretty_text, 'file').top == given
 
 
 @pytest.mark.parametrize('text', ['a = dict(open("x"))', 'a = dict({}, {})', 'a = dict(**{})', 'a = open("x")', 'a ='])
 def test_nothing_else_is_read(text):
     with pytest.raises(UserError, match="inside 'file' is not plain data"):
-        config_of_text(text, 'file')
+        config_from_text(text, 'file')
 
 
 @pytest.mark.parametrize('option', ['a=dict(b=1,c=2)', 'a=[1,(2]'])

@@ -37,4 +37,4 @@ def test_a_warm_up_of_less_than_an_iteration_is_told():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     with pytest.raises(ValueError) as raised:
         LinearLR.build_iter_from_epoch(optimizer=optimizer, begin=0, end=0.25, epoch_length=3)
-    assert 'too few iterations for it; make the schedule longer' in explain(raised.value)
+    assert 'an epoch has too few; make the schedule longer' in explain(raised.value)

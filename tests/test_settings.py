@@ -524,7 +524,7 @@ def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_the
     [
         ('mask_rcnn_hiera_t', 'optimwrapper.optimizer.lr=1', 'did you mean optim_wrapper.optimizer.lr?'),
         ('mask_rcnn_hiera_t', 'zzzz=1', "nothing reads 'zzzz'; correct its spelling"),
-        ('mask_rcnn_hiera_t', 'train_pipeline.0.type=A', "'train_pipeline' is a name that only the config file itself"),
+        ('mask_rcnn_hiera_t', 'train_pipeline.0.type=A', "only the config file itself uses 'train_pipeline'"),
     ],
 )
 def test_an_option_that_nothing_reads_is_refused(base, option, said):

@@ -1,1 +1,1 @@
-"""What is wrong with data, in sentences."""
+"""Checks of data and configs, which report each fault in one sentence."""

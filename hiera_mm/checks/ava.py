@@ -1,4 +1,4 @@
-"""What is wrong with data in AVA's format."""
+"""Checks data in AVA's format."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def faults(part: DataPart) -> Iterator[Fault]:
         yield Fault(
             Severity.FAULT,
             f"{part.key}: the boxes of {examples(lines)} in '{dataset.ann_file}' are empty; x2 must exceed x1, and y2 "
-            f'y1.',
+            'must exceed y1.',
         )
     unlisted = sorted({row.action for row in rows} - set(files.actions)) if files.actions else []
     if unlisted:
@@ -42,27 +42,27 @@ def faults(part: DataPart) -> Iterator[Fault]:
             f"{part.key}: {examples(unlisted)} of the actions in '{dataset.ann_file}' are not in the list "
             f"'{dataset.label_file}': they are trained, but not scored (like 20 of AVA's 80).",
         )
-    yield from _doubtful_proposals(part, rows, files.proposals)
+    yield from _notes_on_proposals(part, rows, files.proposals)
     yield from _faults_of_videos(part, rows)
 
 
 def faults_of_metric(key: str, metric: ConfigDict, class_places: Sequence[tuple[str, int]]) -> Iterator[Fault]:
-    """Of an evaluator: files that are missing, not in AVA's formats, or don't belong together."""
+    """Faults of an evaluator: files that are missing, not in AVA's formats, or don't belong together."""
     rows, actions = read_rows(metric.ann_file), read_action_list(metric.label_file)
     if metric.get('exclude_file'):
         read_exclusions(metric.exclude_file)
     if not {row.action for row in rows} & set(actions):
         yield Fault(
             Severity.BLOCKS,
-            f"No action of '{metric.ann_file}' is in the list '{metric.label_file}' of {key}, so that nothing can be "
-            f'scored; correct label_file.',
+            f"No action of '{metric.ann_file}' is in the list '{metric.label_file}' of {key}, so nothing can be "
+            'scored; correct label_file.',
         )
-    for sentence in _differing_classes(key, metric, class_places):
+    for sentence in _faults_of_class_count(key, metric, class_places):
         yield Fault(Severity.BLOCKS, sentence)
 
 
 class Files:
-    """What a data set's files hold, each read once when it is first asked for; nothing where the set names none."""
+    """The contents of a data set's files, each read once when first needed; empty if the config names no such file."""
 
     def __init__(self, dataset: ConfigDict) -> None:
         self.dataset = dataset
@@ -85,9 +85,13 @@ class Files:
 
 
 def _faults_of_files(part: DataPart, files: Files) -> Iterator[str]:
-    """Raises for a file that can't be read, yields for what is in it."""
+    """Faults of the files' contents.
+
+    Raises:
+        UserError: for a file that can't be read.
+    """
     key, dataset, loader = part.key, part.dataset, part.loader
-    yield from _differing_classes(key, dataset, part.class_places)
+    yield from _faults_of_class_count(key, dataset, part.class_places)
     if dataset.get('test_mode') and loader.get('batch_size', 1) > 1:
         yield (
             f'{key}: the action head predicts one clip at a time, but batch_size is {loader.batch_size}; set '
@@ -100,36 +104,36 @@ def _faults_of_files(part: DataPart, files: Files) -> Iterator[str]:
     if lines:
         yield (
             f'The actions of {examples(lines)} {place} are outside 1 to {classes - 1}; correct them, or set '
-            f'num_classes in the data set, model.roi_head.bbox_head and evaluators to the highest number and one more.'
+            'num_classes in the data set, model.roi_head.bbox_head and evaluators to the highest number plus one.'
         )
     lines = [f'line {row.line}' for row in rows if not all(0 <= corner <= 1 for corner in row.box)]
     if lines:
         yield (
-            f"The boxes of {examples(lines)} {place} leave the frame; x1, y1, x2, y2 are parts of the frame's width "
-            f'and height, from 0 to 1.'
+            f'The boxes of {examples(lines)} {place} leave the frame; x1, y1, x2, y2 are fractions of the width and '
+            'height of the frame, from 0 to 1.'
         )
     if files.excluded >= {row.key for row in rows}:
         yield f"All annotated seconds {place} are excluded by '{dataset.exclude_file}'; correct exclude_file."
-    # The list of actions, too, must be one.
+    # Reading the action list checks it.
     _, proposals = files.actions, files.proposals
     if proposals:
         yield from _faults_of_proposals(part, rows, proposals)
     prefix = dataset.get('data_prefix', {})
     locate_videos(prefix)
-    kind, folder = next(iter(prefix.items()))
+    source, folder = next(iter(prefix.items()))
     if not Path(folder).is_dir():
         yield (
-            f"The folder '{folder}' of {key} does not exist; put the {'frames' if kind == 'img' else 'videos'} there "
-            f'or set it with --cfg-options {key}.data_prefix.{kind}=FOLDER.'
+            f"The folder '{folder}' of {key} does not exist; put the {'frames' if source == 'img' else 'videos'} there "
+            f'or set it with --cfg-options {key}.data_prefix.{source}=FOLDER.'
         )
 
 
-def _differing_classes(key: str, part: ConfigDict, class_places: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _faults_of_class_count(key: str, part: ConfigDict, class_places: Sequence[tuple[str, int]]) -> Iterator[str]:
     classes = part.get('num_classes', 81)
-    for place, predicted in class_places:
+    for model_key, predicted in class_places:
         if classes != predicted:
             yield (
-                f'The model predicts {predicted} classes ({place}, the background counted), but {key}.num_classes is '
+                f'The model predicts {predicted} classes ({model_key}, with the background), but {key}.num_classes is '
                 f'{classes}; make them the same.'
             )
 
@@ -141,7 +145,7 @@ def _faults_of_proposals(part: DataPart, rows: list[Row], proposals: dict[str, n
     if wrong or not wanted & proposals.keys():
         yield (
             f"The proposals in {place} are under keys such as '{next(iter(wrong or proposals))}', where annotated "
-            f"seconds are called '{min(wanted)}': the video, a comma and the second in four digits; rename them."
+            f"seconds have keys such as '{min(wanted)}': the video, a comma and the second in four digits; rename them."
         )
     outside = [
         name
@@ -151,25 +155,25 @@ def _faults_of_proposals(part: DataPart, rows: list[Row], proposals: dict[str, n
     if outside:
         yield (
             f'The proposals in {place} have boxes or scores outside 0 to 1, or corners in the wrong order, for '
-            f"{examples(outside)}; x1, y1, x2, y2 are parts of the frame's sides, and the fifth column is a score."
+            f"{examples(outside)}; x1, y1, x2, y2 are fractions of the frame's sides, and the fifth column is a score."
         )
 
 
-def _doubtful_proposals(part: DataPart, rows: list[Row], proposals: dict[str, np.ndarray]) -> Iterator[Fault]:
+def _notes_on_proposals(part: DataPart, rows: list[Row], proposals: dict[str, np.ndarray]) -> Iterator[Fault]:
     key, dataset = part.key, part.dataset
     scoreless = [name for name, boxes in proposals.items() if boxes.shape[1] == 4]
     if scoreless:
         yield Fault(
             Severity.FAULT,
             f"{key}: the proposals for {examples(scoreless)} in '{dataset.proposal_file}' have no fifth column with "
-            f'scores, so that person_det_score_thr leaves none of them out; add one (1.0 where the box is sure).',
+            'scores, so person_det_score_thr cannot filter them; add one (1.0 for a certain box).',
         )
     wanted = _proposal_keys(part, rows)
-    absent = sorted(wanted - proposals.keys())
-    if proposals and absent:
+    missing = sorted(wanted - proposals.keys())
+    if proposals and missing:
         yield Fault(
             Severity.NOTE,
-            f'{key}: {examples(absent)} of the {len(wanted)} annotated seconds have no proposals in '
+            f'{key}: {examples(missing)} of the {len(wanted)} annotated seconds have no proposals in '
             f"'{dataset.proposal_file}'; the whole frame is taken as one person there.",
         )
 
@@ -197,14 +201,14 @@ def _faults_of_videos(part: DataPart, rows: list[Row]) -> Iterator[Fault]:
         shown = examples([f'{name} with {rate:g}' for name, rate in other_rates.items()])
         yield Fault(
             Severity.NOTE,
-            f'{key}: {shown} of the videos have another rate than {fps} frames a second (fps); their clips are '
+            f'{key}: {shown} of the videos have a rate other than {fps} frames a second (fps); their clips are '
             f'taken at {fps} by repeating or leaving out frames.',
         )
 
 
 def _faults_of_seconds(part: DataPart, name: str, reader: FrameReader, seconds: list[int]) -> Iterator[str]:
     key, dataset = part.key, part.dataset
-    starts_at = part.kind.starts_at(name, dataset.get('timestamp_start', 900))
+    starts_at = part.dataset_class.starts_at(name, dataset.get('timestamp_start', 900))
     ends_at = starts_at + reader.duration
     outside = [second for second in seconds if not starts_at <= second <= ends_at]
     if outside:
@@ -224,4 +228,4 @@ def _faults_of_seconds(part: DataPart, name: str, reader: FrameReader, seconds: 
 
 
 def _proposal_keys(part: DataPart, rows: list[Row]) -> set[str]:
-    return {frame_key(part.kind.film_of(row.video_id), row.timestamp) for row in rows}
+    return {frame_key(part.dataset_class.film_of(row.video_id), row.timestamp) for row in rows}

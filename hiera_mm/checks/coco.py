@@ -1,11 +1,11 @@
-"""What is wrong with data in COCO's format."""
+"""Checks data in COCO's format."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from hiera_mm.checks.coco_images import faults_of_images
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of
-from hiera_mm.checks.pictures import faults_of_pictures
 from hiera_mm.config import dicts_in
 from hiera_mm.datasets import coco
 from hiera_mm.errors import UserError, first_few
@@ -15,38 +15,40 @@ from mmdet.datasets import CocoDataset as PlainCocoDataset
 from mmengine.config import Config, ConfigDict
 
 
-def reads_coco(kind: type) -> bool:
-    """Whether a data set's class reads COCO's files as one of the two ``CocoDataset`` does."""
+def reads_coco(dataset_class: type) -> bool:
+    """Whether a data set class reads COCO files like mmdet's ``CocoDataset`` or this package's."""
     own = (PlainCocoDataset, coco.CocoDataset)
-    return issubclass(kind, PlainCocoDataset) and all(
-        getattr(kind, name) in [getattr(base, name) for base in own] for name in ('load_data_list', 'parse_data_info')
+    return issubclass(dataset_class, PlainCocoDataset) and all(
+        getattr(dataset_class, name) in [getattr(base, name) for base in own]
+        for name in ('load_data_list', 'parse_data_info')
     )
 
 
 def faults(part: DataPart) -> Iterator[Fault]:
-    """All faults of a set that :func:`reads_coco`; those in a remote store (``backend_args``) are passed over."""
+    """All faults of a set whose class :func:`reads_coco`; sets in a remote store (``backend_args``) are skipped."""
     if part.dataset.get('backend_args'):
         return
     folder, path = _image_folder(part), _annotation_file(part.dataset)
     file = part.read_annotations(
         path, f'{part.key}.ann_file', without_objects=part.for_testing and not _has_labels(part)
     )
-    classes = classes_of(part.dataset, part.kind)
+    classes = classes_of(part.dataset, part.dataset_class)
     if _needs_masks(part):
         file.for_masks(part.dataset.get('fill_masks_from_boxes'))
     for sentence in (*_faults_of_classes(part, file, classes), *_faults_of_heads(part, classes)):
         yield Fault(Severity.BLOCKS, sentence)
-    yield from _what_was_repaired(part, file)
+    yield from _faults_of_repairs(part, file)
     yield from _faults_of_objects(part, file, classes)
-    yield from faults_of_pictures(part, file, folder)
+    yield from faults_of_images(part, file, folder)
 
 
 def faults_of_metric(
     key: str, metric: ConfigDict, config: Config, read: Callable, predicts_masks: bool
 ) -> Iterator[Fault]:
-    """What is wrong with a COCO metric: another file than the data set reads, or masks that the model can't predict."""
-    kinds, loader = metric.get('metric', 'bbox'), key.replace('evaluator', 'dataloader')
-    if 'segm' in ([kinds] if isinstance(kinds, str) else kinds) and not predicts_masks:
+    """Faults of a COCO metric: it reads another file than the data set, or scores masks that the model can't
+    predict."""
+    scored, loader = metric.get('metric', 'bbox'), key.replace('evaluator', 'dataloader')
+    if 'segm' in ([scored] if isinstance(scored, str) else scored) and not predicts_masks:
         yield Fault(
             Severity.BLOCKS,
             f"{key} scores masks ('segm'), but the model predicts boxes only; set {key}.metric='bbox'.",
@@ -55,8 +57,13 @@ def faults_of_metric(
         return
     file = read(metric.ann_file, f'{key}.ann_file', without_objects=metric.get('format_only', False))
     dataset = config[loader].dataset
-    kind = class_of(dataset, config.get('default_scope'))
-    if dataset.get('ann_file') and kind is not None and reads_coco(kind) and not dataset.get('backend_args'):
+    dataset_class = class_of(dataset, config.get('default_scope'))
+    if (
+        dataset.get('ann_file')
+        and dataset_class is not None
+        and reads_coco(dataset_class)
+        and not dataset.get('backend_args')
+    ):
         yield from _faults_between(
             key, file, loader, read(_annotation_file(dataset), f'{loader}.dataset.ann_file', without_objects=True)
         )
@@ -69,7 +76,7 @@ def _faults_between(key: str, scored: CocoFile, loader: str, loaded: CocoFile) -
     if any(names.get(image['id']) != image['file_name'] for image in loaded.images):
         yield Fault(
             Severity.BLOCKS,
-            f"{key}.ann_file is '{scored.path}', which lists other pictures than '{loaded.path}' of {loader}.dataset; "
+            f"{key}.ann_file is '{scored.path}', which lists other images than '{loaded.path}' of {loader}.dataset; "
             'set both to the same file.',
         )
 
@@ -78,7 +85,7 @@ def _image_folder(part: DataPart) -> Path:
     """The folder of the images.
 
     Raises:
-        UserError: if it, or the data folder that it lies in, does not exist.
+        UserError: if it or the data folder does not exist.
     """
     root = Path(part.dataset.get('data_root') or '.')
     if not root.is_dir():
@@ -112,16 +119,16 @@ def _needs_masks(part: DataPart) -> bool:
     return any(step.get('with_mask') for step in _loads_annotations(part))
 
 
-def _what_was_repaired(part: DataPart, file: CocoFile) -> Iterator[Fault]:
-    careful = issubclass(part.kind, coco.CocoDataset)
+def _faults_of_repairs(part: DataPart, file: CocoFile) -> Iterator[Fault]:
+    repairs_files = issubclass(part.dataset_class, coco.CocoDataset)
     for sentence in file.repairs:
-        if careful:
+        if repairs_files:
             yield Fault(Severity.NOTE, sentence)
         else:
             yield Fault(
                 Severity.BLOCKS,
-                f'{sentence} {part.kind.__module__}.{part.kind.__name__} does none of that; derive it from '
-                'hiera_mm.datasets.coco.CocoDataset, or name the type as text.',
+                f'{sentence} {_full_name(part.dataset_class)} does not do that; derive it from '
+                "hiera_mm.datasets.coco.CocoDataset, or write the type as a string: type='CocoDataset'.",
             )
     for sentence in file.doubts:
         yield Fault(Severity.FAULT, sentence)
@@ -129,28 +136,30 @@ def _what_was_repaired(part: DataPart, file: CocoFile) -> Iterator[Fault]:
 
 def _faults_of_classes(part: DataPart, file: CocoFile, classes: list[str]) -> Iterator[str]:
     categories = [category['name'] for category in file.categories]
-    absent = [name for name in classes if name not in categories]
+    missing = [name for name in classes if name not in categories]
     unknown = [name for name in categories if name not in classes]
-    if absent and (unknown or not part.for_testing):
+    if missing and (unknown or not part.for_testing):
         yield (
-            f"The classes of {part.key} don't match '{file.path}': the config has {_listed(classes)}, the file has "
-            f'{_listed(categories)}; {len(absent)} of the config are not in the file; set {part.key}.metainfo = '
+            f"The classes of {part.key} don't match '{file.path}': the config has {_list_names(classes)}, the file has "
+            f"{_list_names(categories)}; {len(missing)} of the config's are not in the file; set {part.key}.metainfo = "
             "dict(classes=(...)) to the file's names."
         )
-    elif not issubclass(part.kind, coco.CocoDataset) and classes != [name for name in categories if name in classes]:
+    elif not issubclass(part.dataset_class, coco.CocoDataset) and classes != [
+        name for name in categories if name in classes
+    ]:
         yield (
             f"The classes of {part.key} are in another order than in the annotation file, and mmdet's CocoDataset "
-            f"numbers them by the file's order: the config has {_listed(classes)}, '{file.path}' has "
-            f'{_listed(categories)}; name the type as text, so that the order does not matter.'
+            f"numbers them by the file's order: the config has {_list_names(classes)}, '{file.path}' has "
+            f"{_list_names(categories)}; write the type as a string, type='CocoDataset', which ignores the order."
         )
 
 
 def _faults_of_heads(part: DataPart, classes: Sequence[str]) -> Iterator[str]:
-    for place, predicted in part.class_places:
+    for key, predicted in part.class_places:
         if predicted != len(classes):
             yield (
-                f'The model predicts {predicted} classes ({place}), but the data set has {len(classes)} '
-                f'({_listed(classes)}); set classes = (...) at the top of the config, which sets data sets and heads.'
+                f'The model predicts {predicted} classes ({key}), but the data set has {len(classes)} '
+                f'({_list_names(classes)}); set classes = (...) at the top of the config, for all data sets and heads.'
             )
 
 
@@ -179,6 +188,10 @@ def _faults_of_objects(part: DataPart, file: CocoFile, classes: Sequence[str]) -
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _full_name(dataset_class: type) -> str:
+    return f'{dataset_class.__module__}.{dataset_class.__name__}'
+
+
+def _list_names(names: Sequence[str]) -> str:
     shown = first_few([f"'{name}'" for name in names], 10)
     return f'[{shown} {len(names)} in all]' if len(names) > 10 else f'[{shown}]'

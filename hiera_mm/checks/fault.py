@@ -1,4 +1,4 @@
-"""What checks find, and what they look at."""
+"""The faults that checks report, and the data sets that they check."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Severity(Enum):
 
 
 class Fault(NamedTuple):
-    """One sentence: what is wrong, with which file or key, and what to do."""
+    """A fault in one sentence: what is wrong, with which file or key, and what to do."""
 
     severity: Severity
     sentence: str
 
 
 class CheckedTask(Protocol):
-    """What checks ask of a task; :class:`hiera_mm.tasks.task.Task` says what each member means."""
+    """What checks need from a task; :class:`hiera_mm.tasks.task.Task` documents the members."""
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]: ...
     def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None: ...
@@ -47,22 +47,22 @@ class CheckedTask(Protocol):
 
 @dataclass(frozen=True)
 class DataPart:
-    """A data set of a config, without its wrappers, and what a check of it needs.
+    """A data set of a config, without its wrappers, and what is needed to check it.
 
     Attributes:
-        key: Its place in the config, such as ``'train_dataloader.dataset.dataset'``.
+        key: Its key in the config, such as ``'train_dataloader.dataset.dataset'``.
         dataset: Its config.
-        kind: Its class.
+        dataset_class: Its class.
         loader_key, loader: The data loader it belongs to.
-        task, model: The task of the config, and its model.
-        read_annotations: :func:`hiera_mm.readers.coco_files.read_annotations`, which reads no file twice in a check.
-        count: How many videos or images to open, chosen at random; None for all. Before training it is 0: then files
-            are only looked for, and annotation files read.
+        task, model: The config's task and model.
+        read_annotations: :func:`hiera_mm.readers.coco_files.read_annotations`, cached for one check.
+        count: How many videos or images to open, chosen at random; None for all. 0 before training: then only the
+            files' existence is checked, and annotation files are read.
     """
 
     key: str
     dataset: ConfigDict
-    kind: type[BaseDataset]
+    dataset_class: type[BaseDataset]
     loader_key: str
     loader: ConfigDict
     task: CheckedTask
@@ -76,22 +76,22 @@ class DataPart:
 
     @property
     def class_places(self) -> list[tuple[str, int]]:
-        """The places in the config that say how many classes the model predicts, with their numbers."""
+        """The config keys that say how many classes the model predicts, with their values."""
         return self.task.class_places(self.model)
 
     @property
     def class_count(self) -> int | None:
-        """How many classes the model predicts; None where its config does not say so."""
+        """How many classes the model predicts; None if its config does not say."""
         return next((number for _, number in self.class_places), None)
 
     @property
     def for_testing(self) -> bool:
-        """Whether the set is validated or tested on."""
+        """Whether the set is used for validation or testing."""
         return self.loader_key != 'train_dataloader'
 
 
 def unwrapped(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The data sets inside wrappers such as ``RepeatDataset``, or the one itself, with their place in the config."""
+    """The data sets inside wrappers such as ``RepeatDataset``, or the data set itself, with their config keys."""
     inner = [(f'{key}.dataset', dataset.dataset)] if 'dataset' in dataset else []
     inner += [(f'{key}.datasets.{number}', part) for number, part in enumerate(dataset.get('datasets', ()))]
     for place, part in inner:
@@ -101,7 +101,7 @@ def unwrapped(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]
 
 
 def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS) -> type | None:
-    """The class that a dict's ``type`` names where a runner of this default scope would look; None if there is none."""
+    """The class that a dict's ``type`` names for a runner with this default scope; None if it is not registered."""
     if not isinstance(part.get('type'), str):
         return part.get('type')
     with (
@@ -112,23 +112,23 @@ def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS)
     return found if inspect.isclass(found) else None
 
 
-def classes_of(dataset: ConfigDict, kind: type[BaseDataset] | None) -> list[str]:
-    """Names of the classes of a data set's config, those of its type if it names none.
+def classes_of(dataset: ConfigDict, dataset_class: type[BaseDataset] | None) -> list[str]:
+    """Class names in a data set's config, or by default those of its type.
 
     Raises:
-        UserError: if it names none and nothing registers its type, or names one text that is no file of names.
+        UserError: if the config names none and the type is not registered, or if it gives a string that is not a file.
     """
     chosen = dataset.get('metainfo', {}).get('classes')
     if chosen is None:
-        if kind is None:
+        if dataset_class is None:
             raise UserError(
-                f"The classes of the data set type '{dataset.get('type')}' are not known, as nothing registers it; set "
-                f'metainfo = dict(classes=(...)) in its dict.'
+                f"The classes of the data set type '{dataset.get('type')}' are not known, as the type is not "
+                'registered; set metainfo = dict(classes=(...)) in its dict.'
             )
-        chosen = kind.METAINFO['classes']
+        chosen = dataset_class.METAINFO['classes']
     return list(classes_from(chosen))
 
 
 def sample(names: list, count: int | None) -> list:
-    """As many of the entries at random, the same each time; all for None."""
+    """``count`` random entries, the same each time; all if ``count`` is None."""
     return names if count is None or count >= len(names) else random.Random(0).sample(names, count)

@@ -1,4 +1,4 @@
-"""What is wrong with sets of labelled or unlabelled images."""
+"""Checks sets of labelled or unlabelled images."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ from mmengine.config import ConfigDict
 
 
 def faults(part: DataPart) -> Iterator[Fault]:
-    """All faults of an ``ImageDataset``; before training only the names of class folders are looked at."""
-    found = _named(part.dataset) if part.before_training else _read(part.dataset)
+    """All faults of an ``ImageDataset``; before training, only the names of class folders are checked."""
+    found = _read_names(part.dataset) if part.before_training else _read(part.dataset)
     _check_classes(part, found)
     if part.before_training:
         return
@@ -29,13 +29,13 @@ def faults(part: DataPart) -> Iterator[Fault]:
         except BrokenFileError as error:
             yield Fault(Severity.FAULT, f'{part.key}: {error}')
     if found.classes is not None:
-        held = {label for _, label in found.entries}
-        if empty := [name for label, name in enumerate(found.classes) if label not in held]:
+        used = {label for _, label in found.entries}
+        if empty := [name for label, name in enumerate(found.classes) if label not in used]:
             yield Fault(Severity.NOTE, f'{part.key}: no image has the class {examples(empty)}.')
 
 
 def faults_between(datasets: Sequence[ConfigDict]) -> Iterator[Fault]:
-    """Sets in class folders that differ: each would number its classes for itself."""
+    """Sets with different class folders: each would number its classes differently."""
     folders = [_folder(dataset) for dataset in datasets if _in_folders(dataset)]
     folders = [folder for folder in folders if folder.is_dir()]
     for folder in folders[1:]:
@@ -51,8 +51,8 @@ def _read(dataset: ConfigDict) -> LabelledImages:
     return read_images(_folder(dataset), _ann_file(dataset), dataset.get('with_label', True))
 
 
-def _named(dataset: ConfigDict) -> LabelledImages:
-    """The entries of a list; of class folders no entries, since reading a large set's takes long."""
+def _read_names(dataset: ConfigDict) -> LabelledImages:
+    """The entries of a list, or only the class names of class folders, since listing a large set takes long."""
     return LabelledImages([], class_folders(_folder(dataset))) if _in_folders(dataset) else _read(dataset)
 
 
@@ -62,11 +62,11 @@ def _check_classes(part: DataPart, found: LabelledImages) -> None:
     if found.classes is not None and chosen:
         numbers_by_name(found.classes, classes_from(chosen), source)
         return
-    for place, predicted in part.class_places:
+    for key, predicted in part.class_places:
         if found.classes is not None and len(found.classes) != predicted:
             raise UserError(
                 f"'{source}' of {part.key} has {len(found.classes)} classes, but the model predicts {predicted}; set "
-                f'{place}={len(found.classes)} (and num_classes in the blending, if there is one).'
+                f'{key}={len(found.classes)} (and num_classes in the blending, if there is one).'
             )
         check_labels(found.entries, predicted, 'images', source, part.key)
 

@@ -1,4 +1,5 @@
-"""All checks of a config: before training those that would stop or falsify the run, in ``check-data`` every one."""
+"""Runs the checks of a config: before training, those for faults that would stop or falsify the run; in ``check-data``,
+all of them."""
 
 import itertools
 import os
@@ -18,13 +19,13 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def check_data(config: Config, task: CheckedTask, loaders: Sequence[str]) -> None:
-    """Refuse data that a run of these data loaders could not use, or would give wrong results with.
+    """Refuse data that would stop a run of these data loaders or make its results wrong.
 
     Args:
         config: The config of the whole run.
         task: Its task.
-        loaders: Such as ``['train_dataloader', 'val_dataloader']``; absent ones are passed over, and so is data in a
-            remote store (``backend_args``). Of several processes only the first looks.
+        loaders: Such as ``['train_dataloader', 'val_dataloader']``; missing ones are skipped, and so is data in a
+            remote store (``backend_args``). With several processes, only the first one checks.
 
     Raises:
         UserError: with the first fault.
@@ -42,49 +43,49 @@ def check_data(config: Config, task: CheckedTask, loaders: Sequence[str]) -> Non
 def faults_of(
     config: Config, task: CheckedTask, loaders: Sequence[str] = LOADERS, count: int | None = None
 ) -> Iterator[Fault]:
-    """All that is wrong with what the config's data loaders and evaluators name, each file looked at once.
+    """All faults of the config's data loaders and evaluators; each file is read once.
 
     Args:
         config: The config of the whole run.
         task: Its task.
-        loaders: Absent ones are passed over.
-        count: How many videos of each list, or images of each set with a class for each, to decode, chosen at random;
-            None for all, 0 for what is looked at before training.
+        loaders: Names of data loaders; missing ones are skipped.
+        count: How many videos or labelled images of each set to decode, chosen at random; None for all, 0 for the
+            checks before training.
     """
-    read = _reading_once()
+    read = _cached_reader()
     yield from task.faults_of_model(config.model)
     seen: set[str] = set()
     checked: list[tuple[ConfigDict, type | None]] = []
     for loader in loaders:
-        for key, dataset, kind in data_sets(config, loader):
-            checked.append((dataset, kind))
-            check = task.check_of(kind) if kind else None
-            place = str({name: value for name, value in dataset.items() if name != 'pipeline'})
-            if check is not None and kind is not None and place not in seen:
-                part = DataPart(key, dataset, kind, loader, config[loader], task, config.model, read, count)
-                yield from _with_refusals(check(part))
-            seen.add(place)
+        for key, dataset, dataset_class in data_sets(config, loader):
+            checked.append((dataset, dataset_class))
+            check = task.check_of(dataset_class) if dataset_class else None
+            source = str({name: value for name, value in dataset.items() if name != 'pipeline'})
+            if check is not None and dataset_class is not None and source not in seen:
+                part = DataPart(key, dataset, dataset_class, loader, config[loader], task, config.model, read, count)
+                yield from _with_reader_errors(check(part))
+            seen.add(source)
         if config.get(loader) is not None:
             evaluator_key = loader.replace('dataloader', 'evaluator')
-            yield from _with_refusals(_faults_of_evaluators(config, task, evaluator_key, read))
-    yield from _with_refusals(task.faults_between(checked))
-    yield from _with_refusals(_faults_between_classes(config, task, loaders))
+            yield from _with_reader_errors(_faults_of_evaluators(config, task, evaluator_key, read))
+    yield from _with_reader_errors(task.faults_between(checked))
+    yield from _with_reader_errors(_faults_between_classes(config, task, loaders))
 
 
 def data_sets(config: Config, loader: str) -> Iterator[tuple[str, ConfigDict, type | None]]:
-    """The data sets of a loader without their wrappers: place in the config, config and class of each; nothing where
-    the config does not have the loader."""
+    """The data sets of a loader without their wrappers: key, config and class of each; nothing if the config has no
+    such loader."""
     if config.get(loader) is not None:
         for key, dataset in unwrapped(f'{loader}.dataset', config[loader].dataset):
             yield key, dataset, class_of(dataset, config.get('default_scope'))
 
 
 def _faults_between_classes(config: Config, task: CheckedTask, loaders: Sequence[str]) -> Iterator[Fault]:
-    """Models know their classes by number: all data sets must name them in one order."""
+    """Models know classes by number, so all data sets must name them in the same order."""
     first: tuple[str, list[str]] | None = None
     for loader in LOADERS:
-        for key, dataset, kind in data_sets(config, loader):
-            classes = task.class_names(dataset, kind) if kind else None
+        for key, dataset, dataset_class in data_sets(config, loader):
+            classes = task.class_names(dataset, dataset_class) if dataset_class else None
             if classes is None:
                 continue
             first = first or (key, classes)
@@ -93,36 +94,37 @@ def _faults_between_classes(config: Config, task: CheckedTask, loaders: Sequence
                     Severity.BLOCKS,
                     f'The classes of {key} are {first_few(classes)}, but those of {first[0]} are '
                     f'{first_few(first[1])}; give both the same names in the same order (the order in the annotation '
-                    'files or lists does not matter), best by classes = (...) at the top of the config, the names or '
-                    'a file of them.',
+                    'files or lists does not matter), preferably with classes = (...) at the top of the config, the '
+                    'names or a file of them.',
                 )
                 return
 
 
 def _faults_of_evaluators(config: Config, task: CheckedTask, key: str, read: Callable) -> Iterator[Fault]:
     for evaluator in evaluators_of(config, key):
-        kind = class_of(evaluator, config.get('default_scope'), METRICS)
-        if kind is not None:
-            yield from task.faults_of_evaluator(key, evaluator, kind, config, read)
+        metric_class = class_of(evaluator, config.get('default_scope'), METRICS)
+        if metric_class is not None:
+            yield from task.faults_of_evaluator(key, evaluator, metric_class, config, read)
 
 
-def _reading_once() -> Callable[..., CocoFile]:
-    """:func:`read_annotations` that holds what it has read, for one check: a large set's annotations take gigabytes."""
-    held: dict[tuple[Path, bool], CocoFile] = {}
+def _cached_reader() -> Callable[..., CocoFile]:
+    """:func:`read_annotations` with a cache that lives for one check, since annotations can take gigabytes."""
+    cache: dict[tuple[Path, bool], CocoFile] = {}
 
     def read(path: str | Path, key: str, *, without_objects: bool) -> CocoFile:
-        place = (Path(path), without_objects)
-        # A file that has its objects is the same either way.
-        whole = held.get((Path(path), False))
-        if whole is None and place not in held:
-            held[place] = read_annotations(path, key, without_objects=without_objects)
-        return whole or held[place]
+        # A file read with its objects also serves where they may be missing.
+        with_objects = cache.get((Path(path), False))
+        if with_objects is not None:
+            return with_objects
+        if (Path(path), without_objects) not in cache:
+            cache[Path(path), without_objects] = read_annotations(path, key, without_objects=without_objects)
+        return cache[Path(path), without_objects]
 
     return read
 
 
-def _with_refusals(found: Iterable[Fault]) -> Iterator[Fault]:
-    """The faults, and as the last of them what a reader refused to read."""
+def _with_reader_errors(found: Iterable[Fault]) -> Iterator[Fault]:
+    """The faults, and as the last one the error of a reader that refuses a file."""
     try:
         yield from found
     except UserError as error:

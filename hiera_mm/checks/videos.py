@@ -1,11 +1,11 @@
-"""What is wrong with lists of labelled videos."""
+"""Checks lists of labelled videos."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.errors import BrokenFileError, UserError, examples
-from hiera_mm.readers.class_names import names_of_list, with_class_names
+from hiera_mm.readers.class_names import class_names_of_list, with_class_names
 from hiera_mm.readers.labelled_lists import check_labels, read_named_list
 from hiera_mm.readers.videos import open_video
 
@@ -28,14 +28,14 @@ def faults(part: DataPart) -> Iterator[Fault]:
             Severity.FAULT,
             f"{part.key}: {names} of '{part.dataset.ann_file}' are not in '{folder}'; correct data_prefix or the list.",
         )
-    yield from _faults_of_files(part, sorted({name for name, _ in entries} - set(missing)))
+    yield from _faults_of_videos(part, sorted({name for name, _ in entries} - set(missing)))
 
 
 def _entries(part: DataPart) -> list[tuple[str, int]]:
-    """The names and labels of the list.
+    """The names and labels in the list.
 
     Raises:
-        UserError: for a list or folder that is missing, a malformed line, or labels that the head does not have.
+        UserError: for a missing list or folder, a malformed line, or labels beyond the head's classes.
     """
     entries, _ = read_named_list(part.dataset.ann_file, _classes(part.dataset))
     if not _folder(part).is_dir():
@@ -48,8 +48,8 @@ def _entries(part: DataPart) -> list[tuple[str, int]]:
 
 
 def classes_of_list(dataset: ConfigDict) -> list[str] | None:
-    """The names of the classes of a ``ClipDataset``: the config's, or those beside its list; None where neither are."""
-    classes = _classes(dataset) or names_of_list(dataset.ann_file)
+    """The class names of a ``ClipDataset``, from the config or beside its list; None if neither has them."""
+    classes = _classes(dataset) or class_names_of_list(dataset.ann_file)
     return None if classes is None else list(classes)
 
 
@@ -62,14 +62,14 @@ def _folder(part: DataPart) -> Path:
 
 
 def other_size_at_reading(part: DataPart) -> str:
-    """What is wrong with a pipeline that reads frames in one size and resizes them to another; empty if nothing is."""
+    """The fault of a pipeline that reads frames in one size and resizes them to another; empty without that fault."""
     sizes = [step.short_side for step in part.dataset.pipeline if step.get('short_side')]
     scales = [step.scale for step in part.dataset.pipeline if step.get('type') == 'Resize' and step.get('scale')]
     if not sizes or not scales or scales[0][0] != -1 or scales[0][1] == sizes[0]:
         return ''
     return (
         f'The pipeline of {part.key} reads frames with a short side of {sizes[0]} (ReadFrames) and then resizes them '
-        f'to {scales[0][1]}, which would blur them; give both the same size, or leave short_side out.'
+        f'to {scales[0][1]}, which would blur them; give both the same size, or leave out short_side.'
     )
 
 
@@ -80,12 +80,12 @@ def _wrong_collate(part: DataPart) -> str:
     if collate == needed or collate not in ('pseudo_collate', 'repeat_pseudo_collate'):
         return ''
     return (
-        f'{part.key}.num_repeats is {repeats}, whose samples {collate} does not put together; set '
+        f'{part.key}.num_repeats is {repeats}, but {collate} cannot collate its samples; set '
         f"{part.loader_key}.collate_fn.type='{needed}'."
     )
 
 
-def _faults_of_files(part: DataPart, names: list[str]) -> Iterator[Fault]:
+def _faults_of_videos(part: DataPart, names: list[str]) -> Iterator[Fault]:
     clip = max(step.get('clip_len', 1) for step in part.dataset.pipeline)
     short = []
     for name in sample(names, part.count):
@@ -101,5 +101,5 @@ def _faults_of_files(part: DataPart, names: list[str]) -> Iterator[Fault]:
         yield Fault(
             Severity.NOTE,
             f'{part.key}: {examples(short)} of the videos have fewer frames than the {clip} of a clip; frames are '
-            f'repeated there.',
+            'repeated there.',
         )

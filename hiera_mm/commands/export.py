@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     size, note = arguments.size and tuple(arguments.size), ''
     if arguments.backbone:
-        files = _files(arguments.int8, Kind.PICTURE)
+        files = _files(arguments.int8, Kind.IMAGE)
         export_backbone(backbone(arguments.model), arguments.file, size, files)
     else:
         predictor = load(arguments.model, arguments.config, 'cpu', read_names(arguments.classes))

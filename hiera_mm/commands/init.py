@@ -135,10 +135,10 @@ def _model(small: bool, random_weights: bool) -> str:
 
 def _side(found: FoundSet) -> int:
     """The longest side that nine of ten pictures don't exceed."""
-    from hiera_mm.readers.pictures import shown_size
+    from hiera_mm.readers.images import image_size
 
     sizes = [
-        (image['width'], image['height']) if 'width' in image else shown_size(found.images / image['file_name'], False)
+        (image['width'], image['height']) if 'width' in image else image_size(found.images / image['file_name'], False)
         for image in found.file.images
     ]
     longest = sorted(max(size) for size in sizes)[len(sizes) * 9 // 10]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError, examples, first_few
-from hiera_mm.readers.class_names import names_file, numbers_by_name, read_class_names
+from hiera_mm.readers.class_names import class_names_file, numbers_by_name, read_class_names
 from hiera_mm.readers.text import files_below, folders_in, read_text
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"None of the videos was found in '{videos}' (endings: {', '.join(VIDEO_ENDINGS)}).")
     for (videos, path), (entries, notes) in zip(parts, found, strict=True):
         write(path, sorted((str(video.relative_to(videos)), number) for video, number in entries))
-        write(names_file(path), [(name,) for name in classes])
+        write(class_names_file(path), [(name,) for name in classes])
         print(f"{len(entries)} videos of {len(classes)} classes are in '{path}', class names beside it.")
         print(''.join(f'{note}\n' for note in notes), end='')
 

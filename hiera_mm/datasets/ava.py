@@ -1,4 +1,4 @@
-"""AVA: persons and their actions at one second of a video, from extracted frames or straight from videos."""
+"""AVA: persons and their actions at one second of a video, from extracted frames or directly from videos."""
 
 import re
 from collections import defaultdict
@@ -19,25 +19,25 @@ from mmengine.registry import DATASETS, TRANSFORMS
 
 @DATASETS.register_module()
 class AVAClipDataset(SkipBrokenFiles, AVADataset):
-    """Annotated seconds of videos in AVA's format, as mmaction2's ``AVADataset``, also straight from videos.
+    """Annotated seconds of videos in AVA's format, like mmaction2's ``AVADataset``, but also directly from videos.
 
     Args:
         ann_file: CSV with a line for each action of a person; see :func:`hiera_mm.readers.ava_files.read_rows`.
-        pipeline: Begins with :class:`~hiera_mm.datasets.video.OpenVideo`.
-        data_prefix: ``dict(img=FOLDER)`` of folders of frames, one a video (mmaction2's layout), or
-            ``dict(video=FOLDER)`` of videos.
-        label_file: Action list; its numbers are those that are scored.
+        pipeline: Starts with :class:`~hiera_mm.datasets.video.OpenVideo`.
+        data_prefix: ``dict(img=FOLDER)`` with a folder of frames for each video (mmaction2's layout), or
+            ``dict(video=FOLDER)`` with video files.
+        label_file: Action list; the actions in it are scored.
         exclude_file: Timestamps to leave out.
-        proposal_file: Boxes of persons from a detector. Without it the annotated ones are taken, also in testing, where
-            a mAP with them says nothing of finding persons.
-        person_det_score_thr: Least score of a box; where none has it, the best one is taken.
-        idle_seconds: In testing, have the seconds of the proposal file, too, in which nobody is annotated, as the
-            official evaluation does; otherwise annotated seconds only.
-        num_classes: Actions and one for the background: AVA's 80 and 1.
-        filename_tmpl, start_index: Names of the frames, and the number of the first.
-        timestamp_start: Second of the film at which frames and videos begin: 900 where AVA's 15 minutes were cut
-            out, 0 for whole films.
-        fps: Frames a second that a clip is counted in, and that frames were extracted at.
+        proposal_file: Boxes of persons from a detector. Without it the annotated boxes are used, also in testing, where
+            the mAP then does not measure how well persons are found.
+        person_det_score_thr: Score threshold of boxes; if all boxes of a frame are below it, the best one is used.
+        idle_seconds: In testing, also use the seconds of the proposal file without annotations, as the official
+            evaluation does; otherwise only annotated seconds.
+        num_classes: Number of actions plus one for the background: AVA's 80 and 1.
+        filename_tmpl, start_index: Template for the frames' names, and the number of the first.
+        timestamp_start: Second of the film at which frames and videos start: 900 if AVA's 15 minutes were cut out, 0
+            for whole films.
+        fps: Frames a second, for counting the frames of a clip; also the rate at which frames were extracted.
         max_broken: See :class:`~hiera_mm.datasets.skip_broken.SkipBrokenFiles`.
         test_mode: As for mmaction2's data sets.
 
@@ -64,7 +64,7 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         test_mode: bool = False,
         lazy_init: bool = False,
     ) -> None:
-        # Not by the parent, which would execute what the file holds.
+        # Not read by the parent class, which would run code in the pickle.
         proposals = None if proposal_file is None else read_proposals(proposal_file)
         self.idle_keys = proposals.keys() if proposals and idle_seconds and test_mode else ()
         super().__init__(
@@ -85,30 +85,30 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         )
         self.proposals = proposals
         if label_file is not None:
-            # Checkpoints keep it, so that a trained model knows what its numbers mean.
+            # Checkpoints store it, so that a trained model can name its actions.
             self._metainfo['actions'] = read_action_list(label_file)
 
     def load_data_list(self) -> list[dict]:
-        """One entry for each annotated second, in the file's order."""
+        """One entry for each annotated second, in the order of the file."""
         place_of = locate_videos(self.data_prefix)
         rows_of = defaultdict(list)
         for row in read_rows(self.ann_file):
             record = dict(entity_box=np.array(row.box), label=row.action, entity_id=row.person)
             rows_of[row.video_id, row.timestamp].append(record)
-        # Clips of Kinetics reach no further than their annotated seconds.
+        # Kinetics clips cover only their annotated seconds, so idle seconds are added to films alone.
         films = {video_id for video_id, _ in rows_of if self.film_of(video_id) == video_id}
         for film, _, second in (key.rpartition(',') for key in self.idle_keys):
             if film in films:
                 rows_of.setdefault((film, int(second)), [])
         entries = []
         for (video_id, timestamp), records in rows_of.items():
-            boxes, labels, persons = self.parse_img_record(records) if records else self._nobody()
+            boxes, labels, persons = self.parse_img_record(records) if records else self._empty_annotations()
             entry = dict(video_id=video_id, timestamp=timestamp, img_key=frame_key(self.film_of(video_id), timestamp))
             entry.update(fps=self._FPS, ann=dict(gt_bboxes=boxes, gt_labels=labels, entity_ids=persons))
             entries.append(entry | place_of(video_id))
         return entries
 
-    def _nobody(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _empty_annotations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.empty((0, 4)), np.empty((0, self.num_classes), np.float32), np.empty(0, int)
 
     def filter_data(self) -> list[dict]:
@@ -117,48 +117,48 @@ class AVAClipDataset(SkipBrokenFiles, AVADataset):
         return [entry for entry in self.data_list if frame_key(entry['video_id'], entry['timestamp']) not in excluded]
 
     def get_data_info(self, idx: int) -> dict:
-        """Boxes in parts of the frame's sides, labels ``(N, num_classes)``, and where the frames are."""
+        """Boxes as fractions of the frame's sides, labels ``(N, num_classes)``, and the source of the frames."""
         info = super().get_data_info(idx)
         info.setdefault('proposals', info['gt_bboxes'])
         return dict(info, timestamp_start=self.starts_at(info['video_id'], self.timestamp_start))
 
     @classmethod
     def film_of(cls, video_id: str) -> str:
-        """Name in the proposal file."""
+        """The video's name in the proposal file."""
         return video_id
 
     @classmethod
     def starts_at(cls, video_id: str, timestamp_start: int) -> int:
-        """Second of the film at which the video begins."""
+        """Second of the film at which the video starts."""
         return timestamp_start
 
 
 @DATASETS.register_module()
 class AVAKineticsClipDataset(AVAClipDataset):
-    """AVA-Kinetics (arXiv 2005.00214): :class:`AVAClipDataset` with 10-second clips of Kinetics among the films.
+    """AVA-Kinetics (arXiv 2005.00214): :class:`AVAClipDataset` that also has 10-second clips of Kinetics.
 
-    As in mmaction2's layout, those are called ``ID_START_END``, begin at the second ``START``, and stand as ``ID`` in
-    proposal files.
+    As in mmaction2's layout, the clips are named ``ID_START_END``, start at the second ``START``, and are called ``ID``
+    in proposal files.
     """
 
-    NAME_OF_CLIP = re.compile(r'(.{11})_(\d+)_(\d+)')
+    CLIP_NAME = re.compile(r'(.{11})_(\d+)_(\d+)')
 
     @classmethod
     def film_of(cls, video_id: str) -> str:
-        found = cls.NAME_OF_CLIP.fullmatch(video_id)
+        found = cls.CLIP_NAME.fullmatch(video_id)
         return found[1] if found else video_id
 
     @classmethod
     def starts_at(cls, video_id: str, timestamp_start: int) -> int:
-        found = cls.NAME_OF_CLIP.fullmatch(video_id)
+        found = cls.CLIP_NAME.fullmatch(video_id)
         return int(found[2]) if found else timestamp_start
 
 
 def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
-    """From a video's name to ``dict(frame_dir=...)``, or ``dict(filename=...)`` with the ending it has there.
+    """A function from a video's name to ``dict(frame_dir=...)`` or ``dict(filename=...)``.
 
     Raises:
-        UserError: if the prefix says neither, or both.
+        UserError: if the prefix has neither ``img`` nor ``video``, or both.
     """
     if set(data_prefix) not in ({'img'}, {'video'}):
         raise UserError(
@@ -174,18 +174,18 @@ def locate_videos(data_prefix: dict) -> Callable[[str], dict]:
 
 @TRANSFORMS.register_module()
 class SampleAroundKeyFrame(BaseTransform):
-    """A clip with the frame of ``timestamp`` in its middle, as PySlowFast takes it; adds ``frame_inds``.
+    """Sample a clip with the frame of ``timestamp`` in the middle, like PySlowFast; adds ``frame_inds``.
 
-    Frames are counted at ``fps`` whatever the video's own rate is, constant or not: those are taken that ``ffmpeg -r``
-    would have extracted. What lies before the first or after the last frame is that frame repeated.
-    mmaction2's ``SampleAVAFrames`` takes a clip one frame later, and in training moves each frame at random.
+    Frames are counted at ``fps`` whatever the video's own rate: the clip has the frames that ``ffmpeg -r`` would
+    extract. Beyond the ends of the video, the first or last frame is repeated. mmaction2's ``SampleAVAFrames`` takes a
+    clip one frame later, and in training shifts each frame at random.
 
     Args:
-        clip_len: Frames.
+        clip_len: Number of frames.
         frame_interval: Steps between them at ``fps``.
 
     Raises:
-        BrokenFileError: if the video does not reach the timestamp.
+        BrokenFileError: if the timestamp is outside the video.
     """
 
     def __init__(self, clip_len: int, frame_interval: int) -> None:
@@ -212,10 +212,10 @@ class SampleAroundKeyFrame(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BoxesToPixels(BaseTransform):
-    """Scale ``gt_bboxes`` and ``proposals`` from parts of the frame's sides to pixels of ``img_shape``.
+    """Scale ``gt_bboxes`` and ``proposals`` from fractions of the frame's sides to pixels of ``img_shape``.
 
-    Adds ``boxes_in_frame``, the proposals as they were: what a crop leaves of them shows the model where to look, but
-    they are what is scored (:class:`hiera_mm.models.WholeFrameBBoxHeadAVA`).
+    Adds ``boxes_in_frame``, the unscaled proposals: the model sees the part of a box that a crop leaves, but the whole
+    box is scored (:class:`hiera_mm.models.WholeFrameBBoxHeadAVA`).
     """
 
     def transform(self, results: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
-from hiera_mm.readers.pictures import shown_size
+from hiera_mm.readers.images import image_size
 
 from mmdet.datasets import CocoDataset as PlainCocoDataset
 from mmdet.registry import DATASETS
@@ -17,19 +17,18 @@ from mmengine.logging import print_log
 EXIF_ORIENTATIONS = (None, 'displayed', 'stored')
 
 
-# Under mmdet's own name, so that every config that names it, mmdet's included, reads its files with care.
+# Registered under mmdet's name, so that every config that names it, including mmdet's own, gets the checks.
 @DATASETS.register_module(name='CocoDataset', force=True)
 class CocoDataset(PlainCocoDataset):
-    """mmdet's ``CocoDataset`` whose annotation file is read by :func:`~hiera_mm.readers.coco_files.read_annotations`
-    and whose labels follow the names of the classes: the order of categories in the file does not matter, and a
-    validation file may lack some.
+    """mmdet's ``CocoDataset``, but the annotation file is read by
+    :func:`~hiera_mm.readers.coco_files.read_annotations`, and labels follow the class names: the order of categories in
+    the file does not matter, and a validation file may lack some.
 
     Args:
-        fill_masks_from_boxes: Whether its box stands for the mask of an object that has none, in training and in
-            evaluation (True), or the object is left out of the mask loss and of mask AP (False). By default such a set
-            is refused for a model of masks.
-        exif_orientation: Whether annotations mean pictures as they are ``'displayed'``, turned as their EXIF data say,
-            or as they are ``'stored'``. By default the size in the annotation file tells it for each picture.
+        fill_masks_from_boxes: For objects without a mask: True takes the box as the mask in training and evaluation,
+            False leaves the object out of the mask loss and mask AP. By default, a model with masks refuses such a set.
+        exif_orientation: Whether annotations refer to images as ``'displayed'``, rotated by their EXIF data, or as
+            ``'stored'``. By default, the size in the annotation file decides for each image.
 
     Raises:
         UserError: for an annotation file that can't be used, or classes that it does not list.
@@ -45,7 +44,7 @@ class CocoDataset(PlainCocoDataset):
         if kwargs.get('proposal_file'):
             raise UserError(
                 f"The data set's proposal_file='{kwargs['proposal_file']}' is a pickle, which could run code when it "
-                'is loaded, and no model of this suite uses it; leave it out.'
+                'is loaded, and no model in hiera_mm uses it; leave it out.'
             )
         self.fill_masks_from_boxes, self.exif_orientation = fill_masks_from_boxes, exif_orientation
         super().__init__(*args, **kwargs)
@@ -55,10 +54,10 @@ class CocoDataset(PlainCocoDataset):
         return super()._load_metainfo(with_class_names(metainfo))
 
     def load_data_list(self) -> list[dict]:
-        """A dict for each picture, as mmdet's.
+        """A dict for each image, as in mmdet.
 
         Raises:
-            UserError: as the class.
+            UserError: as for the class.
         """
         file = self._read()
         self._number_classes(file)
@@ -88,10 +87,10 @@ class CocoDataset(PlainCocoDataset):
         ids = {category['name']: category['id'] for category in file.categories}
         present = [name for name in classes if name in ids]
         if not present or (len(present) < len(classes) and not self.test_mode):
-            absent = next(name for name in classes if name not in ids)
+            missing = next(name for name in classes if name not in ids)
             raise UserError(
-                f"The annotation file '{file.path}' has no category '{absent}', but {list(ids)[:10]}; set "
-                'metainfo = dict(classes=(...)) to names of the file.'
+                f"The annotation file '{file.path}' has no category '{missing}', but {list(ids)[:10]}; set "
+                "metainfo = dict(classes=(...)) to the file's names."
             )
         self.cat_ids = [ids[name] for name in present]
         self.cat2label = {ids[name]: number for number, name in enumerate(classes) if name in ids}
@@ -100,6 +99,6 @@ class CocoDataset(PlainCocoDataset):
         image = dict(image, img_id=image['id'])
         if 'width' not in image:
             path = Path(self.data_prefix['img'], image['file_name'])
-            image['width'], image['height'] = shown_size(path, self.exif_orientation == 'stored')
+            image['width'], image['height'] = image_size(path, self.exif_orientation == 'stored')
         parsed = self.parse_data_info(dict(raw_img_info=image, raw_ann_info=objects))
         return dict(parsed, exif_orientation=self.exif_orientation)

@@ -17,15 +17,15 @@ from torchvision.transforms import InterpolationMode, v2
 
 @DATASETS.register_module()
 class ImageDataset(SkipBrokenFiles, BaseDataset):
-    """Images with one label each, or with none.
+    """Images with one label each, or without labels.
 
     Args:
-        pipeline: Begins with :class:`ReadImage`.
-        data_root: Folder of all; ``ann_file`` and ``data_prefix`` are inside it.
-        ann_file: See :func:`~hiera_mm.readers.image_lists.read_images`; empty for one folder a class.
+        pipeline: Starts with :class:`ReadImage`.
+        data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
+        ann_file: See :func:`~hiera_mm.readers.image_lists.read_images`; empty for one folder for each class.
         data_prefix: ``dict(img=FOLDER)``.
-        metainfo: ``dict(classes=NAMES)``, a tuple or a file with one a line, in the order in which the model numbers
-            them; by default those of the folders or the file, whose labels are told by name where both are there.
+        metainfo: ``dict(classes=NAMES)``, a tuple or a file with one name a line, in the order in which the model
+            numbers them; by default the classes of the folders or the file. If both exist, labels are matched by name.
         with_label: False for masked autoencoding.
         max_broken: See :class:`~hiera_mm.datasets.skip_broken.SkipBrokenFiles`.
         test_mode, lazy_init: As for mmengine's data sets.
@@ -65,7 +65,7 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
         return self.ann_file or self.data_prefix['img']
 
     def load_data_list(self) -> list[dict]:
-        """``[dict(img_path=..., label=...)]``, without labels where there are none."""
+        """``[dict(img_path=..., label=...)]``, without ``label`` for unlabelled images."""
         found = read_images(self.data_prefix['img'], self.ann_file, self.with_label)
         chosen = self._metainfo.get('classes')
         if found.classes is not None and chosen is None:
@@ -82,7 +82,7 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
 
 @TRANSFORMS.register_module()
 class ReadImage(BaseTransform):
-    """Read ``img_path`` as RGB; adds ``imgs``, one frame, and what mmaction2's transforms ask of a clip.
+    """Read ``img_path`` as RGB; adds ``imgs``, one frame, and the other keys that mmaction2's transforms need.
 
     Raises:
         BrokenFileError: for a file that is missing, truncated or not an image.
@@ -103,7 +103,7 @@ class ReadImage(BaseTransform):
 
 
 def as_clip(frame: np.ndarray) -> dict:
-    """What mmaction2's transforms ask of a clip, for one frame ``(H, W, 3)``, RGB."""
+    """The keys that mmaction2's transforms need, for a clip of one RGB frame ``(H, W, 3)``."""
     shape = frame.shape[:2]
     return dict(imgs=[frame], img_shape=shape, original_shape=shape, modality='RGB', num_clips=1, clip_len=1)
 
@@ -112,12 +112,11 @@ def as_clip(frame: np.ndarray) -> dict:
 class TorchvisionTransform(BaseTransform):
     """A transform of ``torchvision.transforms.v2`` on the one frame of ``imgs``.
 
-    It gets a Pillow image, so that ``Resize`` and ``RandomResizedCrop`` smooth before they shrink, as in the official
-    preparation of images.
+    It gets a Pillow image, so that ``Resize`` and ``RandomResizedCrop`` antialias, as in the official data pipeline.
 
     Args:
-        name: Of the class, such as ``'RandomResizedCrop'``.
-        arguments: Of the class; ``interpolation`` by its name, such as ``'bicubic'``.
+        name: Name of the class, such as ``'RandomResizedCrop'``.
+        arguments: Arguments of the class; ``interpolation`` is a name, such as ``'bicubic'``.
 
     Raises:
         UserError: for a name or an argument that torchvision does not have.

@@ -1,7 +1,7 @@
-"""Masks of pictures in which some objects have a box only."""
+"""Loads masks of images in which some objects have only a box."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.coco_files import UNKNOWN, UnknownMask
+from hiera_mm.readers.coco_files import UNKNOWN_PIXEL, UnknownMask
 
 from mmdet.datasets.transforms import LoadAnnotations as PlainLoadAnnotations
 from mmdet.registry import TRANSFORMS
@@ -10,11 +10,12 @@ from mmdet.structures.mask import BitmapMasks
 
 @TRANSFORMS.register_module(name='LoadAnnotations', force=True)
 class LoadAnnotations(PlainLoadAnnotations):
-    """mmdet's ``LoadAnnotations`` that marks masks nobody drew: their pixels are 2 instead of 1, which flips, crops and
-    nearest-neighbour resizing keep, so that :class:`hiera_mm.models.mask_head.FCNMaskHead` can leave them out.
+    """mmdet's ``LoadAnnotations`` that marks masks that were not annotated: their pixels are 2 instead of 1, which
+    flips, crops and nearest-neighbour resizing preserve, so that :class:`hiera_mm.models.mask_head.FCNMaskHead` can
+    leave them out.
 
     Raises:
-        UserError: for such masks as polygons (``poly2mask=False``), which have no place for the mark.
+        UserError: for such masks as polygons (``poly2mask=False``), which can't be marked.
     """
 
     def _load_masks(self, results: dict) -> None:
@@ -28,4 +29,4 @@ class LoadAnnotations(PlainLoadAnnotations):
                 f"The image '{results['img_path']}' has objects without masks, and fill_masks_from_boxes=False needs "
                 'bitmaps; leave poly2mask=False out of LoadAnnotations.'
             )
-        masks.masks[unknown] *= UNKNOWN
+        masks.masks[unknown] *= UNKNOWN_PIXEL

@@ -1,4 +1,4 @@
-"""Pictures as their annotations mean them."""
+"""Loads images in the orientation and bit depth that their annotations refer to."""
 
 from hiera_mm.errors import BrokenFileError, UserError
 
@@ -13,19 +13,19 @@ COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 FULL_DEPTH = 16
 
 
-# Under mmcv's own name within mmdet, so that every pipeline of a detector is checked.
+# Registered in mmdet under mmcv's name, so that every detector's pipeline is checked.
 @TRANSFORMS.register_module(name='LoadImageFromFile', force=True)
 class LoadImageFromFile(PlainLoadImageFromFile):
-    """mmcv's ``LoadImageFromFile`` that compares a picture with the size in its annotation file. Where only the stored
-    size agrees, and not the one after the turn that EXIF asks for, the picture is loaded unturned.
+    """mmcv's ``LoadImageFromFile``, but it compares the image with the size in its annotation file. If only the stored
+    size matches, and not the size after the EXIF rotation, the image is loaded without the rotation.
 
     Args:
-        bit_depth: Of pictures stored with 16 bits a channel, how many of them are used, such as 12; by default all, and
-            a picture whose values would then be nearly black is an error.
+        bit_depth: How many bits are used in images with 16 bits a channel, such as 12; by default all, and an image
+            that would then be nearly black is an error.
 
     Raises:
-        BrokenFileError: for a picture that is missing or can't be decoded.
-        UserError: for one of another size than the annotation file says, or of a depth that isn't clear.
+        BrokenFileError: for an image that is missing or can't be decoded.
+        UserError: for an image whose size differs from the annotation file's, or whose bit depth is ambiguous.
     """
 
     def __init__(self, *args, bit_depth: int | None = None, **kwargs) -> None:
@@ -42,8 +42,7 @@ class LoadImageFromFile(PlainLoadImageFromFile):
                 return None
             raise BrokenFileError(
                 f"The image '{path}' is missing; put it there, correct data_prefix in the config, or take it out of "
-                f'the '
-                'annotation file.'
+                'the annotation file.'
             ) from error
         image = self._as_annotated(content, results)
         if image is None:
@@ -64,8 +63,7 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         height, width = shown.shape[:2]
         raise UserError(
             f"The image '{path}' has {width} x {height} pixels, but the annotation file says {size[1]} x {size[0]}; "
-            'correct width and height there (and check that the boxes fit), or put the picture there that was '
-            'annotated.'
+            'correct width and height there (and check that the boxes fit), or use the image that was annotated.'
         )
 
     def _decoded(self, content: bytes, path: str, turned: bool) -> np.ndarray | None:
@@ -87,14 +85,13 @@ class LoadImageFromFile(PlainLoadImageFromFile):
     def _in_8_bits(self, image: np.ndarray, path: str) -> np.ndarray:
         if image.dtype != np.uint16:
             raise UserError(
-                f"The image '{path}' has {image.dtype} pixels, whose range nobody knows; convert it to 8 or 16 bits."
+                f"The image '{path}' has {image.dtype} pixels, whose range is unknown; convert it to 8 or 16 bits."
             )
         depth, largest = self.bit_depth or FULL_DEPTH, int(image.max())
         if self.bit_depth is None and 0 < largest < 4096:
             raise UserError(
                 f"The image '{path}' has 16 bits a channel, but no value over {largest}, so it would be nearly black; "
                 f'set bit_depth={max(largest.bit_length(), 8)} in LoadImageFromFile of the pipelines, or bit_depth=16 '
-                f'if '
-                'it is that dark.'
+                'if it is that dark.'
             )
         return np.clip(image >> (depth - 8), 0, 255).astype(np.uint8)

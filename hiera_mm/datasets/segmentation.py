@@ -1,29 +1,29 @@
-"""Semantic segmentation: photographs and index masks, under the names that mmsegmentation's configs have for them."""
+"""Semantic segmentation: images and index masks, registered under the names that mmsegmentation's configs use."""
 
 from typing import Any
 
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import with_class_names
-from hiera_mm.readers.index_masks import IGNORED, find_pairs, must_be_classes, must_have_size, read_mask
+from hiera_mm.readers.index_masks import IGNORED, check_mask_size, check_mask_values, find_pairs, read_mask
 
 from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import TRANSFORMS
 
-# Faults of pictures are told as in detection.
+# Faulty images get the same messages as in detection.
 TRANSFORMS.register_module(name='LoadImageFromFile', module=LoadImageFromFile, force=True)
 
 
 @DATASETS.register_module()
 class SegmentationDataset(BaseSegDataset):
-    """mmsegmentation's ``BaseSegDataset`` of one's own classes: pixels of a mask are the places of their classes in
-    ``metainfo.classes``, counted from 0, and 255 is neither trained nor scored.
+    """mmsegmentation's ``BaseSegDataset`` for custom classes: mask pixels are indices into ``metainfo.classes``, and
+    255 is neither trained nor scored.
 
     Args:
-        img_suffix: What names of photographs end in; empty: as pictures' names do, in upper or lower case.
-        metainfo: ``classes``, the names or a file of them, a name on each line.
+        img_suffix: Ending of the images' names; if empty, any image format, in upper or lower case.
+        metainfo: ``classes``, the names or a file with one name a line.
 
     Raises:
         UserError: as :func:`hiera_mm.readers.index_masks.find_pairs`, and without classes.
@@ -39,7 +39,7 @@ class SegmentationDataset(BaseSegDataset):
         super().__init__(img_suffix=img_suffix, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """A dict for each photograph, as mmsegmentation's, with ``num_classes``."""
+        """A dict for each image, as in mmsegmentation, with ``num_classes``."""
         pairs = find_pairs(
             self.data_prefix.get('img_path') or '',
             self.data_prefix.get('seg_map_path') or None,
@@ -54,20 +54,20 @@ class SegmentationDataset(BaseSegDataset):
             ignore_index=self.ignore_index,
         )
         return [
-            dict(img_path=str(pair.picture), seg_fields=[], **shared)
+            dict(img_path=str(pair.image), seg_fields=[], **shared)
             | (dict(seg_map_path=str(pair.mask)) if pair.mask else {})
             for pair in pairs
         ]
 
 
-# Under mmsegmentation's own name, so that the masks of every set are checked.
+# Registered under mmsegmentation's name, so that the masks of every set are checked.
 @TRANSFORMS.register_module(name='LoadAnnotations', force=True)
 class LoadAnnotations(BaseTransform):
-    """mmsegmentation's ``LoadAnnotations`` for masks of bytes, which refuses what would be learned or scored wrongly: a
-    mask in colour, of another size than its picture, or with numbers that no class has.
+    """mmsegmentation's ``LoadAnnotations`` for 8-bit masks. It refuses masks that would be learned or scored wrongly:
+    in colour, of another size than the image, or with numbers that are not classes.
 
     Args:
-        reduce_zero_label: Whether 0 is to be ignored and 1 is the first class; by default as the data set says.
+        reduce_zero_label: Whether 0 is ignored and 1 is the first class; by default as in the data set.
 
     Raises:
         BrokenFileError: for a mask that is missing or can't be decoded.
@@ -81,7 +81,7 @@ class LoadAnnotations(BaseTransform):
         """Add ``gt_seg_map`` ``(height, width)``, unsigned bytes."""
         path = results['seg_map_path']
         mask = read_mask(path)
-        must_have_size(path, mask, results['ori_shape'])
+        check_mask_size(path, mask, results['ori_shape'])
         reduced = results['reduce_zero_label'] if self.reduce_zero_label is None else self.reduce_zero_label
         if reduced:
             # 0 becomes 255, and 255 stays.
@@ -89,7 +89,7 @@ class LoadAnnotations(BaseTransform):
         if results.get('label_map') is not None:
             mask = _relabelled(mask, results['label_map'])
         if 'num_classes' in results:
-            must_be_classes(path, mask, results['num_classes'], results.get('ignore_index', IGNORED))
+            check_mask_values(path, mask, results['num_classes'], results.get('ignore_index', IGNORED))
         results['gt_seg_map'] = mask
         results['seg_fields'].append('gt_seg_map')
         return results

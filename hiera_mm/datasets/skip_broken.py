@@ -1,4 +1,4 @@
-"""What data sets do about files that can't be read."""
+"""How data sets handle files that can't be read."""
 
 from typing import TYPE_CHECKING
 
@@ -7,25 +7,25 @@ from hiera_mm.program import command_line
 
 from mmengine.logging import print_log
 
-TRIED_BEFORE_STOPPING = 20
-"""Files that a process tries before it may say that too many are broken."""
+MIN_TRIED = 20
+"""How many files a process tries before it may stop because too many are broken."""
 
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset as Base
 else:
-    Base = object  # the data set is the next base of its class
+    Base = object  # a mixin: the data set's class is the next base
 
 
 class SkipBrokenFiles(Base):
-    """For data sets of videos or images: in training, one that can't be read is named and counted in the log, and
-    another one taken in its place; in testing it is an error.
+    """Mixin for data sets of videos or images: in training, a file that can't be read is logged and counted, and
+    another one is used instead; in testing it is an error.
 
     Args:
-        max_broken: Share of the files tried that may be broken before training stops.
+        max_broken: Share of the tried files that may be broken before training stops.
 
     Raises:
-        UserError: while training, for too many broken files.
+        UserError: in training, for too many broken files.
         BrokenFileError: in test mode, for the first broken file.
     """
 
@@ -37,7 +37,7 @@ class SkipBrokenFiles(Base):
         super().__init__(*args, **kwargs)
 
     def prepare_data(self, index: int) -> dict | list[dict] | None:
-        """One sample, or with repeats a list of as many; None to have another file taken."""
+        """One sample, or a list of samples with repeats; None makes mmengine take another file."""
         self.tried += 1
         try:
             return self._samples(index)
@@ -46,7 +46,7 @@ class SkipBrokenFiles(Base):
                 raise
             self.broken += 1
             print_log(f'Skipped, {self.broken} of {self.tried} so far: {error}', logger='current', level=30)
-            if self.tried >= TRIED_BEFORE_STOPPING and self.broken > self.max_broken * self.tried:
+            if self.tried >= MIN_TRIED and self.broken > self.max_broken * self.tried:
                 raise UserError(
                     f"{self.broken} of the {self.tried} {self.files} tried from '{self.source}' can't be read, more "
                     f'than max_broken={self.max_broken} allows ({command_line("check-data")} names them all); '

@@ -13,7 +13,7 @@ MAX_MAGNITUDE = 10
 
 
 class Operation(NamedTuple):
-    """A change of a frame, and how strong it is at a magnitude of 0 to 10, ``sign`` being 1 or -1."""
+    """A change of a frame, and its strength at a magnitude of 0 to 10 and a sign of 1 or -1."""
 
     apply: Callable[[Image.Image, float], Image.Image]
     strength: Callable[[float, int], float]
@@ -32,8 +32,8 @@ def _affine(coefficients: Callable[[Image.Image, float], tuple]) -> Callable[[Im
     return apply
 
 
-def _enhance(kind: type) -> Callable[[Image.Image, float], Image.Image]:
-    return lambda frame, factor: kind(frame).enhance(factor)
+def _enhance(enhancer: type) -> Callable[[Image.Image, float], Image.Image]:
+    return lambda frame, factor: enhancer(frame).enhance(factor)
 
 
 def _rotate(frame: Image.Image, degrees: float) -> Image.Image:
@@ -64,7 +64,7 @@ OPERATIONS = {
     'Rotate': Operation(_rotate, _share(30)),
     'Posterize': Operation(
         lambda frame, bits: ImageOps.posterize(frame, int(bits)),
-        # Pillow keeps one bit at least.
+        # Pillow keeps at least one bit.
         lambda magnitude, _: max(1, 4 - int(4 * magnitude / MAX_MAGNITUDE)),
     ),
     'Solarize': Operation(
@@ -83,22 +83,22 @@ OPERATIONS = {
     'TranslateX': Operation(_affine(lambda frame, value: (1, 0, value * frame.size[0], 0, 1, 0)), _share(0.45)),
     'TranslateY': Operation(_affine(lambda frame, value: (1, 0, 0, 0, 1, value * frame.size[1])), _share(0.45)),
 }
-"""timm's operations of ``rand-m7-mstd0.5-inc1``, whose strengths all grow with the magnitude."""
+"""timm's operations for ``rand-m7-mstd0.5-inc1``, whose strength always increases with the magnitude."""
 
 
 @TRANSFORMS.register_module()
 class ClipRandAugment(BaseTransform):
     """RandAugment (arXiv 1909.13719) with the same operations on all frames of a clip.
 
-    As timm's ``rand-m{magnitude}-mstd{magnitude_std}-inc1``, which the paper's recipes follow (tables 11 and 12):
+    Follows timm's ``rand-m{magnitude}-mstd{magnitude_std}-inc1``, as the paper's recipes do (tables 11 and 12):
     ``num_layers`` operations are drawn with replacement, each is applied with probability ``prob``, and its
     magnitude is drawn from a normal distribution, once for all frames.
 
     Args:
         magnitude: Mean of the magnitude, 0 to 10.
-        magnitude_std: Its standard deviation.
-        num_layers: Operations drawn for a clip.
-        prob: Probability that a drawn one is applied.
+        magnitude_std: Standard deviation of the magnitude.
+        num_layers: Number of operations drawn for a clip.
+        prob: Probability that a drawn operation is applied.
     """
 
     def __init__(

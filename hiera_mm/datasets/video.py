@@ -1,4 +1,4 @@
-"""Lists of videos as mmaction2 reads them, with broken ones named."""
+"""Lists of labelled videos in mmaction2's format; broken videos are reported by name."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,17 +22,17 @@ from mmengine.registry import DATASETS, TRANSFORMS
 
 @DATASETS.register_module()
 class ClipDataset(SkipBrokenFiles, VideoDataset):
-    """Videos with one label each, from lines ``path label`` (the path may hold spaces).
+    """Videos with one label each, from lines ``path label`` (the path may contain spaces).
 
     Args:
         ann_file: The list, in mmaction2's format.
-        pipeline: Begins with :class:`OpenVideo`.
+        pipeline: Starts with :class:`OpenVideo`.
         data_prefix: ``dict(video=FOLDER)``.
-        num_repeats: Clips taken of each video (repeated augmentation, arXiv 1901.09335); with more than 1 the data
-            loader needs ``collate_fn=dict(type='repeat_pseudo_collate')``.
-        metainfo: ``dict(classes=NAMES)``, a tuple or a file with one a line, in the order in which the model numbers
-            them; by default those that lie beside the list (``LIST.classes``). Where both are there, the list's labels
-            are told by name.
+        num_repeats: Clips from each video (repeated augmentation, arXiv 1901.09335); with more than 1, the data loader
+            needs ``collate_fn=dict(type='repeat_pseudo_collate')``.
+        metainfo: ``dict(classes=NAMES)``, a tuple or a file with one name a line, in the order in which the model
+            numbers them; by default the names beside the list (``LIST.classes``). If both exist, the list's labels are
+            matched by name.
         max_broken: See :class:`SkipBrokenFiles`.
         test_mode: As for mmaction2's data sets.
 
@@ -76,15 +76,15 @@ class ClipDataset(SkipBrokenFiles, VideoDataset):
     def _samples(self, index: int) -> dict | list[dict]:
         if self.num_repeats == 1:
             return self.pipeline(self.get_data_info(index))
-        open_video, *others = self.pipeline.transforms
+        open_video, *later_steps = self.pipeline.transforms
         opened = open_video(self.get_data_info(index))
         samples = [
             {key: value if key == 'video_reader' else deepcopy(value) for key, value in opened.items()}
             for _ in range(self.num_repeats)
         ]
-        for step in others:
-            together = getattr(step, 'takes_all_clips', False)
-            samples = step(samples) if together else [step(sample) for sample in samples]
+        for step in later_steps:
+            takes_all = getattr(step, 'takes_all_clips', False)
+            samples = step(samples) if takes_all else [step(sample) for sample in samples]
         return samples
 
 
@@ -93,7 +93,7 @@ class OpenVideo(BaseTransform):
     """Open ``filename``, or the frames in ``frame_dir``; adds ``video_reader``, ``total_frames`` and ``avg_fps``.
 
     Raises:
-        BrokenFileError: for a missing file or folder, or one that is no video or has no frames.
+        BrokenFileError: for a missing file or folder, or one without frames.
     """
 
     def transform(self, results: dict) -> dict:
@@ -102,21 +102,21 @@ class OpenVideo(BaseTransform):
             reader: FrameReader = FrameFolder(results['frame_dir'], *naming, rate=results['fps'])
         else:
             reader = open_video(results['filename'])
-        # A reader counts its frames from 0, whatever number the first one has in its file's name.
+        # A reader counts frames from 0, whatever the number in the first one's file name.
         return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=reader.rate, start_index=0)
 
 
 @TRANSFORMS.register_module()
 class SampleFramesByTime(SampleFrames):
-    """mmaction2's ``SampleFrames`` on a clock of ``fps`` ticks a second, whatever the video's own rate is.
+    """mmaction2's ``SampleFrames``, but frames are counted at ``fps`` a second, whatever the video's own rate.
 
-    Of a video with another rate, or a varying one, the frames are those that ``ffmpeg -r FPS`` would extract, so that a
-    clip always spans the same time; of one with this rate they are ``SampleFrames``' own.
+    For a video with another rate, or a varying one, the frames are those that ``ffmpeg -r FPS`` would extract, so that
+    a clip always spans the same time; for a video with this rate they are the same as with ``SampleFrames``.
 
     Args:
-        clip_len, frame_interval, num_clips, out_of_bound_opt, test_mode: As for ``SampleFrames``. By default a video
+        clip_len, frame_interval, num_clips, out_of_bound_opt, test_mode: As for ``SampleFrames``. By default, a video
             shorter than a clip repeats its last frame.
-        fps: Ticks a second, of which ``frame_interval`` lie between two frames.
+        fps: Steps a second; ``frame_interval`` of them lie between two frames.
     """
 
     def __init__(
@@ -134,21 +134,21 @@ class SampleFramesByTime(SampleFrames):
     def transform(self, results: dict) -> dict:
         """Add ``frame_inds`` of ``video_reader``."""
         reader = results['video_reader']
-        ticks = super().transform(dict(results, total_frames=count_steps(reader, self.fps)))
-        frames = frames_at_steps(reader, ticks['frame_inds'], self.fps)
-        return dict(ticks, frame_inds=frames, total_frames=len(reader))
+        sampled = super().transform(dict(results, total_frames=count_steps(reader, self.fps)))
+        frames = frames_at_steps(reader, sampled['frame_inds'], self.fps)
+        return dict(sampled, frame_inds=frames, total_frames=len(reader))
 
 
 @TRANSFORMS.register_module()
 class ReadFrames(BaseTransform):
     """Read the frames ``frame_inds`` of ``video_reader``; adds ``imgs``, RGB, and their shapes.
 
-    Several clips of one video, as a list, are read by one pass through it.
+    Several clips of one video, given as a list, are read in one pass.
 
     Args:
-        short_side: Pixels to which the shorter side of each frame is resized when it is decoded, as by mmaction2's
-            ``Resize(scale=(-1, short_side))`` next in the pipeline, which then finds nothing left to do: a clip of
-            large frames would take hundreds of megabytes. None leaves them as they are.
+        short_side: Resize the shorter side of each frame to this many pixels as it is decoded, since a clip of large
+            frames would take hundreds of megabytes. The result is the same as with mmaction2's
+            ``Resize(scale=(-1, short_side))`` as the next step. None keeps the frames' size.
     """
 
     takes_all_clips = True
@@ -158,14 +158,14 @@ class ReadFrames(BaseTransform):
 
     def transform(self, results: dict | list[dict]) -> dict | list[dict]:
         clips = results if isinstance(results, list) else [results]
-        places = [[int(index) for index in np.ravel(clip['frame_inds'])] for clip in clips]
-        wanted = sorted({index for clip in places for index in clip})
+        indices_of_clips = [[int(index) for index in np.ravel(clip['frame_inds'])] for clip in clips]
+        wanted = sorted({index for indices in indices_of_clips for index in indices})
         reader: FrameReader = clips[0]['video_reader']
         read = dict(zip(wanted, reader.frames(wanted, self._resized if self.short_side else None), strict=True))
-        uses = Counter(index for clip in places for index in clip)
+        uses = Counter(index for indices in indices_of_clips for index in indices)
         filled = []
-        for clip, indices in zip(clips, places, strict=True):
-            # A frame that is used again is given away as a copy, as transforms may change it in place.
+        for clip, indices in zip(clips, indices_of_clips, strict=True):
+            # A frame that is used several times is copied, since transforms may change it in place.
             frames = [read[index].copy() if uses[index] > 1 else read[index] for index in indices]
             clip = {key: value for key, value in clip.items() if key != 'video_reader'}
             shape = frames[0].shape[:2]

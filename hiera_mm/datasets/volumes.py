@@ -1,4 +1,4 @@
-"""Volumes with a class for every voxel, prepared by MONAI's transforms."""
+"""Volumes with a class label for every voxel, prepared by MONAI's transforms."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from hiera_mm.errors import BrokenFileError, UserError, first_line, require_extr
 from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.volumes import (
     VolumePair,
-    must_be_labels,
-    must_be_numbers,
-    must_have_one_place,
+    check_alignment,
+    check_finite,
+    check_label_values,
     read_volume_list,
 )
 
@@ -22,9 +22,9 @@ from mmengine.registry import DATASETS, TRANSFORMS
 from mmengine.structures import BaseDataElement
 
 THREADS = 4
-"""Volumes that are prepared at once."""
+"""How many volumes are prepared at once."""
 
-MOST_CLASSES = 256
+MAX_CLASSES = 256
 
 
 @DATASETS.register_module()
@@ -32,22 +32,22 @@ class VolumeDataset(BaseDataset):
     """A list of volumes in the Medical Segmentation Decathlon's format, see
     :func:`hiera_mm.readers.volumes.read_volume_list`.
 
-    What comes before the first random step is computed once and held in memory (MONAI's ``CacheDataset``).
+    The results of the steps before the first random one are cached in memory (MONAI's ``CacheDataset``).
 
     Args:
         ann_file: The JSON file.
-        data_root: Where its path begins.
+        data_root: Folder that ``ann_file`` is relative to.
         data_list_key: ``'training'``, ``'validation'`` or ``'test'``.
-        metainfo: ``classes``, the names or a file of them, 0 the background; by default those of the JSON file.
-        pipeline: ``LoadVolumes``, and MONAI's transforms of the keys ``image`` and ``label``, as ``MonaiTransform``;
+        metainfo: ``classes``, the names or a file of them, 0 being the background; by default those in the JSON file.
+        pipeline: ``LoadVolumes``, then MONAI's transforms of the keys ``image`` and ``label``, as ``MonaiTransform``;
             axes are ``(channels, X, Y, Z)``.
-        with_label: Whether there are labels, which masked autoencoding does without.
-        cache_rate: The part of the volumes that is held in memory.
+        with_label: Whether to read labels; False for masked autoencoding.
+        cache_rate: Share of the volumes that is cached in memory.
         **more: As for mmengine's ``BaseDataset``.
 
     Raises:
         UserError: without MONAI, for a list or files that can't be used, labels that don't fit their image or the
-            classes, and a step that fails.
+            classes, or a failing step.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class VolumeDataset(BaseDataset):
         super().__init__(ann_file, metainfo=with_class_names(metainfo), data_root=data_root, **more)
 
     def full_init(self) -> None:
-        """Read the list, and prepare what is held in memory."""
+        """Read the list and fill the cache."""
         if self._fully_initialized:
             return
         super().full_init()
         from monai.data import CacheDataset
 
         items = [dict(self.get_data_info(number)) for number in range(len(self))]
-        with sentences_of_steps():
+        with explained_steps():
             self.prepared = CacheDataset(
                 items, self.steps, cache_rate=self.cache_rate, num_workers=THREADS, progress=False
             )
@@ -87,46 +87,46 @@ class VolumeDataset(BaseDataset):
                 f"The classes of the labels are not named; give the list of volumes '{self.ann_file}' "
                 '"labels": {"0": "background", ...}, or set metainfo = dict(classes=(...)) of its data set.'
             )
-        if classes and len(classes) > MOST_CLASSES:
+        if classes and len(classes) > MAX_CLASSES:
             raise UserError(
-                f"The list of volumes '{self.ann_file}' has {len(classes)} classes, but there can be {MOST_CLASSES}, "
+                f"The list of volumes '{self.ann_file}' has {len(classes)} classes, but there can be {MAX_CLASSES}, "
                 'as labels are held in bytes; join some.'
             )
         self._metainfo['classes'] = tuple(classes or ())
-        return [item_of(pair, len(classes or ())) for pair in listed.pairs]
+        return [pipeline_input(pair, len(classes or ())) for pair in listed.pairs]
 
     def prepare_data(self, idx: int) -> dict:
         """``inputs`` and ``data_samples`` as :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` takes them."""
-        # MONAI's own generators would be the same in every process.
+        # MONAI's own random generators would be the same in every process.
         self.steps.set_random_state(seed=int(np.random.randint(2**31)))
-        with sentences_of_steps():
+        with explained_steps():
             return packed(self.prepared[idx])
 
 
 @TRANSFORMS.register_module()
 class LoadVolumes:
-    """Read an image, and its labels if there are any: NIfTI files to MONAI's tensors ``(channels, X, Y, Z)``, which
-    know where their voxels lie.
+    """Read an image, and its labels if there are any, from NIfTI files as MONAI's tensors ``(channels, X, Y, Z)`` with
+    their affines.
 
     Raises:
         BrokenFileError: for a file that can't be read.
-        UserError: for labels of another place or size than the image, or that no class has; for voxels that are no
-            numbers.
+        UserError: for labels that don't lie where the image does or are not classes, and for voxels that are not
+            finite.
     """
 
     def __call__(self, item: dict) -> dict:
-        """``image``, ``label`` to their tensors; ``source`` is added, the path of the image."""
+        """Replace the paths ``image`` and ``label`` by tensors; adds ``source``, the path of the image."""
         from monai.transforms import LoadImage
 
         pair = VolumePair(item['image'], item.get('label'))
-        must_have_one_place(pair)
+        check_alignment(pair)
         read = LoadImage(image_only=True, ensure_channel_first=True)
         loaded = dict(item, image=_read(read, pair.image), source=pair.image)
-        must_be_numbers(pair.image, loaded['image'].numpy())
+        check_finite(pair.image, loaded['image'].numpy())
         if pair.label is not None:
             labels = _read(read, pair.label)
-            must_be_labels(pair.label, labels.numpy(), item['num_classes'])
-            # As both lie in one place, what programs rounded must not give them other sizes.
+            check_label_values(pair.label, labels.numpy(), item['num_classes'])
+            # Both lie in the same place, so rounding errors in the affine must not lead to different sizes.
             labels.affine = loaded['image'].affine
             loaded['label'] = labels.to(torch.uint8)
         return loaded
@@ -134,12 +134,12 @@ class LoadVolumes:
 
 @TRANSFORMS.register_module(name='MonaiTransform')
 def monai_transform(name: str, **settings: Any) -> Any:
-    """One of MONAI's transforms of dicts that crop, pad, place or change intensities, as ``dict(type='MonaiTransform',
-    name='Spacingd', ...)``. Others are not taken, as some call whatever a config names.
+    """Build one of MONAI's dictionary transforms that crop, pad, change geometry or intensities, from
+    ``dict(type='MonaiTransform', name='Spacingd', ...)``. Others are refused, since some call whatever a config names.
 
     Args:
-        name: Of the class in ``monai.transforms``.
-        **settings: Of the class.
+        name: Name of the class in ``monai.transforms``.
+        **settings: Its arguments.
 
     Raises:
         UserError: without MONAI, for another name, or settings that the class refuses.
@@ -151,21 +151,21 @@ def monai_transform(name: str, **settings: Any) -> Any:
     from monai.transforms.spatial import dictionary as spatial
 
     known = {
-        key: kind
+        key: transform
         for part in (croppad, intensity, spatial)
-        for key, kind in vars(part).items()
-        if isinstance(kind, type) and issubclass(kind, MapTransform) and key.endswith('d')
+        for key, transform in vars(part).items()
+        if isinstance(transform, type) and issubclass(transform, MapTransform) and key.endswith('d')
     }
     if name not in known:
         close = get_close_matches(name, known, n=1)
         raise UserError(
-            f"A step of the pipeline is MONAI's '{name}', which is none of its transforms of dicts that crop, pad, "
-            f'place or change intensities; {f"did you mean {close[0]}?" if close else "take one of them."}'
+            f"The pipeline has MONAI's '{name}', which is not one of its dictionary transforms that crop, pad, "
+            f'change geometry or intensities; {f"did you mean {close[0]}?" if close else "use one of those."}'
         )
     try:
         return known[name](**settings)
     except (TypeError, ValueError) as error:
-        raise UserError(f"MONAI's '{name}' does not take its settings: {first_line(str(error))}.") from error
+        raise UserError(f"MONAI's '{name}' does not accept its settings: {first_line(str(error))}.") from error
 
 
 def volume_steps(pipeline: Sequence[dict]) -> Any:
@@ -173,18 +173,18 @@ def volume_steps(pipeline: Sequence[dict]) -> Any:
     require_extra('monai', 'volumes')
     from monai.transforms import Compose, Transform
 
-    # Others count as random, and what follows them is not held.
+    # MONAI does not cache the results of steps that are not its own, or of the steps after them.
     Transform.register(LoadVolumes)
     return Compose([TRANSFORMS.build(step) for step in pipeline])
 
 
-def item_of(pair: VolumePair, num_classes: int) -> dict:
-    """What a pipeline begins with."""
+def pipeline_input(pair: VolumePair, num_classes: int) -> dict:
+    """The input of a pipeline."""
     return dict(image=pair.image, num_classes=num_classes) | ({} if pair.label is None else dict(label=pair.label))
 
 
 def packed(views: dict | list[dict]) -> dict:
-    """What a pipeline gives, one volume or several crops of it, as models take it: slices first, as frames of a clip.
+    """Pack a pipeline's output, one volume or several crops of it, for a model: slices first, like frames of a clip.
 
     Returns:
         ``inputs`` ``(views, channels, Z, Y, X)``, and ``data_samples`` with ``label`` ``(views, 1, Z, Y, X)``,
@@ -199,8 +199,8 @@ def packed(views: dict | list[dict]) -> dict:
 
 
 @contextmanager
-def sentences_of_steps() -> Iterator[None]:
-    """A failing step is told as a sentence, ours if there is one within."""
+def explained_steps() -> Iterator[None]:
+    """Turn the error of a failing step into a ``UserError``, or re-raise the one that caused it."""
     try:
         yield
     except Exception as error:
@@ -218,7 +218,7 @@ def sentences_of_steps() -> Iterator[None]:
 def _read(read: Any, path: str) -> Any:
     try:
         return read(path)
-    except Exception as error:  # Of whichever library reads it.
+    except Exception as error:  # The libraries that MONAI reads with raise their own errors.
         raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from hiera_mm.errors import UserError, first_few
-from hiera_mm.weights.files import faults_explained, read_checkpoint, read_torch_file
+from hiera_mm.weights.files import explained_read_errors, read_checkpoint, read_torch_file
 from hiera_mm.weights.formats import unwrap
 from hiera_mm.weights.load import check_fits, fit_to_model, has_hiera, whole_state
-from hiera_mm.weights.origin import RECORD, origins_of, record_origins
+from hiera_mm.weights.origin import ORIGINS_KEY, origins_of, record_origins
 
 import mmengine.runner.checkpoint
 from mmengine.hooks import Hook
@@ -41,7 +41,7 @@ class FitCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = str(runner._load_from or runner.work_dir)
         if runner._resume:
-            record_origins(model, list((checkpoint.get('meta') or {}).get(RECORD, ())))
+            record_origins(model, list((checkpoint.get('meta') or {}).get(ORIGINS_KEY, ())))
         else:
             record_origins(model, origins_of(source, checkpoint))
         # mmengine would run it as a config when it resumes.
@@ -97,5 +97,5 @@ def _read_only_data(file: str | BytesIO, map_location: object = None, weights_on
     """For loaders of object stores, which hand over what they fetched."""
     if not isinstance(file, BytesIO):
         return load_from_anywhere(file, map_location)
-    with faults_explained('of the object store', file.getbuffer().nbytes):
+    with explained_read_errors('of the object store', file.getbuffer().nbytes):
         return read_torch_file(file, map_location)

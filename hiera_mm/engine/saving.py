@@ -17,7 +17,7 @@ from hiera_mm.atomic_write import atomic_write, remove_unfinished
 from hiera_mm.engine.plain_state import as_plain, with_histories
 from hiera_mm.engine.random_states import State, gathered_states, random_state
 from hiera_mm.errors import UserError
-from hiera_mm.weights.origin import RECORD, recorded_origins
+from hiera_mm.weights.origin import ORIGINS_KEY, recorded_origins
 
 import mmengine.runner.runner
 import torch
@@ -150,7 +150,7 @@ class CheckpointHook(PlainCheckpointHook):
             )
         checkpoint['meta']['batch_size'] = runner.train_dataloader.batch_size
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        checkpoint['meta'][RECORD] = recorded_origins(model)
+        checkpoint['meta'][ORIGINS_KEY] = recorded_origins(model)
         # Somebody may save without this hook, in one process.
         checkpoint['random_states'] = self.random_states or [random_state()]
         for key in ('meta', 'message_hub'):

@@ -1,4 +1,4 @@
-"""AVA's mean average precision, and what a model that has learned nothing would score."""
+"""AVA's mean average precision, and the score of a model that has learned nothing."""
 
 import math
 from collections import Counter, defaultdict
@@ -17,32 +17,32 @@ from mmaction.registry import METRICS as MMACTION_METRICS
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-FIRST_OF_AVA = 'bend/bow (at the waist)'
+AVA_FIRST_ACTION = 'bend/bow (at the waist)'
 GROUPS = dict(person_movement=range(1, 15), object_manipulation=range(15, 64), person_interaction=range(64, 81))
 """Numbers of AVA's actions by the paper's groups (Gu et al., CVPR 2018, table 1)."""
 
 
 class Boxes(NamedTuple):
-    """Of one second: corners ``(N, 4)``, numbers of actions ``(N,)``, and scores ``(N,)``, the highest first."""
+    """The boxes of one second: corners ``(N, 4)``, action numbers ``(N,)`` and scores ``(N,)``, highest first."""
 
     corners: np.ndarray
     actions: np.ndarray
     scores: np.ndarray
 
 
-# Under mmaction2's own name, so that its configs are evaluated in the same way.
+# Registered under mmaction2's name, so that its configs are evaluated in the same way.
 @MMACTION_METRICS.register_module(name='AVAMetric', force=True)
 class AVAMetric(PlainAVAMetric):
-    """mmaction2's ``AVAMetric`` for any list of actions, which also counts what was found where nobody acts.
+    """mmaction2's ``AVAMetric`` for any list of actions; predictions at seconds without annotations count as wrong.
 
-    A box is right if it overlaps an annotated one of its action by half (intersection over union), each annotated one
-    once. Gives ``overall``, the mean over the actions that have examples, and for AVA's own list its three groups; the
-    average precision of each action is printed. Predictions at seconds without annotations are wrong, as in the
-    official evaluation (the data set has those with ``idle_seconds=True``); excluded seconds are not looked at.
+    A box is correct if its IoU with an annotated box of its action is at least 0.5; each annotated box is matched once.
+    Gives ``overall``, the mean over the actions that have examples, and for AVA's own list its three groups; the
+    average precision of each action is printed. The official evaluation also counts predictions at seconds without
+    annotations (the data set has these seconds with ``idle_seconds=True``); excluded seconds are skipped.
 
     Args:
         ann_file, exclude_file, label_file: See :mod:`hiera_mm.readers.ava_files`.
-        num_classes, action_thr, custom_classes, collect_device, prefix: As for mmaction2's.
+        num_classes, action_thr, custom_classes, collect_device, prefix: As in mmaction2.
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -55,13 +55,13 @@ class AVAMetric(PlainAVAMetric):
         lines = [f'{number:4} {names[number]:50} {precision:.4f}' for number, precision in precisions.items()]
         print_log('Average precision of each action:\n' + '\n'.join(lines), 'current')
         metrics = dict(overall=_mean(precisions.values()))
-        if names.get(1) == FIRST_OF_AVA:
+        if names.get(1) == AVA_FIRST_ACTION:
             for group, numbers in GROUPS.items():
                 metrics[group] = _mean(precisions[number] for number in numbers if number in precisions)
         return metrics
 
     def _average_precisions(self, results: list, actions: list[int]) -> Iterator[tuple[int, float]]:
-        """Numbers of the actions that have examples, and their average precision."""
+        """The actions that have examples, by number, with their average precision."""
         excluded = read_exclusions(self.exclude_file) if self.exclude_file else set()
         truth = defaultdict(list)
         for row in read_rows(self.ann_file):
@@ -91,7 +91,7 @@ class AVAMetric(PlainAVAMetric):
                 yield action, float(compute_average_precision(*curve))
 
     def _boxes(self, found: list[list[np.ndarray]], actions: list[int]) -> Boxes:
-        """From the boxes and scores ``(N, 5)`` of each class, of each sample of a second."""
+        """Join the boxes and scores ``(N, 5)`` of each class, of each sample of a second."""
         numbers = self.custom_classes[1:] if self.custom_classes is not None else range(1, self.num_classes)
         rows = np.concatenate([boxes for outputs in found for boxes in outputs])
         labels = np.concatenate([np.repeat(numbers, [len(boxes) for boxes in outputs]) for outputs in found])
@@ -107,9 +107,9 @@ def _mean(values: Any) -> float:
 
 @METRICS.register_module()
 class ConstantAVAMetric(AVAMetric):
-    """:class:`AVAMetric` with the same score for every action of every box: the floor that a mAP stands on.
+    """:class:`AVAMetric` with the same score for every action of every box: the mAP of a model that guesses.
 
-    The boxes stay the predicted ones, so it depends on them and on how frequent the actions are.
+    The boxes are still the predicted ones, so it depends on them and on the frequency of the actions.
     """
 
     def process(self, data_batch: Sequence[Any], data_samples: Sequence[dict]) -> None:

@@ -1,4 +1,4 @@
-"""COCO's metrics on ground truth that is read as in training."""
+"""COCO's metrics, with ground truth read by the same reader as in training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +16,9 @@ ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
 class NormalisedGroundTruth(PlainCocoMetric):
-    """What makes mmdet's COCO metrics agree with :class:`hiera_mm.datasets.coco.CocoDataset`: the annotation file is
-    read by the same reader, classes are found by their names, only pictures that were tested count, and a model that
-    predicts nothing scores 0.
+    """Makes mmdet's COCO metrics consistent with :class:`hiera_mm.datasets.coco.CocoDataset`: the annotation file is
+    read by the same reader, classes are matched by name, only images that were tested count, and a model that predicts
+    nothing scores 0.
 
     Raises:
         UserError: for an annotation file that can't be used.
@@ -27,7 +27,7 @@ class NormalisedGroundTruth(PlainCocoMetric):
     api: type
     metrics: list[str]
     takes_any_id = True
-    """Whether ids of images may be text."""
+    """Whether image ids may be strings."""
 
     def __init__(
         self, ann_file: str | None = None, *, format_only: bool = False, backend_args: dict | None = None, **settings
@@ -37,11 +37,11 @@ class NormalisedGroundTruth(PlainCocoMetric):
         if ann_file is not None:
             with get_local_path(ann_file, backend_args=backend_args) as path:
                 self._file = read_annotations(path, 'ann_file', without_objects=format_only)
-            # mmdet gathers the ground truth from the data set where there is no such object.
+            # Without this object mmdet would collect the ground truth from the data set.
             self._coco_api = self.api()
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
-        """As mmdet's."""
+        """As in mmdet."""
         if self._file is None:
             return super().compute_metrics(results)
         file = self._file
@@ -56,7 +56,7 @@ class NormalisedGroundTruth(PlainCocoMetric):
         unknown = [isinstance(annotation['segmentation'], UnknownMask) for annotation in file.annotations]
         if not any(unknown):
             return self._scored(file, results)
-        # What has no mask counts for boxes, and for masks is passed over like a crowd.
+        # Objects without a mask are scored by their boxes, and ignored like crowds in mask AP.
         plain = [
             a | dict(segmentation=list(a['segmentation'])) if u else a
             for a, u in zip(file.annotations, unknown, strict=True)
@@ -64,9 +64,9 @@ class NormalisedGroundTruth(PlainCocoMetric):
         crowds = [a | dict(iscrowd=1) if u else a for a, u in zip(plain, unknown, strict=True)]
         metrics = self.metrics
         values: dict[str, float] = {}
-        for kind in metrics:
-            self.metrics = [kind]
-            values |= self._scored(replace(file, annotations=crowds if kind == 'segm' else plain), results)
+        for metric in metrics:
+            self.metrics = [metric]
+            values |= self._scored(replace(file, annotations=crowds if metric == 'segm' else plain), results)
         self.metrics = metrics
         return values
 
@@ -75,9 +75,9 @@ class NormalisedGroundTruth(PlainCocoMetric):
         values = super().compute_metrics(results)
         if not self.format_only:
             floor = 0.0 if file.annotations else -1.0
-            for kind in {'bbox', 'segm'} & set(self.metrics):
+            for metric in {'bbox', 'segm'} & set(self.metrics):
                 for item in self.metric_items or ITEMS:
-                    values.setdefault(f'{kind}_{item}', floor)
+                    values.setdefault(f'{metric}_{item}', floor)
         return values
 
     def _use_ground_truth(self, file: CocoFile, tested: list[dict]) -> None:
@@ -101,28 +101,28 @@ class NormalisedGroundTruth(PlainCocoMetric):
 
     @staticmethod
     def _with_sizes(images: list[dict], tested: list[dict]) -> list[dict]:
-        """Sizes that the file does not have, from the pictures."""
+        """The images, with sizes that the file lacks taken from the tested images."""
         sizes = {g['img_id']: dict(width=g['width'], height=g['height']) for g in tested}
         return [image if 'width' in image else image | sizes.get(image['id'], {}) for image in images]
 
 
 @METRICS.register_module(name='CocoMetric', force=True)
 class CocoMetric(NormalisedGroundTruth):
-    """mmdet's ``CocoMetric``, which counts with pycocotools, on a :class:`NormalisedGroundTruth`."""
+    """mmdet's ``CocoMetric``, which uses pycocotools, with :class:`NormalisedGroundTruth`."""
 
     api = COCO
 
 
 @METRICS.register_module(name='FasterCocoMetric', force=True)
 class FasterCocoMetric(NormalisedGroundTruth, PlainFasterCocoMetric):
-    """mmdet's ``FasterCocoMetric``, which counts with faster-coco-eval, on a :class:`NormalisedGroundTruth`."""
+    """mmdet's ``FasterCocoMetric``, which uses faster-coco-eval, with :class:`NormalisedGroundTruth`."""
 
     api = faster_coco_eval.COCO
     takes_any_id = False
 
 
 def _numbered(file: CocoFile, results: Sequence[tuple[dict, dict]]) -> tuple[CocoFile, Sequence[tuple[dict, dict]]]:
-    """The ground truth and predictions with numbers for images whose ids are text."""
+    """The ground truth and predictions, with numbers for image ids that are strings."""
     if all(isinstance(image['id'], int) for image in file.images):
         return file, results
     numbers = {image['id']: number for number, image in enumerate(file.images, start=1)}

@@ -1,4 +1,4 @@
-"""Predictions in a file, which is there whole or not at all."""
+"""Writes predictions to a file atomically."""
 
 import pickle
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from mmengine.registry import METRICS
 
 
 class WholeDump(DumpResults):
-    """mmengine's ``DumpResults``; where the file can't be written, the metrics beside it are still given."""
+    """mmengine's ``DumpResults``, but if the file can't be written, the other metrics are still computed."""
 
     fault: OSError | None = None
 
@@ -27,7 +27,7 @@ class WholeDump(DumpResults):
         return {}
 
     def raise_fault(self) -> None:
-        """To be called after testing.
+        """Report a failed write; call it after testing.
 
         Raises:
             UserError: if the file could not be written.
@@ -40,12 +40,12 @@ class WholeDump(DumpResults):
 
 
 class DumpDetections(WholeDump, DumpDetResults):
-    """mmdet's ``DumpDetResults``, masks as run lengths."""
+    """mmdet's ``DumpDetResults``, with masks as run lengths."""
 
 
 class DumpRegions(WholeDump):
-    """Of each picture the class of each pixel, ``pred_sem_seg`` and ``gt_sem_seg``, both ``(H, W)``, and its
-    ``img_path``; not the scores of all classes, which take hundreds of times as much."""
+    """Dumps the class of each pixel, ``pred_sem_seg`` and ``gt_sem_seg``, both ``(H, W)``, and the ``img_path`` of each
+    image; the scores of all classes would take hundreds of times as much space."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
@@ -59,9 +59,9 @@ class DumpRegions(WholeDump):
 
 @METRICS.register_module()
 class DumpNamedResults(WholeDump):
-    """Each prediction of a class also says its name, as ``pred_name``.
+    """Adds the name of the predicted class to each prediction, as ``pred_name``.
 
-    The names are those of the test set (``metainfo.classes``); without them there is no such key.
+    The names come from the test set (``metainfo.classes``); without them the key is left out.
     """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:

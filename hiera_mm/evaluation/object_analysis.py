@@ -1,4 +1,4 @@
-"""Where a detector is right and wrong: by class, by size, by picture, and what it takes for what."""
+"""Analyses a detector's results by class, object size and image, and its confusions between classes."""
 
 import contextlib
 import io
@@ -13,19 +13,19 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 SIZES = ('all', 'small', 'medium', 'large')
-"""COCO's areas, in its order: small is below 32 x 32 pixels, large over 96 x 96."""
+"""COCO's object sizes, in its order: small is below 32 x 32 pixels, large above 96 x 96."""
 
 IOU = 0.5
-"""Overlap (intersection over union) from which a box is counted as the object's in what is told of pictures."""
+"""Least IoU at which a box matches an object, in the confusions and the faults of images."""
 
 
 class ClassResult(NamedTuple):
-    """Of one class; NaN where it has no objects of a kind.
+    """The results of one class; NaN where there are no such objects.
 
     Attributes:
-        objects: How many there are.
+        objects: Number of objects.
         precisions: AP, AP50, and AP of small, medium and large objects, 0 to 1.
-        curve: Precision ``(101,)`` at recalls of 0, 0.01, ..., 1 for an overlap of a half.
+        curve: Precision ``(101,)`` at recalls of 0, 0.01, ..., 1, at an IoU of 0.5.
     """
 
     name: str
@@ -34,14 +34,14 @@ class ClassResult(NamedTuple):
     curve: np.ndarray
 
 
-class PictureFaults(NamedTuple):
-    """Of one picture.
+class ImageFaults(NamedTuple):
+    """The faults in one image.
 
     Attributes:
-        image: As in the annotation file.
-        missed: Objects that nothing overlaps by a half.
-        mistaken: Objects found as another class.
-        invented: Boxes where no object is.
+        image: The image, as in the annotation file.
+        missed: Number of objects that no box matches.
+        mistaken: Number of objects found as another class.
+        invented: Number of boxes that match no object.
     """
 
     image: dict
@@ -56,13 +56,13 @@ class PictureFaults(NamedTuple):
 
 @dataclass(frozen=True)
 class ObjectAnalysis:
-    """
+    """Analyses detections against their ground truth.
+
     Attributes:
-        images, annotations, categories: As in COCO's format; ids of images may be text. Only the categories that the
-            model has.
+        images, annotations, categories: In COCO's format; image ids may be strings. Only the model's categories.
         results: In COCO's result format.
         kind: ``'bbox'`` or ``'segm'``.
-        score_thr: Least score of what counts in :attr:`confusion` and :attr:`faults`.
+        score_thr: Score threshold for :attr:`confusion` and :attr:`faults`.
     """
 
     images: Sequence[dict]
@@ -74,11 +74,11 @@ class ObjectAnalysis:
 
     @cached_property
     def by_class(self) -> list[ClassResult]:
-        """As COCO scores each class."""
+        """COCO's scores of each class."""
         evaluation = self._evaluated(self.results)
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.accumulate()
-        # (overlaps, recalls, classes, areas, counts); the last count is 100 boxes a picture.
+        # (IoUs, recalls, classes, sizes, counts); the last count is 100 boxes an image.
         precision = np.where(evaluation.eval['precision'] < 0, np.nan, evaluation.eval['precision'])[..., -1]
         counts = Counter(entry['category_id'] for entry in self.annotations if not entry.get('iscrowd'))
         return [
@@ -93,8 +93,8 @@ class ObjectAnalysis:
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """``(classes + 1, classes + 1)`` counts: the row is what an object is, the column what it was found as; the
-        last row is nothing, the last column missed."""
+        """Counts ``(classes + 1, classes + 1)``: rows are true classes, columns predicted ones; the last row counts
+        boxes without an object, the last column missed objects."""
         count = len(self.categories)
         table = np.zeros((count + 1, count + 1), int)
         for matched in self._matches:
@@ -103,11 +103,11 @@ class ObjectAnalysis:
         return table
 
     @cached_property
-    def faults(self) -> list[PictureFaults]:
-        """Of each picture, in the order of ``images``."""
+    def faults(self) -> list[ImageFaults]:
+        """The faults in each image, in the order of ``images``."""
         nothing = len(self.categories)
         return [
-            PictureFaults(
+            ImageFaults(
                 matched.image,
                 missed=sum(found == nothing for _, found in matched.pairs),
                 invented=sum(real == nothing for real, _ in matched.pairs),
@@ -118,7 +118,7 @@ class ObjectAnalysis:
 
     @cached_property
     def _matches(self) -> list['_Matched']:
-        """By COCO's own matching with all classes as one, surest boxes first."""
+        """COCO's own matching, with all classes treated as one, highest scores first."""
         sure = [entry for entry in self.results if entry['score'] >= self.score_thr]
         evaluation = self._evaluated(sure, useCats=0, iouThrs=np.array([IOU]), areaRng=[[0, 1e10]], areaRngLbl=['all'])
         places = {category['id']: place for place, category in enumerate(self.categories)}
@@ -140,7 +140,7 @@ class ObjectAnalysis:
         return [_Matched(image, found) for image, found in zip(self.images, pairs, strict=True)]
 
     def _evaluated(self, results: Sequence[dict], **parameters: Any) -> COCOeval:
-        """Ids are counted anew from 1: as numbers, and since COCO's matching takes 0 for no match."""
+        """Evaluate with pycocotools; ids are renumbered from 1, since they may be strings and 0 means no match."""
         numbers = {image['id']: number for number, image in enumerate(self.images, start=1)}
         wanted = {category['id'] for category in self.categories}
         truth = COCO()
@@ -166,20 +166,21 @@ class ObjectAnalysis:
 
 
 class _Matched(NamedTuple):
-    """A picture, and its objects and boxes as pairs of classes; the number of classes stands for nothing."""
+    """An image, with its objects and boxes as pairs of a true and a predicted class; the number of classes stands for
+    no object or no box."""
 
     image: dict
     pairs: list[tuple[int, int]]
 
 
 def _averages(precision: np.ndarray) -> tuple[float, ...]:
-    """Of one class, ``(overlaps, recalls, areas)``."""
+    """The mean precisions of one class, from ``(IoUs, recalls, sizes)``."""
     parts = [precision[:, :, 0], precision[0, :, 0], *(precision[:, :, area] for area in range(1, len(SIZES)))]
     return tuple(float(np.nanmean(part)) if not np.isnan(part).all() else float('nan') for part in parts)
 
 
 def _empty(truth: COCO) -> COCO:
-    """Results without any, which ``loadRes`` does not take."""
+    """Empty results, which ``loadRes`` does not accept."""
     found = COCO()
     found.dataset = dict(truth.dataset, annotations=[])
     found.createIndex()

@@ -1,4 +1,4 @@
-"""Dice of volumes."""
+"""The Dice score of volumes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from mmengine.registry import METRICS
 
 @METRICS.register_module()
 class VolumeDiceMetric(BaseMetric):
-    """MONAI's Dice of each class but the background: ``Dice_NAME``, the mean over the volumes that have the class, and
-    ``Dice``, the mean over classes and then volumes, as MONAI's ``DiceMetric`` takes it; between 0 and 1. A class that
-    a volume lacks does not count there (MONAI's ``ignore_empty``).
+    """MONAI's Dice of each class except the background, 0 to 1: ``Dice_NAME``, the mean over the volumes that have the
+    class, and ``Dice``, the mean over classes and then volumes, as in MONAI's ``DiceMetric``. Classes that a volume
+    lacks are ignored there (MONAI's ``ignore_empty``).
 
     Args:
-        collect_device: As for mmengine's metrics.
+        collect_device: As in mmengine's metrics.
 
     Raises:
         UserError: without MONAI.
@@ -43,16 +43,16 @@ class VolumeDiceMetric(BaseMetric):
             self.results.append(compute_dice(predicted, label, include_background=False).cpu())
 
     def compute_metrics(self, results: list[torch.Tensor]) -> dict[str, float]:
-        """Of all volumes' results, ``(1, classes - 1)`` each."""
+        """The metrics of all volumes' Dice scores, each ``(1, classes - 1)``."""
         from monai.metrics.utils import do_metric_reduction
 
         dice = torch.cat(results)
-        # Copies, as what is no number becomes 0 in place.
+        # Copies, since the reduction replaces NaN by 0 in place.
         mean, _ = do_metric_reduction(dice.clone(), 'mean')
         each, volumes = do_metric_reduction(dice.clone(), 'mean_batch')
         names = self.dataset_meta['classes'][1:]
         if absent := [name for name, count in zip(names, volumes.tolist(), strict=True) if not count]:
-            print_log(f'No volume has the class {", ".join(absent)}, so that has no Dice.', logger='current', level=30)
+            print_log(f'No volume has the class {", ".join(absent)}, so it has no Dice.', logger='current', level=30)
         scored = {
             f'Dice_{name}': value.item() for name, value, n in zip(names, each, volumes.tolist(), strict=True) if n
         }

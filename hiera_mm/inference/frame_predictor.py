@@ -25,7 +25,7 @@ class FramePredictor:
         UserError: for another number of names than classes.
     """
 
-    kinds = (Kind.PICTURE, Kind.VIDEO, Kind.STREAM)
+    kinds = (Kind.IMAGE, Kind.VIDEO, Kind.STREAM)
     predict: Any
     """Of subclasses: what there is in one picture, or a list of it for a list of pictures."""
 

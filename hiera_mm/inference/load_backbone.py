@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hiera_mm.architectures import SAM2_WINDOWS
-from hiera_mm.config import config_of_text
+from hiera_mm.config import config_from_text
 from hiera_mm.errors import UserError
 from hiera_mm.inference.loading import checkpoint_in
 from hiera_mm.models import Hiera
@@ -49,7 +49,7 @@ def _of_config(checkpoint: Checkpoint) -> dict | None:
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str):
         return None
-    given = config_of_text(text, checkpoint.source).get('model', {}).get('backbone') or {}
+    given = config_from_text(text, checkpoint.source).get('model', {}).get('backbone') or {}
     if given.get('type') != 'Hiera':
         return None
     return {key: value for key, value in given.items() if key not in OF_TRAINING}

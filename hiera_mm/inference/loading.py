@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hiera_mm.config import config_of_text, dicts_in, must_be_registered
+from hiera_mm.config import config_from_text, dicts_in, must_be_registered
 from hiera_mm.engine.saving import LAST
 from hiera_mm.errors import UserError
 from hiera_mm.inference.formats import Exported, is_exported, open_exported
@@ -66,7 +66,7 @@ def load_model(source: str, task_of: TaskOf, config: str | None = None, device: 
 
 def exported_model(exported: Exported, source: str, task_of: TaskOf) -> TrainedModel:
     """An exported file as a model; the file contains all of its config that inference needs."""
-    settings = config_of_text(exported.described.get('config', ''), source)
+    settings = config_from_text(exported.described.get('config', ''), source)
     if 'model' not in settings:
         raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
     must_be_registered(settings, source)
@@ -101,7 +101,7 @@ def _inside(checkpoint: Mapping, source: str) -> Config:
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str):
         raise UserError(f"'{source}' holds weights without the config of their model; name it: --config CONFIG.")
-    settings = config_of_text(text, source)
+    settings = config_from_text(text, source)
     must_be_registered(settings, source)
     return settings
 

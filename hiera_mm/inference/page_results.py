@@ -39,7 +39,7 @@ class Limits(NamedTuple):
         Raises:
             UserError: if it is too large, or can't be read.
         """
-        if kind is Kind.PICTURE:
+        if kind is Kind.IMAGE:
             self._check_size(path, _size_of_image(path))
             return
         reader = open_video(path)
@@ -82,7 +82,7 @@ def page_kinds(predictor: Predictor) -> list[Kind]:
     Raises:
         UserError: if there are none.
     """
-    kinds: list[Kind] = [kind for kind in predictor.kinds if kind in (Kind.PICTURE, Kind.VIDEO)]
+    kinds: list[Kind] = [kind for kind in predictor.kinds if kind in (Kind.IMAGE, Kind.VIDEO)]
     if not kinds:
         raise UserError(
             f"'{predictor.trained.source}' takes {predictor.kinds[0].value}, which a page does not show; run "
@@ -132,7 +132,7 @@ class VideoResult:
 
 def frame_result(predictor: FramePredictor, path: str, kind: Kind, draw: Draw) -> PageResult:
     """The prediction for an image or a video by a model of images."""
-    if kind is Kind.PICTURE:
+    if kind is Kind.IMAGE:
         return ImageResult(predictor.decoded(path), predictor.predict(path), draw)
     reader = open_video(path)
     every = [found for _, found in predictor.stream(iter(reader)) if found is not None]

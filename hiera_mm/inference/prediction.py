@@ -101,14 +101,14 @@ def predict_frames(
         described: What the predictor is given for an image.
         **settings: Arguments of the predictor's ``predict``.
     """
-    images = {entry: described(entry) for entry in outcome.left if entry.kind is Kind.PICTURE}
+    images = {entry: described(entry) for entry in outcome.left if entry.kind is Kind.IMAGE}
     for entry, found in each_result(partial(predictor.predict, **settings), images, batch_size, outcome):
         if drawn:
             write_image(folder / entry.name, writer.draw(predictor.decoded(images[entry]), found))
         writer.write(found, entry.name, None)
         outcome.finish(entry, writer.entry(found))
     stream = partial(predictor.stream, batch_size=batch_size, interval=interval, **settings)
-    for entry in (entry for entry in outcome.left if entry.kind is not Kind.PICTURE):
+    for entry in (entry for entry in outcome.left if entry.kind is not Kind.IMAGE):
         with outcome.unless_broken():
             reader = Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
             frames = _drawn_frames(stream, reader, entry.name, outcome.progress, writer)

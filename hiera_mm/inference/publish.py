@@ -15,7 +15,7 @@ from hiera_mm.inference.training_log import read_entries
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.version import __version__
 from hiera_mm.weights.files import write_checkpoint
-from hiera_mm.weights.origin import RECORD, Origin
+from hiera_mm.weights.origin import ORIGINS_KEY, Origin
 from hiera_mm.weights.published import CONFIG, DESCRIPTION, WEIGHTS
 from hiera_mm.weights.zoo import NON_COMMERCIAL
 
@@ -58,7 +58,7 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
         parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
     )
     # Where a file lay on this machine concerns nobody.
-    described[RECORD] = [dict(origin, source=Path(origin['source']).name) for origin in trained.origins]
+    described[ORIGINS_KEY] = [dict(origin, source=Path(origin['source']).name) for origin in trained.origins]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f'{folder.name}.', suffix=ENDING, dir=folder.parent) as unfinished:
         whole = Path(unfinished, folder.name)
@@ -139,6 +139,6 @@ def _drawn(predictor: Predictor, example: str) -> Image.Image:
     task = predictor.trained.task
     if not task.draws_images:
         raise UserError('--example is for what can be drawn on an image, objects or regions; leave it out.')
-    result = task.page_result(predictor, example, Kind.PICTURE, None)
+    result = task.page_result(predictor, example, Kind.IMAGE, None)
     assert isinstance(result, ImageResult)
     return Image.fromarray(result.drawn(0.5))

@@ -30,7 +30,7 @@ from hiera_mm.models.position import (
     resize_temporal_table,
     tile_position_table,
 )
-from hiera_mm.weights.load import OF_UPDATE, load_backbone_weights
+from hiera_mm.weights.load import LORA_MARK, load_backbone_weights
 
 import torch
 import torch.nn as nn
@@ -265,7 +265,7 @@ class Hiera(BaseModule):
         """
         layers = len(self.blocks) + 2
         own_name = param_name.removeprefix(prefix)
-        if param_name.startswith(prefix) and OF_UPDATE not in own_name:
+        if param_name.startswith(prefix) and LORA_MARK not in own_name:
             if own_name.startswith(('pos_embed', 'patch_embed')):
                 return 0, layers
             if own_name.startswith('blocks.'):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hiera_mm.readers.coco_files import UNKNOWN
+from hiera_mm.readers.coco_files import UNKNOWN_PIXEL
 
 import numpy as np
 import torch
@@ -61,4 +61,4 @@ def _is_unknown(mask: np.ndarray, box: list[float]) -> bool:
     """By the pixel in the middle of the box, which an unknown mask fills: to look at all would take longer than the
     loss."""
     x, y = (int((low + high) / 2) for low, high in zip(box[:2], box[2:], strict=True))
-    return bool(mask[min(y, mask.shape[0] - 1), min(x, mask.shape[1] - 1)] == UNKNOWN)
+    return bool(mask[min(y, mask.shape[0] - 1), min(x, mask.shape[1] - 1)] == UNKNOWN_PIXEL)

@@ -1,9 +1,9 @@
-"""mmcv's operators on torchvision's kernels and torch's own, where mmcv was installed without compiled ones.
+"""mmcv's operators in torch and torchvision, for an mmcv that was installed without compiled ones.
 
-``pip install onedl-mmcv`` leaves ``mmcv._ext`` out, and everything that imports ``mmcv.ops`` then fails
-(https://github.com/open-mmlab/mmcv/issues/204). :func:`install` puts a module in its place that serves the
-operators that mmdet's detectors, AVA's heads and mmsegmentation's decoders call, on CPU and CUDA, and refuses the
-others by name.
+``pip install onedl-mmcv`` leaves out ``mmcv._ext``, and everything that imports ``mmcv.ops`` then fails
+(https://github.com/open-mmlab/mmcv/issues/204). :func:`install` replaces it by a module with the operators that
+mmdet's detectors, AVA's heads and mmsegmentation's decoders call, on CPU and CUDA; other operators raise an error that
+names them.
 """
 
 import importlib.util
@@ -31,19 +31,19 @@ OPERATORS = (
 
 
 def install() -> None:
-    """Register the stand-in as ``mmcv._ext``, unless there is a compiled one; repair what mmdet left out."""
+    """Register the replacement as ``mmcv._ext``, unless a compiled one exists, and repair mmdet's placeholders."""
     if 'mmcv._ext' not in sys.modules and importlib.util.find_spec('mmcv._ext') is None:
-        sys.modules['mmcv._ext'] = _StandIn('mmcv._ext')
+        sys.modules['mmcv._ext'] = _TorchOperators('mmcv._ext')
         _replace_placeholders()
 
 
-class _StandIn(ModuleType):
+class _TorchOperators(ModuleType):
     def __init__(self, name: str) -> None:
         super().__init__(name, __doc__)
         self.__spec__ = ModuleSpec(name, loader=None)
         for operator in OPERATORS:
             setattr(self, operator.__name__, operator)
-        # mmcv.utils.collect_env() asks for these two.
+        # mmcv.utils.collect_env() calls these two.
         self.get_compiler_version = self.get_compiling_cuda_version = lambda: 'n/a'
 
     def __getattr__(self, name: str):
@@ -53,18 +53,18 @@ class _StandIn(ModuleType):
         def refuse(*args, **kwargs):
             raise NotImplementedError(
                 f"mmcv's operator '{name}' is not among those that hiera_mm provides on torchvision; to get it, "
-                f'compile mmcv: pip uninstall -y onedl-mmcv && pip install ninja psutil && '
-                f'MMCV_WITH_OPS=1 pip install --no-build-isolation --no-binary onedl-mmcv onedl-mmcv'
+                'compile mmcv: pip uninstall -y onedl-mmcv && pip install ninja psutil && '
+                'MMCV_WITH_OPS=1 pip install --no-build-isolation --no-binary onedl-mmcv onedl-mmcv'
             )
 
         return refuse
 
 
 def _replace_placeholders() -> None:
-    """Give modules of mmdet that were imported before this one the operators they went without.
+    """Replace the placeholder operators in modules of mmdet that were imported before this one.
 
-    onedl-mmdetection guards its imports of ``mmcv.ops`` and defines functions and classes in their place
-    that only raise; whoever imported ``mmdet.apis`` first keeps those.
+    onedl-mmdetection guards its imports of ``mmcv.ops`` and otherwise defines placeholders that only raise; modules
+    imported earlier, such as ``mmdet.apis``, would keep those.
     """
     early = [module for name, module in sys.modules.items() if name.split('.')[0] == 'mmdet']
     found = [(module, name) for module in early for name, value in vars(module).items() if _is_placeholder(value)]

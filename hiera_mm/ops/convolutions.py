@@ -1,4 +1,4 @@
-"""Convolutions and upsampling with learned places or kernels: mmcv's operators on torchvision's and torch's own."""
+"""Convolutions and upsampling with learned offsets or kernels: mmcv's operators in torchvision and torch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from torchvision.ops import deform_conv2d
 
 
 class _Geometry(NamedTuple):
-    """Each as height and width."""
+    """A convolution's geometry, each as height and width."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
@@ -44,13 +44,13 @@ def deform_conv_forward(
     Args:
         input: ``(B, C, H, W)``.
         weight: ``(channels, C / group, kH, kW)``.
-        offset: ``(B, 2 * deformable_group * kH * kW, H, W)``, how far each place moves down and to the right.
+        offset: ``(B, 2 * deformable_group * kH * kW, H, W)``, how far each sampling position moves down and right.
         output: Written in place.
-        columns, ones, im2col_step: Not needed here.
+        columns, ones, im2col_step: Unused.
         kW, kH, dW, dH, padW, padH, dilationW, dilationH: Kernel, strides, padding and dilation.
-        group, deformable_group: Told by the shapes of weight and offset.
+        group, deformable_group: Unused; they follow from the shapes of weight and offset.
     """
-    output.copy_(_convolved(_Geometry((dH, dW), (padH, padW), (dilationH, dilationW)), input, offset, weight))
+    output.copy_(_convolve(_Geometry((dH, dW), (padH, padW), (dilationH, dilationW)), input, offset, weight))
 
 
 def deform_conv_backward_input(
@@ -76,12 +76,12 @@ def deform_conv_backward_input(
     """Gradients of :func:`deform_conv_forward` with respect to input and offset."""
     geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW))
     fill_gradients(
-        lambda pixels, moved: _convolved(geometry, pixels, moved, weight),
+        lambda pixels, moved: _convolve(geometry, pixels, moved, weight),
         [input, offset],
         grad_output,
         [grad_input, grad_offset],
     )
-    grad_offset.mul_(_reaches(geometry, offset, input.shape[2:], (kH, kW)))
+    grad_offset.mul_(_inside_map(geometry, offset, input.shape[2:], (kH, kW)))
 
 
 def deform_conv_backward_parameters(
@@ -106,10 +106,10 @@ def deform_conv_backward_parameters(
 ) -> None:
     """Gradient of :func:`deform_conv_forward` with respect to the weight, times ``scale``."""
     geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW))
-    # Of the shape and type of the weight, which is all that counts here.
+    # The gradient does not depend on the weight's values, only on its shape and type.
     weight = torch.zeros_like(grad_weight)
     fill_gradients(
-        lambda kernel: _convolved(geometry, input, offset, kernel), [weight], scale * grad_output, [grad_weight]
+        lambda kernel: _convolve(geometry, input, offset, kernel), [weight], scale * grad_output, [grad_weight]
     )
 
 
@@ -134,13 +134,12 @@ def modulated_deform_conv_forward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Deformable convolution with a factor for each place (Zhu et al., CVPR 2019, arXiv 1811.11168), ``mask``
-    ``(B, deformable_group * kernel_h * kernel_w, H, W)``, else as :func:`deform_conv_forward`."""
+    """Deformable convolution with a factor for each sampling position (Zhu et al., CVPR 2019, arXiv 1811.11168):
+    ``mask`` ``(B, deformable_group * kernel_h * kernel_w, H, W)``. Otherwise as :func:`deform_conv_forward`."""
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
     shape = output.shape[2:]
-    output.copy_(
-        _convolved(geometry, input, _read(offset, shape), weight, _read(mask, shape), bias if with_bias else None)
-    )
+    offset, mask = _crop_flat(offset, shape), _crop_flat(mask, shape)
+    output.copy_(_convolve(geometry, input, offset, weight, mask, bias if with_bias else None))
 
 
 def modulated_deform_conv_backward(
@@ -169,24 +168,24 @@ def modulated_deform_conv_backward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Gradients of :func:`modulated_deform_conv_forward`, into the five tensors named so."""
+    """Gradients of :func:`modulated_deform_conv_forward`, written to the five ``grad_`` tensors."""
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
     shape = grad_output.shape[2:]
     fill_gradients(
-        lambda pixels, moved, kernel, factor: _convolved(
-            geometry, pixels, _read(moved, shape), kernel, _read(factor, shape)
+        lambda pixels, moved, kernel, factor: _convolve(
+            geometry, pixels, _crop_flat(moved, shape), kernel, _crop_flat(factor, shape)
         ),
         [input, offset, weight, mask],
         grad_output,
         [grad_input, grad_offset, grad_weight, grad_mask],
     )
-    read = _read(grad_offset, shape)
-    read.mul_(_reaches(geometry, _read(offset, shape), input.shape[2:], (kernel_h, kernel_w)))
+    used = _crop_flat(grad_offset, shape)
+    used.mul_(_inside_map(geometry, _crop_flat(offset, shape), input.shape[2:], (kernel_h, kernel_w)))
     if with_bias:
         grad_bias.copy_(grad_output.sum((0, 2, 3)))
 
 
-def _convolved(
+def _convolve(
     geometry: _Geometry,
     pixels: Tensor,
     offset: Tensor,
@@ -200,19 +199,19 @@ def _convolved(
     return found.to(pixels.dtype)
 
 
-def _read(values: Tensor, shape: Sequence[int]) -> Tensor:
-    """What mmcv reads of offsets or factors of a larger map, as DyHead's are: the first of each picture's numbers."""
+def _crop_flat(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """The part of larger offsets or factors (as in DyHead) that mmcv reads: the first numbers of each image."""
     if values.shape[2:] == torch.Size(shape):
         return values
     batch, channels = values.shape[:2]
     return values.reshape(batch, -1)[:, : channels * shape[0] * shape[1]].view(batch, channels, *shape)
 
 
-def _reaches(geometry: _Geometry, offset: Tensor, sides: Sequence[int], kernel: tuple[int, int]) -> Tensor:
-    """Whether each place is less than a pixel outside of the map, as which its offset counts for mmcv.
+def _inside_map(geometry: _Geometry, offset: Tensor, sides: Sequence[int], kernel: tuple[int, int]) -> Tensor:
+    """Whether each sampling position is less than one pixel outside the map, so that mmcv gives it a gradient.
 
-    At a whole pixel outside, where a place of an edge lies before anything is learned, torchvision's gradient is that
-    from the inside; mmcv's is 0.
+    At exactly one pixel outside, where positions at the edge lie before training, mmcv's gradient is 0, and
+    torchvision's is not.
     """
     batch, _, *shape = offset.shape
     moved = offset.reshape(batch, -1, *kernel, 2, *shape)
@@ -223,8 +222,8 @@ def _reaches(geometry: _Geometry, offset: Tensor, sides: Sequence[int], kernel: 
         base = starts.reshape((-1, 1) if axis == 0 else (-1,)) + steps.reshape(
             (-1, 1, 1, 1) if axis == 0 else (-1, 1, 1)
         )
-        place = moved[:, :, :, :, axis] + base
-        inside &= (place > -1) & (place < sides[axis])
+        position = moved[:, :, :, :, axis] + base
+        inside &= (position > -1) & (position < sides[axis])
     return inside[:, :, :, :, None].expand_as(moved).reshape(offset.shape)
 
 
@@ -238,7 +237,7 @@ def masked_im2col_forward(
     pad_h: int,
     pad_w: int,
 ) -> None:
-    """What a convolution sees at chosen pixels: fill ``col`` ``(C * kernel_h * kernel_w, pixels)``.
+    """Collect a convolution's inputs at chosen pixels: fill ``col`` ``(C * kernel_h * kernel_w, pixels)``.
 
     Args:
         im: ``(1, C, H, W)``.
@@ -255,7 +254,7 @@ def masked_im2col_forward(
 def masked_col2im_forward(
     col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor, height: int, width: int, channels: int
 ) -> None:
-    """Put values ``(channels, pixels)`` to chosen pixels of ``im`` ``(1, channels, height, width)``."""
+    """Write values ``(channels, pixels)`` to chosen pixels of ``im`` ``(1, channels, height, width)``."""
     im[0, :, mask_h_idx, mask_w_idx] = col
 
 
@@ -276,14 +275,15 @@ def carafe_forward(
     Args:
         features: ``(B, C, H, W)``.
         masks: ``(B, group_size * kernel_size ** 2, scale_factor * H, scale_factor * W)``, a kernel for each pixel.
-        rfeatures: Given to the backward operator by mmcv, which has the masks already; filled with the features.
-        routput, rmasks: Not needed here.
+        rfeatures: Filled with the features, since mmcv passes it to the backward operator.
+        routput, rmasks: Unused.
         output: Written in place.
-        kernel_size, group_size, scale_factor: Of the kernels, of the groups of channels that share one, and from
-            features to output.
+        kernel_size: Side of the kernels.
+        group_size: Number of channel groups; the channels of a group share a kernel.
+        scale_factor: Size of the output divided by the size of the features.
     """
     rfeatures.copy_(features)
-    output.copy_(_reassembled(features, masks, kernel_size, group_size, scale_factor))
+    output.copy_(_reassemble(features, masks, kernel_size, group_size, scale_factor))
 
 
 def carafe_backward(
@@ -308,7 +308,7 @@ def carafe_naive_forward(
     features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
 ) -> None:
     """As :func:`carafe_forward`."""
-    output.copy_(_reassembled(features, masks, kernel_size, group_size, scale_factor))
+    output.copy_(_reassemble(features, masks, kernel_size, group_size, scale_factor))
 
 
 def carafe_naive_backward(
@@ -323,14 +323,14 @@ def carafe_naive_backward(
 ) -> None:
     """As :func:`carafe_backward`."""
     fill_gradients(
-        lambda pixels, kernels: _reassembled(pixels, kernels, kernel_size, group_size, scale_factor),
+        lambda pixels, kernels: _reassemble(pixels, kernels, kernel_size, group_size, scale_factor),
         [features, masks],
         grad_output,
         [grad_input, grad_masks],
     )
 
 
-def _reassembled(pixels: Tensor, kernels: Tensor, side: int, groups: int, factor: int) -> Tensor:
+def _reassemble(pixels: Tensor, kernels: Tensor, side: int, groups: int, factor: int) -> Tensor:
     batch, channels, height, width = pixels.shape
     around = functional.unfold(pixels, side, padding=side // 2).reshape(batch, groups, -1, side**2, height, 1, width, 1)
     weights = kernels.reshape(batch, groups, 1, side**2, height, factor, width, factor)

@@ -1,4 +1,4 @@
-"""Gradients of operators that are written in torch's own."""
+"""Gradients of operators that are implemented in plain torch."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,10 +12,10 @@ def fill_gradients(
     """Write the gradients of ``function(*inputs)`` in place, as mmcv's backward operators do.
 
     Args:
-        function: From the inputs to the output.
-        inputs: Of floating point.
+        function: Computes the output from the inputs.
+        inputs: Floating-point tensors.
         grad_output: Gradient of the output.
-        into: Of the shapes of the inputs.
+        into: Tensors with the shapes of the inputs, written in place.
     """
     with torch.enable_grad():
         leaves = [value.detach().requires_grad_() for value in inputs]

@@ -1,10 +1,10 @@
-"""Losses of class scores: mmcv's operators in torch's own."""
+"""Focal losses: mmcv's operators in plain torch."""
 
 import torch
 from torch import Tensor
 
-LEAST = torch.finfo(torch.float32).tiny
-"""Below which a probability counts as this, in a logarithm."""
+MIN_PROBABILITY = torch.finfo(torch.float32).tiny
+"""Lower bound of probabilities in a logarithm."""
 
 
 def sigmoid_focal_loss_forward(
@@ -14,15 +14,15 @@ def sigmoid_focal_loss_forward(
 
     Args:
         input: Logits ``(N, classes)``.
-        target: Numbers of classes ``(N,)``; the number of classes for none.
-        weight: Of each class, ``(classes,)``, or empty.
+        target: Class numbers ``(N,)``; the number of classes means background.
+        weight: Weight of each class ``(classes,)``, or empty.
         output: Written in place.
-        gamma: Exponent of the other side's probability.
-        alpha: Weight of the right class; of all others it is the rest to 1.
+        gamma: Focusing exponent.
+        alpha: Weight of the true class; all others have ``1 - alpha``.
     """
     p, is_class = input.float().sigmoid(), _is_class(input, target)
-    right = alpha * (1 - p) ** gamma * p.clamp(min=LEAST).log()
-    wrong = (1 - alpha) * p**gamma * (1 - p).clamp(min=LEAST).log()
+    right = alpha * (1 - p) ** gamma * p.clamp(min=MIN_PROBABILITY).log()
+    wrong = (1 - alpha) * p**gamma * (1 - p).clamp(min=MIN_PROBABILITY).log()
     output.copy_(-torch.where(is_class, right, wrong) * _weights(weight, target))
 
 
@@ -31,18 +31,18 @@ def sigmoid_focal_loss_backward(
 ) -> None:
     """Gradient of :func:`sigmoid_focal_loss_forward` with respect to the logits, into ``grad_input``."""
     p, is_class = input.float().sigmoid(), _is_class(input, target)
-    right = alpha * (1 - p) ** gamma * (1 - p - gamma * p * p.clamp(min=LEAST).log())
-    wrong = (1 - alpha) * p**gamma * (gamma * (1 - p) * (1 - p).clamp(min=LEAST).log() - p)
+    right = alpha * (1 - p) ** gamma * (1 - p - gamma * p * p.clamp(min=MIN_PROBABILITY).log())
+    wrong = (1 - alpha) * p**gamma * (gamma * (1 - p) * (1 - p).clamp(min=MIN_PROBABILITY).log() - p)
     grad_input.copy_(-torch.where(is_class, right, wrong) * _weights(weight, target))
 
 
 def softmax_focal_loss_forward(
     input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
 ) -> None:
-    """Focal loss of probabilities that sum up to 1: fill ``output`` ``(N,)``; as :func:`sigmoid_focal_loss_forward`
-    but for ``input``, probabilities ``(N, classes)``, and for targets below 0, which are none."""
-    p, known = _of_target(input, target)
-    loss = -alpha * (1 - p) ** gamma * p.clamp(min=LEAST).log()
+    """Focal loss of softmax probabilities: fill ``output`` ``(N,)``. As :func:`sigmoid_focal_loss_forward`, but
+    ``input`` is probabilities ``(N, classes)``, and targets below 0 are ignored."""
+    p, known = _target_probability(input, target)
+    loss = -alpha * (1 - p) ** gamma * p.clamp(min=MIN_PROBABILITY).log()
     output.copy_(loss * known * _weights(weight, target.clamp(min=0)).reshape(-1))
 
 
@@ -50,14 +50,14 @@ def softmax_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, buff: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
     """Gradient of :func:`softmax_focal_loss_forward` with respect to the logits, into ``grad_input``."""
-    p, known = _of_target(input, target)
-    slope = alpha * (gamma * (1 - p) ** (gamma - 1) * p * p.clamp(min=LEAST).log() - (1 - p) ** gamma)
+    p, known = _target_probability(input, target)
+    slope = alpha * (gamma * (1 - p) ** (gamma - 1) * p * p.clamp(min=MIN_PROBABILITY).log() - (1 - p) ** gamma)
     slope = slope * known * _weights(weight, target.clamp(min=0)).reshape(-1)
     grad_input.copy_(slope[:, None] * (_is_class(input, target).float() - input.float()))
 
 
-def _of_target(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Probability of the right class of each row, and whether there is one."""
+def _target_probability(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability of each row's true class, and whether it has one."""
     return input.float().gather(1, target.clamp(min=0)[:, None])[:, 0], target >= 0
 
 
@@ -66,5 +66,5 @@ def _is_class(input: Tensor, target: Tensor) -> Tensor:
 
 
 def _weights(weight: Tensor, target: Tensor) -> Tensor:
-    """``(N, 1)``."""
+    """The weight of each row's class ``(N, 1)``; 1 without weights."""
     return weight.float()[target][:, None] if weight.numel() else weight.new_ones(1, 1)

@@ -1,4 +1,4 @@
-"""Pooling of regions of a map: mmcv's operators on torchvision's kernels."""
+"""Pooling of regions of a feature map: mmcv's operators on torchvision's kernels."""
 
 from collections.abc import Iterator
 
@@ -33,15 +33,15 @@ def roi_align_forward(
         input: Feature map ``(B, C, H, W)``.
         rois: ``(K, 5)`` as index in the batch, x1, y1, x2, y2 in pixels of the image.
         output: Written in place.
-        argmax_y, argmax_x: Used by mmcv for ``pool_mode='max'`` only.
-        aligned_height, aligned_width: Bins a region is divided into.
-        spatial_scale: Size of the map over size of the image.
+        argmax_y, argmax_x: Only used by mmcv for ``pool_mode='max'``.
+        aligned_height, aligned_width: Number of bins that a region is divided into.
+        spatial_scale: Size of the map divided by the size of the image.
         sampling_ratio: Sampling points per bin and axis; 0 takes as many as fit.
-        pool_mode: 1, the average of the points.
-        aligned: Shift by half a pixel, as mmcv's default does.
+        pool_mode: 1, for the average of the points.
+        aligned: Whether to shift by half a pixel, mmcv's default.
 
     Raises:
-        NotImplementedError: for ``pool_mode`` 0, the maximum, which torchvision lacks.
+        NotImplementedError: for ``pool_mode`` 0 (maximum), which torchvision lacks.
     """
     _refuse_maximum(pool_mode)
     dtype = kernel_dtype(input)
@@ -105,11 +105,11 @@ def deform_roi_pool_forward(
     Args:
         input: Feature map ``(B, C, H, W)``.
         rois: ``(K, 5)`` as for :func:`roi_align_forward`.
-        offset: ``(K, 2, pooled_height, pooled_width)``, how far each bin moves to the right and down, in ``gamma``
-            times the region's width and height; empty for none.
+        offset: ``(K, 2, pooled_height, pooled_width)``, how far each bin moves to the right and down, in units of
+            ``gamma`` times the region's width and height; empty for no offsets.
         output: Written in place.
         pooled_height, pooled_width, spatial_scale, sampling_ratio: As for :func:`roi_align_forward`.
-        gamma: Factor of the offsets.
+        gamma: Scale of the offsets.
     """
     settings = (pooled_height, pooled_width, spatial_scale, sampling_ratio, gamma)
     output.copy_(_deform_roi_pool(input, offset, rois, *settings))
@@ -160,26 +160,27 @@ def _deform_roi_pool(
     if offset.numel():
         starts = starts + gamma * sizes[:, :, None, None] * offset.to(dtype).flip(1)
     pooled = pixels.new_zeros(len(rois), pixels.shape[1], height, width, dtype=dtype)
-    for image, grid, chosen in _alike(rois[:, 0], bins, sampling_ratio):
+    for image, grid, chosen in _group_alike(rois[:, 0], bins, sampling_ratio):
         rows, columns = ((torch.arange(count, device=rois.device, dtype=dtype) + 0.5) / max(count, 1) for count in grid)
         steps = torch.stack(torch.meshgrid(rows, columns, indexing='ij')).flatten(1)  # (2, points)
         points = starts[chosen][..., None] + bins[chosen][:, :, None, None, None] * steps[None, :, None, None]
-        found = _sampled(pixels[image].to(dtype), points.movedim(1, -1))  # (C, regions, height, width, points)
+        found = _sample_bilinear(pixels[image].to(dtype), points.movedim(1, -1))  # (C, regions, height, width, points)
         pooled[chosen] = (found.sum(-1) / max(grid[0] * grid[1], 1)).movedim(0, 1)
     return pooled.to(pixels.dtype)
 
 
-def _alike(images: Tensor, bins: Tensor, sampling_ratio: int) -> Iterator[tuple[int, tuple[int, int], Tensor]]:
-    """Regions of one image with as many points in a bin: the image, the points down and across, and which they are."""
+def _group_alike(images: Tensor, bins: Tensor, sampling_ratio: int) -> Iterator[tuple[int, tuple[int, int], Tensor]]:
+    """Group the regions by image and number of points in a bin: yields the image, the points down and across, and the
+    regions' indices."""
     grids = bins.ceil().clamp(min=0).long() if sampling_ratio <= 0 else torch.full_like(bins, sampling_ratio).long()
-    kinds, which = torch.cat([images[:, None].long(), grids], 1).unique(dim=0, return_inverse=True)
-    for number, (image, down, across) in enumerate(kinds.tolist()):
-        yield image, (down, across), (which == number).nonzero()[:, 0]
+    groups, group_of_region = torch.cat([images[:, None].long(), grids], 1).unique(dim=0, return_inverse=True)
+    for number, (image, down, across) in enumerate(groups.tolist()):
+        yield image, (down, across), (group_of_region == number).nonzero()[:, 0]
 
 
-def _sampled(pixels: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values ``(C, ...)`` of a map ``(C, H, W)`` at points ``(..., 2)``, row and column: as at the edge up to
-    one pixel outside, 0 beyond."""
+def _sample_bilinear(pixels: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values ``(C, ...)`` of a map ``(C, H, W)`` at points ``(..., 2)``, row and column. Up to one pixel
+    outside, the edge's values are used; beyond, 0."""
     sides = points.new_tensor(pixels.shape[1:])
     inside = ((points >= -1) & (points <= sides)).all(-1)
     scaled = 2 * points / (sides - 1).clamp(min=1) - 1

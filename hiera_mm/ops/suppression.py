@@ -13,13 +13,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     Args:
         boxes: ``(N, 4)`` as x1, y1, x2, y2 in pixels.
         scores: ``(N,)``.
-        iou_threshold: A box that overlaps a better one by more is dropped.
+        iou_threshold: A box with a higher IoU with a better box is dropped.
         offset: 1 where a box from 0 to 9 is 10 pixels wide, 0 where it is 9.
     """
     boxes = boxes.to(kernel_dtype(boxes))
     # torchvision measures x2 - x1: adding the offset to the far corner gives the width mmcv uses.
     boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    # Equal scores: mmcv takes them in the order of torch's plain sort, torchvision in that of a stable one.
+    # For equal scores mmcv uses the order of torch's default sort, torchvision that of a stable sort.
     order = scores.sort(0, descending=True).indices
     ranks = torch.arange(len(order), 0, -1, device=boxes.device, dtype=boxes.dtype)
     return order[torch.ops.torchvision.nms(boxes[order], ranks, iou_threshold)]
@@ -39,10 +39,10 @@ def softnms(
 
     Args:
         boxes, scores: As for :func:`nms`.
-        dets: ``(N, 5)``, filled in its first rows with the kept boxes and their lowered scores.
-        iou_threshold: Overlap from which methods 0 and 1 act.
-        sigma: Width of the Gaussian of method 2.
-        min_score: Boxes whose score falls below are dropped.
+        dets: ``(N, 5)``; its first rows are filled with the kept boxes and their lowered scores.
+        iou_threshold: Least IoU at which methods 0 and 1 act.
+        sigma: Width of the Gaussian in method 2.
+        min_score: Boxes whose score falls below this are dropped.
         method: 0 drops (``'naive'``), 1 weights by ``1 - IoU`` (``'linear'``), 2 by ``exp(-IoU^2 / sigma)``.
         offset: As for :func:`nms`.
 
@@ -73,11 +73,11 @@ def softnms(
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    """Groups of boxes: each that non-maximum suppression keeps, best first, with those that it suppresses.
+    """Groups of boxes: each box that non-maximum suppression keeps, best first, with the boxes that it suppresses.
 
     Args:
         dets: ``(N, 5)`` as x1, y1, x2, y2 in pixels and score.
-        iou_threshold: A box that overlaps a better one by as much belongs to its group.
+        iou_threshold: A box with at least this IoU with a better box belongs to its group.
     """
     left = dets[:, 4].sort(0, descending=True).indices
     groups = []
@@ -101,9 +101,9 @@ def _overlap(box: Tensor, others: Tensor, offset: int) -> Tensor:
 
 
 def _drop_by_swapping(alive: Tensor) -> Tensor:
-    """Order left when each dead entry, from the front on, is replaced by the last living one.
+    """The order after each dropped entry, from the front on, is replaced by the last surviving one.
 
-    mmcv compacts its list in this way, and ties between scores are broken by the order it leaves.
+    mmcv compacts its list in this way, and the resulting order breaks ties between scores.
     """
     survivors = int(alive.sum())
     order = torch.arange(survivors, device=alive.device)

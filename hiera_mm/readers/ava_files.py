@@ -1,4 +1,4 @@
-"""The files of AVA (Gu et al., CVPR 2018): persons and actions, action list, excluded timestamps, proposals."""
+"""AVA's files (Gu et al., CVPR 2018): annotations, action list, excluded timestamps, proposals."""
 
 import pickle
 import re
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Row(NamedTuple):
-    """One action of one person at one second; the box in parts of the frame's sides, x1, y1, x2, y2."""
+    """One action of one person at one second; the box is x1, y1, x2, y2 as fractions of the frame's sides."""
 
     line: int
     video_id: str
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Name of its frame in proposal files."""
+        """The frame's key in proposal files."""
         return frame_key(self.video_id, self.timestamp)
 
 
@@ -34,7 +34,7 @@ def frame_key(video_id: str, timestamp: int) -> str:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Annotations as ``ava_train_v2.2.csv`` has them: video, second, x1, y1, x2, y2, action, person.
+    """Read annotations such as ``ava_train_v2.2.csv``: video, second, x1, y1, x2, y2, action, person.
 
     Raises:
         UserError: for a missing or empty file, or a malformed line.
@@ -51,7 +51,7 @@ def read_rows(path: str | Path) -> list[Row]:
         except ValueError as error:
             raise UserError(
                 f"Line {number} of the annotation file '{path}' is '{line}'; AVA's lines are video, second, x1, y1, "
-                f'x2, y2, action, person, separated by commas, with a whole number as second, action and person.'
+                'x2, y2, action, person, separated by commas; second, action and person are whole numbers.'
             ) from error
     if not rows:
         raise UserError(f"The annotation file '{path}' is empty; set ann_file to one in AVA's format.")
@@ -59,31 +59,34 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def read_action_list(path: str | Path) -> dict[int, str]:
-    """Names of actions by number, from a ``.pbtxt`` file of items with ``name: "..."`` and ``id: N``.
+    """Read the names of actions by number, from a ``.pbtxt`` file of items with ``name: "..."`` and ``id: N``.
 
     Raises:
-        UserError: if it is missing, or mmaction2, which evaluates with it, would not read all of its items.
+        UserError: if the file is missing, or if mmaction2, which uses it in evaluation, would not read all items.
     """
     text = '\n'.join(line for _, line in _lines(path, 'action list', 'label_file', strip=False))
     names = re.findall(r'name:\s*"([^"]*)"', text)
     numbers = [int(number) for number in re.findall(r'\b(?:label_)?id:\s*(\d{1,9})\b', text)]
-    # mmaction2's reader looks for these very beginnings and passes over all else.
-    seen = re.findall(r'^  name: *"', text, re.MULTILINE), re.findall(r'^  (?:label_)?id: \d+ *$', text, re.MULTILINE)
-    if not names or len({len(names), len(numbers), *map(len, seen)}) != 1:
+    # mmaction2's reader takes only lines that begin exactly like this.
+    readable = (
+        re.findall(r'^  name: *"', text, re.MULTILINE),
+        re.findall(r'^  (?:label_)?id: \d+ *$', text, re.MULTILINE),
+    )
+    if not names or len({len(names), len(numbers), *map(len, readable)}) != 1:
         raise UserError(
             f"The action list '{path}' has {len(names)} names and {len(numbers)} numbers that can be read; write each "
             f'action as four lines: item {{, two blanks and name: "stand", two blanks and id: 12, }}.'
         )
-    twice = sorted({number for number in numbers if numbers.count(number) > 1})
-    if twice:
+    repeated = sorted({number for number in numbers if numbers.count(number) > 1})
+    if repeated:
         raise UserError(
-            f"The action list '{path}' gives the number {examples(twice)} to more than one action; give each its own."
+            f"The action list '{path}' gives more than one action the number {examples(repeated)}; give each its own."
         )
     return dict(zip(numbers, names, strict=True))
 
 
 def read_exclusions(path: str | Path) -> set[str]:
-    """Keys of the frames that are left out, from a file with lines ``video,0902``.
+    """Read the keys of excluded frames, from a file with lines such as ``video,0902``.
 
     Raises:
         UserError: for a missing file, or a malformed line.
@@ -94,17 +97,17 @@ def read_exclusions(path: str | Path) -> set[str]:
         if not found:
             raise UserError(
                 f"Line {number} of the excluded timestamps '{path}' is '{line}'; each must be a video, a comma and a "
-                f'whole second.'
+                'whole second.'
             )
         keys.add(frame_key(found[1], int(found[2])))
     return keys
 
 
 def read_proposals(path: str | Path) -> dict[str, np.ndarray]:
-    """Boxes of persons by frame, ``(N, 4)`` or with scores ``(N, 5)``, from a pickle that is not let run anything.
+    """Read boxes of persons by frame, ``(N, 4)`` or with scores ``(N, 5)``, from a pickle, without running code in it.
 
     Raises:
-        UserError: if it is missing, no pickle, holds anything but such arrays, or would run code.
+        UserError: if the file is missing, is not a pickle, holds anything but such arrays, or would run code.
     """
     path = Path(path)
     _must_exist(path, 'proposal file', 'proposal_file')
@@ -120,7 +123,7 @@ def read_proposals(path: str | Path) -> dict[str, np.ndarray]:
         ) from error
     except Exception as error:  # A damaged pickle can raise anything.
         raise UserError(f"The proposal file '{path}' is damaged or not a pickle; copy or make it again.") from error
-    shape = "AVA's are a dict of arrays (N, 5), such as {'video,0902': [[x1, y1, x2, y2, score]]}"
+    shape = "AVA's proposals are a dict of arrays (N, 5), such as {'video,0902': [[x1, y1, x2, y2, score]]}"
     if not isinstance(content, dict) or not content:
         raise UserError(f"The proposal file '{path}' holds a {type(content).__name__}; {shape}.")
     for key, boxes in content.items():
@@ -128,8 +131,8 @@ def read_proposals(path: str | Path) -> dict[str, np.ndarray]:
             raise UserError(f"The proposal file '{path}' has a {type(boxes).__name__} under {key!r}; {shape}.")
         if boxes.ndim != 2 or boxes.shape[1] not in (4, 5) or len(boxes) == 0:
             raise UserError(
-                f"The proposal file '{path}' has an array of shape {boxes.shape} under '{key}'; {shape} (leave frames "
-                f'without persons out).'
+                f"The proposal file '{path}' has an array of shape {boxes.shape} under '{key}'; {shape} (leave out "
+                'frames without persons).'
             )
     return content
 
@@ -139,7 +142,7 @@ class _CodeInside(Exception):
 
 
 class _Array:
-    """What stands in a pickle for an array, of which nothing but plain numbers is believed."""
+    """Replaces an array while unpickling; only plain numbers are accepted."""
 
     def __init__(self, *frombuffer: object) -> None:
         self.state: tuple = ()
@@ -151,16 +154,16 @@ class _Array:
         self.state = state
 
     def value(self) -> np.ndarray:
-        """The array, built anew from its bytes."""
+        """The array, rebuilt from its bytes."""
         _, shape, dtype, is_fortran, content = self.state
-        if not isinstance(dtype, _Kind) or not isinstance(content, bytes | bytearray | memoryview):
-            raise _CodeInside('an array of something else than numbers')
+        if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray | memoryview):
+            raise _CodeInside('an array of something other than numbers')
         flat = np.frombuffer(content, dtype.value()).copy()
         return flat.reshape(tuple(int(side) for side in shape), order='F' if is_fortran else 'C')
 
 
-class _Kind:
-    """What stands in a pickle for the kind of an array's numbers."""
+class _Dtype:
+    """Replaces a dtype while unpickling."""
 
     def __init__(self, name: str, *_: object) -> None:
         self.name, self.order = name, '='
@@ -179,24 +182,24 @@ def _bytes(text: str, encoding: str = 'latin1') -> bytes:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Makes nothing but stand-ins for arrays: numpy's own objects would follow pointers that a file gives."""
+    """Builds only replacements for arrays: numpy's own objects would follow pointers from the file."""
 
-    STAND_INS = (
+    REPLACEMENTS = (
         (r'numpy\.ndarray', _Array),
-        (r'numpy\.dtype', _Kind),
+        (r'numpy\.dtype', _Dtype),
         (r'numpy\._?core\.(multiarray\._reconstruct|numeric\._frombuffer)', _Array),
         (r'_codecs\.encode', _bytes),
     )
 
     def find_class(self, module: str, name: str) -> object:
-        for pattern, stand_in in self.STAND_INS:
+        for pattern, replacement in self.REPLACEMENTS:
             if re.fullmatch(pattern, f'{module}.{name}'):
-                return stand_in
+                return replacement
         raise _CodeInside(f'{module}.{name}')
 
 
 def _lines(path: str | Path, what: str, option: str, strip: bool = True) -> Iterator[tuple[int, str]]:
-    """Numbered lines that are not blank."""
+    """The lines that are not blank, with their numbers."""
     path = Path(path)
     _must_exist(path, what, option)
     for number, line in enumerate(read_text(path, what).splitlines(), start=1):

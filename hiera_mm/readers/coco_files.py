@@ -1,6 +1,6 @@
-"""Annotation files in COCO's format, read with what can be derived without doubt filled in and the rest refused.
+"""Reads annotation files in COCO's format: repairs what is beyond doubt, and refuses other faults.
 
-docs/detection.md has the table of what happens to each field.
+docs/detection.md has a table of what happens to each field.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hiera_mm.errors import UserError, examples
-from hiera_mm.readers.coco_normaliser import PARTS, Normaliser
+from hiera_mm.readers.coco_normaliser import SECTIONS, Normaliser
 
-UNKNOWN = 2
-"""Pixels of an unknown mask, where those of a known one are 1."""
+UNKNOWN_PIXEL = 2
+"""The value of an unknown mask's pixels; those of a known mask are 1."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class CocoFile:
     """The content of an annotation file, in the form that mmdet and pycocotools expect.
 
     Attributes:
-        path: Of the file.
+        path: The file.
         images: Each with ``id``, ``file_name``, and ``width`` and ``height`` in pixels, or neither.
         annotations: Each with ``id``, ``image_id``, ``category_id``, ``bbox``, ``area`` and ``iscrowd``; with
             ``segmentation`` where the file has it.
         categories: Each with ``id`` and ``name``.
-        repairs: What was derived or left out, a sentence each.
-        doubts: What may be right, but often is not, a sentence each.
+        repairs: A sentence for each thing that was derived or left out.
+        doubts: A sentence for each thing that may be right but often is not.
     """
 
     path: Path
@@ -41,28 +41,30 @@ class CocoFile:
     doubts: list[str] = field(default_factory=list)
 
     def for_masks(self, fill_masks_from_boxes: bool | None) -> CocoFile:
-        """With a mask for every annotation; of a crowd without one it is the box, as crowds only hide what is inside.
+        """A copy in which every annotation has a mask. For a crowd without one it is the box, since a crowd only
+        excludes its region from scoring.
 
         Args:
-            fill_masks_from_boxes: Whether the box stands for the mask of an object that has none, or is kept as an
-                :class:`UnknownMask`; by default neither.
+            fill_masks_from_boxes: For objects without a mask: True takes the box as the mask, False takes an
+                :class:`UnknownMask`, None refuses them.
 
         Raises:
-            UserError: if objects lack masks and it is not said what to do, or if none has a mask to learn from.
+            UserError: if objects lack masks and ``fill_masks_from_boxes`` is None, or if no object has a mask and it
+                is not True.
         """
         bare = [annotation for annotation in self.annotations if 'segmentation' not in annotation]
         lacking = [annotation['id'] for annotation in bare if not annotation['iscrowd']]
         objects = sum(not annotation['iscrowd'] for annotation in self.annotations)
         if lacking and (fill_masks_from_boxes is None or len(lacking) == objects and not fill_masks_from_boxes):
-            raise UserError(self._sentence_on_masks(lacking, objects))
-        kind = list if fill_masks_from_boxes else UnknownMask
+            raise UserError(self._missing_masks_message(lacking, objects))
+        mask_type = list if fill_masks_from_boxes else UnknownMask
         annotations = [
-            a if 'segmentation' in a else a | dict(segmentation=(list if a['iscrowd'] else kind)([_corners(a)]))
+            a if 'segmentation' in a else a | dict(segmentation=(list if a['iscrowd'] else mask_type)([_corners(a)]))
             for a in self.annotations
         ]
         return replace(self, annotations=annotations)
 
-    def _sentence_on_masks(self, lacking: list, objects: int) -> str:
+    def _missing_masks_message(self, lacking: list, objects: int) -> str:
         if len(lacking) == objects:
             return (
                 f"No object in the annotation file '{self.path}' has a mask (segmentation), which this model learns; "
@@ -77,19 +79,19 @@ class CocoFile:
 
 
 class UnknownMask(list):
-    """The box of an object in the place of polygons that nobody drew."""
+    """The box of an object whose mask was not annotated, in place of polygons."""
 
 
 def read_annotations(path: str | Path, key: str, *, without_objects: bool = False) -> CocoFile:
-    """The content of an annotation file.
+    """Read and normalise an annotation file.
 
     Args:
-        path: Of the file.
-        key: What names it in the config, for messages.
-        without_objects: Whether the list of annotations may be absent, as in the files of test sets.
+        path: The file.
+        key: The config key that names it, for messages.
+        without_objects: Whether the list of annotations may be missing, as in the files of test sets.
 
     Raises:
-        UserError: for a file that is missing, no JSON, or whose images, annotations or categories can't be used.
+        UserError: if the file is missing, is not JSON, or has images, annotations or categories that can't be used.
     """
     path = Path(path)
     content = _parsed(path, key)
@@ -100,17 +102,17 @@ def read_annotations(path: str | Path, key: str, *, without_objects: bool = Fals
         )
     if without_objects and content.get('annotations') is None:
         content['annotations'] = []
-    absent = [part for part in PARTS if part not in content]
-    if absent:
-        raise UserError(f"The annotation file '{path}' of {key} is not in COCO format: it lacks {', '.join(absent)}.")
-    for part in PARTS:
+    missing = [part for part in SECTIONS if part not in content]
+    if missing:
+        raise UserError(f"The annotation file '{path}' of {key} is not in COCO format: it lacks {', '.join(missing)}.")
+    for part in SECTIONS:
         if not isinstance(content[part], list):
             raise UserError(
                 f"The annotation file '{path}' of {key} is not in COCO format: its {part} are a "
                 f'{type(content[part]).__name__} instead of a list.'
             )
-    with _collector_at_rest():
-        return CocoFile(path, *Normaliser(path, key, *(content[part] for part in PARTS)).run())
+    with _garbage_collection_paused():
+        return CocoFile(path, *Normaliser(path, key, *(content[part] for part in SECTIONS)).run())
 
 
 def _parsed(path: Path, key: str) -> object:
@@ -120,8 +122,8 @@ def _parsed(path: Path, key: str) -> object:
             f'--cfg-options {key}=FILE.'
         )
     try:
-        with _collector_at_rest():
-            # Of bytes, json finds the encoding by itself, byte-order marks included.
+        with _garbage_collection_paused():
+            # Given bytes, json detects the encoding itself, including byte-order marks.
             return json.loads(path.read_bytes())
     except (ValueError, RecursionError, MemoryError) as error:
         reason = str(error) or type(error).__name__
@@ -131,14 +133,14 @@ def _parsed(path: Path, key: str) -> object:
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Python looks for cycles again and again while millions of small lists are made, which takes half of the time."""
-    running = gc.isenabled()
+def _garbage_collection_paused() -> Iterator[None]:
+    """Garbage collection takes half of the time while millions of small lists are created."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if running:
+        if enabled:
             gc.enable()
 
 

@@ -1,4 +1,4 @@
-"""The three lists of an annotation file brought into the form that mmdet and pycocotools expect."""
+"""Brings the images, annotations and categories of a COCO file into the form that mmdet and pycocotools expect."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError, examples, first_few
-from hiera_mm.readers.coco_objects import REFUSED, REPAIRED, SHIFTED, Objects
+from hiera_mm.readers.coco_objects import REFUSED, REPAIRED, SHIFTED, ObjectChecker
 from hiera_mm.readers.coco_values import is_id, is_text, number_of, whole_number
 
-PARTS = ('images', 'annotations', 'categories')
+SECTIONS = ('images', 'annotations', 'categories')
 
-CONFLICTING_SHARE = 0.1
-"""More of the boxes that have nothing to do with their masks than this are a fault of the file."""
+MAX_SHIFTED_SHARE = 0.1
+"""If a larger share of the boxes don't match their masks, the file is refused."""
 
 
 class Normalised(NamedTuple):
-    """The lists in order, and a sentence for each repair and each doubt."""
+    """The normalised lists, and a sentence for each repair and each doubt."""
 
     images: list[dict]
     annotations: list[dict]
@@ -28,8 +28,8 @@ class Normalised(NamedTuple):
 
 
 class Normaliser:
-    """Brings the three lists of a file into order, in place, and gathers what it finds, so that one sentence names all
-    items with the same fault."""
+    """Normalises the three lists in place, and collects faults so that one sentence names all items with the same
+    one."""
 
     def __init__(self, path: Path, key: str, images: list, annotations: list, categories: list) -> None:
         self.path, self.key = path, key
@@ -38,7 +38,11 @@ class Normaliser:
         self.doubts: list[str] = []
 
     def run(self) -> Normalised:
-        """All of it."""
+        """Normalise everything.
+
+        Raises:
+            UserError: for anything that can't be repaired without doubt.
+        """
         self._check_entries()
         self._normalise_categories()
         self._normalise_images()
@@ -47,20 +51,20 @@ class Normaliser:
         return Normalised(self.images, self.annotations, self.categories, self.repairs, self.doubts)
 
     def _refuse(self, items: Sequence[object], fault: str) -> None:
-        """Raise if there are any items; ``fault`` goes on after their names."""
+        """Raise if there are any items; ``fault`` completes the sentence after their names."""
         if items:
             raise UserError(f"In the annotation file '{self.path}' of {self.key}, {examples(items)} {fault}")
 
-    def _repaired(self, items: Sequence[object], repair: str) -> None:
+    def _note_repair(self, items: Sequence[object], repair: str) -> None:
         if items:
             self.repairs.append(f"In the annotation file '{self.path}' of {self.key}, {examples(items)} {repair}")
 
     def _check_entries(self) -> None:
-        for part in PARTS:
+        for part in SECTIONS:
             entries = getattr(self, part)
             self._refuse(
                 [f'entry {number} of {part}' for number, e in enumerate(entries) if not isinstance(e, dict)],
-                'of the lists are no dicts; remove them or export the file again.',
+                'of the lists are not dicts; remove them or export the file again.',
             )
 
     # Categories
@@ -83,30 +87,30 @@ class Normaliser:
             'same.',
         )
         own = [category.get('id') for category in self.categories]
-        numbers = self._ids('categories', own, [a.get('category_id') for a in self.annotations], 'category_id')
-        _set(self.categories, 'id', numbers[0])
-        _set(self.annotations, 'category_id', numbers[1])
+        numbers = self._resolve_ids('categories', own, [a.get('category_id') for a in self.annotations], 'category_id')
+        _set_values(self.categories, 'id', numbers[0])
+        _set_values(self.annotations, 'category_id', numbers[1])
 
     # Images
 
     def _normalise_images(self) -> None:
         own = [image.get('id') for image in self.images]
-        own, references = self._ids('images', own, [a.get('image_id') for a in self.annotations], 'image_id')
-        _set(self.images, 'id', own)
-        _set(self.annotations, 'image_id', references)
+        own, references = self._resolve_ids('images', own, [a.get('image_id') for a in self.annotations], 'image_id')
+        _set_values(self.images, 'id', own)
+        _set_values(self.annotations, 'image_id', references)
         names = [image.get('file_name') for image in self.images]
         self._refuse(
             [f'image {image["id"]}' for image, name in zip(self.images, names, strict=True) if not is_text(name)],
-            'of the images have no file_name; add the path of each picture below the image folder.',
+            'of the images have no file_name; add the path of each image below the image folder.',
         )
-        self._repaired(
+        self._note_repair(
             [f"'{name}'" for name in names if '\\' in name],
             'of the file names separate folders by backslashes; they are read as slashes.',
         )
         for image in self.images:
             image['file_name'] = image['file_name'].replace('\\', '/')
         self._check_sizes()
-        self._merge_repeated_pictures()
+        self._check_repeated_images()
 
     def _check_sizes(self) -> None:
         wrong = []
@@ -119,9 +123,9 @@ class Normaliser:
                 wrong.append(f"'{image['file_name']}' with {image.get('width')} x {image.get('height')}")
             else:
                 image['width'], image['height'] = sides
-        self._refuse(wrong, 'of the images have a width or height that is no number of pixels; correct both.')
+        self._refuse(wrong, 'of the images have a width or height that is not a number of pixels; correct both.')
 
-    def _merge_repeated_pictures(self) -> None:
+    def _check_repeated_images(self) -> None:
         times = Counter(image['file_name'] for image in self.images)
         if len(times) == len(self.images):
             return
@@ -136,18 +140,19 @@ class Normaliser:
                 differing.append(f"'{image['file_name']}'")
         self._refuse(
             differing,
-            'of the pictures are listed more than once, with different annotations, so that each of them lacks the '
-            'objects of the other; give all annotations of a picture the same image_id, and list it once.',
+            'of the images are listed more than once, with different annotations, so that each entry lacks objects of '
+            'the other; give all annotations of an image the same image_id, and list the image once.',
         )
-        self._repaired(
+        self._note_repair(
             [f"'{name}'" for name, count in times.items() if count > 1],
-            'of the pictures are listed more than once, with the same annotations; each counts as often.',
+            'of the images are listed more than once, with the same annotations; each entry counts.',
         )
 
     # Annotations
 
     def _number_annotations(self) -> None:
-        """pycocotools takes a match with id 0 for none, and mmdet wants each id once."""
+        """Renumber the annotations where needed: pycocotools takes a match with id 0 for no match, and mmdet needs
+        unique ids."""
         ids = [annotation.get('id') for annotation in self.annotations]
         if all(type(number) is int and number > 0 for number in ids) and len(set(ids)) == len(ids):
             return
@@ -155,10 +160,10 @@ class Normaliser:
         ids = [annotation.get('id') for annotation in self.annotations]
         times = Counter(map(str, ids))
         odd = [i for i in ids if type(i) is not int or i <= 0 or times[str(i)] > 1]
-        self._repaired(
+        self._note_repair(
             odd,
-            'of the annotation ids are absent, repeated, or no numbers over 0; all annotations are numbered again '
-            'within the run (the file stays as it is).',
+            'of the annotation ids are missing, repeated, or not numbers above 0; all annotations are renumbered for '
+            'this run (the file stays as it is).',
         )
         if odd:
             for number, annotation in enumerate(self.annotations, start=1):
@@ -175,15 +180,15 @@ class Normaliser:
                 continue
             seen[name].append(annotation)
             kept.append(annotation)
-        self._repaired(repeated, 'of the annotations repeat another one in every field; the repetition is left out.')
+        self._note_repair(repeated, 'of the annotations repeat another one in every field; the repetition is left out.')
         self.annotations = kept
 
     def _normalise_objects(self) -> None:
         sizes = {image['id']: (image.get('width'), image.get('height')) for image in self.images}
-        found = Objects(self.annotations, sizes).sort_out()
+        found = ObjectChecker(self.annotations, sizes).run()
         for fault, sentence in REFUSED.items():
             self._refuse(found.items[fault], sentence)
-        if len(found.items['shifted']) > CONFLICTING_SHARE * found.with_both:
+        if len(found.items['shifted']) > MAX_SHIFTED_SHARE * found.with_both:
             self._refuse(found.items['shifted'], SHIFTED + '; correct them: boxes are x, y, width, height.')
         if found.items['shifted']:
             self.doubts.append(
@@ -192,15 +197,14 @@ class Normaliser:
             )
         self._refuse_other_forms_of_boxes(found)
         for fault, sentence in REPAIRED.items():
-            self._repaired(found.items[fault], sentence)
+            self._note_repair(found.items[fault], sentence)
         self.annotations = [annotation for annotation in self.annotations if id(annotation) not in found.left_out]
 
-    def _refuse_other_forms_of_boxes(self, found: Objects) -> None:
+    def _refuse_other_forms_of_boxes(self, found: ObjectChecker) -> None:
         if found.boxes and found.within_one == found.boxes:
             raise UserError(
                 f"In the annotation file '{self.path}' of {self.key}, all boxes lie between 0 and 1, so they seem to "
-                f'be '
-                'parts of the picture; give x, y, width and height in pixels.'
+                "be fractions of the image's sides; give x, y, width and height in pixels."
             )
         leaving = found.items['leaving']
         if leaving and found.as_corners == found.boxes:
@@ -209,40 +213,40 @@ class Normaliser:
                 'leave their image, and all boxes fit as x1, y1, x2, y2; COCO has x, y, width, height: correct them.'
             )
 
-    def _ids(self, part: str, own: list, references: list, name: str) -> tuple[list, list]:
-        """Ids of images or categories and what refers to them, in one form, with every reference resolved."""
-        absent = [number for number, i in enumerate(own) if not is_id(i)]
-        self._refuse([f'entry {number}' for number in absent], f'of the {part} have no usable id; number them.')
+    def _resolve_ids(self, part: str, own: list, references: list, name: str) -> tuple[list, list]:
+        """Bring ids of images or categories and the references to them into one form, and resolve every reference."""
+        missing = [number for number, i in enumerate(own) if not is_id(i)]
+        self._refuse([f'entry {number}' for number in missing], f'of the {part} have no usable id; number them.')
         self._refuse(
             self._annotations_where(not is_id(r) for r in references),
             f'of the annotations have no usable {name}; add it.',
         )
         if not all(type(i) is int for i in own) or not all(type(i) is int for i in references):
-            own, references = self._in_one_form(part, own, references)
+            own, references = self._unify_ids(part, own, references)
         times = Counter(own)
         self._refuse(
             [i for i, count in times.items() if count > 1],
-            f'of the ids of {part} occur more than once, so that annotations can belong to several; number the {part} '
-            f'anew, and the {name} of the annotations with them.',
+            f'of the ids of {part} occur more than once, so that an annotation could belong to several; renumber the '
+            f'{part}, and the {name} of the annotations with them.',
         )
         known = set(own)
         wanted = sorted({str(r) for r in references if r not in known})
         self._refuse(
             self._annotations_where(r not in known for r in references),
-            f'of the annotations have a {name} that none of the {part} has ({first_few(wanted)}); correct it, or '
+            f'of the annotations refer by {name} to {part} that do not exist ({first_few(wanted)}); correct it, or '
             'remove them.',
         )
         return own, references
 
     def _annotations_where(self, wrong: Iterable[bool]) -> list:
-        """What names the annotations that are meant: their ids, or else their places in the list."""
+        """Names of the annotations where ``wrong`` is true: their ids, or else their positions in the list."""
         return [
             annotation.get('id', f'entry {number}')
-            for number, (annotation, meant) in enumerate(zip(self.annotations, wrong, strict=True))
-            if meant
+            for number, (annotation, is_wrong) in enumerate(zip(self.annotations, wrong, strict=True))
+            if is_wrong
         ]
 
-    def _in_one_form(self, part: str, own: list, references: list) -> tuple[list, list]:
+    def _unify_ids(self, part: str, own: list, references: list) -> tuple[list, list]:
         numbers = [number_of(i) for i in own]
         if None not in numbers and len(set(numbers)) == len(set(map(str, own))):
             self.repairs.append(
@@ -253,6 +257,6 @@ class Normaliser:
         return [str(i) for i in own], [str(r) for r in references]
 
 
-def _set(entries: Iterable[dict], name: str, values: Iterable[object]) -> None:
+def _set_values(entries: Iterable[dict], name: str, values: Iterable[object]) -> None:
     for entry, value in zip(entries, values, strict=True):
         entry[name] = value

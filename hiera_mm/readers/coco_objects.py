@@ -6,15 +6,15 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from hiera_mm.readers.coco_run_lengths import compressed
+from hiera_mm.readers.coco_run_lengths import to_rle
 from hiera_mm.readers.coco_values import number_of
 
 from pycocotools import mask as run_lengths
 
-LARGEST_COORDINATE = 1e7
-"""Pixels; beyond it lies nothing but slips."""
+MAX_COORDINATE = 1e7
+"""Pixels; a larger coordinate must be a mistake."""
 
-SHIFTED = 'of the annotations have a box that does not lie around their mask'
+SHIFTED = 'of the annotations have a box that does not match their mask'
 
 REFUSED = dict(
     box='of the annotations have a bbox that is not four finite numbers; correct it, or remove them.',
@@ -26,24 +26,24 @@ REFUSED = dict(
     'to their product); correct them.',
     crowd='of the annotations have an iscrowd other than 0 and 1; correct it.',
 )
-"""What can't be derived: nobody but the owner of the file knows what is meant."""
+"""Faults that only the owner of the file can correct."""
 
 REPAIRED = dict(
     box_of_mask='of the annotations have no bbox; it is the one around their mask.',
-    area='of the annotations have no area, none over 0, or one larger than their box; it is computed from the mask, or '
-    'else from the box.',
+    area='of the annotations have no area, one that is not above 0, or one larger than their box; it is computed from '
+    'the mask, or else from the box.',
     no_crowd='of the annotations lack iscrowd; it is taken to be 0.',
-    ignored='of the annotations are marked by ignore; they are treated like crowds, and neither trained nor scored.',
+    ignored='of the annotations are marked by ignore; they are treated like crowds: not trained and not scored.',
     flat='of the annotations have polygons in another nesting; they are read as lists of x, y, x, y, ...',
     few_points='of the annotations have polygons of fewer than three points beside others; these are left out.',
     empty='of the annotations have boxes without width or height, or outside of their image; they are left out.',
     leaving='of the annotations have boxes that leave their image; they are cut at its edges.',
 )
-"""What is derived or left out without doubt."""
+"""Faults that are repaired because there is no doubt what is meant."""
 
 
-class Objects:
-    """One pass over the annotations, for files of nearly a million."""
+class ObjectChecker:
+    """Sorts annotations by their faults, in one pass, since files have up to a million."""
 
     def __init__(self, annotations: list[dict], sizes: dict) -> None:
         self.annotations, self.sizes = annotations, sizes
@@ -51,17 +51,17 @@ class Objects:
         self.left_out: set[int] = set()
         self.boxes = self.within_one = self.as_corners = self.with_both = 0
 
-    def sort_out(self) -> Objects:
+    def run(self) -> ObjectChecker:
         for annotation in self.annotations:
-            self._crowd(annotation)
+            self._check_crowd(annotation)
             size = self.sizes[annotation['image_id']]
-            around = self._mask(annotation, size)
+            around = self._check_mask(annotation, size)
             refused = around is None and 'segmentation' in annotation
-            if self._box(annotation, size, around) and not refused:
-                self._area(annotation)
+            if self._check_box(annotation, size, around) and not refused:
+                self._check_area(annotation)
         return self
 
-    def _crowd(self, annotation: dict) -> None:
+    def _check_crowd(self, annotation: dict) -> None:
         crowd = annotation.get('iscrowd')
         if crowd is None:
             self.items['no_crowd'].append(annotation['id'])
@@ -74,24 +74,24 @@ class Objects:
         if annotation.get('ignore') not in (None, 0, '0', False):
             self.items['ignored'].append(annotation['id'])
             annotation['iscrowd'] = 1
-        # mmdet leaves an object out of training for this key, and pycocotools scores it all the same.
+        # With this key mmdet leaves an object out of training, but pycocotools still scores it.
         annotation.pop('ignore', None)
 
-    def _mask(self, annotation: dict, size: tuple) -> tuple | None:
-        """The corners around the mask, and its area where run lengths tell it."""
+    def _check_mask(self, annotation: dict, size: tuple) -> tuple | None:
+        """The mask's bounds x1, y1, x2, y2; None without a usable mask."""
         mask = annotation.get('segmentation')
         if mask is None or mask == []:
             annotation.pop('segmentation', None)
             return None
         if isinstance(mask, dict):
-            return self._runs(annotation, mask, size)
+            return self._check_run_lengths(annotation, mask, size)
         try:
-            return self._polygons(annotation, mask)
+            return self._check_polygons(annotation, mask)
         except (TypeError, ValueError, IndexError):
             self.items['polygon'].append(annotation['id'])
             return None
 
-    def _polygons(self, annotation: dict, mask: list) -> tuple:
+    def _check_polygons(self, annotation: dict, mask: list) -> tuple:
         if not isinstance(mask, list):
             raise TypeError
         if not all(type(polygon) is list and len(polygon) > 3 and type(polygon[0]) is not list for polygon in mask):
@@ -104,11 +104,11 @@ class Objects:
                 raise ValueError
             self.items['few_points'].append(annotation['id'])
         annotation['segmentation'] = large
-        return _around(large[0]) if len(large) == 1 else _around([value for polygon in large for value in polygon])
+        return _bounds(large[0]) if len(large) == 1 else _bounds([value for polygon in large for value in polygon])
 
-    def _runs(self, annotation: dict, mask: dict, size: tuple) -> tuple | None:
+    def _check_run_lengths(self, annotation: dict, mask: dict, size: tuple) -> tuple | None:
         try:
-            runs, height, width = compressed(mask)
+            runs, height, width = to_rle(mask)
             if size[0] is not None and (width, height) != size:
                 raise ValueError
             x, y, w, h = map(float, run_lengths.toBbox(runs))
@@ -117,14 +117,14 @@ class Objects:
             return None
         return x, y, x + w, y + h
 
-    def _box(self, annotation: dict, size: tuple, around: tuple | None) -> bool:
-        """Whether a box is left."""
+    def _check_box(self, annotation: dict, size: tuple, around: tuple | None) -> bool:
+        """Whether the annotation keeps a box."""
         box = annotation.get('bbox')
         if box is None or box == []:
-            return self._box_of_mask(annotation, around, size)
+            return self._box_from_mask(annotation, around, size)
         try:
             x, y, w, h = box
-            if not abs(x + y + w + h) < LARGEST_COORDINATE or isinstance(box, dict):
+            if not abs(x + y + w + h) < MAX_COORDINATE or isinstance(box, dict):
                 raise ValueError
         except (TypeError, ValueError):
             self.items['box'].append(annotation['id'])
@@ -133,26 +133,26 @@ class Objects:
             self.items['negative'].append(annotation['id'])
             return False
         self._count_forms(x, y, w, h, size)
-        kept = self._inside(annotation, (x, y, w, h), size)
+        kept = self._clip_box(annotation, (x, y, w, h), size)
         if kept and around and not annotation['iscrowd']:
             self.with_both += 1
             x1, y1, x2, y2 = around
-            # Most boxes are those around their masks, to the pixel.
+            # Fast path: most boxes match their masks to the pixel.
             close = abs(x - x1) + abs(y - y1) + abs(x + w - x2) + abs(y + h - y2) < 1
             if not close and _overlap((x, y, x + w, y + h), around) < 0.5:
                 self.items['shifted'].append(annotation['id'])
         return kept
 
-    def _box_of_mask(self, annotation: dict, around: tuple | None, size: tuple) -> bool:
+    def _box_from_mask(self, annotation: dict, around: tuple | None, size: tuple) -> bool:
         if around is None:
-            # A mask that is refused has been named already.
+            # A refused mask has been reported already.
             if 'segmentation' not in annotation:
                 self.items['nothing'].append(annotation['id'])
             return False
         x1, y1, x2, y2 = around
         annotation['bbox'] = [x1, y1, x2 - x1, y2 - y1]
         self.items['box_of_mask'].append(annotation['id'])
-        return self._inside(annotation, (x1, y1, x2 - x1, y2 - y1), size)
+        return self._clip_box(annotation, (x1, y1, x2 - x1, y2 - y1), size)
 
     def _count_forms(self, x: float, y: float, w: float, h: float, size: tuple) -> None:
         self.boxes += 1
@@ -161,7 +161,7 @@ class Objects:
         if w > x and h > y and (width is None or (w <= width + 1 and h <= height + 1)):
             self.as_corners += 1
 
-    def _inside(self, annotation: dict, box: tuple, size: tuple) -> bool:
+    def _clip_box(self, annotation: dict, box: tuple, size: tuple) -> bool:
         x, y, w, h = box
         width, height = size
         if width is None:
@@ -170,37 +170,37 @@ class Objects:
             self.items['empty'].append(annotation['id'])
             self.left_out.add(id(annotation))
             return False
-        # A pixel of tolerance, as real sets round.
+        # One pixel of tolerance, since real data sets round.
         if x < -1 or y < -1 or x + w > width + 1 or y + h > height + 1:
             self.items['leaving'].append(annotation['id'])
             left, top = max(x, 0), max(y, 0)
             annotation['bbox'] = [left, top, min(x + w, width) - left, min(y + h, height) - top]
         return True
 
-    def _area(self, annotation: dict) -> None:
+    def _check_area(self, annotation: dict) -> None:
         area, (_, _, w, h) = annotation.get('area'), annotation['bbox']
         if isinstance(area, int | float) and not isinstance(area, bool) and 0 < area <= 1.05 * w * h + 4:
             return
         self.items['area'].append(annotation['id'])
-        annotation['area'] = area_of_mask(annotation) or float(w * h)
+        annotation['area'] = mask_area(annotation) or float(w * h)
 
 
-def _around(points: list[float]) -> tuple[float, float, float, float]:
-    """The corners around ``x, y, x, y, ...``.
+def _bounds(points: list[float]) -> tuple[float, float, float, float]:
+    """The bounds x1, y1, x2, y2 of points ``x, y, x, y, ...``.
 
     Raises:
-        ValueError, TypeError: for what are no numbers of a picture.
+        ValueError, TypeError: if they are not numbers, not finite or too large.
     """
     xs, ys = points[0::2], points[1::2]
     corners = min(xs), min(ys), max(xs), max(ys)
-    # A sum is quick, and finite only where all numbers are.
-    if not abs(sum(points)) < math.inf or max(corners[2:]) > LARGEST_COORDINATE:
+    # Summing is fast, and the sum is finite only if all numbers are.
+    if not abs(sum(points)) < math.inf or max(corners[2:]) > MAX_COORDINATE:
         raise ValueError
     return corners
 
 
 def _flat_polygons(mask: list) -> list[list[float]]:
-    """Polygons that are one flat list, or lists of points, as lists of ``x, y, x, y, ...``.
+    """Convert one flat list, or lists of points, to a list of polygons ``x, y, x, y, ...``.
 
     Raises:
         ValueError: for any other nesting.
@@ -220,21 +220,21 @@ def _is_point(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(part) in (int, float) for part in value)
 
 
-def area_of_mask(annotation: dict) -> float:
+def mask_area(annotation: dict) -> float:
     mask = annotation.get('segmentation')
     if isinstance(mask, dict):
-        return float(run_lengths.area(compressed(mask)[0]))
-    return sum(area_of_polygon(polygon) for polygon in mask or ())
+        return float(run_lengths.area(to_rle(mask)[0]))
+    return sum(polygon_area(polygon) for polygon in mask or ())
 
 
-def area_of_polygon(polygon: Sequence[float]) -> float:
+def polygon_area(polygon: Sequence[float]) -> float:
     xs, ys = polygon[0::2], polygon[1::2]
     after = zip([*xs[1:], xs[0]], [*ys[1:], ys[0]], strict=True)
     return abs(sum(x * y2 - x2 * y for x, y, (x2, y2) in zip(xs, ys, after, strict=True))) / 2
 
 
 def _overlap(first: tuple, second: tuple) -> float:
-    """Intersection over union of two boxes by their corners; lines and points count as a pixel wide."""
+    """IoU of two boxes given by their corners; lines and points count as one pixel wide."""
     width = min(first[2], second[2]) - max(first[0], second[0]) + 1
     height = min(first[3], second[3]) - max(first[1], second[1]) + 1
     if width <= 0 or height <= 0:

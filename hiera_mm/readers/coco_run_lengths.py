@@ -1,15 +1,15 @@
-"""Masks as COCO's run lengths, checked before pycocotools reads them."""
+"""Masks as COCO's run lengths (RLE), checked before pycocotools reads them."""
 
 from hiera_mm.readers.coco_values import whole_number
 
 from pycocotools import mask as run_lengths
 
 
-def compressed(mask: dict) -> tuple[dict, int, int]:
-    """Run lengths as pycocotools reads them, and their height and width.
+def to_rle(mask: dict) -> tuple[dict, int, int]:
+    """Convert a mask to compressed run lengths; returns them with their height and width.
 
     Raises:
-        ValueError: if they don't fit their own size.
+        ValueError: if the run lengths don't match the mask's size.
     """
     height, width = (whole_number(side) or 0 for side in mask['size'])
     counts = mask['counts']
@@ -20,16 +20,16 @@ def compressed(mask: dict) -> tuple[dict, int, int]:
             raise ValueError
         return run_lengths.frPyObjects(dict(size=[height, width], counts=counts), height, width), height, width
     runs = dict(size=[height, width], counts=counts.encode('ascii'))
-    if pixels_in(runs['counts']) != height * width:
+    if count_pixels(runs['counts']) != height * width:
         raise ValueError
     return runs, height, width
 
 
-def pixels_in(counts: bytes) -> int:
-    """How many pixels compressed run lengths describe; pycocotools reads beyond the end of wrong ones.
+def count_pixels(counts: bytes) -> int:
+    """Count the pixels in compressed run lengths; pycocotools would read beyond the end of invalid ones.
 
-    Each run is a number of 5 bits a character, the sixth saying that it goes on, and from the third run on the
-    difference to the one before the last (pycocotools' maskApi.c).
+    Each character carries 5 bits of a run, and a sixth bit that says whether the run continues; from the fourth run
+    on, the number is the difference to the run two before (pycocotools' maskApi.c).
     """
     runs: list[int] = []
     value = shift = 0

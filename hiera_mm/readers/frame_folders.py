@@ -15,16 +15,16 @@ import numpy as np
 
 
 class FrameFolder:
-    """As a reader of :func:`hiera_mm.readers.videos.open_video`, but for pictures in a folder, as mmaction2's.
+    """A reader like :class:`hiera_mm.readers.videos.VideoFile`, for frames in a folder (mmaction2's layout).
 
     Args:
         path: Folder of one video's frames.
-        filename_tmpl: Such as ``'img_{:05}.jpg'``, or ``'{video_id}_{:06}.jpg'`` where the folder's name is in it.
+        filename_tmpl: Such as ``'img_{:05}.jpg'``, or ``'{video_id}_{:06}.jpg'`` if names contain the folder's name.
         start_index: Number of the first frame in the file names.
-        rate: Frames a second they were extracted at.
+        rate: Frames a second at which they were extracted.
 
     Raises:
-        BrokenFileError: if there is no such folder, or no picture in it.
+        BrokenFileError: if the folder does not exist or holds no frames.
         UserError: for an invalid ``filename_tmpl``.
     """
 
@@ -34,8 +34,8 @@ class FrameFolder:
             self.file(0)
         except (IndexError, KeyError, ValueError) as error:
             raise UserError(
-                f"filename_tmpl='{filename_tmpl}' is no name of frames; it needs one place for their number, such as "
-                "'img_{:05}.jpg', and may have the folder's name, such as '{video_id}_{:06}.jpg'."
+                f"filename_tmpl='{filename_tmpl}' is not a template for names of frames; it needs one place for the "
+                "number, such as 'img_{:05}.jpg', and may have the folder's name, such as '{video_id}_{:06}.jpg'."
             ) from error
         if not self.path.is_dir():
             raise BrokenFileError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
@@ -43,24 +43,24 @@ class FrameFolder:
         self.times, self.duration = np.arange(self.length) / rate, self.length / rate
         if self.length == 0:
             raise BrokenFileError(
-                f"The folder '{path}' holds no frames named as filename_tmpl='{filename_tmpl}'; extract them or "
-                f'correct filename_tmpl.'
+                f"The folder '{path}' holds no frames named like filename_tmpl='{filename_tmpl}'; extract them or "
+                'correct filename_tmpl.'
             )
 
     def __len__(self) -> int:
         return self.length
 
     def file(self, index: int) -> Path:
-        """The picture of the frame ``index``, counted from 0."""
+        """The image file of the frame ``index``, counted from 0."""
         return self.path / self.filename_tmpl.format(index + self.start_index, video_id=self.path.name)
 
     def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
-        """RGB arrays ``(H, W, 3)`` of their own, see :class:`~hiera_mm.readers.frames.FrameReader`."""
-        pictures = {}
+        """Separate RGB arrays ``(H, W, 3)``, see :class:`~hiera_mm.readers.frames.FrameReader`."""
+        read = {}
         for index in {int(index) for index in indices}:
-            picture = self._read(index)
-            pictures[index] = picture if shrink is None else shrink(picture)
-        return [pictures[int(index)].copy() for index in indices]
+            frame = self._read(index)
+            read[index] = frame if shrink is None else shrink(frame)
+        return [read[int(index)].copy() for index in indices]
 
     def _read(self, index: int) -> np.ndarray:
         path = self.file(index)
@@ -69,17 +69,17 @@ class FrameFolder:
                 f"The frame '{path}' is missing, though the folder holds {self.length} frames; extract them again, or "
                 f'correct start_index ({self.start_index}) or filename_tmpl.'
             )
-        picture = cv2.imread(str(path))
-        if picture is None:
+        frame = cv2.imread(str(path))
+        if frame is None:
             raise BrokenFileError(f"The frame '{path}' can't be decoded; extract it again.")
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def naming_of(folder: str | Path) -> tuple[str, int]:
-    """``filename_tmpl`` and ``start_index`` of a folder of frames, from their names.
+def infer_frame_naming(folder: str | Path) -> tuple[str, int]:
+    """Infer ``filename_tmpl`` and ``start_index`` of a folder of frames from the file names.
 
     Raises:
-        BrokenFileError: for pictures that are not numbered in one way, or with numbers missing.
+        BrokenFileError: if the files are not numbered in one consistent way, without gaps.
     """
     names = sorted(entry.name for entry in os.scandir(folder) if not is_hidden(entry.name) and entry.is_file())
     parts = [re.fullmatch(r'(.*?)(\d+)(\.\w+)', name) for name in names]
@@ -101,5 +101,5 @@ def _literal(text: str) -> str:
 
 @functools.cache
 def _count(folder: str, ending: str, changed: int) -> int:
-    # Again only when it has changed: a folder of 15 minutes holds 27,000 entries.
+    # Cached until the folder changes: the frames of 15 minutes are 27,000 entries.
     return sum(entry.name.endswith(ending) for entry in os.scandir(folder))

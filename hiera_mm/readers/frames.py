@@ -1,4 +1,4 @@
-"""What every reader of frames offers, and which of its frames belong to which moment."""
+"""The interface of frame readers, and which of their frames belong to which time."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Protocol
 import numpy as np
 
 Shrink = Callable[[np.ndarray], np.ndarray]
-"""From a frame ``(H, W, 3)`` to a smaller one."""
+"""A function that makes a frame ``(H, W, 3)`` smaller."""
 
 MILLISECOND = 1e-3
-"""What a time may be off: Matroska rounds to it."""
+"""Tolerance of times, in seconds: Matroska rounds to milliseconds."""
 
 
 class FrameReader(Protocol):
-    """Frames of a video file, or of a folder that stands for one."""
+    """Reads frames of a video file or of a folder of frames."""
 
     @property
     def path(self) -> str | Path:
-        """Of the file or folder."""
+        """The file or folder."""
 
     @property
     def rate(self) -> float:
@@ -26,35 +26,38 @@ class FrameReader(Protocol):
 
     @property
     def times(self) -> np.ndarray:
-        """Seconds ``(N,)`` from the beginning at which the frames appear; they never decrease."""
+        """When each frame appears, in seconds from the start ``(N,)``; never decreasing."""
 
     @property
     def duration(self) -> float:
-        """Seconds until the last frame is gone."""
+        """Length in seconds, to the end of the last frame."""
 
     def __len__(self) -> int:
         """The number of frames."""
 
     def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
-        """RGB arrays ``(H, W, 3)``; raises ``BrokenFileError`` where they can't be decoded.
+        """Read frames as RGB arrays ``(H, W, 3)``.
 
         Args:
-            indices: Places of the frames, in any order, also several times.
-            shrink: Done with each frame when it comes out of the decoder, so that no more than one is held as it was.
+            indices: Indices of the frames, in any order; repetitions are allowed.
+            shrink: Applied to each frame as it is decoded, so that only one frame is held at full size.
+
+        Raises:
+            BrokenFileError: if a frame can't be decoded.
         """
 
 
 def frames_at(reader: FrameReader, seconds: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Places of the frames that are on the screen at these seconds; outside the video, its first and last."""
+    """Indices of the frames on screen at these seconds; outside the video, the first or last frame."""
     shown = np.searchsorted(reader.times, np.asarray(seconds, float) + MILLISECOND, side='right') - 1
     return np.clip(shown, 0, len(reader) - 1)
 
 
 def frames_at_steps(reader: FrameReader, steps: Sequence[int] | np.ndarray, fps: float) -> np.ndarray:
-    """Places of the frames that ``ffmpeg -r FPS`` extracts as number ``steps``, counted from 0.
+    """Indices of the frames that ``ffmpeg -r FPS`` extracts at these steps, counted from 0.
 
-    It puts each frame at the nearest step, of several at one step takes the last, and repeats the one before where
-    there is none. For a video with a constant rate of ``fps`` they are the steps themselves.
+    FFmpeg assigns each frame to the nearest step, takes the last of several at one step, and repeats the previous frame
+    at a step without one. For a video with a constant rate of ``fps`` the indices are the steps themselves.
     """
     middles = (np.asarray(steps) + 0.5) / fps - MILLISECOND / 2
     shown = np.searchsorted(reader.times, middles, side='left') - 1
@@ -62,5 +65,5 @@ def frames_at_steps(reader: FrameReader, steps: Sequence[int] | np.ndarray, fps:
 
 
 def count_steps(reader: FrameReader, fps: float) -> int:
-    """How many frames ``ffmpeg -r FPS`` extracts, 1 at least."""
+    """How many frames ``ffmpeg -r FPS`` extracts, at least 1."""
     return max(1, round(reader.duration * fps))

@@ -1,4 +1,4 @@
-"""What a data set of labelled images holds: from folders of classes, a list, or iNaturalist's JSON."""
+"""The entries of a set of labelled images: from class folders, a list, or iNaturalist's JSON."""
 
 import json
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 
 class LabelledImages(NamedTuple):
-    """Paths and the numbers of their classes (None without labels), and names of classes where the source has them."""
+    """Paths with their class numbers (None without labels), and class names if the source has them."""
 
     entries: Sequence[tuple[str, int | None]]
     classes: tuple[str, ...] | None
 
 
 def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool = True) -> LabelledImages:
-    """The images of a folder, or those that a file names below it.
+    """Read the images in a folder, or those that a file lists.
 
     Args:
-        folder: Of the images.
-        ann_file: None (empty): the folders in ``folder`` are the classes, numbered in alphabetical order. ``*.json``:
+        folder: Folder of the images.
+        ann_file: If empty, the folders in ``folder`` are the classes, numbered in alphabetical order. ``*.json``:
             iNaturalist's files (COCO's keys; classes numbered in the order of their ids). Any other file: lines
             ``path label``.
-        with_label: False takes every image below ``folder``, or every one in the file.
+        with_label: False takes every image below ``folder``, or in the file, without labels.
 
     Raises:
         UserError: for a missing folder or file, one in another format, or one without images.
@@ -37,26 +37,26 @@ def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool 
         found = _from_json(folder, Path(ann_file), with_label)
     elif ann_file:
         entries = read_labelled_list(ann_file, 'image', remedy='write one with lines of path and class number')
-        # Places365's paths begin with a slash and lie below the folder all the same.
+        # Places365's paths start with a slash but are relative to the folder.
         found = LabelledImages([(str(folder / name.lstrip('/')), label) for name, label in entries], None)
     else:
         found = _from_classes(folder) if with_label else _from_everywhere(folder)
     if not found.entries:
-        raise UserError(f"'{ann_file or folder}' names no image ({', '.join(IMG_EXTENSIONS)}); correct the path.")
+        raise UserError(f"'{ann_file or folder}' holds no images ({', '.join(IMG_EXTENSIONS)}); correct the path.")
     return found if with_label else LabelledImages([(path, None) for path, _ in found.entries], None)
 
 
 def class_folders(folder: str | Path) -> tuple[str, ...]:
-    """Names of the classes that have a folder each in ``folder``, in alphabetical order.
+    """Names of the classes in a folder with one folder for each class, in alphabetical order.
 
     Raises:
-        UserError: if there is no such folder, or none in it.
+        UserError: if the folder does not exist or holds no folders.
     """
     classes = tuple(folders_in(_existing(folder)))
     if not classes:
         raise UserError(
             f"The image folder '{folder}' holds no folders; put the images into one folder for each class, or name a "
-            f'list with ann_file.'
+            'list with ann_file.'
         )
     return classes
 
@@ -94,11 +94,11 @@ def _from_json(folder: Path, path: Path, with_label: bool) -> LabelledImages:
         unlabelled = [name for key, name in names.items() if key not in labels]
         entries = [(name, labels.get(key)) for key, name in names.items()]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"The annotation file '{path}' is not one of images in JSON: {error}.") from error
+        raise UserError(f"The annotation file '{path}' does not list images in JSON: {error}.") from error
     except KeyError as error:
         raise UserError(
             f"The annotation file '{path}' is not in iNaturalist's format: it lacks {error}, which its images, "
-            f'annotations or categories need.'
+            'annotations or categories need.'
         ) from error
     if unlabelled:
         raise UserError(

@@ -1,10 +1,10 @@
-"""Masks of semantic segmentation: pictures whose pixels are the numbers of classes, and the photographs beside them."""
+"""Images for semantic segmentation and their index masks, whose pixels are class numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.errors import BrokenFileError, UserError, examples, first_few
 from hiera_mm.readers.text import files_below, read_text
 
 import numpy as np
@@ -16,69 +16,69 @@ IGNORED = 255
 
 
 class Pair(NamedTuple):
-    """A photograph and its mask; no mask where there are no masks at all, as for a submission."""
+    """An image and its mask; the mask is None in a set without masks, such as one for a submission."""
 
-    picture: Path
+    image: Path
     mask: Path | None
 
 
 def find_pairs(
-    pictures: str | Path,
+    images: str | Path,
     masks: str | Path | None,
-    picture_ending: str = '',
+    image_ending: str = '',
     mask_ending: str = '.png',
     names: str | Path = '',
 ) -> list[Pair]:
-    """The photographs of a folder with the masks of the same names in another one.
+    """Pair the images of a folder with the masks of the same names in another folder.
 
     Args:
-        pictures: Folder of the photographs, at any depth.
+        images: Folder of the images, at any depth.
         masks: Folder of the masks, with the same folders inside; None for a set without masks.
-        picture_ending: What photographs' names end in; empty: as pictures' names do, in upper or lower case.
-        mask_ending: What masks' names end in.
-        names: A file with a name on each line, without endings, of those to take; empty: all.
+        image_ending: Ending of the images' names; if empty, any image format, in upper or lower case.
+        mask_ending: Ending of the masks' names.
+        names: A file with the names to use, one a line, without endings; if empty, all are used.
 
     Raises:
-        UserError: for a missing folder or file, for no pictures, two of one name, and pictures without a mask.
+        UserError: for a missing folder or file, no images, two images of one name, or images without a mask.
     """
-    folder = _existing(pictures, 'pictures', 'data_prefix.img_path')
-    endings = (picture_ending.lower(),) if picture_ending else IMG_EXTENSIONS
+    folder = _existing(images, 'images', 'data_prefix.img_path')
+    endings = (image_ending.lower(),) if image_ending else IMG_EXTENSIONS
     together = masks is not None and Path(masks).resolve() == folder.resolve()
     found: dict[str, Path] = {}
     for path in files_below(folder, endings):
-        if together and path.name.endswith(mask_ending) and not picture_ending:
+        if together and path.name.endswith(mask_ending) and not image_ending:
             continue
-        name = _name(path.relative_to(folder), picture_ending)
+        name = _name_without_ending(path.relative_to(folder), image_ending)
         if name in found:
             raise UserError(
-                f"'{folder}' has two pictures for one mask, '{found[name].name}' and '{path.name}'; remove one of "
-                'them, or set img_suffix to what names of pictures end in.'
+                f"'{folder}' has two images for one mask, '{found[name].name}' and '{path.name}'; remove one of them, "
+                "or set img_suffix to the ending of the images' names."
             )
         found[name] = path
     if not found:
-        raise UserError(f"The folder '{folder}' holds no pictures{_others(folder, picture_ending)}.")
-    wanted = _listed(Path(names), found) if names else sorted(found)
+        raise UserError(f"The folder '{folder}' holds no images{_why_no_images(folder, image_ending)}.")
+    wanted = _read_names(Path(names), found) if names else sorted(found)
     if masks is None:
         return [Pair(found[name], None) for name in wanted]
     beside = _existing(masks, 'masks', 'data_prefix.seg_map_path')
     pairs = [Pair(found[name], beside / f'{name}{mask_ending}') for name in wanted]
-    # Listed once, which is faster than to ask for each.
-    there = set(files_below(beside, (mask_ending.lower(),)))
-    if absent := [str(pair.mask) for pair in pairs if pair.mask and pair.mask not in there]:
+    # Listing the folder once is faster than checking each file.
+    existing = set(files_below(beside, (mask_ending.lower(),)))
+    if missing := [str(pair.mask) for pair in pairs if pair.mask and pair.mask not in existing]:
         raise UserError(
-            f"{examples(absent)} of the masks are missing, but their pictures are in '{folder}'; put the masks there, "
-            'take the pictures out, set seg_map_suffix to what the names of masks end in, or list the names to use in '
+            f"{examples(missing)} of the masks are missing, but their images are in '{folder}'; put the masks there, "
+            "take the images out, set seg_map_suffix to the ending of the masks' names, or list the names to use in "
             'ann_file.'
         )
     return pairs
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """The numbers of classes ``(H, W)``, unsigned bytes; of a picture with a palette its indices.
+    """Read class numbers ``(H, W)`` as unsigned bytes; for an image with a palette, the palette's indices.
 
     Raises:
-        BrokenFileError: for a file that is missing, no picture, or cut off.
-        UserError: for a picture in colour, and for numbers over 255.
+        BrokenFileError: if the file is missing, is not an image, or is cut off.
+        UserError: for an image in colour, and for numbers above 255.
     """
     try:
         with Image.open(path) as image:
@@ -87,54 +87,58 @@ def read_mask(path: str | Path) -> np.ndarray:
         raise BrokenFileError(f"The mask '{path}' does not exist; put it there or correct data_prefix.") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise BrokenFileError(
-            f"The mask '{path}' is empty, damaged or no picture ({error}); replace it or remove it and its picture."
+            f"The mask '{path}' is empty, damaged or not an image ({error}); replace it, or remove it and its image."
         ) from error
     if mask.ndim != 2:
         raise UserError(
-            f"The mask '{path}' is in colour ({mask.shape[2]} channels), but a mask's pixels are the numbers of "
-            'classes, in one channel; convert the colours to numbers.'
+            f"The mask '{path}' is in colour ({mask.shape[2]} channels), but a mask's pixels are class numbers, in one "
+            'channel; convert the colours to numbers.'
         )
     if mask.dtype != bool and mask.dtype.kind not in 'ui':
         raise UserError(f"The mask '{path}' holds {mask.dtype} numbers; save whole numbers from 0 to 255.")
     if mask.size and (mask.max() > IGNORED or mask.min() < 0):
         raise UserError(
             f"The mask '{path}' holds numbers from {mask.min()} to {mask.max()}, but classes are 0 to 254 (255 is "
-            'ignored); number them anew.'
+            'ignored); renumber them.'
         )
     return mask.astype(np.uint8)
 
 
-def must_have_size(path: str | Path, mask: np.ndarray, size: Sequence[int]) -> None:
-    """Refuse a mask of another size than its picture's, ``(height, width)``.
+def check_mask_size(path: str | Path, mask: np.ndarray, size: Sequence[int]) -> None:
+    """Refuse a mask whose size differs from its image's, ``(height, width)``.
 
     Raises:
-        UserError: with both sizes.
+        UserError: naming both sizes.
     """
     if mask.shape != tuple(size[:2]):
         turned = mask.shape == tuple(size[:2])[::-1]
-        hint = 'which EXIF turns: save it as it is displayed' if turned else 'such as by its nearest pixels'
+        remedy = (
+            'EXIF rotates the image: save the mask as the image is displayed'
+            if turned
+            else 'resize the mask to the image, by its nearest pixels'
+        )
         raise UserError(
-            f"The mask '{path}' has {mask.shape[1]} x {mask.shape[0]} pixels, but its picture {size[1]} x {size[0]}; "
-            f'bring one to the size of the other ({hint}).'
+            f"The mask '{path}' has {mask.shape[1]} x {mask.shape[0]} pixels, but its image {size[1]} x {size[0]}; "
+            f'{remedy}.'
         )
 
 
-def must_be_classes(path: str | Path, mask: np.ndarray, count: int, ignored: int = IGNORED) -> None:
-    """Refuse numbers that no class has.
+def check_mask_values(path: str | Path, mask: np.ndarray, count: int, ignored: int = IGNORED) -> None:
+    """Refuse a mask with numbers that are not classes.
 
     Args:
-        path: Of the mask, for the message.
-        mask: Numbers of classes.
-        count: Of the classes.
-        ignored: The number of pixels that are left out.
+        path: The mask, for the message.
+        mask: Class numbers.
+        count: Number of classes.
+        ignored: The value of pixels that are left out.
 
     Raises:
-        UserError: naming them.
+        UserError: naming the numbers.
     """
-    held = np.unique(mask)
-    if wrong := [int(value) for value in held if value >= count and value != ignored]:
+    values = np.unique(mask)
+    if wrong := [int(value) for value in values if value >= count and value != ignored]:
         raise UserError(
-            f"The mask '{path}' holds {examples(wrong)} of numbers that no class has: the {count} classes are 0 to "
+            f"The mask '{path}' holds numbers that are not classes: {examples(wrong)}; the {count} classes are 0 to "
             f'{count - 1}, and {ignored} is ignored; correct the mask, or name all classes.'
         )
 
@@ -145,27 +149,27 @@ def _existing(folder: str | Path, what: str, key: str) -> Path:
     return Path(folder)
 
 
-def _name(path: Path, ending: str) -> str:
+def _name_without_ending(path: Path, ending: str) -> str:
     text = path.as_posix()
     return text[: len(text) - len(ending or path.suffix)]
 
 
-def _others(folder: Path, ending: str) -> str:
-    """What is there instead."""
+def _why_no_images(folder: Path, ending: str) -> str:
+    """The rest of the sentence about a folder without images: what was looked for, and what is there instead."""
     if not ending:
         return f' ({", ".join(IMG_EXTENSIONS)}); correct data_prefix.img_path'
-    others = files_below(folder, IMG_EXTENSIONS)
-    there = f', but {examples([path.name for path in others])} others' if others else ''
-    return f" whose names end in '{ending}'{there}; set img_suffix to what they end in"
+    others = [path.name for path in files_below(folder, IMG_EXTENSIONS)]
+    instead = f', but {len(others)} others ({first_few(others)})' if others else ''
+    return f" whose names end in '{ending}'{instead}; set img_suffix to their ending"
 
 
-def _listed(path: Path, found: dict[str, Path]) -> list[str]:
+def _read_names(path: Path, found: dict[str, Path]) -> list[str]:
     if not path.is_file():
         raise UserError(f"The list of names '{path}' does not exist; put it there or correct ann_file.")
     names = [line.strip() for line in read_text(path, 'list of names').splitlines() if line.strip()]
-    if absent := [name for name in names if name not in found]:
+    if unknown := [name for name in names if name not in found]:
         raise UserError(
-            f"{examples(absent)} of the names in '{path}' are no pictures of the set (names have no endings); correct "
+            f"{examples(unknown)} of the names in '{path}' are not images of the set (names have no endings); correct "
             'the list or data_prefix.img_path.'
         )
     if not names:

@@ -1,4 +1,4 @@
-"""What a user asks predictions for: pictures, videos, folders of either, patterns, cameras and streams."""
+"""The inputs of a prediction: images, videos, volumes, folders of them, patterns, cameras and streams."""
 
 import glob
 import os
@@ -17,9 +17,9 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 
 class Kind(Enum):
-    """What a model may take; the value is what messages call several of them."""
+    """A kind of input; the value is its plural in messages."""
 
-    PICTURE = 'pictures'
+    IMAGE = 'images'
     VIDEO = 'videos'
     FRAMES = 'folders of frames'
     STREAM = 'cameras and streams'
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 ENDINGS: dict[Kind, Sequence[str]] = {
-    Kind.PICTURE: IMG_EXTENSIONS,
+    Kind.IMAGE: IMG_EXTENSIONS,
     Kind.VIDEO: VIDEO_ENDINGS,
     Kind.FRAMES: IMG_EXTENSIONS,
     Kind.VOLUME: VOLUME_ENDINGS,
@@ -36,12 +36,12 @@ ENDINGS: dict[Kind, Sequence[str]] = {
 
 @dataclass(frozen=True)
 class Input:
-    """One of what was asked for.
+    """One input of a prediction.
 
     Attributes:
         source: Its path, or the number or address of a camera.
-        kind: What it is.
-        name: Its path from the folder that was asked for, which no other input shares.
+        kind: Its kind.
+        name: Its path relative to the folder that all inputs share; unique.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Input:
 
     @property
     def version(self) -> list[int] | None:
-        """Changes when the file does; None for a stream, and a file that is gone."""
+        """Time of change and size of the file; None for a stream and for a file that no longer exists."""
         if self.kind is Kind.STREAM or not os.path.exists(self.source):
             return None
         found = os.stat(self.source)
@@ -58,36 +58,36 @@ class Input:
 
 
 def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
-    """The inputs of these kinds among what a user named, in alphabetical order within a folder or a pattern.
+    """Find the inputs that a user asked for, in alphabetical order within a folder or a pattern.
 
-    A folder stands for all inside it, at any depth. For models that take folders of frames, a folder that holds
-    pictures directly is one input.
+    A folder stands for all files inside it, at any depth. For models that take folders of frames, a folder that
+    directly contains images is one input.
 
     Args:
         given: Files, folders, patterns such as ``'photos/*.jpg'``, numbers of cameras, and addresses of streams.
-        kinds: That the model takes.
+        kinds: The kinds that the model takes.
 
     Raises:
-        UserError: for something that doesn't exist, or is of no such kind, and if there is nothing at all.
+        UserError: if something doesn't exist or is of another kind, or if nothing is found.
     """
-    found = [entry for text in given for entry in _found(text, kinds)]
+    found = [entry for text in given for entry in _find(text, kinds)]
     if not found:
         known = [ending for kind in Kind if kind in kinds for ending in ENDINGS.get(kind, ())[:2]]
         raise UserError(
-            f'There are no {_names(kinds)} in {", ".join(map(repr, given))}; correct the path (files are known by '
+            f'There are no {_list_kinds(kinds)} in {", ".join(map(repr, given))}; correct the path (files are known by '
             f'their endings, such as {", ".join(known)}).'
         )
-    return _named(list(dict.fromkeys(found)))
+    return _with_names(list(dict.fromkeys(found)))
 
 
-def stream_of(text: str) -> bool:
-    """Whether a text is the number of a camera or the address of a stream."""
+def is_stream(text: str) -> bool:
+    """Whether a string is the number of a camera or the address of a stream."""
     return bool(re.fullmatch(r'\d+|(rtsp|rtmp|udp|tcp|http|https)://.+', text)) and not os.path.exists(text)
 
 
-def _found(text: str, kinds: Collection[Kind]) -> Iterable[tuple[str, Kind]]:
-    if stream_of(text):
-        _must_be_taken(text, Kind.STREAM, kinds)
+def _find(text: str, kinds: Collection[Kind]) -> Iterable[tuple[str, Kind]]:
+    if is_stream(text):
+        _check_kind(text, Kind.STREAM, kinds)
         return [(text, Kind.STREAM)]
     if os.path.isdir(text):
         return _in_folder(Path(text), kinds)
@@ -95,62 +95,62 @@ def _found(text: str, kinds: Collection[Kind]) -> Iterable[tuple[str, Kind]]:
     if not paths:
         raise UserError(f"'{text}' does not exist; correct the path, or put a pattern in quotes.")
     if len(paths) == 1 and paths[0] == text:
-        kind = _kind_of(text)
-        _must_be_taken(text, kind, kinds)
+        kind = _kind_by_ending(text)
+        _check_kind(text, kind, kinds)
         return [(text, kind)] if kind else []
-    return [entry for path in paths for entry in _of_pattern(path, kinds)]
+    return [entry for path in paths for entry in _match_from_pattern(path, kinds)]
 
 
-def _of_pattern(path: str, kinds: Collection[Kind]) -> list[tuple[str, Kind]]:
+def _match_from_pattern(path: str, kinds: Collection[Kind]) -> list[tuple[str, Kind]]:
     if os.path.isdir(path):
         return _in_folder(Path(path), kinds)
-    kind = _kind_of(path)
+    kind = _kind_by_ending(path)
     return [(path, kind)] if kind in kinds and kind else []
 
 
 def _in_folder(folder: Path, kinds: Collection[Kind]) -> list[tuple[str, Kind]]:
-    files = [(path, kind) for path in files_below(folder) if (kind := _kind_of(str(path)))]
+    files = [(path, kind) for path in files_below(folder) if (kind := _kind_by_ending(str(path)))]
     found = [(str(path), kind) for path, kind in files if kind in kinds]
     if Kind.FRAMES in kinds:
-        folders = dict.fromkeys(str(path.parent) for path, kind in files if kind is Kind.PICTURE)
+        folders = dict.fromkeys(str(path.parent) for path, kind in files if kind is Kind.IMAGE)
         found += [(path, Kind.FRAMES) for path in folders]
     return found
 
 
-def _kind_of(path: str) -> Kind | None:
+def _kind_by_ending(path: str) -> Kind | None:
     if path.lower().endswith(VOLUME_ENDINGS):
         return Kind.VOLUME
     ending = os.path.splitext(path)[1].lower()
-    return Kind.PICTURE if ending in IMG_EXTENSIONS else Kind.VIDEO if ending in VIDEO_ENDINGS else None
+    return Kind.IMAGE if ending in IMG_EXTENSIONS else Kind.VIDEO if ending in VIDEO_ENDINGS else None
 
 
-def _must_be_taken(text: str, kind: Kind | None, kinds: Collection[Kind]) -> None:
+def _check_kind(text: str, kind: Kind | None, kinds: Collection[Kind]) -> None:
     if kind not in kinds:
-        what = f'is one of the {kind.value}' if kind else 'is neither a picture nor a video nor a volume by its ending'
-        raise UserError(f"'{text}' {what}, but this model takes {_names(kinds)}.")
+        what = f'is one of the {kind.value}' if kind else 'is not an image, a video or a volume by its ending'
+        raise UserError(f"'{text}' {what}, but this model takes {_list_kinds(kinds)}.")
 
 
-def _names(kinds: Collection[Kind]) -> str:
+def _list_kinds(kinds: Collection[Kind]) -> str:
     *others, last = [kind.value for kind in Kind if kind in kinds]
     return f'{", ".join(others)} and {last}' if others else last
 
 
-def _named(found: list[tuple[str, Kind]]) -> list[Input]:
-    """Names are paths from the folder that all of them share."""
+def _with_names(found: list[tuple[str, Kind]]) -> list[Input]:
+    """Name each input by its path relative to the folder that all of them share."""
     files = [os.path.abspath(source) for source, kind in found if kind is not Kind.STREAM]
     shared = os.path.commonpath([os.path.dirname(path) for path in files]) if files else ''
     inputs = [
-        Input(source, kind, _name_of_stream(source))
+        Input(source, kind, _stream_name(source))
         if kind is Kind.STREAM
         else Input(source, kind, os.path.relpath(os.path.abspath(source), shared))
         for source, kind in found
     ]
     names = [entry.name for entry in inputs]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise UserError(f'{examples(twice)} would be written to the same place; predict them one after the other.')
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        raise UserError(f'{examples(repeated)} would be written to the same place; predict them one after the other.')
     return inputs
 
 
-def _name_of_stream(source: str) -> str:
+def _stream_name(source: str) -> str:
     return f'camera_{source}' if source.isdigit() else re.sub(r'\W+', '_', source)

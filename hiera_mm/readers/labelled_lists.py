@@ -1,4 +1,4 @@
-"""Lists of files in mmaction2's and mmpretrain's format, ``path label`` a line."""
+"""Lists of files in mmaction2's and mmpretrain's format, one ``path label`` a line."""
 
 import re
 from collections.abc import Sequence
@@ -6,35 +6,35 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.program import command_line
-from hiera_mm.readers.class_names import names_file, names_of_list, numbers_by_name
+from hiera_mm.readers.class_names import class_names_file, class_names_of_list, numbers_by_name
 from hiera_mm.readers.text import read_text
 
 LINE = re.compile(r"""(["']?)(?P<name>.+?)\1[\s,;]+(?P<label>[0-9]{1,9})""")
-"""A path, which may hold blanks and stand in quotes, something between, and a number; also as spreadsheets write it."""
+"""A path, which may contain spaces or be quoted, a separator, and a number; spreadsheets' exports fit as well."""
 
 
 def read_video_list(path: str | Path) -> list[tuple[str, int]]:
-    """Names and labels of a list of videos, see :func:`read_labelled_list`."""
+    """Read the names and labels in a list of videos, see :func:`read_labelled_list`."""
     return read_labelled_list(path, 'video', remedy=f'make one with {command_line("make-video-list")}')
 
 
 def read_named_list(
     path: str | Path, classes: Sequence[str] | None
 ) -> tuple[list[tuple[str, int]], tuple[str, ...] | None]:
-    """Names and labels of a list of videos, numbered as ``classes`` are, and the names of the classes.
+    """Read the names and labels in a list of videos, and the names of the classes.
 
     Args:
-        path: The list; its own names may lie beside it.
-        classes: Of the model, by which the list's labels are told by name; None to take the list's names.
+        path: The list; a file beside it may name its classes.
+        classes: The model's classes, to which the list's labels are matched by name; None to take the list's classes.
 
     Raises:
         UserError: as :func:`read_labelled_list`, and for a label or a name that is not among the classes.
     """
-    entries, names = read_video_list(path), names_of_list(path)
+    entries, names = read_video_list(path), class_names_of_list(path)
     known = names or classes
     nameless = [f'{name} ({label})' for name, label in entries if known is not None and label >= len(known)]
     if nameless:
-        source = names_file(path) if names else 'metainfo.classes'
+        source = class_names_file(path) if names else 'metainfo.classes'
         raise UserError(
             f"{len(nameless)} videos in '{path}' have labels beyond the {len(known or ())} names in '{source}', such "
             f'as {first_few(nameless)}; correct the list or the names.'
@@ -48,14 +48,14 @@ def read_named_list(
 def check_labels(
     entries: Sequence[tuple[str, int | None]], classes: int | None, what: str, source: str | Path, key: str
 ) -> None:
-    """Refuse labels that a classification head does not have.
+    """Refuse labels beyond a classification head's number of classes.
 
     Args:
-        entries: Names and labels, None without labels.
-        classes: Of the head; None if the model has none.
-        what: The entries are, in the plural, for messages.
-        source: Where they are from.
-        key: Place of the data set in the config.
+        entries: Names and labels; the label is None for an unlabelled entry.
+        classes: Number of classes of the head; None if the model has no head.
+        what: What the entries are, in the plural, for messages.
+        source: Where they come from.
+        key: Key of the data set in the config.
 
     Raises:
         UserError: naming the first such entries.
@@ -71,15 +71,15 @@ def check_labels(
 
 
 def read_labelled_list(path: str | Path, what: str, remedy: str) -> list[tuple[str, int]]:
-    """Names, which may hold blanks, and labels.
+    """Read names, which may contain spaces, and labels.
 
     Args:
         path: The list.
-        what: It lists, in the singular, for messages.
+        what: What it lists, in the singular, for messages.
         remedy: What to do if there is no list.
 
     Raises:
-        UserError: for a missing or empty file, or a line without a whole number at its end.
+        UserError: for a missing or empty file, or a line that does not end in a whole number.
     """
     if not Path(path).is_file():
         raise UserError(f"The {what} list '{path}' does not exist; {remedy}, or correct ann_file.")
@@ -91,7 +91,7 @@ def read_labelled_list(path: str | Path, what: str, remedy: str) -> list[tuple[s
         if not found:
             raise UserError(
                 f"Line {number} of the {what} list '{path}' is '{line.strip()}'; each line must be a path, a space and "
-                f'the number of a class.'
+                'a class number.'
             )
         entries.append((found['name'], int(found['label'])))
     if not entries:

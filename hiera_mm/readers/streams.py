@@ -1,4 +1,4 @@
-"""Cameras and network streams, frame by frame as they come."""
+"""Cameras and network streams, read frame by frame as they arrive."""
 
 import contextlib
 import time
@@ -9,18 +9,18 @@ from hiera_mm.errors import BrokenFileError
 import cv2
 import numpy as np
 
-USUAL_RATE = 30.0
-"""Frames a second, of cameras that don't tell theirs."""
+DEFAULT_RATE = 30.0
+"""Frames a second, for cameras that don't report their rate."""
 
 
 class Stream:
-    """A camera or a stream; ends with it, or when the user interrupts (Ctrl-C).
+    """The frames of a camera or a stream, until it ends or the user interrupts (Ctrl-C).
 
     Args:
         source: Number of a camera, counted from 0, or an address that FFmpeg reads, such as ``rtsp://...``.
 
     Attributes:
-        times: Seconds from the first frame at which those that were read came in.
+        times: When each frame arrived, in seconds after the first.
 
     Raises:
         BrokenFileError: if it can't be opened.
@@ -35,18 +35,18 @@ class Stream:
                 f"{what} can't be opened; check that it is there, that you may use it, and that no other program does."
             )
         rate = self.capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate <= 240 else USUAL_RATE
+        self.rate = rate if 0 < rate <= 240 else DEFAULT_RATE
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """RGB ``(H, W, 3)``."""
+        """Frames as RGB arrays ``(H, W, 3)``."""
         with contextlib.suppress(KeyboardInterrupt):
-            begin = None
+            start = None
             while True:
-                whole, frame = self.capture.read()
-                if not whole:
+                success, frame = self.capture.read()
+                if not success:
                     break
                 now = time.monotonic()
-                begin = now if begin is None else begin
-                self.times.append(now - begin)
+                start = now if start is None else start
+                self.times.append(now - start)
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         self.capture.release()

@@ -1,4 +1,4 @@
-"""Text files as people's programs write them, and folders as their computers leave them."""
+"""Text files in common encodings, and folders without hidden files."""
 
 import codecs
 import os
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError
 
-MARKS = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}
-"""What Windows' editors and Excel write at the beginning of a text, and the encoding it tells."""
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}
+"""Byte-order marks, which Windows' editors and Excel write, and the encodings they announce."""
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """The text of a file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
+    """Read a file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
 
     Args:
-        path: Of a file that exists.
-        what: It is, for messages.
+        path: An existing file.
+        what: What the file is, for messages.
 
     Raises:
-        UserError: for another encoding, naming the line, or a file that is no text.
+        UserError: for another encoding, naming the line, or a file that is not text.
     """
     content = Path(path).read_bytes()
-    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), 'utf-8')
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), 'utf-8')
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -37,16 +37,16 @@ def read_text(path: str | Path, what: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is one that a computer put there for itself."""
+    """Whether a file or folder is hidden or was put there by the operating system."""
     return name.startswith('.') or name in ('__MACOSX', '__pycache__', 'Thumbs.db', 'desktop.ini', '@eaDir')
 
 
 def files_below(folder: str | Path, endings: Sequence[str] | None = None) -> Iterator[Path]:
-    """All files in a folder and the folders in it, in alphabetical order, but for hidden ones.
+    """All files in a folder and its subfolders, in alphabetical order, except hidden ones.
 
     Args:
         folder: Where to look.
-        endings: Of the files, in lower case, such as ``('.mp4',)``; those in upper case count too. None for all files.
+        endings: Endings of the files, in lower case, such as ``('.mp4',)``; case is ignored. None for all files.
     """
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
@@ -56,5 +56,5 @@ def files_below(folder: str | Path, endings: Sequence[str] | None = None) -> Ite
 
 
 def folders_in(folder: str | Path) -> list[str]:
-    """Names of the folders in a folder, in alphabetical order, but for hidden ones."""
+    """Names of the folders in a folder, in alphabetical order, except hidden ones."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))

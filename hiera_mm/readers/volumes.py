@@ -1,4 +1,4 @@
-"""Volumes: lists of them as the Medical Segmentation Decathlon has them, and NIfTI files."""
+"""Lists of volumes in the Medical Segmentation Decathlon's format, and NIfTI files."""
 
 import json
 from pathlib import Path
@@ -9,25 +9,25 @@ from hiera_mm.errors import BrokenFileError, UserError, first_line, require_extr
 import numpy as np
 
 ENDINGS = ('.nii', '.nii.gz')
-"""NIfTI's, which holds where each voxel lies."""
+"""NIfTI's endings; NIfTI also stores where each voxel lies."""
 
-SAME_PLACE = 0.1
-"""Voxels by which an image and its labels may lie apart, as programs round what they write."""
+MAX_MISALIGNMENT = 0.1
+"""How far an image and its labels may lie apart, in voxels, since programs round what they write."""
 
 
 class VolumePair(NamedTuple):
-    """Files of one volume; ``label`` is None where none is wanted."""
+    """The files of one volume; ``label`` is None if no labels are needed."""
 
     image: str
     label: str | None
 
 
 class VolumeList(NamedTuple):
-    """Of a JSON file.
+    """One part of a list of volumes.
 
     Attributes:
-        pairs: Of the wanted part.
-        classes: Names of the labels by number, if the file has them.
+        pairs: Its volumes.
+        classes: Class names by number, if the file has them.
     """
 
     pairs: list[VolumePair]
@@ -35,22 +35,22 @@ class VolumeList(NamedTuple):
 
 
 class Header(NamedTuple):
-    """Of a volume: its shape, of several channels ``(X, Y, Z, channels)``, and where voxels lie, in millimetres."""
+    """A volume's shape, ``(X, Y, Z)`` or ``(X, Y, Z, channels)``, and the affine from voxels to millimetres."""
 
     shape: tuple[int, ...]
     affine: np.ndarray
 
 
 def read_volume_list(path: str | Path, part: str, with_labels: bool) -> VolumeList:
-    """A list in the Medical Segmentation Decathlon's format (``dataset.json``), which MONAI's programs also read.
+    """Read a list in the Medical Segmentation Decathlon's format (``dataset.json``), which MONAI's programs also read.
 
     Args:
-        path: Of the JSON file, in whose folder paths begin.
+        path: The JSON file; paths in it are relative to its folder.
         part: ``'training'``, ``'validation'`` or ``'test'``.
-        with_labels: Whether each volume needs its labels.
+        with_labels: Whether each volume needs labels.
 
     Raises:
-        UserError: for a file that is missing, no JSON, lacks the part, or has entries or files that can't be used.
+        UserError: if the file is missing, is not JSON, lacks the part, or names entries or files that can't be used.
     """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
@@ -58,21 +58,19 @@ def read_volume_list(path: str | Path, part: str, with_labels: bool) -> VolumeLi
         raise UserError(f"The list of volumes '{path}' can't be read: {first_line(str(error))}.") from error
     if not isinstance(content, dict) or not isinstance(content.get(part), list) or not content[part]:
         known = [key for key, value in content.items() if isinstance(value, list)] if isinstance(content, dict) else []
+        example = f'{{"{part}": [{{"image": "imagesTr/1.nii.gz", "label": "labelsTr/1.nii.gz"}}]}}'
         raise UserError(
             f"The list of volumes '{path}' has no '{part}' (its lists are: {', '.join(known) or 'none'}); add it, such "
-            'as {"'
-            + part
-            + '": [{"image": "imagesTr/1.nii.gz", "label": "labelsTr/1.nii.gz"}]}, or name another list: '
-            'data_list_key.'
+            f'as {example}, or name another list with data_list_key.'
         )
     return VolumeList([_pair(entry, Path(path), part, with_labels) for entry in content[part]], _classes(content, path))
 
 
-def header_of(path: str | Path) -> Header:
-    """Shape and place of a volume, without reading its voxels.
+def read_header(path: str | Path) -> Header:
+    """Read a volume's shape and affine, without its voxels.
 
     Raises:
-        BrokenFileError: for a file that is missing, no NIfTI or no volume.
+        BrokenFileError: if the file is missing, is not NIfTI, or is not a volume.
         UserError: without nibabel.
     """
     require_extra('nibabel', 'volumes')
@@ -85,21 +83,22 @@ def header_of(path: str | Path) -> Header:
         raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
     if len(header.shape) not in (3, 4):
         raise BrokenFileError(
-            f"'{path}' is no volume: it has {header.shape} voxels; a volume has three axes, or a fourth of channels."
+            f"'{path}' is not a volume: it has {header.shape} voxels; a volume has three axes, or four with channels."
         )
     return header
 
 
-def must_have_one_place(pair: VolumePair) -> None:
-    """
+def check_alignment(pair: VolumePair) -> None:
+    """Check that the voxels of an image and its labels lie in the same places.
+
     Raises:
-        BrokenFileError: as :func:`header_of`.
-        UserError: where an image and its labels have not the same voxels in the same places.
+        BrokenFileError: as :func:`read_header`.
+        UserError: if they don't.
     """
-    image = header_of(pair.image)
+    image = read_header(pair.image)
     if pair.label is None:
         return
-    label = header_of(pair.label)
+    label = read_header(pair.label)
     if label.shape[:3] != image.shape[:3] or any(side != 1 for side in label.shape[3:]):
         raise UserError(
             f"The labels '{pair.label}' have {label.shape} voxels, but their image '{pair.image}' has "
@@ -110,18 +109,19 @@ def must_have_one_place(pair: VolumePair) -> None:
         1,
     ]
     apart = np.abs(corners @ (image.affine - label.affine).T).max()
-    if apart > SAME_PLACE * np.linalg.norm(image.affine[:3, :3], axis=0).min():
+    if apart > MAX_MISALIGNMENT * np.linalg.norm(image.affine[:3, :3], axis=0).min():
         raise UserError(
-            f"The labels '{pair.label}' lie {apart:.3g} mm beside their image '{pair.image}', by what both files say "
-            'of the place of their voxels (affine); copy it from the image if the voxels belong together as they are, '
-            'or resample the labels to the image.'
+            f"By the files' affines, the labels '{pair.label}' lie {apart:.3g} mm away from their image "
+            f"'{pair.image}'; copy the affine from the image if the voxels belong together as they are, or resample "
+            'the labels to the image.'
         )
 
 
-def must_be_labels(path: str, labels: np.ndarray, count: int) -> None:
-    """
+def check_label_values(path: str, labels: np.ndarray, count: int) -> None:
+    """Check that all labels are class numbers.
+
     Raises:
-        UserError: for labels that are no numbers of classes.
+        UserError: naming those that are not.
     """
     values = np.unique(labels)
     if np.isfinite(values).all() and (values == np.round(values)).all() and values[0] >= 0 and values[-1] < count:
@@ -133,16 +133,17 @@ def must_be_labels(path: str, labels: np.ndarray, count: int) -> None:
     )
 
 
-def must_be_numbers(path: str, image: np.ndarray) -> None:
-    """
+def check_finite(path: str, image: np.ndarray) -> None:
+    """Check that all voxels are finite, since others would make the loss NaN.
+
     Raises:
-        UserError: for an image with voxels that are no numbers, by which training would end.
+        UserError: if some are not.
     """
     if not np.isfinite(image).all():
         count = int((~np.isfinite(image)).sum())
         raise UserError(
-            f"The volume '{path}' has {count} voxels that are infinite or no numbers (NaN); write the value of the "
-            'background there, for CT -1024.'
+            f"The volume '{path}' has {count} voxels that are infinite or NaN; set them to the background's value, "
+            'such as -1024 in CT.'
         )
 
 
@@ -158,7 +159,7 @@ def _pair(entry: Any, path: Path, part: str, with_labels: bool) -> VolumePair:
         if not (path.parent / entry[name]).is_file():
             raise UserError(
                 f"The list of volumes '{path}' names '{entry[name]}', which does not exist in '{path.parent}'; paths "
-                'begin in the folder of the list.'
+                "are relative to the list's folder."
             )
     image, label = (str(path.parent / entry[name]) if name in names else None for name in ('image', 'label'))
     return VolumePair(str(image), label)
@@ -169,7 +170,7 @@ def _classes(content: dict, path: str | Path) -> list[str] | None:
     if not labels:
         return None
     try:
-        # Either way round: decathlon writes {"0": "background"}, nnU-Net {"background": 0}.
+        # Both forms occur: the Decathlon writes {"0": "background"}, nnU-Net {"background": 0}.
         numbers = {int(key): str(value) for key, value in labels.items()}
     except (ValueError, AttributeError):
         try:
@@ -178,7 +179,7 @@ def _classes(content: dict, path: str | Path) -> list[str] | None:
             numbers = {}
     if sorted(numbers) != list(range(len(labels))):
         raise UserError(
-            f"'labels' in the list of volumes '{path}' must give every number from 0 on a name, such as "
-            '{"0": "background", "1": "spleen"}, but is ' + f'{json.dumps(labels)[:150]}.'
+            f"'labels' in the list of volumes '{path}' must name every number from 0 on, such as "
+            f'{{"0": "background", "1": "spleen"}}, but is {json.dumps(labels)[:150]}.'
         )
     return [numbers[number] for number in range(len(numbers))]

@@ -1,4 +1,4 @@
-"""Writing videos, whole or not at all."""
+"""Writing videos atomically."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -18,25 +18,25 @@ def write_video(
     """Write an mp4, so that ``path`` either holds all of it or is not touched.
 
     Args:
-        path: Of the mp4.
+        path: The mp4 file.
         frames: RGB arrays ``(H, W, 3)``.
         rate: Frames a second.
-        times: When each frame appears, in seconds; by default ``rate`` says it.
+        times: When each frame appears, in seconds; by default it follows from ``rate``.
     """
+    # x264's slower presets don't give the same bytes each time.
     options = dict(crf='18', preset='ultrafast')
-    # The fastest preset, as slower ones of x264 don't give the same bytes each time.
     with atomic_write(path) as unfinished, av.open(str(unfinished), 'w', format='mp4') as container:
         stream = container.add_stream('libx264', rate=Fraction(rate).limit_denominator(1001), options=options)
         stream.pix_fmt = 'yuv420p'
         if times is not None:
             stream.codec_context.time_base = MICROSECOND
         for number, frame in enumerate(frames):
-            # This kind of colour needs even sides.
+            # yuv420p needs even sides.
             even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode='edge')
             if not stream.codec_context.is_open:
                 stream.height, stream.width = even.shape[:2]
-            picture = av.VideoFrame.from_ndarray(even, format='rgb24')
+            encoded = av.VideoFrame.from_ndarray(even, format='rgb24')
             if times is not None:
-                picture.pts, picture.time_base = round(times[number] / MICROSECOND), MICROSECOND
-            container.mux(stream.encode(picture))
+                encoded.pts, encoded.time_base = round(times[number] / MICROSECOND), MICROSECOND
+            container.mux(stream.encode(encoded))
         container.mux(stream.encode())

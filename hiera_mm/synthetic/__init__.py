@@ -1,1 +1,1 @@
-"""Data sets that are drawn: shapes, classes, motions, actions."""
+"""Generated data sets: shapes, classes, masks, motions, actions, volumes."""

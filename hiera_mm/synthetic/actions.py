@@ -13,31 +13,34 @@ from hiera_mm.synthetic.shapes import OUTLINES, write_once
 import cv2
 import numpy as np
 
-GOING = dict(stand=(0, 0)) | STEPS
-ACTIONS = (*GOING, 'turn', 'blink')
-"""What an actor does: one way of going, and each of the others or not. Their numbers in the files count from 1."""
+MOVES = dict(stand=(0, 0)) | STEPS
+ACTIONS = (*MOVES, 'turn', 'blink')
+"""What an actor can do: one of the moves, and independently turn and blink. Their numbers in the files start at 1."""
 
 WIDTH, HEIGHT = 160, 128
+"""Size of the frames in pixels."""
+
 RATE, SECONDS = 8, 3
-"""Pixels; frames a second, and length of a video. It begins at second 900, as AVA's."""
+"""Frames a second, and the length of a video in seconds; it starts at second 900, like AVA's."""
 
 KEY_SECONDS = (901, 902)
 MARGIN = 36
-"""Pixels from the edges to the middle of an actor's way, which leads at most 26 away from there."""
+"""Pixels from the edges to the middle of an actor's path, which leads at most 26 pixels away from there."""
 
 
 def make_acting_shapes(folder: str | Path, train: int = 500, val: int = 60, seed: int = 0) -> None:
     """Write ``{train,val}/*.mp4``, ``{train,val}.csv``, ``{train,val}_proposals.pkl`` and ``actions.pbtxt``.
 
-    One to three bright bars and triangles on a darker, rough background each stand or go left, right, up or down, and
-    may turn and blink as well, which no single frame tells: the middles of all ways are spread equally. Two seconds of
-    each video are annotated. Proposals are the actors' boxes, shaken a little, with high scores, and others with low
-    ones. The same arguments always give the same files; a folder that already holds them is left alone.
+    One to three bright bars and triangles on a darker, noisy background each stand or move left, right, up or down, and
+    may also turn and blink. A single frame does not show the action, since the middles of all paths are distributed
+    equally. Two seconds of each video are annotated. Proposals are the actors' boxes with some jitter and high scores,
+    and random boxes with low scores. The same arguments always give the same files; a folder that already holds them is
+    left alone.
 
     Args:
-        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
-        train, val: Videos of the two parts.
-        seed: Of the random generator.
+        folder: Where to write the set; another generated set there is replaced.
+        train, val: Number of videos in each part.
+        seed: Seed of the random generator.
 
     Raises:
         UserError: if the folder holds anything but a generated set.
@@ -46,7 +49,7 @@ def make_acting_shapes(folder: str | Path, train: int = 500, val: int = 60, seed
 
 
 def action_list(names: Iterable[str]) -> str:
-    """AVA's list of actions, their numbers from 1."""
+    """An action list in AVA's format, numbered from 1."""
     return ''.join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(names, 1))
 
 
@@ -70,7 +73,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
 
 
 def _cast(random: np.random.Generator) -> list[dict]:
-    """One to three actors, the middles of whose ways lie apart."""
+    """One to three actors whose paths have their middles apart from each other."""
     middles: list[np.ndarray] = []
     for _ in range(random.integers(1, 4)):
         for _ in range(20):
@@ -82,13 +85,13 @@ def _cast(random: np.random.Generator) -> list[dict]:
 
 
 def _actor(random: np.random.Generator, middle: np.ndarray) -> dict:
-    going = str(random.choice(list(GOING)))
-    doing = [going] + [action for action in ('turn', 'blink') if random.random() < 0.4]
+    move = str(random.choice(list(MOVES)))
+    doing = [move] + [action for action in ('turn', 'blink') if random.random() < 0.4]
     return dict(
         actions=[ACTIONS.index(action) + 1 for action in doing],
         outline=np.array(OUTLINES[random.choice(['bar', 'triangle'])]) * random.uniform(13, 18),
         middle=middle,
-        step=random.uniform(1.4, 2.2) * np.array(GOING[going]),
+        step=random.uniform(1.4, 2.2) * np.array(MOVES[move]),
         angle=random.uniform(0, 2 * np.pi),
         turn=random.choice([-1, 1]) * random.uniform(0.2, 0.35) * ('turn' in doing),
         dimmed=0.45 if 'blink' in doing else 1.0,
@@ -98,26 +101,26 @@ def _actor(random: np.random.Generator, middle: np.ndarray) -> dict:
 
 
 def _play(random: np.random.Generator, actors: list[dict]) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
-    """RGB frames ``(HEIGHT, WIDTH, 3)``, and for each the actors' boxes in parts of its sides."""
+    """RGB frames ``(HEIGHT, WIDTH, 3)``, and the actors' boxes in each as fractions of its sides."""
     background: Any = cv2.resize(random.integers(30, 110, (3, 4, 3)).astype(np.float32), (WIDTH, HEIGHT))
     background += random.normal(0, 8, background.shape)
     frames, boxes = [], []
     count = RATE * SECONDS
     for time in range(count):
-        picture = background.copy()
+        image = background.copy()
         corners = [_corners(actor, time - count // 2) for actor in actors]
         for actor, outline in zip(actors, corners, strict=True):
             mask = np.zeros((HEIGHT, WIDTH), np.uint8)
             cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
             bright = actor['dimmed'] if (time + actor['phase']) // 2 % 2 else 1.0
-            picture[mask.astype(bool)] = actor['colour'] * bright
-        frames.append(picture.clip(0, 255).astype(np.uint8))
+            image[mask.astype(bool)] = actor['colour'] * bright
+        frames.append(image.clip(0, 255).astype(np.uint8))
         boxes.append([_box(outline) for outline in corners])
     return frames, boxes
 
 
 def _corners(actor: dict, time: int) -> np.ndarray:
-    """``(N, 2)`` in pixels, ``time`` frames after the middle."""
+    """An actor's corners ``(N, 2)`` in pixels, ``time`` frames after the middle of the video."""
     angle = actor['angle'] + time * actor['turn']
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return actor['middle'] + time * actor['step'] + actor['outline'] @ rotation
@@ -129,9 +132,9 @@ def _box(corners: np.ndarray) -> np.ndarray:
 
 
 def _propose(random: np.random.Generator, boxes: list[np.ndarray]) -> np.ndarray:
-    """``(N, 5)``: the boxes, each corner shaken by up to 4 % of the side, and one where nobody need be."""
-    shaken = [box + random.uniform(-0.04, 0.04, 4) * np.tile(box[2:] - box[:2], 2) for box in boxes]
+    """Proposals ``(N, 5)``: the boxes, each corner shifted by up to 4 % of the side, and one random box."""
+    jittered = [box + random.uniform(-0.04, 0.04, 4) * np.tile(box[2:] - box[:2], 2) for box in boxes]
     start, extent = random.uniform(0, 0.7, 2), random.uniform(0.15, 0.3, 2)
     scores = [*random.uniform(0.9, 1, len(boxes)), random.uniform(0.05, 0.5)]
-    proposals = np.array([*shaken, np.concatenate([start, start + extent])]).clip(0, 1)
+    proposals = np.array([*jittered, np.concatenate([start, start + extent])]).clip(0, 1)
     return np.column_stack([proposals, scores])

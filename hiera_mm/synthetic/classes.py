@@ -1,4 +1,4 @@
-"""Generated images of one shape each, in a folder for each class, as ImageNet's are."""
+"""Generated images of one shape each, in one folder for each class, like ImageNet."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ def make_class_shapes(folder: str | Path, train: int = 900, val: int = 150, seed
     same arguments always give the same files; a folder that already holds them is left alone.
 
     Args:
-        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
-        train, val: Images of the two parts, spread evenly over the classes.
-        seed: Of the random generator.
+        folder: Where to write the set; another generated set there is replaced.
+        train, val: Number of images in each part, spread evenly over the classes.
+        seed: Seed of the random generator.
 
     Raises:
         UserError: if the folder holds anything but a generated set.
@@ -30,8 +30,8 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
         (folder / part / name).mkdir(parents=True)
     for number in range(count):
         height, width = random.integers(96, 129, size=2)
-        picture = draw_background(random, height, width)
+        image = draw_background(random, height, width)
         category = number % len(CLASSES)
-        mask = draw_mask(random, picture.shape[:2], category)
-        picture[mask] = draw_colour(random, picture, mask)
-        mmcv.imwrite(picture, folder / part / CLASSES[category] / f'{number:05d}.png')
+        mask = draw_mask(random, image.shape[:2], category)
+        image[mask] = draw_colour(random, image, mask)
+        mmcv.imwrite(image, folder / part / CLASSES[category] / f'{number:05d}.png')

@@ -1,4 +1,4 @@
-"""Generated images of several shapes with index masks, as sets of semantic segmentation have them."""
+"""Generated images of several shapes with index masks, for semantic segmentation."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ def make_mask_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
     a triangle. The same arguments always give the same files; a folder that already holds them is left alone.
 
     Args:
-        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
-        train, val: Images of the two parts.
-        seed: Of the random generator.
+        folder: Where to write the set; another generated set there is replaced.
+        train, val: Number of images in each part.
+        seed: Seed of the random generator.
 
     Raises:
         UserError: if the folder holds anything but a generated set.
@@ -35,14 +35,14 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     (folder / 'masks' / part).mkdir(parents=True)
     for number in range(1, count + 1):
         height, width = random.integers(96, 129, size=2)
-        picture = draw_background(random, height, width)
+        image = draw_background(random, height, width)
         shapes: list[tuple[int, np.ndarray]] = []
         for _ in range(random.integers(1, 5)):
-            place_shape(random, picture, shapes)
+            place_shape(random, image, shapes)
         mask = np.zeros((height, width), np.uint8)
         for category, visible in shapes:
             mask[visible] = category + 1
-        mmcv.imwrite(picture, folder / 'images' / part / f'{number:06d}.png')
+        mmcv.imwrite(image, folder / 'images' / part / f'{number:06d}.png')
         drawn = Image.fromarray(mask, 'P')
         drawn.putpalette(PALETTE)
         drawn.save(folder / 'masks' / part / f'{number:06d}.png')

@@ -1,4 +1,4 @@
-"""Generated videos of moving shapes, whose class is the motion and cannot be told from a single frame."""
+"""Generated videos of moving shapes; the class is the motion, which a single frame does not show."""
 
 from pathlib import Path
 
@@ -14,21 +14,21 @@ STEPS = dict(left=(-1, 0), right=(1, 0), up=(0, -1), down=(0, 1))
 SIDE = 64
 FRAMES = 20
 RATE = 10
-"""Pixels, frames and frames a second of a video."""
+"""Side of the frames in pixels, number of frames, and frames a second."""
 
 
 def make_motion_shapes(folder: str | Path, train: int = 1200, val: int = 180, seed: int = 0) -> None:
     """Write ``{train,val}/*.mp4`` and the lists ``{train,val}.txt`` in mmaction2's format, ``path label`` a line.
 
-    A bright bar or triangle on a darker, noisy background moves left, right, up or down, turns, or grows; what leaves
-    at one edge comes in at the other, and what has grown starts again, so that place, angle and size are spread
-    equally over the classes at every moment. The same arguments always give the same videos; a folder that already
-    holds them is left alone.
+    A bright bar or triangle on a darker, noisy background moves left, right, up or down, turns, or grows. A shape that
+    leaves at one edge enters at the opposite one, and a grown shape starts small again, so that position, angle and
+    size have the same distribution in all classes at every moment. The same arguments always give the same videos; a
+    folder that already holds them is left alone.
 
     Args:
-        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
-        train, val: Videos of the two parts.
-        seed: Of the random generator.
+        folder: Where to write the set; another generated set there is replaced.
+        train, val: Number of videos in each part.
+        seed: Seed of the random generator.
 
     Raises:
         UserError: if the folder holds anything but a generated set.
@@ -69,7 +69,7 @@ def _with_shape(background, outline, place, angle, size, colour) -> np.ndarray:
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     corners = place + size * outline @ rotation
     mask = np.zeros((SIDE, SIDE), np.uint8)
-    # Drawn nine times, so that what sticks out at an edge is seen at the opposite one.
+    # Drawn nine times, so that a part that sticks out at one edge appears at the opposite one.
     for shift in np.ndindex(3, 3):
         cv2.fillPoly(mask, [(corners + SIDE * (np.array(shift) - 1)).round().astype(np.int32)], 1)
     return np.where(mask[..., None], colour, background).clip(0, 255).astype(np.uint8)

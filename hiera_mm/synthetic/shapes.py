@@ -1,4 +1,4 @@
-"""A generated COCO-format data set of coloured shapes: the quickstart's data and the tests'."""
+"""A generated data set of coloured shapes in COCO's format, for the quickstart and the tests."""
 
 import json
 import shutil
@@ -20,12 +20,12 @@ OUTLINES = {
     'triangle': [(0, -1), (0.87, 0.5), (-0.87, 0.5)],
 }
 
-MOST_TILT = np.pi / 12
-"""Shapes stand upright up to this angle."""
+MAX_TILT = np.pi / 12
+"""Largest angle, in radians, by which a shape is tilted."""
 
 EMPTY_SHARE = 0.05
 CROWD_SHARE = 0.1
-"""Shares of the images that hold no object, and a crowd of tiny objects under one run-length mask."""
+"""Share of the images without objects, and share with a crowd of tiny objects under one run-length mask."""
 
 
 def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: int = 0) -> None:
@@ -36,9 +36,9 @@ def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
     seen. The same arguments always give the same files; a folder that already holds them is left alone.
 
     Args:
-        folder: Where the set lies afterwards; another set there is replaced as a whole.
-        train, val: Images of the two parts.
-        seed: Of the random generator.
+        folder: Where to write the set; another generated set there is replaced.
+        train, val: Number of images in each part.
+        seed: Seed of the random generator.
 
     Raises:
         UserError: if the folder holds anything but such a set.
@@ -47,7 +47,7 @@ def make_coco_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
 
 
 def write_once(folder: Path, recipe: dict, write_part: Callable[[Path, str, int, np.random.Generator], None]) -> None:
-    """Have the parts ``train`` and ``val`` written, unless ``folder`` holds what the same recipe gave before.
+    """Write the parts ``train`` and ``val``, unless ``folder`` already holds the set of this recipe.
 
     Raises:
         UserError: if the folder holds anything but a generated set.
@@ -56,7 +56,7 @@ def write_once(folder: Path, recipe: dict, write_part: Callable[[Path, str, int,
     if stamp.is_file() and json.loads(stamp.read_text()) == recipe:
         return
     if not stamp.is_file() and folder.exists() and any(folder.iterdir()):
-        raise UserError(f"The folder '{folder}' holds something else than generated shapes; name another one.")
+        raise UserError(f"The folder '{folder}' holds something other than generated shapes; name another one.")
     unfinished = folder.with_name(folder.name + '.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -76,10 +76,10 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
     images: list[dict] = []
     annotations: list[dict] = []
     for image_id in range(1, count + 1):
-        picture, objects = draw_scene(random)
+        image, objects = draw_scene(random)
         name = f'{image_id:06d}.png'
-        mmcv.imwrite(picture, folder / part / name)
-        images.append(dict(id=image_id, file_name=name, height=picture.shape[0], width=picture.shape[1]))
+        mmcv.imwrite(image, folder / part / name)
+        images.append(dict(id=image_id, file_name=name, height=image.shape[0], width=image.shape[1]))
         for annotation in objects:
             annotations.append(dict(annotation, id=len(annotations) + 1, image_id=image_id))
     categories = [dict(id=number, name=name) for number, name in enumerate(CLASSES, start=1)]
@@ -88,20 +88,20 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
 
 
 def draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
-    """One picture ``(H, W, 3)`` in BGR and its annotations, without ids."""
+    """One BGR image ``(H, W, 3)`` and its annotations, without ids."""
     height, width = random.integers(96, 129, size=2)
-    picture = draw_background(random, height, width)
+    image = draw_background(random, height, width)
     if random.random() < EMPTY_SHARE:
-        return picture, []
+        return image, []
     annotations = []
     if random.random() < CROWD_SHARE:
-        annotations.append(_draw_crowd(random, picture))
+        annotations.append(_draw_crowd(random, image))
     shapes: list[tuple[int, np.ndarray]] = []
     for _ in range(random.integers(1, 5)):
-        place_shape(random, picture, shapes)
+        place_shape(random, image, shapes)
     for category, visible in shapes:
         annotations.append(_annotation(category, visible, _polygons(visible)))
-    return picture, annotations
+    return image, annotations
 
 
 def draw_background(random: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -111,20 +111,20 @@ def draw_background(random: np.random.Generator, height: int, width: int) -> np.
     return np.clip(gradient / 4 + 96 + noise, 0, 255).astype(np.uint8)
 
 
-def place_shape(random: np.random.Generator, picture: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
-    """Draw one more shape where it leaves the earlier ones recognisable, if ten tries find such a place."""
+def place_shape(random: np.random.Generator, image: np.ndarray, shapes: list[tuple[int, np.ndarray]]) -> None:
+    """Draw one more shape where earlier ones stay recognisable, unless ten tries find no such place."""
     for _ in range(10):
         category = int(random.integers(len(CLASSES)))
-        mask = draw_mask(random, picture.shape[:2], category)
-        left = [(kind, visible & ~mask) for kind, visible in shapes]
+        mask = draw_mask(random, image.shape[:2], category)
+        left = [(label, visible & ~mask) for label, visible in shapes]
         if all(_recognisable(now, was) for (_, now), (_, was) in zip(left, shapes, strict=True)):
-            picture[mask] = draw_colour(random, picture, mask)
+            image[mask] = draw_colour(random, image, mask)
             shapes[:] = [*left, (category, mask)]
             return
 
 
 def draw_mask(random: np.random.Generator, size: tuple[int, int], category: int) -> np.ndarray:
-    """Where a shape of random size, place and tilt is, ``(H, W)``, its middle well inside."""
+    """The mask ``(H, W)`` of a shape of random size, position and tilt, with its middle well inside."""
     height, width = size
     radius = random.uniform(12, 30)
     margin = radius / 2
@@ -133,7 +133,7 @@ def draw_mask(random: np.random.Generator, size: tuple[int, int], category: int)
 
 
 def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre: np.ndarray, radius: float):
-    tilt = random.uniform(-MOST_TILT, MOST_TILT)
+    tilt = random.uniform(-MAX_TILT, MAX_TILT)
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
     outline = centre + radius * np.array(OUTLINES[CLASSES[category]]) @ turn
     mask = np.zeros(size, np.uint8)
@@ -142,16 +142,16 @@ def _shape_mask(random: np.random.Generator, size: tuple, category: int, centre:
 
 
 def _recognisable(visible: np.ndarray, before: np.ndarray) -> bool:
-    """At least two thirds are left, and without a hole, which polygons could not tell."""
+    """Whether at least two thirds of a shape are visible, without a hole, which polygons can't represent."""
     if visible.sum() < 0.67 * before.sum():
         return False
     outlines, nesting = cv2.findContours(visible.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return len(outlines) > 0 and bool((nesting[0, :, 3] < 0).all())
 
 
-def draw_colour(random: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def draw_colour(random: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A random colour that stands out from what it covers."""
-    below = picture[mask].mean(axis=0)
+    below = image[mask].mean(axis=0)
     while True:
         colour = random.integers(0, 256, size=3)
         if np.abs(colour - below).max() > 80:
@@ -163,21 +163,21 @@ def _polygons(visible: np.ndarray) -> list[list[float]]:
     return [outline.reshape(-1).astype(float).tolist() for outline in outlines if len(outline) >= 3]
 
 
-def _draw_crowd(random: np.random.Generator, picture: np.ndarray) -> dict:
-    height, width = picture.shape[:2]
+def _draw_crowd(random: np.random.Generator, image: np.ndarray) -> dict:
+    height, width = image.shape[:2]
     category = int(random.integers(len(CLASSES)))
     middle = random.uniform([24, 24], [width - 24, height - 24])
     region = np.zeros((height, width), bool)
     for offset in random.uniform(-16, 16, size=(8, 2)):
         mask = _shape_mask(random, (height, width), category, middle + offset, radius=4)
-        picture[mask] = draw_colour(random, picture, mask)
+        image[mask] = draw_colour(random, image, mask)
         region |= mask
     counts = coco_mask.encode(np.asfortranarray(region.astype(np.uint8)))
     return _annotation(category, region, dict(size=[int(height), int(width)], counts=counts['counts'].decode()))
 
 
 def _annotation(category: int, mask: np.ndarray, segmentation: list | dict) -> dict:
-    """Area and box are those of the segmentation as pycocotools reads it."""
+    """An annotation with the area and box that pycocotools computes from the segmentation."""
     height, width = mask.shape
     crowd = isinstance(segmentation, dict)
     runs = segmentation if crowd else coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))

@@ -1,4 +1,4 @@
-"""Generated volumes of ellipsoids and tubes: NIfTI files and a list in the Medical Segmentation Decathlon's format."""
+"""Generated volumes of ellipsoids and tubes: NIfTI files, and a list in the Medical Segmentation Decathlon's format."""
 
 import json
 from pathlib import Path
@@ -13,25 +13,25 @@ from scipy.ndimage import distance_transform_edt
 NAMES = ('background', 'ellipsoid', 'tube')
 SHAPE = (72, 72, 40)
 SPACING = (1.5, 1.5, 2.0)
-"""In millimetres."""
+"""Size of a voxel in millimetres."""
 
-MOST_OBJECTS = 3
-"""Of each class in a volume."""
+MAX_OBJECTS = 3
+"""How many objects of each class a volume has at most."""
 
 
 def make_volume_shapes(folder: str | Path, train: int = 24, val: int = 6, seed: int = 0) -> None:
     """Write ``images/*.nii.gz``, ``labels/*.nii.gz`` and ``dataset.json`` with the lists ``training`` and
     ``validation``.
 
-    Volumes have 72 x 72 x 40 voxels of 1.5 x 1.5 x 2 mm, in Hounsfield units as a CT's: noise around -50, and up to
-    three ellipsoids and three bent tubes of 20 to 180, of which brightness tells nothing; their axes point to the right
-    or to the left, as files of different scanners have them. The same arguments always give the same voxels; a folder
+    Volumes have 72 x 72 x 40 voxels of 1.5 x 1.5 x 2 mm, in Hounsfield units like CT: noise around -50, and up to three
+    ellipsoids and three bent tubes of 20 to 180, so that brightness does not tell the classes apart. The first axis
+    points right or left, as in files of different scanners. The same arguments always give the same voxels; a folder
     that already holds them is left alone.
 
     Args:
-        folder: Where the set lies afterwards; another generated set there is replaced as a whole.
-        train, val: Volumes of the two parts.
-        seed: Of the random generator.
+        folder: Where to write the set; another generated set there is replaced.
+        train, val: Number of volumes in each part.
+        seed: Seed of the random generator.
 
     Raises:
         UserError: if the folder holds anything but a generated set; without nibabel.
@@ -55,11 +55,11 @@ def _write_part(folder: Path, part: str, count: int, random: Generator) -> None:
 
 
 def draw_volume(random: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """An image and its labels, ``(X, Y, Z)``, 16 and 8 bits."""
+    """An image of 16 bits and its labels of 8 bits, both ``(X, Y, Z)``."""
     image = random.normal(-50, 25, SHAPE)
     labels = np.zeros(SHAPE, np.uint8)
     for draw, label in ((_ellipsoid, 1), (_tube, 2)):
-        for _ in range(random.integers(1, MOST_OBJECTS + 1)):
+        for _ in range(random.integers(1, MAX_OBJECTS + 1)):
             inside = draw(random)
             labels[inside] = label
             image[inside] = random.normal(random.uniform(20, 180), 25, int(inside.sum()))
@@ -79,7 +79,7 @@ def save_volume(path: Path, voxels: np.ndarray, to_the_right: bool = True) -> No
 
 
 def _millimetres() -> np.ndarray:
-    """The place of each voxel, ``(X, Y, Z, 3)``."""
+    """The position of each voxel, ``(X, Y, Z, 3)``."""
     return np.stack(
         np.meshgrid(*(np.arange(n) * step for n, step in zip(SHAPE, SPACING, strict=True)), indexing='ij'), -1
     )
@@ -97,7 +97,7 @@ def _ellipsoid(random: Generator) -> np.ndarray:
 
 
 def _tube(random: Generator) -> np.ndarray:
-    """Around an arc through three places."""
+    """The mask of a tube around an arc through three random positions."""
     start, middle, end = (_somewhere(random, 8) for _ in range(3))
     along = np.linspace(0, 1, 200)[:, None]
     arc = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end

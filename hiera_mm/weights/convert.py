@@ -1,4 +1,4 @@
-"""Published weights listed, described in words, and written in another publisher's format."""
+"""Lists published weights, describes a checkpoint, and converts one to another publisher's format."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ from hiera_mm.weights.formats import (
     to_their_names,
 )
 from hiera_mm.weights.load import refuse_updates
-from hiera_mm.weights.origin import RECORD, origins_of
+from hiera_mm.weights.origin import ORIGINS_KEY, origins_of
 from hiera_mm.weights.zoo import ZOO
 
 
@@ -53,7 +53,7 @@ def convert(source: str, destination: str, target: str) -> None:
     if destination.endswith('.safetensors') or wrapper is None:
         write_checkpoint(content, destination)
     else:
-        meta = {'hiera_mm': __version__, RECORD: origins_of(source, checkpoint)}
+        meta = {'hiera_mm': __version__, ORIGINS_KEY: origins_of(source, checkpoint)}
         write_checkpoint({wrapper: content} | (dict(meta=meta) if target == 'hiera_mm' else {}), destination)
     print(f"{destination}: {len(content)} tensors, from '{source}' (format {weights.format}) to {target}.")
     if left_out:

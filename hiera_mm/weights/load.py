@@ -1,4 +1,4 @@
-"""Putting checkpoints into models: what fits is used, what is left out is said, what does not fit is refused."""
+"""Loads checkpoints into models: uses what fits, reports what is left out, and refuses what does not fit."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -28,34 +28,36 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor
 
-OF_UPDATE = 'lora_'
-"""In the names of low-rank updates, which no published file holds."""
+LORA_MARK = 'lora_'
+"""Part of the names of low-rank updates (LoRA), which published files don't have."""
 
 
 def load_backbone_weights(backbone: BaseModule, init_cfg: Any) -> None:
     """Load the checkpoint that ``init_cfg`` names and log what was used, dropped, missing and resized.
 
-    Takes every format of :mod:`hiera_mm.weights.formats` by path, URL or name of the zoo. With ``inflate=True``
+    Takes every format in :mod:`hiera_mm.weights.formats` by path, URL or name in the zoo. With ``inflate=True``
     a checkpoint for images starts a backbone for clips; ``key='ema'`` takes the weights under that key of the file;
-    ``allow_nan=True`` takes a file in which some hold NaN.
+    ``allow_nan=True`` allows weights that hold NaN.
 
     Raises:
-        UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file cannot be
-            read, or a key or a shape does not fit.
+        UserError: if ``init_cfg`` is not ``dict(type='Pretrained', checkpoint=...)``, the file can't be read, or a key
+            or a shape does not fit.
     """
     if isinstance(init_cfg, list | tuple) and len(init_cfg) == 1:
-        # mmengine takes several ways to start, one after the other.
+        # mmengine also accepts a list of initialisations.
         (init_cfg,) = init_cfg
     needed, known = {'type', 'checkpoint'}, {'type', 'checkpoint', 'inflate', 'key', 'allow_nan'}
     if not isinstance(init_cfg, Mapping) or not needed <= set(init_cfg) <= known or init_cfg['type'] != 'Pretrained':
         raise UserError(
-            f"Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
-            'to start clips from images, key=NAME for one of several sets of weights, allow_nan=True for broken ones, '
-            f'or None, but is {init_cfg}.'
+            "Hiera's init_cfg must be dict(type='Pretrained', checkpoint=PATH_OR_ADDRESS_OR_NAME), with inflate=True "
+            'to start clips from images, key=NAME for one of several sets of weights, allow_nan=True for weights with '
+            f'NaN, or None, but is {init_cfg}.'
         )
     source = init_cfg['checkpoint']
     checkpoint = read_checkpoint(source)
-    weights = to_our_names(_under(init_cfg.get('key'), checkpoint, source), source, init_cfg.get('allow_nan', False))
+    weights = to_our_names(
+        _select_weights(init_cfg.get('key'), checkpoint, source), source, init_cfg.get('allow_nan', False)
+    )
     if init_cfg.get('inflate'):
         weights = inflate(weights, backbone.state_dict(), source)
     fitted, report = fit_to_backbone(backbone, weights, source)
@@ -64,8 +66,8 @@ def load_backbone_weights(backbone: BaseModule, init_cfg: Any) -> None:
     print_log(report, logger='current')
 
 
-def _under(key: str | None, checkpoint: Mapping, source: str) -> Mapping:
-    """What a file of several sets of weights holds under ``key``; all of it without one."""
+def _select_weights(key: str | None, checkpoint: Mapping, source: str) -> Mapping:
+    """The weights under ``key`` in a file with several sets; without a key, the whole file."""
     if key is None:
         return checkpoint
     sets = [name for name, content in checkpoint.items() if isinstance(content, Mapping)]
@@ -75,7 +77,7 @@ def _under(key: str | None, checkpoint: Mapping, source: str) -> Mapping:
 
 
 def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights:
-    """Weights for clips from weights for images: a still clip gives the image's features at every time.
+    """Turn weights for images into weights for clips: a still clip then has the image's features at every time.
 
     The patch embedding's weights go to the middle of its three frames (ViViT's central frame initialisation,
     arXiv 2103.15691, section 3.4), the position table becomes the spatial one, and the temporal table starts at zero.
@@ -86,8 +88,8 @@ def inflate(weights: Weights, own: Mapping[str, Tensor], source: str) -> Weights
     patch = weights.tensors.get('patch_embed.proj.weight')
     if patch is None or patch.ndim != 4 or 'pos_embed_temporal' not in own:
         raise UserError(
-            f"inflate=True is for starting a Hiera with 'num_frames' from a checkpoint for images, which '{source}' or "
-            f'this model is not; take it out of init_cfg.'
+            f"inflate=True starts a Hiera with 'num_frames' from a checkpoint for images, but '{source}' is not for "
+            'images or this model has no num_frames; take it out of init_cfg.'
         )
     tensors = dict(weights.tensors)
     tensors['patch_embed.proj.weight'] = torch.stack([torch.zeros_like(patch), patch, torch.zeros_like(patch)], dim=2)
@@ -103,19 +105,19 @@ def fit_to_backbone(
 
     Args:
         backbone: The model.
-        weights: Of the checkpoint.
-        source: Where they are from, for the report.
-        used_beside: Keys of the checkpoint that other parts of a whole model take.
+        weights: The checkpoint's weights.
+        source: Where they come from, for the report.
+        used_beside: Keys of the checkpoint that other parts of a whole model use.
 
-    The position tables are made to fit. A classifier's norm becomes that of the last stage's map, if this is the one
-    map and has a norm, as in PySlowFast's action detectors; norms of the maps (``out_norms``) may otherwise be missing.
-    Nothing else may differ.
+    The position tables are resized to fit. A classifier's norm becomes the norm of the last stage's map if this is the
+    only output and has a norm, as in PySlowFast's action detectors; otherwise the norms of the maps (``out_norms``) may
+    be missing. Nothing else may differ.
 
     Raises:
         UserError: naming the size, the keys or the shapes that differ.
     """
     own = backbone.state_dict()
-    final_norm = _final_norm(weights, own)
+    final_norm = _classifier_norm(weights, own)
     taken = final_norm.keys() | {*used_beside}
     dropped = count_beside(weights.tensors.keys() - taken)
     given = {key: value for key, value in weights.tensors.items() if part_of(key) is None}
@@ -125,27 +127,29 @@ def fit_to_backbone(
         dropped |= {'later stages': len(later)} if later else {}
     held, wanted = describe(given), describe(own)
     if held and held != wanted:
-        remedy = "set its 'arch' (and 'num_frames' for clips) to match, or take a checkpoint of its size"
+        remedy = "set its 'arch' (and 'num_frames' for clips) to match, or use a checkpoint of its size"
         if held.replace('(images', '(clips') == wanted:
             remedy = 'add inflate=True to init_cfg to start clips from images'
         raise UserError(f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; {remedy}.")
-    windows = _windows_of_sam2(backbone, weights, own, source)
+    windows = _compare_sam2_windows(backbone, weights, own, source)
     tables, resizing = backbone.fit_position_tables(given, source)
     given = {key: value for key, value in given.items() if not key.startswith('pos_embed')} | tables
-    given, channels = _to_channels(given, own)
+    given, channels = _adapt_input_channels(given, own)
     given |= {f'out_norms.3.{key.split(".")[-1]}': value for key, value in final_norm.items()}
 
     unknown = sorted(set(given) - set(own))
     absent = sorted(set(own) - set(given))
-    missing = [key for key in absent if not key.startswith('out_norms.') and OF_UPDATE not in key]
+    missing = [key for key in absent if not key.startswith('out_norms.') and LORA_MARK not in key]
     refuse_updates(unknown, source)
     if unknown or missing:
         raise UserError(
-            f"The checkpoint '{source}' does not fit this Hiera: it holds {_some(unknown)} unknown to the model and "
-            f'lacks {_some(missing)} of it; take a complete checkpoint of the same kind.'
+            f"The checkpoint '{source}' does not fit this Hiera: it holds {_list_keys(unknown)} unknown to the model "
+            f'and lacks {_list_keys(missing)} of it; use a complete checkpoint of the same architecture.'
         )
-    if misfit := _misfit(own, given):
-        raise UserError(f"The checkpoint '{source}' does not fit this Hiera: {misfit}; take one of the same kind.")
+    if mismatch := _shape_mismatch(own, given):
+        raise UserError(
+            f"The checkpoint '{source}' does not fit this Hiera: {mismatch}; use one of the same architecture."
+        )
     if rest := weights.others.keys() - taken:
         dropped['rest of its model'] = len(rest)
     left_out = ', '.join(f'{count} of the {part}' for part, count in sorted(dropped.items())) or 'none'
@@ -153,28 +157,29 @@ def fit_to_backbone(
         f'Hiera weights from {source} (format {weights.format}, {held}): {len(given)} tensors used; dropped, as the '
         f'backbone has no place for them: {left_out}; position embedding: {resizing}; '
         f'{channels}{windows}{"norm of the last map: that of the classifier; " if final_norm else ""}left as '
-        f'initialised, as the file does not hold them: {_some(absent)}.'
+        f'initialised, as the file does not hold them: {_list_keys(absent)}.'
     )
 
 
 def refuse_updates(names: Collection[str], source: str) -> None:
-    """Low-rank updates are no weights of their own, and without them the others are those of before the training.
+    """Refuse low-rank updates (LoRA) that were not merged: without them, the other weights are still untrained.
 
     Raises:
         UserError: if there are such names.
     """
-    if any(OF_UPDATE in name for name in names):
+    if any(LORA_MARK in name for name in names):
         raise UserError(
-            f"The checkpoint '{source}' holds low-rank updates beside the weights that they change; add them up by "
-            f'{command_line("publish")} {source} FOLDER, and take FOLDER.'
+            f"The checkpoint '{source}' holds low-rank updates beside the weights that they change; merge them with "
+            f'{command_line("publish")} {source} FOLDER, and use FOLDER.'
         )
 
 
-def _windows_of_sam2(backbone: BaseModule, weights: Weights, own: Mapping[str, Tensor], source: str) -> str:
-    """What is to be said of the windows of SAM 2's file, which it does not hold: without them its maps are others.
+def _compare_sam2_windows(backbone: BaseModule, weights: Weights, own: Mapping[str, Tensor], source: str) -> str:
+    """Compare the model's attention windows with SAM 2's, which a SAM 2 checkpoint does not record but needs for the
+    same features; returns a remark for the report.
 
     Raises:
-        UserError: if the model can't take its position tables, naming all settings that make its maps SAM 2's.
+        UserError: if the model can't take SAM 2's position tables, naming all settings that it needs.
     """
     found = architecture_of(weights.tensors)
     if not weights.format.startswith('sam2') or found is None or found.arch not in SAM2_WINDOWS:
@@ -190,18 +195,18 @@ def _windows_of_sam2(backbone: BaseModule, weights: Weights, own: Mapping[str, T
     if (backbone.window_side, backbone.global_blocks) == (implied['window_sizes'][-1], implied['global_blocks']):
         return ''
     print_log(
-        f"The backbone attends in other windows than SAM 2's, from which '{source}' is, so its maps are others than "
-        f"SAM 2's; for those set {shown}.",
+        f"The checkpoint '{source}' is SAM 2's, but the backbone attends in other windows, so its features differ from "
+        f"SAM 2's; to get the same, set {shown}.",
         logger='current',
         level=logging.WARNING,
     )
     return "windows and global blocks are not SAM 2's; "
 
 
-def _to_channels(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The patch embedding of colour pictures for another number of channels, by timm's rule: of one channel the sum of
-    red, green and blue, of more the three in turns, scaled so that the sum over the channels stays; and what was done,
-    in words."""
+def _adapt_input_channels(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """Adapt a patch embedding for RGB images to another number of channels, by timm's rule: for one channel the sum of
+    red, green and blue; for more, the three repeated and scaled so that their sum stays the same. Also returns a remark
+    for the report."""
     name = 'patch_embed.proj.weight'
     weight, count = given.get(name), own[name].shape[1]
     if weight is None or weight.shape[1] == count or weight.shape[1] != 3 or weight.ndim != own[name].ndim:
@@ -209,24 +214,24 @@ def _to_channels(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> tuple[d
     turns = [channel % 3 for channel in range(count)]
     adapted = weight.sum(1, keepdim=True) if count == 1 else weight[:, turns] * (3 / count)
     return given | {name: adapted}, (
-        f'patch embedding of red, green and blue made one of in_channels={count} '
-        f'({"their sum" if count == 1 else "in turns, scaled"}); '
+        f'patch embedding adapted from red, green and blue to in_channels={count} '
+        f'({"their sum" if count == 1 else "repeated and scaled"}); '
     )
 
 
 def fit_to_model(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a checkpoint that a whole model with a Hiera as ``backbone`` takes, and a report in words.
 
-    A file of another format gives the backbone and, to a recogniser with a ``HieraHead``, the head, or to a masked
-    autoencoder the decoder. One that this suite wrote gives all of the rest. Tensors of another shape (heads for
-    other classes) or without a place are left out and named.
+    From a file in another format come the backbone and, for a recogniser with a ``HieraHead``, the head, or for a
+    masked autoencoder, the decoder; from a file of this package, all parts. Tensors with another shape (such as heads
+    for other classes) or without a counterpart in the model are left out and reported.
 
     Raises:
         UserError: if the backbone does not fit.
     """
     weights = to_our_names(checkpoint, source)
     own = model.state_dict()
-    names = _names_beside_the_backbone(weights.tensors, own)
+    names = _match_other_parts(weights.tensors, own)
     names |= {key: key for key in weights.others} if weights.format == 'hiera_mm' else {}
     every = weights.others | weights.tensors
     others = {name: every[key] for key, name in names.items()}
@@ -241,14 +246,14 @@ def fit_to_model(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[di
     absent = sorted(key for key in own.keys() - others.keys() if not key.startswith('backbone.'))
     return fitted | used, (
         f'{report} Beside the backbone: {len(used)} tensors used; of another shape, so left as initialised: '
-        f'{", ".join(odd) or "none"}; without a place: {_some(without_place)}; not in the file, so left as '
-        f'initialised: {_some(absent)}.'
+        f'{", ".join(odd) or "none"}; without a place: {_list_keys(without_place)}; not in the file, so left as '
+        f'initialised: {_list_keys(absent)}.'
     )
 
 
 def whole_state(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], str]:
-    """Every tensor of a model from a checkpoint of this suite, or from a published one of the whole model (a classifier
-    or a masked autoencoder), and what was done with the latter, in words.
+    """All tensors of a model, from a checkpoint of this package or a published one of the whole model (a classifier or
+    a masked autoencoder), and a report on the latter.
 
     Raises:
         UserError: if anything is missing or has another shape.
@@ -266,7 +271,7 @@ def has_hiera(model: BaseModel) -> bool:
 
 
 def check_fits(model: BaseModel, state: Mapping[str, Tensor], source: str) -> None:
-    """Refuse a whole model's checkpoint that lacks or misfits any of its tensors, before it is evaluated.
+    """Refuse a checkpoint that lacks any of a model's tensors or has other shapes, before the model is evaluated.
 
     Raises:
         UserError: naming the first such tensors.
@@ -275,47 +280,47 @@ def check_fits(model: BaseModel, state: Mapping[str, Tensor], source: str) -> No
     missing = sorted(set(own) - set(state))
     if missing:
         raise UserError(
-            f"The checkpoint '{source}' was not made with this config: it lacks {_some(missing)} of the model's "
+            f"The checkpoint '{source}' was not made with this config: it lacks {_list_keys(missing)} of the model's "
             f'{len(own)}; name the config it was trained with.'
         )
-    if misfit := _misfit(own, state):
+    if mismatch := _shape_mismatch(own, state):
         raise UserError(
-            f"The checkpoint '{source}' was not made with this config: {misfit}; name the config it was trained with."
+            f"The checkpoint '{source}' was not made with this config: {mismatch}; name the config it was trained with."
         )
 
 
-def _final_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weight and bias of a classifier's norm, where the model has one on the last map alone and the file has not."""
+def _classifier_norm(weights: Weights, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weight and bias of a classifier's norm, if the model has a norm on the last map only and the file lacks it."""
     norms = {key for key in own if key.startswith('out_norms.')}
     if norms != {'out_norms.3.weight', 'out_norms.3.bias'} or norms & weights.tensors.keys():
         return {}
     for tensors, norm in ((weights.tensors, 'norm'), (weights.others, 'cls_head.norm')):
         if f'{norm}.weight' in tensors:
-            return {f'{norm}.{kind}': tensors[f'{norm}.{kind}'] for kind in ('weight', 'bias')}
+            return {f'{norm}.{suffix}': tensors[f'{norm}.{suffix}'] for suffix in ('weight', 'bias')}
     return {}
 
 
-def _names_beside_the_backbone(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
-    """What a published file has beside the backbone, and its name in the model: a classifier's norm and linear layer by
-    the names that mmaction2's recognisers have for them, and an autoencoder's decoder, by its own."""
+def _match_other_parts(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
+    """Map the names of a published file's other parts to the model's: a classifier's norm and linear layer to the names
+    in mmaction2's recognisers, and an autoencoder's decoder to the same names."""
     names = {
-        f'{part}.{kind}': f'cls_head.{part.removeprefix("head.")}.{kind}'
+        f'{part}.{suffix}': f'cls_head.{part.removeprefix("head.")}.{suffix}'
         for part in ('norm', 'head.projection')
-        for kind in ('weight', 'bias')
+        for suffix in ('weight', 'bias')
     }
     head = {key: name for key, name in names.items() if key in tensors and name in own}
     return head | {key: key for key in tensors if part_of(key) == DECODER and key in own}
 
 
-def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
-    """The first key, if any, whose shape in the checkpoint is not the model's, with both shapes."""
+def _shape_mismatch(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    """The first key whose shapes in the checkpoint and the model differ, with both shapes; None if all match."""
     for key in sorted(own.keys() & state.keys()):
         if own[key].shape != state[key].shape:
             return f"'{key}' is {tuple(state[key].shape)} in the file and {tuple(own[key].shape)} in the model"
     return None
 
 
-def _some(keys: list[str]) -> str:
+def _list_keys(keys: list[str]) -> str:
     if not keys:
         return 'no keys'
     shown = first_few([f"'{key}'" for key in keys])

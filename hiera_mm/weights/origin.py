@@ -1,4 +1,4 @@
-"""Where weights come from, and under which licence: published files bequeath theirs to what is trained from them."""
+"""The origin and licence of weights: a model inherits them from the published files that its training started with."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,56 +10,56 @@ from torch import nn
 
 
 class Origin(TypedDict):
-    """A file that training began with."""
+    """A file that training started with."""
 
     source: str
-    """Path, address or name of the zoo."""
+    """Path, address or name in the zoo."""
     licence: str | None
-    """None if nobody has said it."""
+    """None if unknown."""
 
 
-RECORD = 'weights_from'
-"""The attribute of a module, and the key in the ``meta`` of a checkpoint, that keep the origins."""
+ORIGINS_KEY = 'weights_from'
+"""The attribute of a module, and the key in a checkpoint's ``meta``, that hold the origins."""
 
 
 def origins_of(source: str, checkpoint: Mapping) -> list[Origin]:
-    """A published file is its own origin; one that was trained has those that it names, and else is one of unknown
-    licence."""
-    published = _published(source)
+    """The origins of a checkpoint: a published file is its own origin, a trained one records its origins, and any other
+    file is an origin of unknown licence."""
+    published = _find_published(source)
     if published is not None:
         return [published]
     meta = checkpoint.get('meta')
-    recorded = meta.get(RECORD) if isinstance(meta, Mapping) else None
+    recorded = meta.get(ORIGINS_KEY) if isinstance(meta, Mapping) else None
     if recorded is None:
         return [Origin(source=source, licence=None)]
     return list(recorded)
 
 
 def record_origins(module: nn.Module, origins: list[Origin]) -> None:
-    """Remember where all weights of a module come from."""
+    """Record where all weights of a module come from."""
     for part in module.modules():
-        part.__dict__.pop(RECORD, None)
-    module.__dict__[RECORD] = origins
+        part.__dict__.pop(ORIGINS_KEY, None)
+    module.__dict__[ORIGINS_KEY] = origins
 
 
 def recorded_origins(module: nn.Module) -> list[Origin]:
-    """Of all weights of a module, each once; none for one that began with random weights."""
+    """The distinct origins of a module's weights; empty if it started with random weights."""
     return list({origin['source']: origin for origin in _all_recorded(module)}.values())
 
 
 def _all_recorded(module: nn.Module) -> Iterator[Origin]:
     for part in module.modules():
-        yield from part.__dict__.get(RECORD, ())
+        yield from part.__dict__.get(ORIGINS_KEY, ())
 
 
-def _published(source: str) -> Origin | None:
+def _find_published(source: str) -> Origin | None:
     for entry in ZOO.values():
-        if source in (entry.name, entry.address) or Path(source).name == _file_of(entry.address):
+        if source in (entry.name, entry.address) or Path(source).name == _distinctive_file_name(entry.address):
             return Origin(source=entry.name, licence=entry.licence)
     return None
 
 
-def _file_of(address: str) -> str | None:
-    """The file's name, where it tells which model it is: on Hugging Face all are called alike."""
+def _distinctive_file_name(address: str) -> str | None:
+    """An address's file name; None on Hugging Face, where all models' files have the same name."""
     name = address.rsplit('/', 1)[-1]
     return None if name.startswith('model.') else name

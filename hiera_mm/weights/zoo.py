@@ -1,6 +1,6 @@
 """Every published checkpoint of Hiera and of SAM 2, whose image encoder is a Hiera.
 
-Nothing here is shipped with this package; the addresses are the publishers' own.
+The files are not part of this package; the addresses are the publishers' own.
 """
 
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from hiera_mm.architectures import LONG_NAMES
 
 NON_COMMERCIAL = 'CC BY-NC 4.0'
-FREE = 'Apache-2.0'
+APACHE = 'Apache-2.0'
 
 LONG = {short: long for long, short in LONG_NAMES.items()}
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published file: where it is, what it holds, what its licence allows."""
+    """A published file: its address, content and licence."""
 
     name: str
     address: str
@@ -26,27 +26,27 @@ class Published:
 
 
 def _hiera(arch: str, tag: str, contents: str, figure: str) -> Published:
-    kind = 'mae_' if contents.startswith('masked') else ''
+    prefix = 'mae_' if contents.startswith('masked') else ''
     suffix, video = ('16x224', '_16x224') if 'k400' in tag else ('224', '')
-    address = f'https://dl.fbaipublicfiles.com/hiera/{kind}hiera_{LONG[arch]}_{suffix}.pth'
+    address = f'https://dl.fbaipublicfiles.com/hiera/{prefix}hiera_{LONG[arch]}_{suffix}.pth'
     return Published(f'hiera_{arch}{video}.{tag}', address, arch, contents, NON_COMMERCIAL, figure)
 
 
 def _sam2(arch: str, version: str, folder: str, figure: float) -> Published:
     address = f'https://dl.fbaipublicfiles.com/segment_anything_2/{folder}/sam{version}_hiera_{LONG[arch]}.pt'
     contents = f'SAM {version} with its Hiera trunk, images of 1024 pixels'
-    return Published(f'sam{version}_hiera_{arch}', address, arch, contents, FREE, f'{figure} J&F on SA-V test')
+    return Published(f'sam{version}_hiera_{arch}', address, arch, contents, APACHE, f'{figure} J&F on SA-V test')
 
 
 def _abswin(tag: str, contents: str) -> Published:
     address = f'https://huggingface.co/timm/hiera_small_abswin_256.{tag}/resolve/main/model.safetensors'
-    return Published(f'hiera_s_abswin_256.{tag}', address, 's_abswin', contents, FREE, '')
+    return Published(f'hiera_s_abswin_256.{tag}', address, 's_abswin', contents, APACHE, '')
 
 
 def _birder(name: str, arch: str, file: str, contents: str, folder: str | None = None) -> Published:
     model = file.rsplit('.', 1)[0]
     address = f'https://huggingface.co/birder-project/{folder or model}/resolve/main/{file}'
-    return Published(name, address, arch, contents, FREE, '')
+    return Published(name, address, arch, contents, APACHE, '')
 
 
 _PUBLISHED = [

@@ -214,7 +214,7 @@ REFUSED = dict(
     images_absent=(lambda c: c.pop('images'), 'lacks images'),
     images_null=(lambda c: c.update(images=None), 'its images are a NoneType instead of a list'),
     images_a_dict=(lambda c: c.update(images={}), 'its images are a dict instead of a list'),
-    image_not_a_dict=(lambda c: c['images'].append('a.png'), r'1 \(entry 4 of images\) of the lists are no dicts'),
+    image_not_a_dict=(lambda c: c['images'].append('a.png'), r'1 \(entry 4 of images\) of the lists are not dicts'),
     image_id_absent=(first('images', lambda i: i.pop('id')), r'1 \(entry 0\) of the images have no usable id'),
     image_id_null=(put_first('images', 'id', None), 'of the images have no usable id'),
     image_id_a_list=(put_first('images', 'id', [1]), 'of the images have no usable id'),
@@ -232,12 +232,12 @@ REFUSED = dict(
     annotation_image_id_absent=(drop('annotations', 'image_id'), 'of the annotations have no usable image_id'),
     annotation_image_id_of_nothing=(
         put_first('annotations', 'image_id', 77),
-        r'1 \(1\) .* none of the images has '
+        r'1 \(1\) .* to images that do not exist '
         r'\(77\)',
     ),
     category_id_absent=(first('annotations', lambda a: a.pop('category_id')), r'1 \(1\) .* no usable category_id'),
     category_id_null=(put_first('annotations', 'category_id', None), 'no usable category_id'),
-    category_id_of_nothing=(put_first('annotations', 'category_id', 9), r'none of the categories has \(9\)'),
+    category_id_of_nothing=(put_first('annotations', 'category_id', 9), r'to categories that do not exist \(9\)'),
     categories_absent=(lambda c: c.pop('categories'), 'lacks categories'),
     categories_empty=(lambda c: c.update(categories=[]), 'lists no categories'),
     category_without_name=(first('categories', lambda k: k.pop('name')), r'1 \(category 1\) of the categories have no'),
@@ -250,9 +250,9 @@ REFUSED = dict(
         r"'dog'\]",
     ),
     category_names_with_blanks=(rename('cat', 'cat '), 'the classes of|The classes of'),
-    bbox_corners=(boxes_as('corners'), 'does not lie around their mask.*boxes are x, y, width, height'),
-    bbox_centres=(boxes_as('centres'), 'does not lie around their mask'),
-    bbox_parts=(boxes_as('parts'), 'does not lie around their mask'),
+    bbox_corners=(boxes_as('corners'), 'does not match their mask.*boxes are x, y, width, height'),
+    bbox_centres=(boxes_as('centres'), 'does not match their mask'),
+    bbox_parts=(boxes_as('parts'), 'does not match their mask'),
     bbox_parts_without_masks=(parts_without_masks, 'lie between 0 and 1'),
     bbox_as_text=(boxes_as('text'), 'not four finite numbers'),
     bbox_a_dict=(boxes_as('dict'), 'not four finite numbers'),
@@ -284,7 +284,7 @@ REFUSED = dict(
     polygon_odd=(put_first('annotations', 'segmentation', [[1, 2, 3, 4, 5, 6, 7]]), 'neither polygons'),
     polygon_of_two_points=(put_first('annotations', 'segmentation', [[1, 2, 30, 40]]), 'neither polygons'),
     polygon_nan=(put_first('annotations', 'segmentation', [[1, 2, 3, 4, 5, float('nan')]]), 'neither polygons'),
-    polygon_parts=(put('annotations', 'segmentation', [[0.1, 0.1, 0.3, 0.1, 0.3, 0.3]]), 'does not lie around'),
+    polygon_parts=(put('annotations', 'segmentation', [[0.1, 0.1, 0.3, 0.1, 0.3, 0.3]]), 'does not match'),
     runs_of_another_size=(as_runs(True, size=[128, 96]), 'run lengths that do not fit their image'),
     runs_without_size=(put_first('annotations', 'segmentation', dict(counts='abc')), 'run lengths that do not fit'),
     runs_without_counts=(put_first('annotations', 'segmentation', dict(size=[96, 128])), 'run lengths that do not fit'),
@@ -401,7 +401,7 @@ def test_boxes_beside_their_masks_stop_a_run_from_a_tenth_on(tmp_path, pictures,
     write(tmp_path / 'set', contents)
     config = config_of(tmp_path / 'set')
     if stops:
-        with pytest.raises(UserError, match='does not lie around their mask'):
+        with pytest.raises(UserError, match='does not match their mask'):
             check_data(config, LOADERS)
     else:
         check_data(config, LOADERS)
@@ -513,7 +513,7 @@ def test_one_class_without_a_comma_is_told(changed):
     folder, _ = changed(nothing)
     config = config_of(folder)
     config.train_dataloader.dataset.metainfo = dict(classes='cat')
-    with pytest.raises(UserError, match=r"text 'cat'.*classes = \('cat',\)"):
+    with pytest.raises(UserError, match=r"string 'cat'.*classes = \('cat',\)"):
         check_data(config, LOADERS)
     init_default_scope('mmdet')
     with pytest.raises(UserError, match=r"classes = \('cat',\)"):

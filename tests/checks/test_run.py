@@ -154,7 +154,7 @@ def test_what_mmdets_own_class_does_not_repair_is_refused(config):
     path.write_text(json.dumps(content))
     check_data(config, LOADERS)
     config.train_dataloader.dataset.type = CocoDataset
-    with pytest.raises(UserError, match='lack iscrowd.*does none of that; derive it from hiera_mm.datasets.coco'):
+    with pytest.raises(UserError, match='lack iscrowd.*does not do that; derive it from hiera_mm.datasets.coco'):
         check_data(config, LOADERS)
 
 
@@ -228,7 +228,7 @@ def test_faults_say_how_much_they_matter(config):
     path.write_text(json.dumps(content))
     check_data(config, LOADERS)
     found = list(faults_of(config, LOADERS))
-    # The box is cut at the edges, it does not lie around its mask, and both sets have their objects counted.
+    # The box is cut at the edges, it does not match its mask, and both sets have their objects counted.
     assert [fault.severity for fault in found] == [Severity.NOTE] * 2 + [Severity.FAULT] + [Severity.NOTE] * 2
     config.val_evaluator.ann_file = 'nowhere.json'
     assert [fault.severity for fault in faults_of(config, LOADERS)][-1] == Severity.BLOCKS

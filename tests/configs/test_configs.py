@@ -246,7 +246,7 @@ def test_a_file_of_the_same_name_comes_first(tmp_path, monkeypatch):
 
 def test_a_misspelt_name_is_told_the_right_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match='does not exist; the suite has one called mask_rcnn_hiera_b; .*configs lists'):
+    with pytest.raises(UserError, match='does not exist; did you mean mask_rcnn_hiera_b. .*configs lists'):
         read_config_file('maskrcnn_hiera_b')
 
 

@@ -94,7 +94,7 @@ def test_classes_of_ones_own_reach_the_head_the_loss_and_the_joining_of_masks(tm
 
 
 def test_things_and_stuff_are_not_told_apart_by_one_list(tmp_path, shapes):
-    with pytest.raises(UserError, match='things from stuff'):
+    with pytest.raises(UserError, match='things and stuff'):
         own(tmp_path, shapes, 'coco_panoptic')
 
 

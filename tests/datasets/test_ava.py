@@ -94,7 +94,7 @@ def test_seconds_without_frames_are_named_and_skipped_in_training_but_not_in_tes
     [
         (lambda folder: (folder / 'img_00010.jpg').unlink(), "img_00010.jpg' is missing, though the folder holds 29"),
         (lambda folder: (folder / 'img_00010.jpg').write_bytes(b'x'), "img_00010.jpg' can't be decoded; extract it"),
-        (lambda folder: [file.unlink() for file in folder.iterdir()], 'holds no frames named as filename_tmpl='),
+        (lambda folder: [file.unlink() for file in folder.iterdir()], 'holds no frames named like filename_tmpl='),
         (lambda folder: folder.rename(folder.with_name('away')), "film' does not exist; extract the frames or set"),
     ],
 )

@@ -92,12 +92,12 @@ def test_inaturalists_json_numbers_classes_by_their_ids(tmp_path):
 @pytest.mark.parametrize(
     'written, said',
     [
-        ('no JSON', 'is not one of images in JSON'),
-        ('[1]', 'is not one of images in JSON'),
+        ('no JSON', 'does not list images in JSON'),
+        ('[1]', 'does not list images in JSON'),
         (json.dumps(dict(images=[])), "is not in iNaturalist's format: it lacks 'categories'"),
         (json.dumps(inaturalist(annotations=[])), r'gives no class for 2 \(.*x.jpg, .*y.jpg\)'),
         (json.dumps(inaturalist(categories=[dict(id=1, name='Acer')])), 'it lacks 4'),
-        (json.dumps(inaturalist(images=[])), 'names no image'),
+        (json.dumps(inaturalist(images=[])), 'holds no images'),
     ],
 )
 def test_another_json_is_refused_with_a_sentence(tmp_path, written, said):
@@ -110,7 +110,7 @@ def test_missing_and_empty_folders_and_files_are_refused_with_a_sentence(tmp_pat
     for arguments, said in (
         ((tmp_path / 'gone',), "gone' does not exist; put the images there or correct data_prefix"),
         ((tmp_path,), 'holds no folders; put the images into one folder for each class'),
-        ((tmp_path, '', False), 'names no image'),
+        ((tmp_path, '', False), 'holds no images'),
         ((tmp_path, tmp_path / 'gone.txt'), "The image list '.*gone.txt' does not exist"),
         ((tmp_path, tmp_path / 'gone.json'), "annotation file '.*gone.json' does not exist"),
     ):

@@ -65,7 +65,7 @@ def test_a_mask_that_would_be_learned_wrongly_is_refused(masks, tmp_path):
     good = np.asarray(Image.open(path)).copy()
     for bad, said in [
         (np.where(good == 3, 9, good), '9'),
-        (good[:-1], 'pixels, but its picture'),
+        (good[:-1], 'pixels, but its image'),
         (np.stack([good] * 3, -1), 'in colour'),
     ]:
         Image.fromarray(bad.astype(np.uint8)).save(path)
@@ -86,7 +86,7 @@ def test_a_picture_that_exif_turns_goes_with_a_mask_as_it_is_displayed(tmp_path)
     Image.fromarray(np.zeros((60, 40), np.uint8)).save(tmp_path / 'masks/train/a.png')
     assert built(tmp_path)[0]['inputs'].shape == (3, 60, 40)
     Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / 'masks/train/a.png')
-    with pytest.raises(UserError, match='60 x 40 pixels, but its picture 40 x 60.*EXIF'):
+    with pytest.raises(UserError, match='60 x 40 pixels, but its image 40 x 60.*EXIF'):
         built(tmp_path)[0]
 
 

@@ -196,7 +196,7 @@ def test_lists_may_have_spaces_in_paths_and_empty_lines(tmp_path):
 @pytest.mark.parametrize(
     'content, said',
     [
-        ('a.mp4\n', "Line 1 of the video list '.*' is 'a.mp4'; each line must be a path, a space and the number"),
+        ('a.mp4\n', "Line 1 of the video list '.*' is 'a.mp4'; each line must be a path, a space and a class number"),
         ('a.mp4 0\nb.mp4 running\n', "Line 2 of the video list '.*' is 'b.mp4 running'"),
         ('\n', 'is empty; make one with hiera-mm make-video-list'),
     ],

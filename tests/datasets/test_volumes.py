@@ -121,7 +121,7 @@ def test_what_precedes_the_first_random_step_is_computed_once(volumes, tmp_path)
     [
         (np.zeros((2, 2, 2), np.int16), np.zeros((2, 2, 3), np.uint8), 'voxels, but their image'),
         (np.zeros((2, 2, 2), np.int16), np.full((2, 2, 2), 2, np.uint8), 'hold 2, but there are 2 classes'),
-        (np.full((2, 2, 2), np.nan, np.float32), np.zeros((2, 2, 2), np.uint8), 'infinite or no numbers'),
+        (np.full((2, 2, 2), np.nan, np.float32), np.zeros((2, 2, 2), np.uint8), 'infinite or NaN'),
     ],
 )
 def test_faults_of_voxels_are_sentences(tmp_path, image, labels, words):
@@ -171,9 +171,9 @@ def test_volumes_without_named_classes_are_refused(volumes, tmp_path):
     'step, words',
     [
         (dict(name='Spacing'), 'did you mean Spacingd?'),
-        (dict(name='Lambdad', keys='image', func=print), 'none of its transforms of dicts that crop, pad'),
-        (dict(name='LoadImaged', keys='image'), 'none of its transforms of dicts that crop, pad'),
-        (dict(name='Spacingd', keys='image', spacing=1), "'Spacingd' does not take its settings"),
+        (dict(name='Lambdad', keys='image', func=print), 'not one of its dictionary transforms that crop, pad'),
+        (dict(name='LoadImaged', keys='image'), 'not one of its dictionary transforms that crop, pad'),
+        (dict(name='Spacingd', keys='image', spacing=1), "'Spacingd' does not accept its settings"),
     ],
 )
 def test_steps_that_are_none_are_refused(step, words):

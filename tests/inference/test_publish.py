@@ -150,7 +150,7 @@ def test_faults_are_told(run_command, weights, tmp_path):
             (tmp_path / 'model' / name).unlink()
         else:
             (tmp_path / 'model' / name).write_text(content)
-        with pytest.raises(UserError, match="The published model '.*model' is not whole .*; copy or publish it again"):
+        with pytest.raises(UserError, match="The published model '.*model' is incomplete .*; copy or publish it again"):
             load(str(tmp_path / 'model'))
         (tmp_path / 'model' / name).write_text(kept)
     (tmp_path / 'model' / 'config.py').write_text('import os')

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from hiera_mm.config import config_of_text
+from hiera_mm.config import config_from_text
 from hiera_mm.errors import UserError
 from hiera_mm.inference.loading import load_model
 from hiera_mm.tasks import load, load_trained, task_of
@@ -61,7 +61,7 @@ def test_a_checkpoint_alone_gives_the_model_of_its_config(weights):
 
 def test_tuples_and_infinite_numbers_of_a_config_stay_what_they_are():
     settings = Config(dict(model=dict(scales=[(1, 2.5, -3)], most=float('inf'), least=-float('inf'), name='a\'"b')))
-    read = config_of_text(settings.pretty_text, 'here')
+    read = config_from_text(settings.pretty_text, 'here')
     assert read.to_dict() == settings.to_dict()
     assert isinstance(read.model.scales[0], tuple)
 
@@ -70,7 +70,9 @@ def test_tuples_and_infinite_numbers_of_a_config_stay_what_they_are():
 def test_a_config_that_is_a_program_is_refused(weights, tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     path = with_config(weights, tmp_path / 'hostile.pth', text)
-    with pytest.raises(UserError, match=r"The config inside '.*hostile.pth' is not plain data .*; name the one it was"):
+    with pytest.raises(
+        UserError, match=r"The config inside '.*hostile.pth' is not plain data .*; name the config that it was"
+    ):
         load(path)
     assert not (tmp_path / 'ran').exists()
 

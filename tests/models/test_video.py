@@ -176,7 +176,9 @@ def test_a_checkpoint_for_images_starts_clips_only_when_inflated(tmp_path):
 def test_inflating_what_is_not_for_images_is_refused(tmp_path):
     torch.save(Hiera(SMALL, num_frames=4).state_dict(), tmp_path / 'clips.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'clips.pth'), inflate=True)
-    with pytest.raises(UserError, match="inflate=True is for starting a Hiera with 'num_frames' from a checkpoint for"):
+    with pytest.raises(
+        UserError, match="inflate=True starts a Hiera with 'num_frames' from a checkpoint for images, but"
+    ):
         Hiera(SMALL, num_frames=4, init_cfg=init_cfg).init_weights()
 
 

@@ -17,8 +17,8 @@ from hiera_mm.readers.class_names import read_class_names
 from hiera_mm.readers.coco_files import read_annotations
 from hiera_mm.readers.found_sets import find_voc, find_yolo
 from hiera_mm.readers.image_lists import read_images
+from hiera_mm.readers.images import read_image_header
 from hiera_mm.readers.labelled_lists import read_video_list
-from hiera_mm.readers.pictures import read_picture
 from hiera_mm.readers.videos import open_video
 from hiera_mm.weights.files import read_checkpoint
 from hiera_mm.weights.formats import to_our_names
@@ -248,10 +248,10 @@ def test_pictures(tmp_path, kind):
     Image.fromarray(pixels).save(file, kind, **(dict(exif=exif) if kind != 'bmp' else {}))
     path = tmp_path / f'a.{kind}'
     path.write_bytes(file.getvalue())
-    assert read_picture(path).displayed in [(20, 30), (30, 20)]
+    assert read_image_header(path).displayed in [(20, 30), (30, 20)]
 
     def read():
-        read_picture(path)
+        read_image_header(path)
         LoadImageFromFile()(dict(img_path=str(path)))
 
     fuzz(path, damaged(file.getvalue()), read)

@@ -1,7 +1,7 @@
 """Index masks and their photographs as people have them."""
 
 from hiera_mm.errors import BrokenFileError, UserError
-from hiera_mm.readers.index_masks import find_pairs, must_be_classes, must_have_size, read_mask
+from hiera_mm.readers.index_masks import check_mask_size, check_mask_values, find_pairs, read_mask
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def mask(path, values=MASK):
 
 
 def names(pairs):
-    return [(pair.picture.name, pair.mask and pair.mask.name) for pair in pairs]
+    return [(pair.image.name, pair.mask and pair.mask.name) for pair in pairs]
 
 
 @pytest.mark.parametrize('mode', ['L', 'P', 'I', 'I;16'])
@@ -75,13 +75,13 @@ def test_missing_and_damaged_masks_are_named(tmp_path):
 
 
 def test_sizes_and_numbers_must_fit(tmp_path):
-    must_have_size('mask.png', MASK, (3, 4))
-    must_be_classes('mask.png', MASK, 12)
-    must_be_classes('mask.png', np.full((2, 2), 255, np.uint8), 2)
-    with pytest.raises(UserError, match='4 x 3 pixels, but its picture 3 x 4.*EXIF'):
-        must_have_size('mask.png', MASK, (4, 3))
-    with pytest.raises(UserError, match=r'2 \(10, 11\) of numbers that no class has: the 10 classes are 0 to 9'):
-        must_be_classes('mask.png', MASK, 10)
+    check_mask_size('mask.png', MASK, (3, 4))
+    check_mask_values('mask.png', MASK, 12)
+    check_mask_values('mask.png', np.full((2, 2), 255, np.uint8), 2)
+    with pytest.raises(UserError, match='4 x 3 pixels, but its image 3 x 4.*EXIF'):
+        check_mask_size('mask.png', MASK, (4, 3))
+    with pytest.raises(UserError, match=r'numbers that are not classes: 2 \(10, 11\); the 10 classes are 0 to 9'):
+        check_mask_values('mask.png', MASK, 10)
 
 
 def test_pictures_are_found_by_any_usual_ending_and_at_any_depth(tmp_path):
@@ -131,10 +131,10 @@ def test_what_does_not_pair_is_said(tmp_path):
     mask(tmp_path / 'masks/a.png')
     with pytest.raises(UserError, match=r'1 \(.*b.png\) of the masks are missing'):
         find_pairs(tmp_path / 'images', tmp_path / 'masks')
-    with pytest.raises(UserError, match="no pictures whose names end in '.png', but 2"):
+    with pytest.raises(UserError, match="no images whose names end in '.png', but 2"):
         find_pairs(tmp_path / 'images', tmp_path / 'masks', '.png')
     with pytest.raises(UserError, match="folder of masks '.*none' does not exist"):
         find_pairs(tmp_path / 'images', tmp_path / 'none')
     photograph(tmp_path / 'images/a.png')
-    with pytest.raises(UserError, match='two pictures for one mask'):
+    with pytest.raises(UserError, match='two images for one mask'):
         find_pairs(tmp_path / 'images', tmp_path / 'masks')

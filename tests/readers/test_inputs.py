@@ -5,7 +5,7 @@ from hiera_mm.readers.inputs import Kind, find_inputs
 
 import pytest
 
-BOTH = (Kind.PICTURE, Kind.VIDEO, Kind.STREAM)
+BOTH = (Kind.IMAGE, Kind.VIDEO, Kind.STREAM)
 
 
 @pytest.fixture
@@ -21,22 +21,22 @@ def names(given, kinds=BOTH):
 
 
 def test_a_folder_stands_for_all_inside_it(folder):
-    pictures = [('a.png', Kind.PICTURE), ('b/10.jpg', Kind.PICTURE), ('b/2.JPG', Kind.PICTURE)]
+    pictures = [('a.png', Kind.IMAGE), ('b/10.jpg', Kind.IMAGE), ('b/2.JPG', Kind.IMAGE)]
     assert names([folder]) == [pictures[0], ('film.MP4', Kind.VIDEO), *pictures[1:]]
-    assert names([folder], (Kind.PICTURE,)) == pictures
+    assert names([folder], (Kind.IMAGE,)) == pictures
     assert names([folder], (Kind.VIDEO,)) == [('film.MP4', Kind.VIDEO)]
 
 
 def test_patterns_files_and_folders_mix_and_nothing_comes_twice(folder):
     assert names([f'{folder}/b/*.jpg', folder / 'b' / '10.jpg', folder / 'b']) == [
-        ('10.jpg', Kind.PICTURE),
-        ('2.JPG', Kind.PICTURE),
+        ('10.jpg', Kind.IMAGE),
+        ('2.JPG', Kind.IMAGE),
     ]
     assert len(names([f'{folder}/**/*'])) == 4
     assert names([f'{folder}/*']) == [
-        ('a.png', Kind.PICTURE),
-        ('b/10.jpg', Kind.PICTURE),
-        ('b/2.JPG', Kind.PICTURE),
+        ('a.png', Kind.IMAGE),
+        ('b/10.jpg', Kind.IMAGE),
+        ('b/2.JPG', Kind.IMAGE),
         ('film.MP4', Kind.VIDEO),
     ]
 
@@ -44,12 +44,12 @@ def test_patterns_files_and_folders_mix_and_nothing_comes_twice(folder):
 def test_files_of_one_name_in_several_folders_stay_apart(folder):
     (folder / 'c').mkdir()
     (folder / 'c' / '10.jpg').touch()
-    assert names([folder / 'c', folder / 'b' / '10.jpg']) == [('c/10.jpg', Kind.PICTURE), ('b/10.jpg', Kind.PICTURE)]
+    assert names([folder / 'c', folder / 'b' / '10.jpg']) == [('c/10.jpg', Kind.IMAGE), ('b/10.jpg', Kind.IMAGE)]
 
 
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
     (tmp_path / 'photo [1].jpg').touch()
-    assert names([tmp_path / 'photo [1].jpg']) == [('photo [1].jpg', Kind.PICTURE)]
+    assert names([tmp_path / 'photo [1].jpg']) == [('photo [1].jpg', Kind.IMAGE)]
 
 
 def test_folders_of_frames_are_inputs_of_models_of_clips(folder):
@@ -63,7 +63,7 @@ def test_cameras_and_addresses_are_streams(folder, monkeypatch):
     assert names(['0', 'rtsp://camera.local/1']) == [('camera_0', Kind.STREAM), ('rtsp_camera_local_1', Kind.STREAM)]
     (folder / '7').mkdir()
     (folder / '7' / 'x.jpg').touch()
-    assert names(['7']) == [('x.jpg', Kind.PICTURE)]
+    assert names(['7']) == [('x.jpg', Kind.IMAGE)]
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_cameras_and_addresses_are_streams(folder, monkeypatch):
         (
             'notes.txt',
             BOTH,
-            'is neither a picture nor a video nor a volume by its ending, but this model takes pictures, videos',
+            'is not an image, a video or a volume by its ending, but this model takes images, videos',
         ),
-        ('film.MP4', (Kind.PICTURE,), 'is one of the videos, but this model takes pictures'),
-        ('*.txt', BOTH, 'There are no pictures, videos and cameras and streams in'),
+        ('film.MP4', (Kind.IMAGE,), 'is one of the videos, but this model takes images'),
+        ('*.txt', BOTH, 'There are no images, videos and cameras and streams in'),
     ],
 )
 def test_what_is_no_input_is_told(folder, given, kinds, said):
     with pytest.raises(UserError, match=said):
         names([folder / given], kinds)
-    with pytest.raises(UserError, match='but this model takes pictures'):
-        names(['0'], (Kind.PICTURE,))
+    with pytest.raises(UserError, match='but this model takes images'):
+        names(['0'], (Kind.IMAGE,))

@@ -84,7 +84,9 @@ def test_names_that_differ_in_case_are_two_classes_where_both_are_there():
 def test_classes_come_from_names_or_a_file_but_not_from_a_word(tmp_path):
     (tmp_path / 'names.txt').write_bytes('cat\r\ndog\r\n'.encode('utf-8-sig'))
     assert classes_from(str(tmp_path / 'names.txt')) == classes_from(['cat', 'dog']) == ('cat', 'dog')
-    with pytest.raises(UserError, match=r"The classes are the text 'cat', which is no file of names either; write cla"):
+    with pytest.raises(
+        UserError, match=r"The classes are the string 'cat', which is not a file of names; write classes"
+    ):
         classes_from('cat')
     with pytest.raises(UserError, match="The file of class names '.*' does not exist"):
         read_class_names(tmp_path / 'none.txt')

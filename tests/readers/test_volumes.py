@@ -6,10 +6,10 @@ import shutil
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.volumes import (
     VolumePair,
-    header_of,
-    must_be_labels,
-    must_be_numbers,
-    must_have_one_place,
+    check_alignment,
+    check_finite,
+    check_label_values,
+    read_header,
     read_volume_list,
 )
 
@@ -64,9 +64,9 @@ def test_pairs_and_classes_of_either_format(listed, labels):
         (dict(training=[dict(ENTRY, image=['image.nii.gz'])]), 'it needs the path of one file as "image"'),
         (dict(training=[7]), 'it needs the path of one file as "image"'),
         (dict(training=[dict(ENTRY, label='other.nii.gz')]), "names 'other.nii.gz', which does not exist in"),
-        (dict(training=[ENTRY], labels={'1': 'liver', '2': 'spleen'}), 'must give every number from 0 on a name'),
-        (dict(training=[ENTRY], labels=['liver']), 'must give every number from 0 on a name'),
-        (dict(training=[ENTRY], labels={'background': 0, 'liver': [1, 2]}), 'must give every number from 0 on a name'),
+        (dict(training=[ENTRY], labels={'1': 'liver', '2': 'spleen'}), 'must name every number from 0 on'),
+        (dict(training=[ENTRY], labels=['liver']), 'must name every number from 0 on'),
+        (dict(training=[ENTRY], labels={'background': 0, 'liver': [1, 2]}), 'must name every number from 0 on'),
     ],
 )
 def test_faults_of_a_list_are_sentences(listed, content, words):
@@ -86,14 +86,14 @@ def test_a_file_that_is_no_volume_is_told(tmp_path, content):
     save(path, np.zeros((4, 5, 6), np.int16))
     path.write_bytes(path.read_bytes()[:40] if content is None else content)
     with pytest.raises(BrokenFileError, match='image.nii.gz'):
-        header_of(path)
+        read_header(path)
 
 
 @pytest.mark.parametrize('shape', [(8, 9), (4, 5, 6, 1, 3)])
 def test_a_picture_or_more_than_a_volume_is_told(tmp_path, shape):
     path = save(tmp_path / 'image.nii.gz', np.zeros(shape, np.int16), np.eye(4))
-    with pytest.raises(BrokenFileError, match='is no volume: it has'):
-        must_have_one_place(VolumePair(path, None))
+    with pytest.raises(BrokenFileError, match='is not a volume: it has'):
+        check_alignment(VolumePair(path, None))
 
 
 def turned():
@@ -106,10 +106,10 @@ def turned():
     [
         ((4, 5, 7), None, 'have (4, 5, 7) voxels'),
         ((4, 5, 6, 2), None, 'have (4, 5, 6, 2) voxels'),
-        ((4, 5, 6), np.diag([-1.5, 1.5, 2, 1]), 'mm beside their image'),
-        ((4, 5, 6), np.diag([1.5, 1.5, 2.2, 1]), 'mm beside their image'),
-        ((4, 5, 6), np.eye(4), 'mm beside their image'),
-        ((4, 5, 6), turned(), 'mm beside their image'),
+        ((4, 5, 6), np.diag([-1.5, 1.5, 2, 1]), 'mm away from their image'),
+        ((4, 5, 6), np.diag([1.5, 1.5, 2.2, 1]), 'mm away from their image'),
+        ((4, 5, 6), np.eye(4), 'mm away from their image'),
+        ((4, 5, 6), turned(), 'mm away from their image'),
     ],
     ids=['more slices', 'two channels', 'left for right', 'other spacing', 'no place', 'turned'],
 )
@@ -117,14 +117,14 @@ def test_labels_beside_their_image_are_refused(tmp_path, shape, affine, words):
     image = save(tmp_path / 'image.nii.gz', np.zeros((4, 5, 6), np.int16))
     label = save(tmp_path / 'label.nii.gz', np.zeros(shape, np.uint8), affine)
     with pytest.raises(UserError) as found:
-        must_have_one_place(VolumePair(image, label))
+        check_alignment(VolumePair(image, label))
     assert words in str(found.value) and 'resample the labels to the image' in str(found.value)
 
 
 def test_rounding_and_an_axis_of_one_are_no_fault(tmp_path):
     image = save(tmp_path / 'image.nii.gz', np.zeros((4, 5, 6, 3), np.int16))
     affine = np.diag([1.5, 1.5, 2, 1]) + 1e-4
-    must_have_one_place(VolumePair(image, save(tmp_path / 'label.nii.gz', np.zeros((4, 5, 6, 1), np.uint8), affine)))
+    check_alignment(VolumePair(image, save(tmp_path / 'label.nii.gz', np.zeros((4, 5, 6, 1), np.uint8), affine)))
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_rounding_and_an_axis_of_one_are_no_fault(tmp_path):
 )
 def test_labels_that_no_class_has_are_refused(values, words):
     with pytest.raises(UserError) as found:
-        must_be_labels('label.nii.gz', np.array(values), 3)
+        check_label_values('label.nii.gz', np.array(values), 3)
     assert words in str(found.value) and '0 to 2' in str(found.value)
-    must_be_labels('label.nii.gz', np.array([0.0, 2.0]), 3)
+    check_label_values('label.nii.gz', np.array([0.0, 2.0]), 3)
 
 
 @pytest.mark.parametrize('wrong', [np.nan, np.inf])
 def test_voxels_that_are_no_numbers_are_refused(wrong):
-    with pytest.raises(UserError, match='has 1 voxels that are infinite or no numbers'):
-        must_be_numbers('image.nii.gz', np.array([0.0, wrong]))
+    with pytest.raises(UserError, match='has 1 voxels that are infinite or NaN'):
+        check_finite('image.nii.gz', np.array([0.0, wrong]))

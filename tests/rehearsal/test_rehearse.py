@@ -159,12 +159,12 @@ FAULTS = {
     'a misspelt type of a hook': (
         DETECTOR + "custom_hooks = [dict(type='EMAHok')]",
         'model',
-        'The config names a type that nothing registers: EMAHok',
+        'The config names a type that is not registered: EMAHok',
     ),
     'a misspelt type of a data set': (
         DETECTOR + "train_dataloader = dict(dataset=dict(type='CocoDatset'))",
         'loaders and schedule',
-        'The config names a type that nothing registers: CocoDatset',
+        'The config names a type that is not registered: CocoDatset',
     ),
     'a misspelt key of the optimizer': (
         DETECTOR + 'optim_wrapper = dict(optimizer=dict(weigth_decay=0.1))',

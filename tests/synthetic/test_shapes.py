@@ -99,6 +99,6 @@ def test_a_finished_set_is_left_alone_and_another_replaced(tmp_path):
 def test_a_folder_with_other_content_is_not_overwritten(tmp_path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'thesis.txt').write_text('years of work')
-    with pytest.raises(Exception, match='holds something else'):
+    with pytest.raises(Exception, match='holds something other'):
         make_coco_shapes(tmp_path / 'mine', train=1, val=1)
     assert (tmp_path / 'mine' / 'thesis.txt').read_text() == 'years of work'

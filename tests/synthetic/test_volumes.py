@@ -46,6 +46,6 @@ def test_objects_are_brighter_than_the_rest_and_alike():
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / 'mine.txt').write_text('kept')
-    with pytest.raises(UserError, match='something else'):
+    with pytest.raises(UserError, match='something other'):
         make_volume_shapes(tmp_path)
     assert (tmp_path / 'mine.txt').read_text() == 'kept'

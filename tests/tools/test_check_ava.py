@@ -112,7 +112,7 @@ REFUSED = {
         lambda f: change_proposals(
             f / 'train_proposals.pkl', lambda p: {key.replace(',0', ','): boxes for key, boxes in p.items()}
         ),
-        "under keys such as 'train00000,901', where annotated seconds are called 'train00000,0901'",
+        "under keys such as 'train00000,901', where annotated seconds have keys such as 'train00000,0901'",
     ),
     'proposals of other films': (
         lambda f: change_proposals(f / 'train_proposals.pkl', lambda p: {f'x{k}': boxes for k, boxes in p.items()}),
@@ -145,7 +145,7 @@ def without_scores(proposals):
 REPORTED = {
     'no scores': (
         lambda f: change_proposals(f / 'train_proposals.pkl', without_scores),
-        'have no fifth column with scores, so that person_det_score_thr leaves none of them out; add one',
+        'have no fifth column with scores, so person_det_score_thr cannot filter them; add one',
     ),
     'an empty box': (
         lambda f: change(f / 'train.csv', first_box('0.5,0.1,0.5,0.2')),
@@ -204,7 +204,7 @@ def test_another_frame_rate_is_noted_for_videos(run_command, actions):
     said = (
         'Note: train_dataloader.dataset: 4 (train00000 with 8, train00001 with 8, train00002 with 8, ...) of the videos'
     )
-    assert said in printed and 'have another rate than 30 frames a second (fps)' in printed
+    assert said in printed and 'have a rate other than 30 frames a second (fps)' in printed
 
 
 def config_with_frames(folder, rate):

@@ -101,7 +101,7 @@ def spoil(content, images):
     content['images'][2]['width'] += 1
     first = annotations[0]['id']
     return [
-        f'1 ({first}) of the annotations have a box that does not lie around their mask; boxes and masks are taken',
+        f'1 ({first}) of the annotations have a box that does not match their mask; boxes and masks are taken',
         f'1 ({first}) of the annotations have boxes that leave their image; they are cut at its edges',
         f'1 ({annotations[1]["id"]}) of the annotations have boxes without width or height, or outside',
         "train_dataloader.dataset: 1 (000001.png) of the images named in '",

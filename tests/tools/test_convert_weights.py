@@ -115,10 +115,10 @@ def broken_files(folder):
         'empty.pth': '(0 bytes) is damaged, truncated or not a',
         'page.pth': 'is damaged, truncated or not a PyTorch',
         'cut.safetensors': 'is damaged, truncated or not a',
-        'resnet.pth': "holds no Hiera: its 122 tensors, such as 'conv1.weight'",
-        'epoch.pth': "holds no weights: none of its keys ['epoch']",
+        'resnet.pth': "holds no Hiera: the names of its 122 tensors, such as 'conv1.weight'",
+        'epoch.pth': "holds no weights: its keys ['epoch'] don't name tensors",
         'list.pth': 'holds a list, not a checkpoint',
-        'absent.pth': "does not exist; correct the path, or take a name that 'hiera-mm weights list'",
+        'absent.pth': "does not exist; correct the path, or use a name that 'hiera-mm weights list'",
     }
 
 

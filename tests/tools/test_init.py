@@ -183,7 +183,7 @@ def test_pascal_voc_without_lists_is_split(run_command, tmp_path, contents):
         ('--coco', lambda folder: None, "holds no annotation file in COCO's format"),
         ('--yolo', lambda folder: None, 'has no data.yaml'),
         ('--voc', lambda folder: None, 'holds neither Annotations and JPEGImages'),
-        ('--yolo', lambda folder: (folder / 'data.yaml').write_text('a: 1'), 'is no data.yaml'),
+        ('--yolo', lambda folder: (folder / 'data.yaml').write_text('a: 1'), 'is not a data.yaml'),
         ('--yolo', lambda folder: (folder / 'data.yaml').write_text('names: [a]\ntrain: x'), "folder 'x' as train"),
         ('--coco', lambda folder: shutil.rmtree(folder), 'does not exist'),
     ],
@@ -210,7 +210,7 @@ def test_pictures_turned_by_exif_are_not_guessed_at(run_command, tmp_path, conte
     Image.open(path).convert('RGB').save(path.with_suffix('.jpg'), exif=exif)
     path.unlink()
     code, printed = run_command('init', '--yolo', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 1 and '1 pictures, such as 1.jpg, are turned by their EXIF data' in printed, printed
+    assert code == 1 and '1 images, such as 1.jpg, are rotated by their EXIF data' in printed, printed
 
 
 def test_parts_whose_pictures_have_the_same_names_keep_their_own(run_command, tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def test_a_run_learns_updates_alone_resumes_and_is_published_without_them(run_co
     plain = Hiera(
         **{**{key: value for key, value in settings.items() if value is not None}, 'init_cfg': start(trained)}
     )
-    with pytest.raises(UserError, match='holds low-rank updates .*publish.* FOLDER, and take FOLDER'):
+    with pytest.raises(UserError, match='holds low-rank updates .*publish.* FOLDER, and use FOLDER'):
         plain.init_weights()
     with pytest.raises(UserError, match='holds low-rank updates'):
         convert(trained, str(tmp_path / 'converted.pth'), 'timm')

@@ -62,7 +62,7 @@ def test_they_train_evaluate_and_go_on_after_one_is_killed(machines, shapes, tmp
         os.kill(int(number), signal.SIGKILL)
     printed, _ = both[0].communicate(timeout=AT_ONCE)
     both[1].communicate()
-    assert both[0].returncode not in (0, None) and 'as another process of this run ended' in printed, printed
+    assert both[0].returncode not in (0, None) and 'because another process of this run ended' in printed, printed
     saved = max(int(path.stem.split('_')[1]) for path in (tmp_path / 'run').glob('iter_*.pth'))
     length = [f'train_cfg.max_iters={saved + 2}', f'train_cfg.val_interval={saved + 2}', 'param_scheduler=[]']
     both = [start_on(number, *run, *options(shapes, *length)) for number in (0, 1)]
@@ -79,7 +79,7 @@ def test_a_machine_that_is_no_longer_reached_is_told_after_the_timeout(machines,
     read_until(both[0], '2/3000]')
     ip('-n', MACHINES[1], 'link', 'set', machines[1], 'down')
     for printed in ended(both, 15 + AT_ONCE):
-        assert 'as another process of this run ended or hangs' in printed, printed
+        assert 'because another process of this run ended or hangs' in printed, printed
 
 
 @pytest.mark.slow

@@ -213,7 +213,7 @@ def test_faults_of_image_sets_are_told_before_training_starts(classes, tmp_path,
     result = run_command(
         'train', TINY_MAE, '--work-dir', tmp_path, '--cfg-options', f'train_dataloader.dataset.data_root={tmp_path}'
     )
-    assert_explained(result, 'names no image')
+    assert_explained(result, 'holds no images')
 
 
 def test_check_dataset_names_every_fault_of_image_sets(classes, tmp_path, run_command):

@@ -63,7 +63,7 @@ def test_lists_that_number_their_classes_apart_are_refused_until_the_advice_is_f
     for tool, options in (('check-data', ['--videos', 'all']), ('train', ['--work-dir', parts / 'work'])):
         code, printed = run_command(tool, config_of(parts), *options)
         assert code == 1 and 'The classes of val_dataloader.dataset are a, c, but those of train_dataloader' in printed
-        assert 'best by classes = (...) at the top of the config' in printed and 'Traceback' not in printed
+        assert 'preferably with classes = (...) at the top of the config' in printed and 'Traceback' not in printed
     config = config_of(parts, f"classes = '{parts}/train.txt.classes'")
     code, printed = run_command('check-data', config, '--videos', 'all')
     assert code == 0 and '0 faults' in printed, printed

@@ -7,7 +7,7 @@ def test_make_shapes_writes_the_counts_it_is_told(run_command, tmp_path):
     assert len(list((tmp_path / 'set' / 'train').glob('*.png'))) == 3
     (tmp_path / 'set' / 'shapes.json').unlink()
     code, printed = run_command('make-data', tmp_path / 'set')
-    assert code == 1 and printed.startswith('Error: ') and 'holds something else' in printed
+    assert code == 1 and printed.startswith('Error: ') and 'holds something other' in printed
 
 
 def test_make_shapes_writes_videos_too(run_command, tmp_path):

@@ -56,7 +56,7 @@ def assert_nothing_is_left(process, folder):
     [
         ('invalid', 'The loss became invalid at iteration 3 (loss = nan'),
         ('missing', "The image 'pictures/gone.jpg' is missing"),
-        ('killed', 'as another process of this run ended'),
+        ('killed', 'because another process of this run ended'),
     ],
 )
 def test_a_fault_in_one_process_ends_both_at_once(shapes, tmp_path, kind, said):

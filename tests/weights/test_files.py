@@ -27,7 +27,7 @@ WEIGHTS = dict(a=torch.arange(6.0).reshape(2, 3), b=torch.ones(1000))
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, monkeypatch, content, legacy):
     monkeypatch.chdir(tmp_path)
     torch.save(content, 'hostile.pth', _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(UserError, match=r"'hostile.pth' was refused: .* when loaded: posix.system; take the file"):
+    with pytest.raises(UserError, match=r"'hostile.pth' was refused: .* when loaded: posix.system; get the file"):
         read_checkpoint('hostile.pth')
     assert not (tmp_path / 'payload_ran').exists()
     torch.load('hostile.pth', weights_only=False)
@@ -73,7 +73,7 @@ def test_a_file_that_would_unfold_to_more_than_it_is_is_refused_before_it_does(t
 
 def test_tensors_under_numbers_are_no_checkpoint(tmp_path):
     torch.save({0: torch.ones(2)}, tmp_path / 'numbers.pth')
-    with pytest.raises(UserError, match='holds tensors under numbers instead of names; it is no checkpoint'):
+    with pytest.raises(UserError, match='holds tensors under numbers instead of names; it is not a checkpoint'):
         read_checkpoint(tmp_path / 'numbers.pth')
 
 
@@ -88,9 +88,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, name, share):
 
 
 def test_a_missing_checkpoint_is_named_with_the_nearest_name_of_the_zoo():
-    with pytest.raises(
-        UserError, match="'nowhere.pth' does not exist; correct the path, or take a name that '.* list'"
-    ):
+    with pytest.raises(UserError, match="'nowhere.pth' does not exist; correct the path, or use a name that '.* list'"):
         read_checkpoint('nowhere.pth')
     with pytest.raises(UserError, match=r"'hiera_b.mae_in1' does not exist.* \(did you mean 'hiera_b.mae_in1k'\?\)"):
         read_checkpoint('hiera_b.mae_in1')

@@ -213,7 +213,7 @@ def test_weights_under_a_key_of_ones_own_are_found_beside_numbers_of_numpy(tmp_p
     torch.save(dict(mine=state, optimizer=dict(state={}, param_groups=[]), **numbers), tmp_path / 'own.pth')
     assert torch.equal(load(tmp_path / 'own.pth').pos_embed, state['pos_embed'])
     torch.save(dict(mine=state, yours=state), tmp_path / 'two.pth')
-    with pytest.raises(UserError, match='holds several sets of weights, mine, yours; choose one by init_cfg'):
+    with pytest.raises(UserError, match='holds several sets of weights, mine, yours; choose one with init_cfg'):
         load(tmp_path / 'two.pth')
     model = Hiera(SETTINGS, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'two.pth'), key='yours'))
     model.init_weights()
@@ -250,7 +250,9 @@ def test_other_windows_than_sam2s_are_told(tmp_path, capfd):
     forget_earlier_runs()
     load(tmp_path / 'sam2.1_hiera_tiny.pt', 't', pos_embed='absolute_win', pos_embed_size=7)
     printed = capfd.readouterr().out
-    assert "its maps are others than SAM 2's; for those set pos_embed='absolute_win', pos_embed_size=7, " in printed
+    assert (
+        "its features differ from SAM 2's; to get the same, set pos_embed='absolute_win', pos_embed_size=7, " in printed
+    )
     assert "windows and global blocks are not SAM 2's" in printed
 
 
@@ -266,7 +268,7 @@ def test_other_channels_start_from_colour_by_timms_rule(tmp_path, capfd, channel
     flat = colour.movedim(2, 0) if frames else colour[None]
     expected = torch.stack([adapt_input_conv(channels, frame) for frame in flat])
     assert torch.allclose(weight.movedim(2, 0) if frames else weight[None], expected, atol=1e-7)
-    assert f'patch embedding of red, green and blue made one of in_channels={channels}' in capfd.readouterr().out
+    assert f'patch embedding adapted from red, green and blue to in_channels={channels}' in capfd.readouterr().out
 
 
 def test_a_grey_picture_gives_the_maps_of_its_colours(tmp_path):

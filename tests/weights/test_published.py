@@ -54,7 +54,7 @@ def test_what_is_pushed_is_used_by_its_address(hub, model, shapes, tmp_path):
 @pytest.mark.parametrize(
     'change, arguments, said',
     [
-        ({}, ['predict', 'hf://nobody/nothing', '.'], "'hf://nobody/nothing' can't be fetched from the hub (Repo"),
+        ({}, ['predict', 'hf://nobody/nothing', '.'], "'hf://nobody/nothing' can't be downloaded from the hub (Repo"),
         ({'HF_TOKEN': 'hf_wrong'}, ['push', 'MODEL', 'somebody/x'], "can't be pushed to 'somebody/x' (Hf"),
         ({}, ['push', '.', 'somebody/x'], "The folder '.' was not written by 'hiera-mm publish'; publish a"),
     ],

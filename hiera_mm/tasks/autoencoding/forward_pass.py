@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hiera_mm.complexity import Parts, channels_of, count_parameters, macs_of
+from hiera_mm.complexity import Parts, channels_of, count_function_macs, count_parameters
 
 import torch
 from mmengine.config import ConfigDict
@@ -20,8 +20,8 @@ def autoencoder_complexity(model: ConfigDict) -> Parts:
         pixels = torch.empty(1, autoencoder.channels, *autoencoder.input_size)
         keep = autoencoder.random_keep(1, 'meta')
         kept = torch.empty(1, autoencoder.kept, dtype=torch.long)
-    whole, _ = macs_of(autoencoder.reconstruct, pixels, keep)
-    macs, _ = macs_of(autoencoder.backbone.forward_kept, pixels, kept)
+    whole, _ = count_function_macs(autoencoder.reconstruct, pixels, keep)
+    macs, _ = count_function_macs(autoencoder.backbone.forward_kept, pixels, kept)
     parameters = count_parameters(autoencoder.backbone)
     return dict(
         encoder=(parameters, macs),

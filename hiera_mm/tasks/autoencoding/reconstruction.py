@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hiera_mm.datasets.volumes import item_of, packed, sentences_of_steps, volume_steps
+from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.errors import UserError
 from hiera_mm.inference.images import one_or_several
 from hiera_mm.inference.loading import in_scope
@@ -58,7 +58,7 @@ class Reconstructor:
                 'nothing to show.'
             )
         first = self.config.test_pipeline[0].type
-        self.kinds = dict(ReadImage=(Kind.PICTURE,), LoadVolumes=(Kind.VOLUME,)).get(first, (Kind.VIDEO,))
+        self.kinds = dict(ReadImage=(Kind.IMAGE,), LoadVolumes=(Kind.VOLUME,)).get(first, (Kind.VIDEO,))
         self.of_volumes = self.kinds == (Kind.VOLUME,)
 
     def predict(self, paths: str | Path | Sequence[str | Path], seed: int = 0) -> Reconstruction | list[Reconstruction]:
@@ -93,8 +93,8 @@ class Reconstructor:
     def _read_volume(self, path: str) -> Tensor:
         from monai.transforms import ResizeWithPadOrCrop
 
-        with in_scope(self.config), sentences_of_steps():
-            sample = packed(volume_steps(self.config.test_pipeline)(item_of(VolumePair(path, None), 0)))
+        with in_scope(self.config), explained_steps():
+            sample = packed(volume_steps(self.config.test_pipeline)(pipeline_input(VolumePair(path, None), 0)))
         (volume,) = sample['inputs']
         crop: Any = ResizeWithPadOrCrop(self.model.input_size)(volume)
         batch = dict(inputs=[crop.as_tensor()[None]], data_samples=[sample['data_samples']])

@@ -9,7 +9,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.inference.images import Picture, as_rgb, one_or_several
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
-from hiera_mm.readers.frame_folders import naming_of
+from hiera_mm.readers.frame_folders import infer_frame_naming
 from hiera_mm.readers.inputs import Kind
 
 import numpy as np
@@ -53,7 +53,7 @@ class Classifier:
         self.trained, self.names = trained, trained.classes(classes)
         steps = trained.test_pipeline
         self.of_pictures = steps[0].type == 'ReadImage'
-        self.kinds = (Kind.PICTURE,) if self.of_pictures else (Kind.VIDEO, Kind.FRAMES)
+        self.kinds = (Kind.IMAGE,) if self.of_pictures else (Kind.VIDEO, Kind.FRAMES)
         with in_scope(trained.config):
             self.pipeline = Compose(steps)
 
@@ -96,6 +96,6 @@ class Classifier:
             return dict(img_path=str(path))
         clip = dict(modality='RGB', start_index=0)
         if Path(path).is_dir():
-            template, start = naming_of(path)
+            template, start = infer_frame_naming(path)
             return dict(clip, frame_dir=str(path), filename_tmpl=template, start_index=start, fps=rate)
         return dict(clip, filename=str(path))

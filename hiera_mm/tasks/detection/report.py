@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hiera_mm.errors import UserError
-from hiera_mm.evaluation.object_analysis import SIZES, ClassResult, ObjectAnalysis, PictureFaults
+from hiera_mm.evaluation.object_analysis import SIZES, ClassResult, ImageFaults, ObjectAnalysis
 from hiera_mm.inference.report import charts
 from hiera_mm.inference.report.parts import PICTURE_SIDE, SHOWN, Section, Table, Tested, as_source, most_confused
 from hiera_mm.inference.trained import TrainedModel
@@ -90,7 +90,7 @@ def _figure(value: float) -> str:
 
 
 def _beside(
-    detector: Detector, fault: PictureFaults, file: CocoFile, tested: Tested, score_thr: float
+    detector: Detector, fault: ImageFaults, file: CocoFile, tested: Tested, score_thr: float
 ) -> tuple[str, str]:
     """The faults in words, and the picture twice."""
     image = fault.image

@@ -1,7 +1,7 @@
 """Stand-in images and index masks."""
 
 from hiera_mm.checks.fault import class_of
-from hiera_mm.checks.masks import count_of_numbers, setting_of
+from hiera_mm.checks.masks import count_mask_values, dataset_setting
 from hiera_mm.rehearsal.stand_in import label_of, root_and_folder, write_file
 from hiera_mm.synthetic.shapes import draw_scene
 
@@ -15,8 +15,8 @@ def draw_masks(dataset: ConfigDict, classes: int, count: int, random: np.random.
     them where it is ignored."""
     kind = class_of(dataset, 'mmseg')
     root, folder = root_and_folder(dataset, 'img_path')
-    numbers = count_of_numbers(dataset, kind)
-    endings = setting_of(dataset, kind, 'img_suffix') or '.jpg', setting_of(dataset, kind, 'seg_map_suffix')
+    numbers = count_mask_values(dataset, kind)
+    endings = dataset_setting(dataset, kind, 'img_suffix') or '.jpg', dataset_setting(dataset, kind, 'seg_map_suffix')
     names = [f'{label_of(dataset)}_{number:05d}' for number in range(count)]
     for name in names:
         image, objects = draw_scene(random)

@@ -66,7 +66,7 @@ class SegmentationTask(Task):
         kind = class_of(dataset, 'mmseg')
         if kind is None or not masks.reads_masks(kind) or dataset.get('backend_args'):
             return None
-        return len(masks.pairs_of(dataset, kind))
+        return len(masks.image_mask_pairs(dataset, kind))
 
     def artist_of(self, kind: type) -> Artist | None:
         return draw_masks if masks.reads_masks(kind) else None

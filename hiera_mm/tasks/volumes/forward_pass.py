@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hiera_mm.complexity import Parts, channels_of, count_macs, count_parameters, macs_of
+from hiera_mm.complexity import Parts, channels_of, count_function_macs, count_macs, count_parameters
 
 import torch
 import torch.nn as nn
@@ -18,7 +18,7 @@ def volume_complexity(model: ConfigDict) -> Parts:
         backbone, decoder = MODELS.build(model.backbone).eval(), MODELS.build(model.decoder).eval()
         crop = torch.empty(1, channels_of(model), *model.test_cfg.crop_size)
     backbone_macs, maps = count_macs(backbone, crop)
-    decoder_macs, _ = macs_of(decoder, crop, maps)
+    decoder_macs, _ = count_function_macs(decoder, crop, maps)
     return dict(backbone=(count_parameters(backbone), backbone_macs), decoder=(count_parameters(decoder), decoder_macs))
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hiera_mm.datasets.volumes import item_of, packed, sentences_of_steps, volume_steps
+from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.inference.images import one_or_several
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
-from hiera_mm.readers.volumes import VolumePair, header_of
+from hiera_mm.readers.volumes import VolumePair, read_header
 
 import numpy as np
 import torch
@@ -69,9 +69,9 @@ class VolumeSegmenter:
 
     @torch.no_grad()
     def _of(self, path: str) -> VolumeSegmentation:
-        header = header_of(path)
-        with sentences_of_steps():
-            sample = packed(self.steps(item_of(VolumePair(path, None), len(self.names))))
+        header = read_header(path)
+        with explained_steps():
+            sample = packed(self.steps(pipeline_input(VolumePair(path, None), len(self.names))))
         with in_scope(self.trained.config):
             (found,) = self.trained.model.test_step(pseudo_collate([sample]))
         labels = _as_the_file(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])

@@ -62,7 +62,7 @@ class RecallAt1(BaseMetric):
 class Retriever:
     """A trained model that takes files and gives their features."""
 
-    kinds = (Kind.PICTURE,)
+    kinds = (Kind.IMAGE,)
 
     def __init__(self, trained):
         self.trained, self.names = trained, trained.classes()
