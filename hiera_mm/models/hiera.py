@@ -28,7 +28,6 @@ from hiera_mm.models.position import (
     fit_position_tables,
     resize_position_table,
     resize_temporal_table,
-    tile_position_table,
 )
 from hiera_mm.weights.load import OF_UPDATE, load_backbone_weights
 
@@ -60,7 +59,7 @@ numbers, and convolutions are faster, too."""
 MOST_GROUPS = 65535
 """Attention groups in one call: what the grids of CUDA's fused kernels take (pytorch issues 142228 and 146704)."""
 
-POSITIONS = ('resized', 'absolute_win', 'tiled')
+POSITIONS = ('resized', 'absolute_win')
 
 
 @MODELS.register_module()
@@ -98,9 +97,8 @@ class Hiera(BaseModule):
             published models of clips attend globally).
         global_blocks: Numbers of blocks, counted from 0 over all stages, that attend globally all the same.
         pos_embed: How the position embedding follows the image's size: ``'resized'`` resizes one table;
-            ``'tiled'`` repeats it as it is (arXiv 2504.13181); ``'absolute_win'`` repeats an 8 x 8 window part and
-            resizes a global part (arXiv 2311.05613). For the latter plain checkpoints are split into the two
-            parts, which at 224 x 224 changes nothing.
+            ``'absolute_win'`` repeats an 8 x 8 window part and resizes a global part (arXiv 2311.05613). For the
+            latter, plain checkpoints are split into the two parts, which changes nothing at 224 x 224.
         pos_embed_size: Side in tokens of the (global) table: 56 in Meta's weights, 7 or 14 in SAM 2's.
         pos_embed_antialias: Resize the global part as timm's ``abswin`` models do.
         drop_path_rate: Stochastic depth of the last block; the rates rise linearly from 0.
@@ -150,7 +148,7 @@ class Hiera(BaseModule):
         self.window_times = None if window_frames is None else window_frames // FRAME_STRIDE
         self.num_frames = num_frames
         self.q_pools = q_pools
-        self.pos_embed_antialias, self.pos_embed_tiled = pos_embed_antialias, pos_embed == 'tiled'
+        self.pos_embed_antialias = pos_embed_antialias
         self.frozen_stages = frozen_stages
         self.with_cp = (with_cp,) * 4 if isinstance(with_cp, bool) else tuple(with_cp)
         _check_range('out_indices', self.out_indices, 0, 3)
@@ -310,8 +308,6 @@ class Hiera(BaseModule):
         table = self.pos_embed if self.num_frames is None else self.pos_embed_spatial
         if hasattr(self, 'pos_embed_window'):
             spatial = absolute_win(table, self.pos_embed_window, height, width, self.pos_embed_antialias)
-        elif self.pos_embed_tiled:
-            spatial = tile_position_table(table, height, width)
         else:
             spatial = resize_position_table(table, height, width)
         if self.num_frames is None:

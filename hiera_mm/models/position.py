@@ -20,14 +20,6 @@ def resize_position_table(table: Tensor, height: int, width: int) -> Tensor:
     return resize_map(table_to_map(table), height, width)
 
 
-def tile_position_table(table: Tensor, height: int, width: int) -> Tensor:
-    """Repeat a square learned table ``(1, N, C)`` over a token grid, as ``(1, C, height, width)``: as it is at its own
-    size, the last repeats cut off at others (as PE's detectors, arXiv 2504.13181, tile the table of pre-training)."""
-    whole = table_to_map(table)
-    rows, columns = -(-height // whole.shape[2]), -(-width // whole.shape[3])
-    return whole.tile(1, 1, rows, columns)[:, :, :height, :width]
-
-
 def absolute_win(global_part: Tensor, window_part: Tensor, height: int, width: int, antialias: bool = False) -> Tensor:
     """The absolute-win embedding of *Window Attention is Bugged* (arXiv 2311.05613), ``(1, C, height, width)``.
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hiera_mm.errors import UserError
-from hiera_mm.rehearsal.course import Course
 from hiera_mm.rehearsal.schedule import Schedule, WholeEpochs, check_kinds, describe
+from hiera_mm.rehearsal.stages import Stages
 
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -39,17 +39,17 @@ class EnterHook(Hook):
     """Enters stages at a runner's events.
 
     Args:
-        course: Of the rehearsal.
+        stages: Of the rehearsal.
         priority: Among other hooks of the event.
         events: Names of the stages by the events' names.
     """
 
-    def __init__(self, course: Course, priority: str, **events: str) -> None:
-        self.course, self.priority, self.events = course, priority, events
+    def __init__(self, stages: Stages, priority: str, **events: str) -> None:
+        self.stages, self.priority, self.events = stages, priority, events
 
     def _enter(self, event: str) -> None:
         if event in self.events:
-            self.course.enter(self.events[event])
+            self.stages.enter(self.events[event])
 
     def before_run(self, runner: Runner) -> None:
         self._enter('before_run')
@@ -79,15 +79,15 @@ class StartHook(Hook):
     # After the schedulers' step, before checkpoints are saved.
     priority = 'LOW'
 
-    def __init__(self, course: Course, start: Start) -> None:
-        self.course, self.start = course, start
+    def __init__(self, stages: Stages, start: Start) -> None:
+        self.stages, self.start = stages, start
         self.losses: list[float] = []
 
     def before_run(self, runner: Runner) -> None:
         check_kinds(runner)
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
         if by_iteration and any(hook.by_epoch for hook in runner.hooks if isinstance(hook, CheckpointHook)):
-            self.course.fail(
+            self.stages.fail(
                 'checkpoint',
                 'The checkpoint hook counts epochs, but the training loop counts iterations, so that nothing would be '
                 'saved before the end; set default_hooks.checkpoint.by_epoch=False.',
@@ -103,7 +103,7 @@ class StartHook(Hook):
 
     def _stop(self, runner: Runner, by_epoch: bool) -> None:
         losses = ', '.join(f'{loss:.4g}' for loss in self.losses)
-        self.course.say('first iterations', f'losses {losses}')
+        self.stages.say('first iterations', f'losses {losses}')
         runner.save_checkpoint(str(self.start.checkpoint.parent), self.start.checkpoint.name, by_epoch=by_epoch)
         self.start.iteration = runner.iter + 1
         self.start.epoch = runner.epoch + by_epoch
@@ -116,8 +116,8 @@ class EndHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, course: Course, start: Start) -> None:
-        self.course, self.start, self.jumped = course, start, False
+    def __init__(self, stages: Stages, start: Start) -> None:
+        self.stages, self.start, self.jumped = stages, start, False
 
     def before_train(self, runner: Runner) -> None:
         loop, start = runner.train_loop, self.start
@@ -129,8 +129,8 @@ class EndHook(Hook):
                 f'The run stopped at epoch {start.epoch}, iteration {iteration}, but resumes at epoch {loop.epoch}, '
                 f'iteration {loop.iter}, or with other learning rates; see the hooks that change checkpoints.'
             )
-        self.course.say('resume', f'goes on after iteration {iteration}')
-        self.course.enter('last iterations')
+        self.stages.say('resume', f'goes on after iteration {iteration}')
+        self.stages.enter('last iterations')
         if not by_iteration:
             self._jump(runner)
 
@@ -148,8 +148,8 @@ class EndHook(Hook):
                 )
 
     def after_train(self, runner: Runner) -> None:
-        if runner.val_loop is not None and self.course.stages['validation'].outcome == 'not reached':
-            self.course.fail(
+        if runner.val_loop is not None and self.stages.by_name['validation'].outcome == 'not reached':
+            self.stages.fail(
                 'validation',
                 'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
             )
@@ -169,7 +169,7 @@ class EndHook(Hook):
         # Accumulated gradients are used up in the last iteration.
         runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
         schedule.go_to(whole_run - 1)
-        self.course.say('loaders and schedule', describe(schedule.rates))
+        self.stages.say('loaders and schedule', describe(schedule.rates))
 
 
 class EndlessHook(Hook):

@@ -15,10 +15,10 @@ from hiera_mm.engine.testing import prepare_test, run_with_predictions
 from hiera_mm.errors import UserError
 from hiera_mm.program import command_line
 from hiera_mm.rehearsal import stand_in
-from hiera_mm.rehearsal.course import Course, Stage
-from hiera_mm.rehearsal.few import cut
+from hiera_mm.rehearsal.few_samples import cut
 from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, Enough, EnterHook, Start, StartHook
 from hiera_mm.rehearsal.schedule import WholeEpochs
+from hiera_mm.rehearsal.stages import Stage, Stages
 from hiera_mm.rehearsal.tiny import RehearsedTask, shrink_images, shrink_model
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.zoo import ZOO
@@ -61,22 +61,22 @@ def rehearse(
     Returns:
         All stages; those that were not reached say so.
     """
-    course, folder = Course(), Path(folder).absolute()
+    stages, folder = Stages(), Path(folder).absolute()
     # Making the text of a config pretty takes seconds, which would be counted with each checkpoint.
     config = Config(copy.deepcopy(config.to_dict()), filename=config.filename, format_python_code=False)
-    _keep_inside(config, folder, course)
-    with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+    _keep_inside(config, folder, stages)
+    with stages.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
         stands_in = stand_in.can_stand_in(config, task)
-        with course.part('data'):
+        with stages.part('data'):
             if stands_in:
                 stand_in.draw(config, task, folder / 'data')
-                course.say(
+                stages.say(
                     'data', 'nothing that the config names exists, so generated data in its format are used instead'
                 )
             _look_at_data(config, task)
-        with course.part('weights'):
-            _look_for_weights(config, course, tiny)
-        if tiny or course.stages['weights'].outcome == 'failed':
+        with stages.part('weights'):
+            _look_for_weights(config, stages, tiny)
+        if tiny or stages.by_name['weights'].outcome == 'failed':
             # Whatever else is wrong is found without them.
             config.load_from = None
             _drop_weights(config.model)
@@ -91,22 +91,22 @@ def rehearse(
             # A loop of iterations ends when it is told to, and its sampler may ask for the whole set.
             if loader != 'train_dataloader' or 'Iter' not in config.train_cfg.get('type', ''):
                 cut(config[loader], STAND_IN_EPOCH if stands_in else None)
-        checkpoint = _train(config, folder, course)
+        checkpoint = _train(config, folder, stages)
         if checkpoint and config.get('test_dataloader') is not None:
-            _test(config, task, checkpoint, folder, course)
+            _test(config, task, checkpoint, folder, stages)
     for loader, names in dict(
         val_dataloader=('validation', 'best checkpoint'), test_dataloader=('test', 'prediction file')
     ).items():
         for name in names if config.get(loader) is None else ():
-            course.leave_out(name, f'the config has no {loader}')
-    return list(course.stages.values())
+            stages.leave_out(name, f'the config has no {loader}')
+    return list(stages.by_name.values())
 
 
 def _loaders(config: Config) -> list[str]:
     return [loader for loader in LOADERS if config.get(loader) is not None]
 
 
-def _keep_inside(config: Config, folder: Path, course: Course) -> None:
+def _keep_inside(config: Config, folder: Path, stages: Stages) -> None:
     """Have all that the config writes lie below ``folder``, and nothing be sent anywhere."""
     config.work_dir, config.resume = str(folder / 'run'), False
     writers = ('default_hooks', 'custom_hooks', 'visualizer', 'val_evaluator', 'test_evaluator')
@@ -122,7 +122,7 @@ def _keep_inside(config: Config, folder: Path, course: Course) -> None:
     remote = [backend.type for backend in backends if backend.type.rpartition('.')[2].startswith(REMOTE_BACKENDS)]
     if remote:
         config.visualizer.vis_backends = [backend for backend in backends if backend.type not in remote]
-        course.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
+        stages.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
 
 
 def _look_at_data(config: Config, task: RehearsedTask) -> None:
@@ -137,12 +137,12 @@ def _look_at_data(config: Config, task: RehearsedTask) -> None:
         raise UserError(faults[0] + more)
 
 
-def _look_for_weights(config: Config, course: Course, tiny: bool) -> None:
+def _look_for_weights(config: Config, stages: Stages, tiny: bool) -> None:
     sources = [part.get('checkpoint') for part in dicts_in(config.model) if part.get('type') == 'Pretrained']
     for source in filter(None, [*sources, config.get('load_from')]):
         maker = _maker_of(source, config)
         if tiny and maker and not Path(source).is_file():
-            course.say('weights', f"'{source}' is not there yet: before this run train {maker}")
+            stages.say('weights', f"'{source}' is not there yet: before this run train {maker}")
             continue
         to_download = source in ZOO or source.startswith(('http://', 'https://'))
         # Object stores and other packages' names are mmengine's to find.
@@ -150,7 +150,7 @@ def _look_for_weights(config: Config, course: Course, tiny: bool) -> None:
         if looked_for:
             locate_checkpoint(source)
         found = 'found' if looked_for else 'not looked for'
-        course.say('weights', f"'{source}' {found}{' and not loaded, as they do not fit' if tiny else ''}")
+        stages.say('weights', f"'{source}' {found}{' and not loaded, as they do not fit' if tiny else ''}")
 
 
 def _maker_of(source: str, config: Config) -> Path | None:
@@ -168,41 +168,41 @@ def _drop_weights(model: ConfigDict) -> None:
             part.init_cfg = None
 
 
-def _train(config: Config, folder: Path, course: Course) -> str | None:
+def _train(config: Config, folder: Path, stages: Stages) -> str | None:
     """Train the first and the last iterations; gives the last checkpoint that was written."""
     start = Start(folder / 'start.pth')
-    with course.part('model'):
-        enter = EnterHook(course, 'LOWEST', before_run='weights', before_train='first iterations')
-        runner = _runner(config, enter, StartHook(course, start))
-        course.enter('loaders and schedule')
+    with stages.part('model'):
+        enter = EnterHook(stages, 'LOWEST', before_run='weights', before_train='first iterations')
+        runner = _runner(config, enter, StartHook(stages, start))
+        stages.enter('loaders and schedule')
         with contextlib.suppress(Enough), _workers_ended(runner):
             runner.train()
         # Nothing of it is to count in what follows.
         del runner
     if not start.checkpoint.is_file():
         return None
-    with course.part('resume'):
+    with stages.part('resume'):
         resumed = copy.deepcopy(config)
         resumed.resume, resumed.load_from = True, str(start.checkpoint)
         _drop_weights(resumed.model)
         due = dict(after_train_iter='checkpoint', after_train_epoch='checkpoint', after_val_epoch='best checkpoint')
         back = dict.fromkeys(('after_train_iter', 'after_train_epoch', 'after_val'), 'last iterations')
         entering = [
-            EnterHook(course, 'HIGHEST', before_val='validation'),
-            EnterHook(course, 'LOW', **due),
-            EnterHook(course, 'LOWEST', **back),
+            EnterHook(stages, 'HIGHEST', before_val='validation'),
+            EnterHook(stages, 'LOW', **due),
+            EnterHook(stages, 'LOWEST', **back),
         ]
-        runner = _runner(resumed, EndHook(course, start), *entering)
+        runner = _runner(resumed, EndHook(stages, start), *entering)
         with _workers_ended(runner):
             runner.train()
-        _look_at_checkpoints(runner, course)
+        _look_at_checkpoints(runner, stages)
     last = named_last(config.work_dir)
     return last if last and Path(last).is_file() else str(start.checkpoint)
 
 
-def _look_at_checkpoints(runner: Runner, course: Course) -> None:
+def _look_at_checkpoints(runner: Runner, stages: Stages) -> None:
     """What the run should have left behind."""
-    course.enter('checkpoint')
+    stages.enter('checkpoint')
     last = named_last(runner.work_dir)
     if last is None:
         raise UserError('The run ended without a checkpoint; see default_hooks.checkpoint and its save_last.')
@@ -212,10 +212,10 @@ def _look_at_checkpoints(runner: Runner, course: Course) -> None:
             f"The last checkpoint '{Path(last).name}' is of iteration {held['iter']}, but the run ended at "
             f'{runner.iter}; see default_hooks.checkpoint and its save_last.'
         )
-    course.say('checkpoint', f'{Path(last).name}, {Path(last).stat().st_size / 2**20:.0f} MiB')
-    if course.stages['validation'].outcome != 'passed':
+    stages.say('checkpoint', f'{Path(last).name}, {Path(last).stat().st_size / 2**20:.0f} MiB')
+    if stages.by_name['validation'].outcome != 'passed':
         return
-    course.enter('best checkpoint')
+    stages.enter('best checkpoint')
     kept = [name for hook in runner.hooks if isinstance(hook, CheckpointHook) for name in hook.save_best or ()]
     best = sorted(Path(runner.work_dir).glob('best_*.pth'))
     if kept and not best:
@@ -223,25 +223,25 @@ def _look_at_checkpoints(runner: Runner, course: Course) -> None:
             f"save_best='{kept[0]}' kept nothing; take another metric of the evaluators as "
             f'default_hooks.checkpoint.save_best, or set its rule.'
         )
-    course.say('best checkpoint', ', '.join(path.name for path in best) or 'none is kept (save_best is not set)')
+    stages.say('best checkpoint', ', '.join(path.name for path in best) or 'none is kept (save_best is not set)')
 
 
-def _test(config: Config, task: RehearsedTask, checkpoint: str, folder: Path, course: Course) -> None:
-    with course.part('test'):
+def _test(config: Config, task: RehearsedTask, checkpoint: str, folder: Path, stages: Stages) -> None:
+    with stages.part('test'):
         tested = copy.deepcopy(config)
         prepare_test(tested, checkpoint)
         runner, out = _runner(tested), folder / 'predictions.pkl'
         with _workers_ended(runner):
             metrics = run_with_predictions(runner, task.dump, str(out))
         shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
-        course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
-        course.enter('prediction file')
+        stages.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
+        stages.enter('prediction file')
         samples, written = len(runner.test_dataloader.dataset), len(pickle.loads(out.read_bytes()))
         if written != samples:
             raise UserError(
                 f'{samples} samples were tested, but the predictions are of {written}; see test_dataloader.'
             )
-        course.say('prediction file', f'{written} predictions, as many as samples')
+        stages.say('prediction file', f'{written} predictions, as many as samples')
 
 
 @contextlib.contextmanager

@@ -296,7 +296,7 @@ def test_windows_compute_no_padding_where_sam2_does():
         (dict(window_sizes=(8, 4, 14)), "'window_sizes' must be"),
         (dict(window_sizes=(8, 4, 0, 0)), "'window_sizes' must be"),
         (dict(global_blocks=(24,)), "'global_blocks' must lie between 0 and 23"),
-        (dict(pos_embed='abswin'), "'pos_embed' must be one of resized, absolute_win, tiled, but is 'abswin'"),
+        (dict(pos_embed='abswin'), "'pos_embed' must be one of resized, absolute_win, but is 'abswin'"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_a_sentence(arguments, message):

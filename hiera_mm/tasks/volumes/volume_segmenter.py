@@ -38,7 +38,7 @@ class VolumeSegmentation:
 
 
 class VolumeSegmenter:
-    """A :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` that takes NIfTI files.
+    """A :class:`hiera_mm.models.VolumeEncoderDecoder` that takes NIfTI files.
 
     Args:
         trained: The model.

@@ -14,8 +14,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 
-@MODELS.register_module()
-class VolumeSegmentor(BaseModel):
+@MODELS.register_module(name=['VolumeEncoderDecoder', 'VolumeSegmentor'])
+class VolumeEncoderDecoder(BaseModel):
     """Hiera for clips on volumes, whose slices are the frames, and a decoder; learns by MONAI's Dice and cross-entropy
     (``DiceCELoss``, as Swin UNETR) and is tested in windows that overlap.
 

@@ -15,7 +15,7 @@ import torch
 from mmengine.device import get_max_cuda_memory
 from mmengine.runner import log_processor
 
-STATIONS = (
+STAGES = (
     'data',
     'model',
     'loaders and schedule',
@@ -40,7 +40,7 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        name: One of :data:`STATIONS`.
+        name: One of :data:`STAGES`.
         outcome: ``'passed'``, ``'failed'``, ``'left out'`` where the config has no such stage, or ``'not reached'``.
         seconds: Spent there.
         memory: Most bytes that the process and its data-loading workers held, None where the system doesn't tell.
@@ -58,11 +58,11 @@ class Stage:
     trace: str = ''
 
 
-class Course:
+class Stages:
     """All stages, of which at most one is open: what takes time and memory is counted there."""
 
     def __init__(self) -> None:
-        self.stages = {name: Stage(name) for name in STATIONS}
+        self.by_name = {name: Stage(name) for name in STAGES}
         self.open: Stage | None = None
         self.since = 0.0
         self.watching = threading.Event()
@@ -70,7 +70,7 @@ class Course:
     def enter(self, name: str) -> None:
         """Close the open stage and open this one, for the first time or once more."""
         self.close()
-        self.open, self.since = self.stages[name], time.perf_counter()
+        self.open, self.since = self.by_name[name], time.perf_counter()
         if self.open.outcome == 'not reached':
             self.open.outcome = 'passed'
         if torch.cuda.is_available():
@@ -86,17 +86,17 @@ class Course:
 
     def say(self, name: str, words: str) -> None:
         """Add what is worth knowing to a stage, unless it has failed."""
-        if self.stages[name].outcome != 'failed':
-            self.stages[name].words.append(words)
+        if self.by_name[name].outcome != 'failed':
+            self.by_name[name].words.append(words)
 
     def fail(self, name: str, words: str, trace: str = '') -> None:
         """Mark a stage as failed."""
-        stage = self.stages[name]
+        stage = self.by_name[name]
         stage.outcome, stage.words, stage.trace = 'failed', [words], trace
 
     def leave_out(self, name: str, why: str) -> None:
         """Mark a stage that the config's run does not have."""
-        self.stages[name] = Stage(name, outcome='left out', words=[why])
+        self.by_name[name] = Stage(name, outcome='left out', words=[why])
 
     @contextlib.contextmanager
     def part(self, first: str) -> Iterator[None]:
