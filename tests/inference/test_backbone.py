@@ -128,7 +128,7 @@ def test_weights_that_nobody_loaded_are_told(tmp_path, capfd):
     forget_earlier_runs()
     forgotten(SMALL)
     forgotten(SMALL)
-    assert ''.join(capfd.readouterr()).count("The backbone's weights are random: nobody called init_weights()") == 1
+    assert ''.join(capfd.readouterr()).count("The backbone's weights are random: init_weights() was not called") == 1
     loaded = Hiera(**settings, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'small.pth')))
     loaded.init_weights()
     expected = loaded.eval()(SMALL)[0]

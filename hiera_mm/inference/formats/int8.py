@@ -9,7 +9,7 @@ from hiera_mm.inference.formats.openvino import save_model
 
 import numpy as np
 
-MOST_FILES = 300
+MAX_CALIBRATION_FILES = 300
 """The most files that are looked at; NNCF's own number."""
 
 Prepare = Callable[[str], dict[str, np.ndarray]]
@@ -41,6 +41,6 @@ def quantise(exported: Path, path: Path, calibration: Sequence[str], prepare: Pr
             nncf.Dataset(list(calibration), prepare),
             preset=nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=min(len(calibration), MOST_FILES),
+            subset_size=min(len(calibration), MAX_CALIBRATION_FILES),
         )
         save_model(quantised, described, path)

@@ -8,7 +8,7 @@ from typing import Any
 from hiera_mm.errors import UserError
 from hiera_mm.inference.formats.graph import Graph, Normalised
 from hiera_mm.inference.formats.network import ExportedNetwork
-from hiera_mm.models.recognizer import as_heads_take
+from hiera_mm.models.recognizer import unwrap_only_map
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.tasks.classification.classifier import Classifier
 
@@ -50,7 +50,7 @@ class ClassifierGraph(Normalised):
         self.head: Any = model.cls_head
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.head(as_heads_take(self.backbone(self.normalised(pixels)))).softmax(-1)
+        return self.head(unwrap_only_map(self.backbone(self.normalised(pixels)))).softmax(-1)
 
 
 class ExportedClassifier(ExportedNetwork):

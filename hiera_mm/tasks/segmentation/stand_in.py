@@ -2,7 +2,7 @@
 
 from hiera_mm.checks.fault import class_of
 from hiera_mm.checks.masks import count_of_numbers, setting_of
-from hiera_mm.rehearsal.stand_in import label_of, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
 from hiera_mm.synthetic.shapes import draw_scene
 
 import mmcv
@@ -17,7 +17,7 @@ def draw_masks(dataset: ConfigDict, classes: int, count: int, random: np.random.
     root, folder = root_and_folder(dataset, 'img_path')
     numbers = count_of_numbers(dataset, kind)
     endings = setting_of(dataset, kind, 'img_suffix') or '.jpg', setting_of(dataset, kind, 'seg_map_suffix')
-    names = [f'{label_of(dataset)}_{number:05d}' for number in range(count)]
+    names = [f'{file_prefix(dataset)}_{number:05d}' for number in range(count)]
     for name in names:
         image, objects = draw_scene(random)
         mask = np.zeros(image.shape[:2], np.uint8)
