@@ -9,7 +9,7 @@ from hiera_mm.checks.fault import DataPart, Fault, Severity
 
 from rich.progress import track
 
-SHOWN = 20
+MAX_SHOWN = 20
 """Faulty files that are named; the rest are counted."""
 
 Item = TypeVar('Item')
@@ -36,7 +36,7 @@ def opened_at_once(
 
 def first_faults(part: DataPart, sentences: Sequence[str], rest: str) -> Iterator[Fault]:
     """The first sentences, and how many more files it is said of in ``rest``."""
-    for sentence in sentences[:SHOWN]:
+    for sentence in sentences[:MAX_SHOWN]:
         yield Fault(Severity.BLOCKS, f'{part.key}: {sentence}')
-    if len(sentences) > SHOWN:
-        yield Fault(Severity.BLOCKS, f'{part.key}: {len(sentences) - SHOWN} more {rest}.')
+    if len(sentences) > MAX_SHOWN:
+        yield Fault(Severity.BLOCKS, f'{part.key}: {len(sentences) - MAX_SHOWN} more {rest}.')

@@ -99,7 +99,7 @@ def test_the_folder_of_a_run_stands_for_its_newest_checkpoint(weights, tmp_path)
 
 
 def test_faults_are_told(weights, tmp_path):
-    with pytest.raises(UserError, match='holds neither a published model nor a run'):
+    with pytest.raises(UserError, match='has neither a published model nor a run'):
         load(str(tmp_path))
     torch.save(torch.load(weights)['state_dict'], tmp_path / 'weights.pth')
     with pytest.raises(UserError, match='holds weights without the config of their model; name it: --config CONFIG'):
@@ -120,7 +120,7 @@ def test_a_model_without_names_numbers_its_classes(tmp_path):
 def test_a_masked_autoencoder_knows_no_classes(tmp_path):
     path = save_random_weights('tests/data/tiny_mae.py', tmp_path / 'mae.pth')
     assert isinstance(load(path, device='cpu'), Reconstructor)
-    with pytest.raises(UserError, match='is a masked autoencoder, which knows no classes; leave --classes out'):
+    with pytest.raises(UserError, match='is a masked autoencoder, which has no classes; leave --classes out'):
         load(path, device='cpu', classes=['a'])
 
 

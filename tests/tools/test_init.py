@@ -199,7 +199,7 @@ def test_an_existing_config_is_not_overwritten(run_command, tmp_path, contents):
     write(tmp_path / 'set', contents)
     (tmp_path / 'my_config.py').write_text('mine')
     code, printed = run_command('init', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 1 and 'exists already' in printed and (tmp_path / 'my_config.py').read_text() == 'mine'
+    assert code == 1 and 'already exists' in printed and (tmp_path / 'my_config.py').read_text() == 'mine'
 
 
 def test_pictures_turned_by_exif_are_not_guessed_at(run_command, tmp_path, contents):

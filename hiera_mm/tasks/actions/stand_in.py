@@ -1,4 +1,4 @@
-"""Stand-in data in AVA's formats."""
+"""Stand-in data in AVA's formats: generated data for a rehearsal when those of the config are missing."""
 
 import pickle
 import tempfile
@@ -26,7 +26,7 @@ def draw_ava(dataset: ConfigDict, classes: int, count: int, random: np.random.Ge
         proposals = read_proposals(Path(scratch, f'{part}_proposals.pkl'))
         for video in sorted({row.video_id for row in rows}):
             _place_video(Path(scratch, part, f'{video}.mp4'), f'{file_prefix(dataset)}_{video}', dataset)
-    # The last number stands for actions that the generated videos don't have.
+    # Actions beyond the data set's own get its last number.
     numbers = {row.action: min(row.action, actions) for row in rows}
     lines = []
     for row in rows:
@@ -50,7 +50,7 @@ def _moved_key(key: str, shift: int) -> str:
 
 
 def _place_video(video: Path, name: str, dataset: ConfigDict) -> None:
-    """Write the video as it is, or its frames at the data set's rate."""
+    """Write the video itself, or its frames at the data set's rate."""
     prefix = dataset.get('data_prefix', {})
     if 'video' in prefix:
         target = Path(prefix['video'], f'{name}.mp4')
@@ -61,7 +61,7 @@ def _place_video(video: Path, name: str, dataset: ConfigDict) -> None:
     folder = Path(prefix['img'], name)
     folder.mkdir(parents=True, exist_ok=True)
     rate, first = dataset.get('fps', 30), dataset.get('start_index', 1)
-    pictures = reader.frames(range(len(reader)))
+    frames = reader.frames(range(len(reader)))
     for number in range(len(reader) * rate // RATE):
-        picture = pictures[number * RATE // rate][..., ::-1]
-        mmcv.imwrite(picture, folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first))
+        frame = frames[number * RATE // rate][..., ::-1]
+        mmcv.imwrite(frame, folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first))

@@ -1,4 +1,4 @@
-"""Stand-in data in COCO's format."""
+"""Stand-in data in COCO's format: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.checks.fault import class_of, classes_of
 from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file

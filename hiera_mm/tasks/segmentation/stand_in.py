@@ -1,4 +1,4 @@
-"""Stand-in images and index masks."""
+"""Stand-in images and index masks: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.checks.fault import class_of
 from hiera_mm.checks.masks import count_of_numbers, setting_of
@@ -11,8 +11,7 @@ from mmengine.config import ConfigDict
 
 
 def draw_masks(dataset: ConfigDict, classes: int, count: int, random: np.random.Generator) -> None:
-    """Draw images and masks with the endings that the data set's type asks for and all numbers that it knows, 0 among
-    them where it is ignored."""
+    """Draw images and masks with the file endings of the data set and all its class numbers, including an ignored 0."""
     kind = class_of(dataset, 'mmseg')
     root, folder = root_and_folder(dataset, 'img_path')
     numbers = count_of_numbers(dataset, kind)
