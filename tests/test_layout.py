@@ -19,6 +19,7 @@ LAYERS = (
         'config',
         'explain',
         'complexity',
+        'replaced',
     },
     {'readers', 'weights', 'synthetic', 'settings', 'setting_faults'},
     {'models', 'datasets'},

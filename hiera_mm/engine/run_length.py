@@ -16,7 +16,7 @@ DEPENDENT_SETTINGS = ('max_iters', 'epoch_length', 'train_cfg', 'param_scheduler
 
 
 class CountedTask(Protocol):
-    """What counting images needs of a task."""
+    """The part of a task that counting images needs."""
 
     def count_images(self, key: str, dataset: ConfigDict) -> int | None: ...
 

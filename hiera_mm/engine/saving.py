@@ -105,17 +105,17 @@ class CheckpointHook(PlainCheckpointHook):
     validating = False
 
     def before_train(self, runner: Runner) -> None:
-        """Take up what an interrupted run has left, in this run's folder."""
+        """Clean up what an interrupted run left in this run's folder, and find its best checkpoint."""
         super().before_train(runner)
         if not is_of_this_suite(runner):
             return
         with contextlib.suppress(Exception):
-            # Of another run in this process, which has told it.
+            # An error here belongs to another run in this process, which has reported it.
             Writing.finish()
         if is_main_process() and os.path.isdir(self.out_dir):
             remove_unfinished(Path(self.out_dir))
             self._remove_replaced(runner)
-        # Of a run that goes on from another folder's checkpoint, the best one stays where it is.
+        # If the run resumes from another folder, the best checkpoint there is left alone.
         self.best_ckpt_path = self._in_this_folder(getattr(self, 'best_ckpt_path', None))
         for metric, path in getattr(self, 'best_ckpt_path_dict', {}).items():
             self.best_ckpt_path_dict[metric] = self._in_this_folder(path)
@@ -131,11 +131,11 @@ class CheckpointHook(PlainCheckpointHook):
         super().after_train(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse weights that are no numbers, add the random states and where the weights came from, and leave nothing
-        that plain ``torch.load`` refuses."""
+        """Refuse invalid weights, add random states and the origin of the weights, and convert everything to data that
+        ``torch.load`` accepts by default."""
         if not is_of_this_suite(runner):
             return
-        poisoned = [
+        invalid = [
             name
             for name, tensor in checkpoint['state_dict'].items()
             if torch.is_tensor(tensor)
@@ -143,10 +143,10 @@ class CheckpointHook(PlainCheckpointHook):
             and not math.isfinite(tensor.float().sum().item())
             and not torch.isfinite(tensor).all()
         ]
-        if poisoned:
+        if invalid:
             raise UserError(
-                f"At iteration {runner.iter + 1} the weights are no longer numbers ('{poisoned[0]}' and "
-                f'{len(poisoned) - 1} others), so nothing is saved; the last checkpoint is whole. Go on from it with '
+                f"At iteration {runner.iter + 1} the weights are no longer numbers ('{invalid[0]}' and "
+                f'{len(invalid) - 1} others), so nothing is saved; the last checkpoint is intact. Resume it with '
                 '--resume and a lower optim_wrapper.optimizer.lr, or with clip_grad.'
             )
         checkpoint['meta']['batch_size'] = runner.train_dataloader.batch_size
@@ -158,7 +158,7 @@ class CheckpointHook(PlainCheckpointHook):
             checkpoint[key] = as_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Undo for mmengine what makes the file plain data."""
+        """Convert plain data back to mmengine's objects."""
         state = checkpoint.get('message_hub')
         if isinstance(state, dict) and isinstance(state.get('log_scalars'), dict):
             state['log_scalars'] = with_histories(state['log_scalars'])

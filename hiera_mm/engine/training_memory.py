@@ -68,7 +68,7 @@ class TrainingMemory:
 
 
 class TrainedTask(Protocol):
-    """What measuring a training step needs of a task."""
+    """The part of a task that measuring a training step needs."""
 
     def training_loss(self, model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor: ...
 

@@ -1,4 +1,4 @@
-"""What using models has in common: loading, predicting, file formats, reports, publishing and the web page."""
+"""Using models of all tasks: loading, predicting, file formats, reports, publishing and the web page."""
 
 import importlib
 

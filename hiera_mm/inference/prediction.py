@@ -62,7 +62,7 @@ class Outcome:
 
 
 class FrameWriter(Protocol):
-    """What a task does with the prediction for one image or one frame of a video."""
+    """Handles a task's predictions for images and frames of videos."""
 
     def entry(self, found: Any) -> dict:
         """The entry for the results file, in JSON types."""
@@ -94,7 +94,7 @@ def predict_frames(
         predictor: The model.
         outcome: The remaining inputs; collects the results.
         folder: Output folder for drawn images and videos.
-        writer: What the task does with each prediction.
+        writer: Handles each prediction.
         batch_size: Number of images or frames that are computed together.
         drawn: Whether to draw.
         interval: Predict only every ``interval``-th frame of a video; the frames between show its prediction.

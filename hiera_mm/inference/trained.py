@@ -134,7 +134,7 @@ class PageResult(Protocol):
 
 
 class InferenceTask(CheckedTask, Protocol):
-    """What inference needs of a task; :class:`hiera_mm.tasks.task.Task` documents the members."""
+    """The part of a task that inference needs; :class:`hiera_mm.tasks.task.Task` documents the members."""
 
     name: str
     names_key: str

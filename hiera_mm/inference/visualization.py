@@ -18,7 +18,7 @@ RunLengths = dict[str, Any]
 
 
 class Label(NamedTuple):
-    """What to draw for an object.
+    """The box, text and mask to draw for an object.
 
     Attributes:
         box: x1, y1, x2, y2 in pixels.

@@ -5,7 +5,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 
-# Under mmdet's own name, so that CenterNet takes Hiera's maps as they are.
+# Under mmdet's own name, so that CenterNet takes Hiera's maps directly.
 @MODELS.register_module(name='CenterNetHead', force=True)
 class CenterNetHead(PlainCenterNetHead):
     """mmdet's ``CenterNetHead``, whose ``view`` of the peaks refuses maps in channels-last memory format."""

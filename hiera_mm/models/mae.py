@@ -97,7 +97,7 @@ class MaskedAutoencoder(BaseModel):
 
         Args:
             inputs: ``(B, views, channels, H, W)`` or ``(B, views, channels, T, H, W)``, as mmaction2's pipelines give
-                them; a view counts as an input of its own.
+                them; each view counts as an input.
             data_samples: Not used.
             mode: See above; for predictions see :meth:`reconstruct`, for masks :meth:`random_keep`.
         """
@@ -220,7 +220,7 @@ class MaskedAutoencoder(BaseModel):
         """Sum of three stages' outputs at the last one's resolution, ``(B, kept, 4, C)``."""
         *finer, last = ends
         for rows, head in zip(finer, self.multi_scale_fusion_heads, strict=True):
-            # Each unit is a map of its own, which the kernel covers once per remaining token.
+            # Each unit is a separate map, which the kernel covers once per remaining token.
             maps = units_to_map(rows.flatten(0, 1)[:, None], [Region(0, 0, 1, 1, 1, 1)])
             weight, bias = head.get_parameter('weight'), head.get_parameter('bias')
             kernel = weight.squeeze(2) if weight.ndim == 5 else weight

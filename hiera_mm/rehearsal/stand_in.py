@@ -23,7 +23,7 @@ classes."""
 
 
 class StandInTask(Protocol):
-    """What drawing stand-in data needs of a task."""
+    """The part of a task that drawing stand-in data needs."""
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]: ...
     def artist_of(self, kind: type) -> Artist | None: ...

@@ -21,7 +21,7 @@ SIZE_KEYS = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', 'spatial_
 
 
 class RehearsedTask(CheckedTask, StandInTask, Protocol):
-    """What a rehearsal needs of a task; :class:`hiera_mm.tasks.task.Task` documents the members."""
+    """The part of a task that a rehearsal needs; :class:`hiera_mm.tasks.task.Task` documents the members."""
 
     dump: type[WholeDump]
 
