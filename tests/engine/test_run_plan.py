@@ -40,4 +40,4 @@ def test_a_run_that_waits_for_its_data_is_told(caplog, monkeypatch, waits):
             hook.before_train_iter(runner, 0)
             hook.after_train_iter(runner, 0)
     said = 'of that is spent waiting for data: train_dataloader.num_workers is 3' in caplog.text
-    assert said == (waits == 0.3) and 's an iteration' in caplog.text
+    assert said == (waits == 0.3) and 's per iteration' in caplog.text

@@ -144,7 +144,7 @@ def test_clips_get_the_same_probabilities(tmp_path, name):
     export(model, tmp_path / name, size=(64, 64))
     videos = sorted((tmp_path / 'motion' / 'val').iterdir())
     exported = load(str(tmp_path / name))
-    assert exported.names == list('abcdef') and exported.of_pictures is False
+    assert exported.names == list('abcdef') and exported.takes_images is False
     for found, expected in zip(exported.predict(videos), model.predict(videos), strict=True):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 

@@ -158,7 +158,7 @@ def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
     [
         ({1: [[10, 10, 400, 60]]}, 'which has 160 x 128 pixels and 3.0 seconds; give x1, y1, x2, y2 in pixels'),
         ({1: [[50, 10, 20, 60]]}, 'give x1, y1, x2, y2 in pixels'),
-        ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are not in'),
+        ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are outside'),
         ({1: [[10, 10, 40]]}, 'The boxes at second 1 are not lists of x1, y1, x2, y2'),
         ({}, 'There are no boxes; give some by seconds'),
         ({1: 'left'}, 'The boxes at second 1 are not lists of x1, y1, x2, y2'),
@@ -188,7 +188,7 @@ def test_a_broken_video_is_named(detector, tmp_path):
 
 def test_faults_of_models_are_named(weights, person_weights):
     persons = load(person_weights, device='cpu')
-    with pytest.raises(UserError, match="has no class 'person' among its 3, such as 'circle'; name those"):
+    with pytest.raises(UserError, match="has no class 'person' among its 3, such as 'circle'; set the classes"):
         PersonFinder(persons)
     with pytest.raises(UserError, match='was not made with this config'):
         load(person_weights, str(ACTIONS_CONFIG), device='cpu')
