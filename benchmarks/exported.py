@@ -71,7 +71,7 @@ def of_model(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable]
     def prediction(model: Any) -> Callable:
         if isinstance(model, ActionDetector):
             return partial(model.predict, arguments.picture, boxes=a_person(arguments.picture))
-        if isinstance(model, Detector) or model.of_pictures:
+        if isinstance(model, Detector) or model.takes_images:
             return partial(model.predict, np.array(Image.open(arguments.picture).convert('RGB')))
         return partial(model.predict, arguments.picture)
 

@@ -74,7 +74,7 @@ def _saving(content: dict) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(dir='.') as folder:
         for _ in range(SAVES):
             start = time.perf_counter()
-            with Writing.beside_training():
+            with Writing.in_a_thread():
                 save_whole(content, f'{folder}/checkpoint.pth')
             standing.append(time.perf_counter() - start)
             Writing.finish()

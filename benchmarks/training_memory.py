@@ -16,7 +16,7 @@ import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, read_config
 from hiera_mm.engine.training_memory import TrainingMemory, train_steps, training_memory
-from hiera_mm.engine.training_plan import WITH_CP
+from hiera_mm.engine.training_plan import RECOMPUTED_STAGES
 from hiera_mm.tasks import task_of
 
 from mmengine.config import Config
@@ -38,7 +38,7 @@ def main() -> None:
     for name in arguments.configs:
         arguments.config = name
         config = read_config(arguments)
-        for with_cp in WITH_CP:
+        for with_cp in RECOMPUTED_STAGES:
             case = (config, task_of(config).input_shape(config), with_cp, arguments.batch)
             with multiprocessing.get_context('spawn').Pool(1) as pool:
                 expected, measured = pool.apply(_expected, case) / MIB, pool.apply(_measured, case) / MIB

@@ -8,7 +8,7 @@ from pathlib import Path
 import hiera_mm.registration  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.config import read_config_file, shipped_configs
-from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, ways_to_train
+from hiera_mm.engine.training_plan import CUDA_OVERHEAD, USABLE_SHARE, training_setups
 from hiera_mm.tasks import task_of
 
 from mmengine.logging import MMLogger
@@ -25,10 +25,10 @@ UNPLANNED = ('mask2former',)
 START = f"""# What fits on a GPU
 
 Written by `python docs/make_memory_table.py` from `hiera-mm plan`, which counts what a training step allots on torch's
-fake tensors: weights, gradients, the optimizer's states, and activations. {LEFT_TO_CUDA / GIB:g} GiB and
-{1 - USABLE:.0%} of a GPU are left to CUDA, its libraries and fragmentation. How near the count comes was measured on a
-CPU (`python -m benchmarks.training_memory`, [benchmarks.md](benchmarks.md)) and for ten configs on an H200
-([scaling.md](scaling.md#what-fits)); the batches of this table were not tried. The assignment of boxes to anchors,
+fake tensors: weights, gradients, the optimizer's states, and activations. {CUDA_OVERHEAD / GIB:g} GiB and
+{1 - USABLE_SHARE:.0%} of a GPU are left to CUDA, its libraries and fragmentation. How near the count comes was
+measured on a CPU (`python -m benchmarks.training_memory`, [benchmarks.md](benchmarks.md)) and for ten configs on an
+H200 ([scaling.md](scaling.md#what-fits)); the batches of this table were not tried. The assignment of boxes to anchors,
 which depends on how many objects an image has, is not counted.
 
 Cells: the largest `train_dataloader.batch_size` of a process in half precision (`--amp`), without recomputing, with
@@ -57,7 +57,7 @@ def _row(name: str, path: Path) -> str:
     config = read_config_file(str(path))
     with DefaultScope.overwrite_default_scope(config.default_scope):
         shape = task_of(config).input_shape(config)
-        ways = list(ways_to_train(config, task_of(config), shape, gpus=1, precisions=[True]))
+        ways = list(training_setups(config, task_of(config), shape, gpus=1, precisions=[True]))
     cells = [' / '.join(str(way.largest_batch(gpu * GIB)) for way in ways) for gpu in GPUS]
     frames = config.model.backbone.get('num_frames')
     pixels = f'{frames} x ' * bool(frames) + f'{shape[0]} x {shape[1]}'

@@ -19,6 +19,7 @@ LAYERS = (
         'config',
         'explain',
         'complexity',
+        'replaced',
     },
     {'readers', 'weights', 'synthetic', 'settings', 'setting_faults'},
     {'models', 'datasets'},
@@ -41,7 +42,7 @@ KEYS_OF_TASKS = {
 """Keys of a model's config by which its task can be told."""
 
 KINDS_OF_TASKS = {
-    *('BaseDetector', 'BaseRecognizer', 'BaseSegmentor', 'MaskedAutoencoder', 'VolumeSegmentor', 'ClipRecognizer'),
+    *('BaseDetector', 'BaseRecognizer', 'BaseSegmentor', 'MaskedAutoencoder', 'VolumeEncoderDecoder', 'ClipRecognizer'),
     *('Detector', 'Segmenter', 'Classifier', 'ActionDetector', 'VolumeSegmenter', 'Reconstructor', 'AVAMetric'),
 }
 """Classes of models and predictors, and of what only one task has."""

@@ -1,7 +1,7 @@
-"""The commands of ``hiera-mm``, a module each with ``add_arguments(parser)`` and ``run(arguments)``.
+"""The commands of ``hiera-mm``: one module each, with ``add_arguments(parser)`` and ``run(arguments)``.
 
-Their modules import nothing heavy before ``run``, so that help texts come at once. Names of options are mmdet's where
-it has them.
+The modules import nothing heavy before ``run``, so that help appears at once. Options are named as in mmdet where it
+has them.
 """
 
 import argparse
@@ -34,7 +34,7 @@ FORMER_NAMES = {'flops': 'plan'}
 
 
 def main(command: str | None = None, arguments: Sequence[str] | None = None) -> None:
-    """Run a command, by default the one that the arguments begin with, and exit with its code."""
+    """Run a command, by default the first of the arguments, and exit with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if command is None:
         command, words = _chosen(words), words[1:]
@@ -48,7 +48,7 @@ def main(command: str | None = None, arguments: Sequence[str] | None = None) -> 
     parser.add_argument('--traceback', action='store_true', help='print the whole trace behind an error')
     parsed = parser.parse_args(words)
     parsed.words = words
-    if command == 'check-env':  # which has to run where nothing can be imported
+    if command == 'check-env':  # which must run even if nothing can be imported
         sys.exit(module.run(parsed))
     from hiera_mm.commands.faults import as_sentences
 

@@ -1,6 +1,6 @@
 """Look for faults in the data that a config names.
 
-Exit code 1 if there are any. For data in COCO's format without faults, a sheet of pictures with their annotations is
+Exit code 1 if there are any. For data in COCO's format without faults, a sheet of images with their annotations is
 written to the work folder for each loader.
 """
 

@@ -1,4 +1,4 @@
-"""Say what is installed, what is wrong with it, and the command that repairs it.
+"""Check the installation, and name the command that repairs it.
 
 Exit code 1 if anything is wrong. Uses the standard library alone, so that it runs in a broken environment.
 """
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has no options."""
+    """Add nothing: the command has no options."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,18 +48,18 @@ def check_python() -> Iterator[Row]:
 
 def check_openmmlab() -> Iterator[Row]:
     """Which distributions own the import names mmengine, mmcv and mmdet."""
-    lines = {name: [d for d in owners_of(name) if version_of(d)] for name in MAINTAINED}
+    lines = {name: [d for d in distributions_of(name) if version_of(d)] for name in MAINTAINED}
     owners = {owner for found in lines.values() for owner in found}
     mixed = owners & set(MAINTAINED.values()) and owners - set(MAINTAINED.values())
-    kind = 'none' if not owners else 'mixed' if mixed else 'onedl' if owners & set(MAINTAINED.values()) else 'upstream'
+    line = 'none' if not owners else 'mixed' if mixed else 'onedl' if owners & set(MAINTAINED.values()) else 'upstream'
     fault = ''
     if mixed:
         both = ' '.join(sorted(owners))
         fault = (
-            f'two lines of OpenMMLab lie in the same folders and break each other; keep one: '
+            f'two lines of OpenMMLab are installed in the same folders and break each other; keep one: '
             f'pip uninstall -y {both} && {INSTALL}'
         )
-    yield Row('OpenMMLab line', kind, fault)
+    yield Row('OpenMMLab line', line, fault)
     for name, found in lines.items():
         versions = ', '.join(f'{owner} {version_of(owner)}' for owner in found) or 'missing'
         yield Row(name, versions, '' if found else f'{name} is not installed: {INSTALL}')
@@ -82,8 +82,8 @@ def check_torch() -> Iterator[Row]:
 
 
 def check_operators() -> Iterator[Row]:
-    """Compiled mmcv operators, or torchvision's in their place."""
-    if not (version_of('torchvision') and any(map(version_of, owners_of('mmcv')))):
+    """mmcv's compiled operators, or torchvision's instead."""
+    if not (version_of('torchvision') and any(map(version_of, distributions_of('mmcv')))):
         return
     yield attempt('torchvision operators', run_nms, REINSTALL)
     yield attempt('mmcv operators', describe_operators, REINSTALL)
@@ -149,8 +149,8 @@ CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
 )
 
 
-def owners_of(module: str) -> list[str]:
-    """The distributions that may bring a module of OpenMMLab."""
+def distributions_of(module: str) -> list[str]:
+    """The distributions that may provide a module of OpenMMLab."""
     return [MAINTAINED[module], UPSTREAM[module], *([LITE] if module == 'mmcv' else [])]
 
 
@@ -171,7 +171,7 @@ def import_name(module: str):
 
 
 def attempt(part: str, look: Callable[[], str], command: str = INSTALL) -> Row:
-    """A row with what ``look`` finds, or with the first line of its error and the command that repairs it."""
+    """A row with the result of ``look``, or with the first line of its error and the command that repairs it."""
     try:
         return Row(part, look())
     except Exception as error:
@@ -181,7 +181,7 @@ def attempt(part: str, look: Callable[[], str], command: str = INSTALL) -> Row:
 
 def installed_suite() -> str:
     suite = import_name('hiera_mm')
-    import_name('hiera_mm.registration')  # which a command leaves for later
+    import_name('hiera_mm.registration')  # which commands import later
     return suite.__version__
 
 

@@ -1,4 +1,4 @@
-"""List the shipped configs, or those that hold a word, with what they train."""
+"""List the shipped configs, or those that match a word, with what they train."""
 
 import argparse
 
@@ -18,5 +18,5 @@ def run(arguments: argparse.Namespace) -> int:
         paper = f' (reported in the paper: {reported})' if reported else ''
         print(f'{model["Name"]:28}{model["Metadata"]["Parameters (M)"]:6.1f}M  {model["Trains"]}{paper}')
     if not found:
-        print(f"None of the {len(models)} configs has '{arguments.word}' in its name or in what it trains.")
+        print(f"No config out of {len(models)} has '{arguments.word}' in its name or in what it trains.")
     return 0 if found else 1

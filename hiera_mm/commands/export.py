@@ -2,8 +2,8 @@
 
 hiera-mm export MODEL FILE.onnx
 
-FILE's ending says what is written: .onnx, .xml (OpenVINO) or .pt2 (torch.export). The file goes from pixels to final
-boxes, masks or probabilities, and is itself a MODEL for 'hiera-mm predict' and a CHECKPOINT for 'hiera-mm test'. With
+FILE's ending selects the format: .onnx, .xml (OpenVINO) or .pt2 (torch.export). The file computes final boxes, masks or
+probabilities from pixels, and is itself a MODEL for 'hiera-mm predict' and a CHECKPOINT for 'hiera-mm test'. With
 --backbone MODEL may also be a name of 'hiera-mm weights list', and the file gives the backbone's maps.
 """
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' wrote")
-    parser.add_argument('file', type=Path, help='to write, ending in .onnx, .xml or .pt2')
+    parser.add_argument('file', type=Path, help='file to write, ending in .onnx, .xml or .pt2')
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the input (default: what testing has)'
+        '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='size of the input (default: that of testing)'
     )
     parser.add_argument(
         '--int8',
         nargs='+',
         metavar='INPUT',
-        help='compute in whole numbers of 8 bits (.xml), whose ranges are taken from these inputs: a few hundred such '
-        'as the model was trained on',
+        help='compute in 8-bit integers (.xml), calibrated on these inputs: a few hundred like those that the '
+        'model was trained on',
     )
-    parser.add_argument('--config', help='config of the model, where its file does not hold it')
-    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line')
+    parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line')
     parser.add_argument('--backbone', action='store_true', help='the backbone alone, from normalised pixels to maps')
 
 
@@ -46,24 +46,24 @@ def run(arguments: argparse.Namespace) -> None:
 
     size, note = arguments.size and tuple(arguments.size), ''
     if arguments.backbone:
-        files = _files(arguments.int8, Kind.IMAGE)
+        files = _calibration_files(arguments.int8, Kind.IMAGE)
         export_backbone(backbone(arguments.model), arguments.file, size, files)
     else:
         predictor = load(arguments.model, arguments.config, 'cpu', read_names(arguments.classes))
-        # The first kind that a model takes: for a detector images, not the frames of videos.
-        files = arguments.int8 and _files(arguments.int8, page_kinds(predictor)[0])
+        # The first kind of files that the model takes: for a detector images, not frames of videos.
+        files = arguments.int8 and _calibration_files(arguments.int8, page_kinds(predictor)[0])
         note = export(predictor, arguments.file, size, files)
     print(f'{arguments.file}: {arguments.file.stat().st_size / 2**20:.1f} MiB.')
     if note:
         print(note)
 
 
-def _files(given: Sequence[str] | None, kind: Kind) -> list[str] | None:
-    """The files to take the ranges of numbers from, evenly spread over all that was named."""
-    from hiera_mm.inference.formats.int8 import MOST_FILES
+def _calibration_files(given: Sequence[str] | None, kind: Kind) -> list[str] | None:
+    """The files to calibrate on, evenly spread over all inputs."""
+    from hiera_mm.inference.formats.int8 import MAX_CALIBRATION_FILES
     from hiera_mm.readers.inputs import find_inputs
 
     if given is None:
         return None
     files = [entry.source for entry in find_inputs(given, [kind])]
-    return files[:: max(len(files) // MOST_FILES, 1)][:MOST_FILES]
+    return files[:: max(len(files) // MAX_CALIBRATION_FILES, 1)][:MAX_CALIBRATION_FILES]

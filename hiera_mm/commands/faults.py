@@ -1,4 +1,4 @@
-"""Faults of a command as sentences."""
+"""Prints errors of a command as sentences."""
 
 import contextlib
 import logging
@@ -12,12 +12,12 @@ from hiera_mm.explain import explain
 
 @contextlib.contextmanager
 def as_sentences(with_trace: bool = False) -> Iterator[None]:
-    """End the program with one sentence and exit code 1 for every fault that :mod:`hiera_mm.explain` knows.
+    """End the program with one sentence and exit code 1 for every error that :mod:`hiera_mm.explain` knows.
 
     Args:
-        with_trace: Print the whole trace before the sentence.
+        with_trace: Print the traceback before the sentence.
     """
-    # A log file on a full disk would give a trace for each line; what else is written there ends the command.
+    # A log file on a full disk would print a traceback for each line; other files there end the command anyway.
     logging.raiseExceptions = with_trace
     try:
         yield

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from hiera_mm.readers.found_sets import FoundSet
 
 STRIDE = 32
-"""Pixels that sides are rounded up to."""
+"""Sides are rounded up to a multiple of this many pixels."""
 
-SMALLEST, LARGEST = 128, 1024
-"""Sides between which pictures are trained."""
+MIN_SIDE, MAX_SIDE = 128, 1024
+"""Smallest and largest training resolution."""
 
-TEXT = """# {pictures} pictures of {folder}, {boxes_or_masks}; written by hiera-mm init.
-# What a config may say at its top: docs/own_data.md.
+CONFIG_TEMPLATE = """# {images} images of {folder}, {boxes_or_masks}; written by hiera-mm init.
+# The settings at the top are explained in docs/own_data.md.
 _base_ = 'hiera_mm::{base}.py'
 
 data_root = {root!r}
@@ -42,28 +42,28 @@ learning_rate = {rate}
 
 PRETRAINED = """# The backbone starts from Meta's weights, CC BY-NC 4.0 (no commercial use), downloaded on first use.
 """
-RANDOM = """
-# Random weights; without this line Meta's, CC BY-NC 4.0 (no commercial use), which need far fewer pictures.
+RANDOM_START = """
+# Random weights; without this line Meta's, CC BY-NC 4.0 (no commercial use), which need far fewer images.
 model = dict(backbone=dict(init_cfg=None){small})
 """
-SMALL = """model = dict({small})
+SMALL_MODEL = """model = dict({small})
 """
-SMALL_PICTURES = """
-    # Small pictures hold small objects, and fewer of them: smaller anchors, fewer regions for the heads.
+SMALL_IMAGES = """
+    # Small images have smaller and fewer objects: smaller anchors, fewer regions for the heads.
     rpn_head=dict(anchor_generator=dict(scales=[4])),
     train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 """
 
 SMALL_SIDE = 256
-"""Pixels up to which pictures count as small."""
+"""Images count as small up to this resolution."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_mutually_exclusive_group(required=True)
-    kinds.add_argument('--coco', metavar='FOLDER', help="folder with COCO's annotation files (.json) and pictures")
-    kinds.add_argument('--yolo', metavar='FOLDER', help="folder with YOLO's data.yaml, images and labels")
-    kinds.add_argument('--voc', metavar='FOLDER', help="folder with Pascal VOC's Annotations and JPEGImages")
+    formats = parser.add_mutually_exclusive_group(required=True)
+    formats.add_argument('--coco', metavar='FOLDER', help="folder with COCO's annotation files (.json) and images")
+    formats.add_argument('--yolo', metavar='FOLDER', help="folder with YOLO's data.yaml, images and labels")
+    formats.add_argument('--voc', metavar='FOLDER', help="folder with Pascal VOC's Annotations and JPEGImages")
     parser.add_argument('--out', default='my_config.py', help='the config to write (default: %(default)s)')
     parser.add_argument(
         '--size', choices=['t', 's', 'b', 'bp', 'l', 'h'], default='t', help='size of Hiera (default: %(default)s)'
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     out = Path(arguments.out)
     if out.exists():
-        raise UserError(f"'{out}' exists already; name another file with --out, or remove it.")
+        raise UserError(f"'{out}' already exists; name another file with --out, or remove it.")
     if out.suffix != '.py':
         raise UserError(f"The config '{out}' must have a name that ends in .py.")
     converted = out.resolve().parent / 'coco_annotations'
@@ -97,20 +97,20 @@ def run(arguments: argparse.Namespace) -> None:
         unfinished.write_text(
             config_text(train, val, arguments.size, arguments.epochs, arguments.random_weights), encoding='utf-8'
         )
-    print(f'{len(train.file.images)} pictures to train on, {len(val.file.images)} to validate; the config is {out}.')
+    print(f'{len(train.file.images)} images to train on, {len(val.file.images)} to validate; the config is {out}.')
     print(f'Next: {command_line("check-data")} {out} && {command_line("train")} {out}')
 
 
 def config_text(train: FoundSet, val: FoundSet, size: str, epochs: int, random_weights: bool) -> str:
-    """A config for a training and a validation set: with masks where every object has one, and boxes only otherwise."""
+    """The config for a training and a validation set: with masks if every object has one, with boxes only otherwise."""
     files = (train.file, val.file)
     masks = all('segmentation' in a for file in files for a in file.annotations if not a['iscrowd'])
     places = [train.ann_file.resolve(), val.ann_file.resolve(), train.images.resolve(), val.images.resolve()]
     root = Path(os.path.commonpath([place.parent if place.is_file() else place for place in places]))
     train_file, val_file, train_images, val_images = (str(place.relative_to(root)) for place in places)
     side = _side(train)
-    return TEXT.format(
-        pictures=sum(len(file.images) for file in files),
+    return CONFIG_TEMPLATE.format(
+        images=sum(len(file.images) for file in files),
         folder=root,
         boxes_or_masks='with masks' if masks else 'with boxes',
         base=f'{"mask" if masks else "faster"}_rcnn_hiera_{size}',
@@ -129,12 +129,12 @@ def config_text(train: FoundSet, val: FoundSet, size: str, epochs: int, random_w
 
 def _model(small: bool, random_weights: bool) -> str:
     if random_weights:
-        return RANDOM.format(small=f',{SMALL_PICTURES}' if small else '')
-    return PRETRAINED + (SMALL.format(small=SMALL_PICTURES) if small else '')
+        return RANDOM_START.format(small=f',{SMALL_IMAGES}' if small else '')
+    return PRETRAINED + (SMALL_MODEL.format(small=SMALL_IMAGES) if small else '')
 
 
 def _side(found: FoundSet) -> int:
-    """The longest side that nine of ten pictures don't exceed."""
+    """The longest side of 90 % of the images, rounded and limited."""
     from hiera_mm.readers.images import image_size
 
     sizes = [
@@ -142,4 +142,4 @@ def _side(found: FoundSet) -> int:
         for image in found.file.images
     ]
     longest = sorted(max(size) for size in sizes)[len(sizes) * 9 // 10]
-    return min(max(-(-longest // STRIDE) * STRIDE, SMALLEST), LARGEST)
+    return min(max(-(-longest // STRIDE) * STRIDE, MIN_SIDE), MAX_SIDE)

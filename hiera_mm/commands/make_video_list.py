@@ -4,8 +4,8 @@ hiera-mm make-video-list folders VIDEOS LIST [VIDEOS LIST ...] [--classes FILE] 
 hiera-mm make-video-list kinetics CSV VIDEOS LIST [--classes FILE]      # label, youtube_id, time_start, time_end, split
 hiera-mm make-video-list ssv2 JSON LABELS VIDEOS LIST                   # something-something-v2-{train,labels}.json
 
-The names of the classes are written beside each list, as LIST.classes. Parts that are given together share one
-numbering; for one that is made later, --classes names the file of the first.
+The class names are written next to each list, as LIST.classes. Parts given together share one numbering; for a part
+made later, pass the first one's file with --classes.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from hiera_mm.readers.videos import VIDEO_ENDINGS
 KINETICS_COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end')
 
 
-class Listed(NamedTuple):
-    """The videos of a list with their numbers, and what was left out, in sentences."""
+class VideoList(NamedTuple):
+    """The videos of a list with their class numbers, and sentences about what was left out."""
 
     entries: list[tuple[Path, int]]
     notes: list[str]
@@ -42,37 +42,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if source == 'folders':
             command.add_argument('more', nargs='*', help='videos and list of further parts, with the same numbering')
         if source != 'ssv2':
-            command.add_argument('--classes', metavar='FILE', help='the names, such as those beside an earlier list')
+            command.add_argument(
+                '--classes', metavar='FILE', help='the class names, such as those next to an earlier list'
+            )
 
 
 def run(arguments: argparse.Namespace) -> None:
     places = [arguments.videos, arguments.list, *getattr(arguments, 'more', ())]
     if len(places) % 2:
         raise UserError(f"After the videos '{places[-1]}' the list to write is missing; give both for each part.")
-    parts = [(existing(videos), Path(path)) for videos, path in zip(places[::2], places[1::2], strict=True)]
+    parts = [(existing_path(videos), Path(path)) for videos, path in zip(places[::2], places[1::2], strict=True)]
     if arguments.source == 'folders':
-        classes = classes_of_folders([videos for videos, _ in parts], arguments.classes)
-        found = [of_folders(videos, classes) for videos, _ in parts]
+        classes = classes_videos_in_folders([videos for videos, _ in parts], arguments.classes)
+        found = [videos_in_folders(videos, classes) for videos, _ in parts]
     elif arguments.source == 'kinetics':
-        named = kinetics(arguments.csv)
-        classes = chosen(arguments.classes) or tuple(sorted({name for _, name in named}))
+        named = read_kinetics(arguments.csv)
+        classes = read_classes(arguments.classes) or tuple(sorted({name for _, name in named}))
         numbers = numbers_by_name([name for _, name in named], classes, arguments.csv)
-        found = [find([(video, number) for (video, _), number in zip(named, numbers, strict=True)], parts[0][0])]
+        found = [find_videos([(video, number) for (video, _), number in zip(named, numbers, strict=True)], parts[0][0])]
     else:
-        listed, classes = ssv2(arguments.json, arguments.labels)
-        found = [find(listed, parts[0][0])]
+        listed, classes = read_ssv2(arguments.json, arguments.labels)
+        found = [find_videos(listed, parts[0][0])]
     for (videos, _), (entries, _) in zip(parts, found, strict=True):
         if not entries:
-            raise UserError(f"None of the videos was found in '{videos}' (endings: {', '.join(VIDEO_ENDINGS)}).")
+            raise UserError(f"No video was found in '{videos}' (endings: {', '.join(VIDEO_ENDINGS)}).")
     for (videos, path), (entries, notes) in zip(parts, found, strict=True):
-        write(path, sorted((str(video.relative_to(videos)), number) for video, number in entries))
-        write(class_names_file(path), [(name,) for name in classes])
-        print(f"{len(entries)} videos of {len(classes)} classes are in '{path}', class names beside it.")
+        write_rows(path, sorted((str(video.relative_to(videos)), number) for video, number in entries))
+        write_rows(class_names_file(path), [(name,) for name in classes])
+        print(f"{len(entries)} videos of {len(classes)} classes are in '{path}', the class names next to it.")
         print(''.join(f'{note}\n' for note in notes), end='')
 
 
-def classes_of_folders(parts: Sequence[Path], names: str | None) -> tuple[str, ...]:
-    """The classes that have a folder in any part, or those of the file of names."""
+def classes_videos_in_folders(parts: Sequence[Path], names: str | None) -> tuple[str, ...]:
+    """The classes that have a folder in any part, or those of the file ``names``."""
     if names is not None:
         return read_class_names(names)
     folders = sorted({name for videos in parts for name in folders_in(videos)})
@@ -85,26 +87,26 @@ def classes_of_folders(parts: Sequence[Path], names: str | None) -> tuple[str, .
     return tuple(folders)
 
 
-def of_folders(videos: Path, classes: Sequence[str]) -> Listed:
+def videos_in_folders(videos: Path, classes: Sequence[str]) -> VideoList:
     """The videos below each class's folder, however deep."""
     everything = list(files_below(videos))
     inside = {path for path in everything if path.suffix.lower() in VIDEO_ENDINGS and path.parent != videos}
     names = folders_in(videos)
-    number_of = dict(zip(names, numbers_by_name(names, classes, videos), strict=True))
-    entries = [(path, number_of[path.relative_to(videos).parts[0]]) for path in inside]
+    numbers = dict(zip(names, numbers_by_name(names, classes, videos), strict=True))
+    entries = [(path, numbers[path.relative_to(videos).parts[0]]) for path in inside]
     left = [path.name for path in everything if path not in inside]
     absent = sorted({*range(len(classes))} - {number for _, number in entries})
     notes = []
     if left:
-        notes.append(f"{examples(left)} files in '{videos}' are no videos in the folder of a class: left out.")
+        notes.append(f"{examples(left)} files in '{videos}' are not videos in a class folder: left out.")
     if absent:
         notes.append(f"{examples([classes[number] for number in absent])} of the classes have no video in '{videos}'.")
-    return Listed(entries, notes)
+    return VideoList(entries, notes)
 
 
-def kinetics(path: str) -> list[tuple[str, str]]:
-    """Names without ending, as the set's downloaders write them (``{id}_{start:06d}_{end:06d}``), and their classes."""
-    rows = list(csv.DictReader(io.StringIO(read_text(existing(path), 'Kinetics list'), newline='')))
+def read_kinetics(path: str) -> list[tuple[str, str]]:
+    """File names without ending, as downloaders write them (``{id}_{start:06d}_{end:06d}``), and their classes."""
+    rows = list(csv.DictReader(io.StringIO(read_text(existing_path(path), 'Kinetics list'), newline='')))
     if not rows or any(column not in rows[0] for column in KINETICS_COLUMNS):
         columns = ', '.join(KINETICS_COLUMNS)
         raise UserError(f"The file '{path}' is not a Kinetics list: it needs the columns {columns}.")
@@ -117,14 +119,14 @@ def kinetics(path: str) -> list[tuple[str, str]]:
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"Row {line} of the Kinetics list '{path}' needs a label, a youtube_id, and times in seconds, but has "
-                f'{", ".join(f"{column}={row[column]!r}" for column in KINETICS_COLUMNS)}; correct it or take it out.'
+                f'{", ".join(f"{column}={row[column]!r}" for column in KINETICS_COLUMNS)}; correct or remove it.'
             ) from error
         named.append((f'{row["youtube_id"]}_{start:06d}_{end:06d}', row['label']))
     return named
 
 
-def ssv2(path: str, labels_path: str) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
-    """Names without ending and numbers, and the classes."""
+def read_ssv2(path: str, labels_path: str) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
+    """File names without ending with their class numbers, and the class names."""
     labels, rows = read_json(labels_path), read_json(path)
     if not isinstance(labels, dict) or not all(str(number).isdigit() for number in labels.values()):
         raise UserError(
@@ -136,7 +138,7 @@ def ssv2(path: str, labels_path: str) -> tuple[list[tuple[str, int]], tuple[str,
     ):
         raise UserError(
             f"The file '{path}' is not a labelled part of Something-Something, a list of entries with id and template "
-            '(those of the test part have no template); give something-something-v2-train.json or -validation.json.'
+            '(the test part has no templates); give something-something-v2-train.json or -validation.json.'
         )
     numbers = {name: int(number) for name, number in labels.items()}
     listed = []
@@ -148,8 +150,8 @@ def ssv2(path: str, labels_path: str) -> tuple[list[tuple[str, int]], tuple[str,
     return listed, tuple(sorted(numbers, key=numbers.__getitem__))
 
 
-def find(listed: list[tuple[str, int]], videos: Path) -> Listed:
-    """The files of names, wherever below ``videos`` they lie."""
+def find_videos(listed: list[tuple[str, int]], videos: Path) -> VideoList:
+    """Find the files with these names anywhere below ``videos``."""
     paths = list(files_below(videos, VIDEO_ENDINGS))
     files = {path.stem: path for path in reversed(paths)}
     absent = [name for name, _ in listed if name not in files]
@@ -158,28 +160,28 @@ def find(listed: list[tuple[str, int]], videos: Path) -> Listed:
     if absent:
         notes.append(f"{len(absent)} listed videos are not in '{videos}', such as {first_few(absent)}: left out.")
     if twice:
-        notes.append(f"{examples(twice)} videos are more than once in '{videos}': the first of each is taken.")
-    return Listed([(files[name], label) for name, label in listed if name in files], notes)
+        notes.append(f"{examples(twice)} videos occur more than once in '{videos}': the first of each is used.")
+    return VideoList([(files[name], label) for name, label in listed if name in files], notes)
 
 
-def chosen(path: str | None) -> tuple[str, ...] | None:
+def read_classes(path: str | None) -> tuple[str, ...] | None:
     return None if path is None else read_class_names(path)
 
 
 def read_json(path: str) -> Any:
     try:
-        return json.loads(read_text(existing(path), 'file'))
+        return json.loads(read_text(existing_path(path), 'file'))
     except (ValueError, RecursionError) as error:
         raise UserError(f"The file '{path}' is not valid JSON: {error}.") from error
 
 
-def existing(path: str) -> Path:
+def existing_path(path: str) -> Path:
     if not Path(path).exists():
         raise UserError(f"'{path}' does not exist; correct the path.")
     return Path(path)
 
 
-def write(path: Path, rows: Sequence[tuple]) -> None:
+def write_rows(path: Path, rows: Sequence[tuple]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as unfinished:
         unfinished.write_text(''.join(' '.join(map(str, row)) + '\n' for row in rows), encoding='utf-8')

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the config that they describe."""
+"""Options that several commands share, and reading a config with them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from mmengine.config import Config
 
-RANKS = dict(
+RANK_VARIABLES = dict(
     pytorch=('RANK', 'LOCAL_RANK', 'WORLD_SIZE'),
     slurm=('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
     mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
 )
-"""Variables by which each launcher tells a process its number, the one on its machine, and how many there are."""
+"""Environment variables of each launcher for rank, local rank and world size."""
 
-STARTED_BY = dict(pytorch='torchrun or tools/dist_train.sh', slurm='srun', mpi='mpirun of Open MPI')
+LAUNCHER_PROGRAMS = dict(pytorch='torchrun or tools/dist_train.sh', slurm='srun', mpi='mpirun of Open MPI')
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,8 @@ def add_common_options(
     parser: argparse.ArgumentParser,
     work_dir: str = 'folder for logs, checkpoints and metrics (default: work_dirs/CONFIG_NAME)',
 ) -> None:
-    """The options that training and testing share, named as mmdet's; ``work_dir`` is the help on ``--work-dir``."""
+    """Add the options that training and testing share, named as in mmdet; ``work_dir`` is the help of
+    ``--work-dir``."""
     parser.add_argument('--work-dir', help=work_dir)
     parser.add_argument(
         '--cfg-options',
@@ -44,7 +45,7 @@ def add_common_options(
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Those of training that change what an iteration does."""
+    """Add the training options that change what an iteration does."""
     parser.add_argument('--amp', action='store_true', help='train in mixed precision: fp16 on a GPU, bf16 on a CPU')
     parser.add_argument(
         '--auto-scale-lr',
@@ -58,7 +59,7 @@ def add_compile_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='compile all parts of static shapes, which is faster on GPUs where all inputs have one size',
+        help='compile the parts with static shapes, which is faster on GPUs if all inputs have one size',
     )
 
 
@@ -66,12 +67,12 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """The config file with the common options applied.
 
     Raises:
-        UserError: if the file or one it inherits from is missing or no valid config, or options that don't fit it, or
-            the launcher did not start this process.
+        UserError: if the file or one that it inherits from is missing or invalid, if options don't fit it, or if the
+            launcher did not start this process.
     """
     from hiera_mm import settings
 
-    _use_ranks_of(arguments.launcher)
+    _adopt_ranks(arguments.launcher)
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
     if arguments.launcher != 'none':
         _refuse_without_gpu(int(os.environ['LOCAL_RANK']))
@@ -85,7 +86,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
 
 def read_names(path: str | None) -> Sequence[str] | Mapping[int, str] | None:
-    """Names of classes, one a line, or of actions by number from a ``.pbtxt``; None without a file.
+    """Class names, one per line, or names of actions by number from a ``.pbtxt``; None without a file.
 
     Raises:
         UserError: if it can't be read.
@@ -99,18 +100,18 @@ def read_names(path: str | None) -> Sequence[str] | Mapping[int, str] | None:
 
 
 def add_person_options(group: argparse._ArgumentGroup) -> None:
-    """Which detector finds the persons whose actions are detected."""
+    """Add the options of the detector that finds the persons for an action detector."""
     group.add_argument('--det-checkpoint', help='a detector that finds persons')
-    group.add_argument('--det-config', help="its config, also one of mmdet's own, where its file does not hold it")
-    group.add_argument('--det-score-thr', type=float, help='least score of a person (0.8)')
+    group.add_argument('--det-config', help="its config, also one of mmdet's, if its file does not contain it")
+    group.add_argument('--det-score-thr', type=float, help='score threshold for a person (0.8)')
     group.add_argument('--det-classes', nargs='+', help="the detector's classes that count as persons (person)")
 
 
 def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
-    """What :func:`add_person_options` asked for; None without a detector.
+    """The detector of :func:`add_person_options`; None if not given.
 
     Raises:
-        UserError: if it is none, or can't be read.
+        UserError: if it is not a detector, or can't be read.
     """
     from hiera_mm.errors import UserError
     from hiera_mm.tasks import load
@@ -120,16 +121,16 @@ def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
         return None
     detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device)
     if not detector.trained.task.finds_persons:
-        raise UserError(f"'{arguments.det_checkpoint}' is no detector of objects; name one that finds persons.")
+        raise UserError(f"'{arguments.det_checkpoint}' is not an object detector; name one that finds persons.")
     settings = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)
     return PersonFinder(detector, **{name: value for name, value in settings.items() if value is not None})
 
 
 def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:
-    """Set in the config what :func:`add_training_options` asked for.
+    """Apply the options of :func:`add_training_options` to the config.
 
     Raises:
-        UserError: where there is no batch size to scale by.
+        UserError: if there is no batch size to scale by.
     """
     from hiera_mm.engine.settings import compile_model, scale_learning_rate, use_mixed_precision
 
@@ -141,21 +142,21 @@ def apply_training_options(config: Config, arguments: argparse.Namespace) -> Non
         scale_learning_rate(config)
 
 
-def _use_ranks_of(launcher: str) -> None:
-    """Put what a launcher tells a process under torchrun's names, by which everything else asks for it."""
+def _adopt_ranks(launcher: str) -> None:
+    """Copy a launcher's rank variables to torchrun's names, which everything else reads."""
     from hiera_mm.errors import UserError
 
-    for name, theirs in zip(RANKS['pytorch'], RANKS.get(launcher, ()), strict=False):
+    for name, theirs in zip(RANK_VARIABLES['pytorch'], RANK_VARIABLES.get(launcher, ()), strict=False):
         if theirs not in os.environ:
             raise UserError(
-                f'--launcher {launcher} is for processes that {STARTED_BY[launcher]} starts, which would set {theirs}; '
-                'start it that way, or leave --launcher out to train in one process.'
+                f'--launcher {launcher} is for processes that {LAUNCHER_PROGRAMS[launcher]} starts, which would set '
+                f'{theirs}; start it that way, or leave --launcher out to train in one process.'
             )
         os.environ[name] = os.environ[theirs]
 
 
 def _refuse_without_gpu(local_rank: int) -> None:
-    """Where there are GPUs, each process has one of its own."""
+    """Check that each process has its own GPU, if there are any."""
     from hiera_mm.errors import UserError
 
     import torch

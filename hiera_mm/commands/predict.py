@@ -1,14 +1,14 @@
-"""Predict objects, regions, classes or actions in pictures, videos, streams and volumes.
+"""Predict objects, regions, classes or actions in images, videos, streams and volumes.
 
 hiera-mm predict MODEL INPUT ...
 
-MODEL is a checkpoint of a run, the folder of a run (its newest), or what 'hiera-mm publish' wrote.
+MODEL is a checkpoint, the folder of a run (for its newest checkpoint), or a folder from 'hiera-mm publish'.
 INPUT is a file, a folder, a pattern such as 'photos/*.jpg', a camera (0) or a stream (rtsp://...).
 Detectors write predictions.json (COCO's result format) with images.json, and the inputs with boxes and masks;
-segmentation masks/*.png, predictions.csv, and the inputs in colours, of volumes masks/*.nii.gz and predictions.csv;
-classifiers predictions.csv; action detectors NAME_actions.json and NAME_actions.mp4; masked autoencoders NAME_mae.png
-with the original, what the model sees, and what it fills in. The same command again goes on with a run that was
-interrupted. The exit code is 1 if an input can't be read.
+segmentors masks/*.png, predictions.csv, and the inputs with the classes in colour, for volumes masks/*.nii.gz and
+predictions.csv; classifiers predictions.csv; action detectors NAME_actions.json and NAME_actions.mp4; masked
+autoencoders NAME_mae.png with the original, the visible part, and the reconstruction. Repeat the command to continue an
+interrupted run. The exit code is 1 if an input can't be read.
 """
 
 from __future__ import annotations
@@ -38,44 +38,44 @@ TASK_OPTIONS = (
     ),
     *('boxes', 'det_checkpoint', 'det_config', 'det_score_thr', 'det_classes', 'step', 'seed'),
 )
-"""The options that only some tasks have; which ones, and their defaults, each task says."""
+"""Options that only some tasks have; each task lists its own with their defaults."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' wrote")
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='file, folder, pattern, camera or stream')
     parser.add_argument('--out-dir', type=Path, default='predictions', help='folder for the results (%(default)s)')
-    parser.add_argument('--config', help='config of the model, where its file does not hold it')
-    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line; of actions a .pbtxt')
+    parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
 
-    several = parser.add_argument_group('for several kinds of models')
+    several = parser.add_argument_group('for several tasks')
     several.add_argument('--batch-size', type=_positive, help='inputs or frames computed together (1)')
     several.add_argument(
-        '--pred-score-thr', type=float, help='least score of what is drawn (0.3), or of an action (0.5)'
+        '--pred-score-thr', type=float, help='score threshold for drawing (0.3) or for an action (0.5)'
     )
     several.add_argument('--no-save-vis', action='store_true', default=None, help='draw nothing')
 
-    several.add_argument('--frame-interval', type=_positive, help='of a video, look at every so-many-th frame (1)')
+    several.add_argument('--frame-interval', type=_positive, help='use every N-th frame of a video (1)')
 
     detectors = parser.add_argument_group('for detectors')
+    detectors.add_argument('--tile', type=_positive, metavar='PIXELS', help='cut large images into tiles of this side')
     detectors.add_argument(
-        '--tile', type=_positive, metavar='PIXELS', help='cut large pictures into tiles of this side'
+        '--tile-overlap', type=float, help='overlap of neighbouring tiles, as a share of their side (0.2)'
     )
-    detectors.add_argument('--tile-overlap', type=float, help='of neighbouring tiles, as a part of their side (0.2)')
-    detectors.add_argument('--ann-file', help='COCO file whose numbers of images and categories to write')
+    detectors.add_argument('--ann-file', help='COCO file whose image and category ids to use')
 
     autoencoders = parser.add_argument_group('for masked autoencoders')
     autoencoders.add_argument('--seed', type=int, help='seed of the masks (0)')
 
     classifiers = parser.add_argument_group('for classifiers')
-    classifiers.add_argument('--topk', type=_positive, help='classes of each input (5)')
+    classifiers.add_argument('--topk', type=_positive, help='classes per input (5)')
     classifiers.add_argument('--fps', type=float, help='rate at which frames in folders were extracted (30)')
 
     actions = parser.add_argument_group('for action detectors')
-    actions.add_argument('--boxes', help='JSON file with boxes by seconds, {"1.5": [[x1, y1, x2, y2]]}, in pixels')
+    actions.add_argument('--boxes', help='JSON file with boxes by second, {"1.5": [[x1, y1, x2, y2]]}, in pixels')
     add_person_options(actions)
-    actions.add_argument('--step', type=float, help='interval in seconds at which persons are looked for (1)')
+    actions.add_argument('--step', type=float, help='seconds between two searches for persons (1)')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     predictor = load(arguments.model, arguments.config, arguments.device, read_names(arguments.classes))
     task = predictor.trained.task
     options = _options(arguments, task)
-    inputs = _apart_from(arguments.out_dir, find_inputs(arguments.inputs, predictor.kinds))
+    inputs = _without_results(arguments.out_dir, find_inputs(arguments.inputs, predictor.kinds))
     outcome = task.predict_files(predictor, inputs, arguments.out_dir, options)
     for sentence in outcome.broken:
         print(f'Not read: {sentence}')
@@ -95,22 +95,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace, task: Task) -> dict[str, Any]:
-    """The options that have an effect for a task, with its defaults.
+    """The options of a task, with its defaults.
 
     Raises:
-        UserError: for an option that has none.
+        UserError: for an option that the task doesn't have.
     """
     given = {name: value for name in TASK_OPTIONS if (value := getattr(arguments, name)) is not None}
-    if without_effect := sorted(given.keys() - task.options.keys()):
-        options = [f'--{name.replace("_", "-")}' for name in without_effect]
+    if unused := sorted(given.keys() - task.options.keys()):
+        options = [f'--{name.replace("_", "-")}' for name in unused]
         raise UserError(
-            f"{examples(options)} does nothing for '{arguments.model}', which is one of the {task.name}; leave it out."
+            f"{examples(options)} has no effect for '{arguments.model}', which is one of the {task.name}; leave it out."
         )
     return {**task.options, **given, 'persons': read_persons(arguments)}
 
 
-def _apart_from(folder: Path, inputs: list[Input]) -> list[Input]:
-    """Inputs that an earlier run did not write itself, none of which would be overwritten."""
+def _without_results(folder: Path, inputs: list[Input]) -> list[Input]:
+    """The inputs without results of an earlier run, which would be overwritten."""
     written = [entry for entry in inputs if Path(entry.source).resolve().is_relative_to(folder.resolve())]
     if len(written) == len(inputs):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Tell what a backbone's frozen features are worth, from few labelled pictures.
+"""Measure the quality of a backbone's frozen features with few labelled images.
 
 hiera-mm probe MODEL my_images --shots 10
 
@@ -14,11 +14,11 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help='weights of a backbone')
     parser.add_argument('folder', type=Path, help='train/CLASS/* and val/CLASS/*')
-    parser.add_argument('--shots', default='10', help='training pictures of each class, or "all" (%(default)s)')
+    parser.add_argument('--shots', default='10', help='training images of each class, or "all" (%(default)s)')
     parser.add_argument('--draws', type=int, default=3, help='how often to draw them (%(default)s)')
-    parser.add_argument('--size', type=int, default=224, help='side of the pictures in pixels (%(default)s)')
-    parser.add_argument('--batch-size', type=int, default=16, help='pictures computed together (%(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='of the draws (%(default)s)')
+    parser.add_argument('--size', type=int, default=224, help='side of the images in pixels (%(default)s)')
+    parser.add_argument('--batch-size', type=int, default=16, help='images computed together (%(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the draws (%(default)s)')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
 
 
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     draws = 1 if shots is None else arguments.draws
     found = probe(model, training, validation, shots, draws, arguments.size, arguments.batch_size, arguments.seed)
     number = len(training.classes or ())
-    few = 'all training pictures' if shots is None else f'{shots} pictures a class, {draws} draws'
-    print(f'{len(validation.entries)} pictures of {number} classes, from {few}; a guess would be {1 / number:.3f}.')
+    few = 'all training images' if shots is None else f'{shots} images per class, {draws} draws'
+    print(f'{len(validation.entries)} images of {number} classes, from {few}; chance is {1 / number:.3f}.')
     for name, values in (('linear classifier', found.linear), ('nearest neighbours', found.neighbours)):
         mean, spread = sum(values) / len(values), (max(values) - min(values)) / 2
         print(f'{name:19}top-1 {mean:.3f}' + (f' (+- {spread:.3f})' if len(values) > 1 else ''))
@@ -52,5 +52,5 @@ def _shots(text: str) -> int:
     from hiera_mm.errors import UserError
 
     if not text.isdigit() or int(text) < 1:
-        raise UserError(f"--shots takes a whole number from 1 on, or 'all', not '{text}'.")
+        raise UserError(f"--shots takes a whole number of at least 1, or 'all', not '{text}'.")
     return int(text)

@@ -12,14 +12,16 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('checkpoint', help='checkpoint of a run, or the folder of one, whose newest is taken')
+    parser.add_argument('checkpoint', help='a checkpoint, or the folder of a run for its newest one')
     parser.add_argument('folder', type=Path, help='new folder')
-    parser.add_argument('--config', help='config of the model, where its file does not hold it')
-    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line; of actions a .pbtxt')
+    parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
     parser.add_argument(
-        '--license', help='as the hub names it, such as apache-2.0 (default: that of the weights training began with)'
+        '--license', help='licence by its name on the hub, such as apache-2.0 (default: that of the initial weights)'
     )
-    parser.add_argument('--example', metavar='PICTURE', help='for the README, with what a detector finds in it')
+    parser.add_argument(
+        '--example', metavar='IMAGE', help='image for the README, shown with the objects that are found'
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     predictor = load(arguments.checkpoint, arguments.config, 'cpu', read_names(arguments.classes))
     described = publish(predictor, arguments.folder, arguments.license, arguments.example)
     size = sum(path.stat().st_size for path in arguments.folder.iterdir()) / 2**20
-    licence = described['licence'] or 'not known, so its README says "other"; state it with --license'
+    licence = described['licence'] or 'unknown, so its README says "other"; state it with --license'
     print(f'{arguments.folder}: {described["task"]}, {size:.1f} MiB, licence {licence}.')
     if not described['metrics']:
-        print('No validation of these weights is in the logs beside the checkpoint, so its README gives no metrics.')
+        print('The logs next to the checkpoint have no validation of these weights, so the README gives no metrics.')

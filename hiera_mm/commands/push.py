@@ -2,7 +2,7 @@
 
 hiera-mm push FOLDER OWNER/NAME
 
-Log in before with 'hf auth login'. Anybody who may see it can then use it as hf://OWNER/NAME.
+Log in first with 'hf auth login'. Everyone with access can then use it as hf://OWNER/NAME.
 """
 
 import argparse
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('folder', type=Path, help="that 'hiera-mm publish' wrote")
-    parser.add_argument('name', metavar='OWNER/NAME', help='on the hub')
-    parser.add_argument('--private', action='store_true', help='nobody else may see it')
+    parser.add_argument('folder', type=Path, help="folder that 'hiera-mm publish' wrote")
+    parser.add_argument('name', metavar='OWNER/NAME', help='name on the hub')
+    parser.add_argument('--private', action='store_true', help='make it visible to you alone')
 
 
 def run(arguments: argparse.Namespace) -> None:

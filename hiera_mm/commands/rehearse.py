@@ -2,7 +2,7 @@
 
 hiera-mm rehearse mask_rcnn_hiera_b --tiny
 
-Exit code 1 if anything would fail. Several configs are rehearsed each in a process of its own.
+Exit code 1 if anything would fail. Several configs are rehearsed in separate processes.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--size', type=int, metavar='PIXELS', help='shrink larger images so that the longest side is this'
     )
-    parser.add_argument('--out', metavar='FILE.json', help='file for what is printed, of one config')
-    parser.add_argument('--jobs', type=int, default=1, help='of several configs, how many at once (default: 1)')
+    parser.add_argument('--out', metavar='FILE.json', help='file for the printed results, for one config')
+    parser.add_argument('--jobs', type=int, default=1, help='configs to rehearse at once (default: 1)')
     add_training_options(parser)
-    add_common_options(parser, work_dir='keep what is written in a new folder there')
+    add_common_options(parser, work_dir='keep the output in a new folder there')
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.launcher != 'none':
-        raise UserError('A rehearsal is of one process; leave --launcher out.')
+        raise UserError('A rehearsal runs in one process; leave --launcher out.')
     if len(arguments.configs) > 1:
         if arguments.out or arguments.work_dir:
             raise UserError('--out and --work-dir are for the rehearsal of one config; leave them out for several.')
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.config = arguments.configs[0]
     config = read_config(arguments)
     apply_training_options(config, arguments)
-    # Without the data, whose images an epoch counts, the recipe is rehearsed as it is.
+    # Without the data, epochs can't be converted; the recipe is then rehearsed as it is.
     with contextlib.suppress(UserError):
         set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
     with folder_for(arguments.work_dir) as folder:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     failed = [stage for stage in stages if stage.outcome == 'failed']
     if arguments.traceback:
         print(*(stage.trace for stage in failed), sep='\n')
-    print('', arguments.config, *lines_of(stages), sep='\n')
+    print('', arguments.config, *table_lines(stages), sep='\n')
     print(f'{len(failed)} of {len(stages)} stages failed.' if failed else 'Nothing failed.')
     if arguments.out:
         with atomic_write(arguments.out) as path:
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def folder_for(work_dir: str | None) -> Iterator[str]:
-    """A new folder inside ``work_dir`` that is kept, or without one a folder that goes away."""
+    """A new folder inside ``work_dir``, or a temporary folder without one."""
     if work_dir:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
         yield tempfile.mkdtemp(prefix='rehearsal_', dir=work_dir)
@@ -84,8 +84,8 @@ def folder_for(work_dir: str | None) -> Iterator[str]:
             yield folder
 
 
-def lines_of(stages: Sequence[Stage]) -> Iterator[str]:
-    """A table, with what was seen or what is wrong below each stage."""
+def table_lines(stages: Sequence[Stage]) -> Iterator[str]:
+    """Lines of a table, with notes or errors below each stage."""
     yield f'{"stage":22}{"outcome":13}{"seconds":>7}  memory'
     for stage in stages:
         held = [(stage.memory, ''), (stage.gpu_memory, ' on the GPU')]
@@ -95,7 +95,7 @@ def lines_of(stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def rehearse_all(configs: Sequence[str], words: Sequence[str], jobs: int) -> int:
-    """Rehearse each config in a process of its own, print a line for each, and give the exit code of all."""
+    """Rehearse each config in its own process, print a line for each, and return the exit code."""
     options = [word for word in words if word not in configs]
     start, failed = time.perf_counter(), 0
     print(f'{"config":42}{"outcome":10}{"seconds":>7}  memory', flush=True)
@@ -116,7 +116,7 @@ def rehearse_all(configs: Sequence[str], words: Sequence[str], jobs: int) -> int
 
 
 def rehearse_one(config: str, options: Sequence[str], jobs: int) -> tuple[str, list[dict], float]:
-    """The stages of a config, none if there was no rehearsal, and seconds."""
+    """The config, its stages (empty if the rehearsal failed to start), and seconds."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix='rehearsals_') as folder:

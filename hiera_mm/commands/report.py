@@ -1,8 +1,8 @@
-"""Write one HTML page about a trained model: curves, results by class, confusions, its worst pictures, speed, settings.
+"""Write one HTML page about a trained model: curves, results by class, confusions, worst images, speed, settings.
 
 hiera-mm report WORK_DIR
 
-Tests the newest checkpoint of the run (or the one that is named) once more on the test set of its config.
+Tests the newest checkpoint of the run, or the named one, on the test set of its config.
 """
 
 import argparse
@@ -12,10 +12,8 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='folder of a run, or one of its checkpoints')
     parser.add_argument('--out', type=Path, metavar='FILE.html', help='the page (default: report.html in the folder)')
-    parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='least score of what counts as found in confusions (%(default)s)'
-    )
-    parser.add_argument('--config', help='config of the model, where its file does not hold it')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='score threshold for confusions (%(default)s)')
+    parser.add_argument('--config', help='config of the model, if its file does not contain it')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
 
 

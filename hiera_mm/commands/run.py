@@ -1,9 +1,9 @@
-"""Run a tool of mmdet, mmaction2 or mmengine that knows nothing of this package.
+"""Run a tool of mmdet, mmaction2 or mmengine with this package loaded.
 
-hiera-mm run mmdet::analysis_tools/browse_dataset.py hiera_mm::mask_rcnn_hiera_b.py --output-dir pictures
+hiera-mm run mmdet::analysis_tools/browse_dataset.py hiera_mm::mask_rcnn_hiera_b.py --output-dir drawings
 hiera-mm run path/to/tool.py ARGUMENTS
 
-The tool runs unchanged, after everything is registered and repaired. An argument that begins with hiera_mm:: becomes
+The tool runs unchanged, after this package has registered everything. An argument that begins with hiera_mm:: becomes
 the path of that shipped config; settings at the top of a config of your own have the effect that they have in training.
 """
 
@@ -22,16 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    path = _file_of(arguments.tool)
-    sys.argv = [str(path), *map(_with_path_of_config, arguments.arguments)]
+    path = _tool_path(arguments.tool)
+    sys.argv = [str(path), *map(_expand_config_path, arguments.arguments)]
     _name_seaborn_styles()
-    _read_settings()
-    # As if python had been called with the tool, which may import its neighbours.
+    _apply_settings_on_read()
+    # As python does for a script, which may import modules next to it.
     sys.path.insert(0, str(path.parent))
     runpy.run_path(str(path), run_name='__main__')
 
 
-def _file_of(tool: str) -> Path:
+def _tool_path(tool: str) -> Path:
     from mmengine.utils import get_installed_path
 
     package, separator, name = tool.rpartition('::')
@@ -41,8 +41,8 @@ def _file_of(tool: str) -> Path:
     return path
 
 
-def _read_settings() -> None:
-    """Of every config that a tool reads: it would look at other data than the run otherwise."""
+def _apply_settings_on_read() -> None:
+    """Apply the settings at the top of every config that the tool reads, as in training."""
     from hiera_mm.settings import read_config
 
     from mmengine.config import Config
@@ -64,6 +64,6 @@ def _name_seaborn_styles() -> None:
         library.setdefault(name.removeprefix('seaborn-v0_8-'), library[name])
 
 
-def _with_path_of_config(argument: str) -> str:
+def _expand_config_path(argument: str) -> str:
     package, _, name = argument.partition('::')
     return str(Path(CONFIGS, name)) if package == 'hiera_mm' else argument

@@ -1,9 +1,9 @@
-"""Show a model on a web page: drop a picture or a video, see what is found in it.
+"""Serve a model as a web page: drop an image or a video on it to see the predictions.
 
 hiera-mm serve MODEL
 
-MODEL is as for 'hiera-mm predict'. The page can be opened on this machine alone, unless --host says otherwise; who can
-open it can use the model, and nothing else of this machine. Ctrl-C ends it.
+MODEL is as for 'hiera-mm predict'. Without --host the page can only be opened on this machine. Visitors can use the
+model, and nothing else of this machine. Ctrl-C stops it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from hiera_mm.errors import UserError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' or 'export' wrote")
-    parser.add_argument('--config', help='config of the model, where its file does not hold it')
-    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one a line; of actions a .pbtxt')
+    parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
-    parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 lets other machines in (%(default)s)')
-    parser.add_argument('--port', type=int, default=7860, help='(%(default)s)')
-    parser.add_argument('--max-file-size', type=float, default=100, metavar='MB', help='of an upload (%(default)s)')
-    parser.add_argument('--max-seconds', type=float, default=60, help='of a video (%(default)s)')
+    parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 for access from other machines (%(default)s)')
+    parser.add_argument('--port', type=int, default=7860, help='port (%(default)s)')
+    parser.add_argument('--max-file-size', type=float, default=100, metavar='MB', help='largest upload (%(default)s)')
+    parser.add_argument('--max-seconds', type=float, default=60, help='longest video (%(default)s)')
     parser.add_argument(
-        '--max-pixels', type=float, default=50, metavar='MILLION', help='of a picture or frame (%(default)s)'
+        '--max-pixels', type=float, default=50, metavar='MILLION', help='largest image or frame (%(default)s)'
     )
     add_person_options(parser.add_argument_group('for action detectors'))
 
@@ -46,26 +46,26 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"'{arguments.model}' detects actions of persons; name a detector that finds them: --det-checkpoint."
             if arguments.det_checkpoint is None
-            else f"--det-checkpoint does nothing for '{arguments.model}', which detects no actions; leave it out."
+            else f"--det-checkpoint has no effect for '{arguments.model}', which does not detect actions; leave it out."
         )
     persons = read_persons(arguments)
     limits = Limits(round(arguments.max_pixels * 1e6), arguments.max_seconds)
     look = partial(result_for, predictor, limits=limits, persons=persons)
     most_bytes = round(arguments.max_file_size * 2**20)
     with opened_page(predictor, look, arguments.host, arguments.port, most_bytes) as page, _ended_by_signal() as ended:
-        print(f'The page is at http://{arguments.host}:{page.server_port}; Ctrl-C ends it.', flush=True)
+        print(f'The page is at http://{arguments.host}:{page.server_port}; Ctrl-C stops it.', flush=True)
         ended.wait()
 
 
 @contextlib.contextmanager
 def _ended_by_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and a request to end set; an exception could be lost in code that ignores all."""
+    """An event set by Ctrl-C and SIGTERM; an exception could be swallowed by other code."""
     ended = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda *_: ended.set()) for number in signals]
     try:
         yield ended
     finally:
-        # A second one ends a server that does not close.
+        # A second signal ends a server that does not close.
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
     parser.add_argument('checkpoint', help="what training, 'hiera-mm publish' or 'hiera-mm export' wrote")
-    parser.add_argument('--show-dir', help='folder for pictures of the ground truth beside the predictions')
+    parser.add_argument('--show-dir', help='folder for images with the ground truth next to the predictions')
     parser.add_argument('--out', metavar='FILE.pkl', help='file for the predictions')
     add_compile_option(parser)
     add_common_options(parser)
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.processes import process_group
-    from hiera_mm.engine.running import written
+    from hiera_mm.engine.running import write_errors_explained
     from hiera_mm.engine.settings import compile_model
     from hiera_mm.engine.testing import prepare_test
     from hiera_mm.inference.formats import is_exported
@@ -38,15 +38,15 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.weights.files import locate_checkpoint
 
     config = _config(arguments)
-    # Before an exported file takes the place of the model.
+    # Determined before an exported file replaces the model.
     task = task_of(config)
     if arguments.show_dir:
         task.draw_test(config, arguments.show_dir)
-    with written(config.work_dir, '--work-dir'):
+    with write_errors_explained(config.work_dir, '--work-dir'):
         os.makedirs(config.work_dir, exist_ok=True)
     if arguments.out:
-        # Before hours of testing, not after them.
-        with written(arguments.out, '--out'):
+        # Fail before hours of testing rather than after them.
+        with write_errors_explained(arguments.out, '--out'):
             folder = os.path.dirname(arguments.out) or '.'
             os.makedirs(folder, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     prepare_test(config, arguments.checkpoint)
     if exported:
         config.load_from, config.model = None, dict(type='ExportedModel', file=arguments.checkpoint)
-        # At the top of mmsegmentation's configs, for the model that the file stands for.
+        # mmsegmentation's configs set it at the top for the model, which the file replaces.
         config.pop('data_preprocessor', None)
     elif arguments.compile:
         compile_model(config)
@@ -69,12 +69,12 @@ def _config(arguments: argparse.Namespace) -> Config:
     from hiera_mm.errors import UserError
 
     if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
-        raise UserError(f"--out writes a pickle, so its name must end in .pkl, unlike '{arguments.out}'.")
+        raise UserError(f"--out writes a pickle, so the name must end in .pkl, unlike '{arguments.out}'.")
     config = read_config(arguments)
     if config.get('test_dataloader') is None:
         raise UserError(
-            f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (look at a masked "
-            f"autoencoder's work with {command_line('predict')})."
+            f"The config '{arguments.config}' has no test_dataloader, so there is nothing to test (see a masked "
+            f"autoencoder's reconstructions with {command_line('predict')})."
         )
     return config
 

@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.interruption import signals_end_the_run
-    from hiera_mm.engine.processes import begin_at_the_same_point, process_group
+    from hiera_mm.engine.processes import check_same_start, process_group
     from hiera_mm.engine.resuming import resume
     from hiera_mm.engine.run_length import set_run_length
-    from hiera_mm.engine.running import build_runner, only_run_in, prepare_training
+    from hiera_mm.engine.running import build_runner, locked_work_dir, prepare_training
     from hiera_mm.engine.saving import Writing
     from hiera_mm.tasks import check_data, task_of
     from hiera_mm.weights.files import locate_checkpoint
@@ -46,6 +46,6 @@ def run(arguments: argparse.Namespace) -> None:
     check_data(config, ['train_dataloader', 'val_dataloader'])
     set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
     prepare_training(config)
-    with only_run_in(config.work_dir), signals_end_the_run(), Writing.to_the_end(), process_group(config):
-        begin_at_the_same_point(begins)
+    with locked_work_dir(config.work_dir), signals_end_the_run(), Writing.finished_on_failure(), process_group(config):
+        check_same_start(begins)
         build_runner(config).train()

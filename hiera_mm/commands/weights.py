@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser('list', help='every published checkpoint')
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument('source', metavar='SRC', help='path, URL, or a name that "list" shows')
-    actions.add_parser('info', parents=[source], help='what a checkpoint holds')
+    actions.add_parser('info', parents=[source], help='describe a checkpoint')
     conversion = actions.add_parser('convert', parents=[source], help='write a checkpoint in another format')
-    conversion.add_argument('destination', metavar='DST', help='new file, in .pth, .pt or .safetensors')
+    conversion.add_argument('destination', metavar='DST', help='new file, ending in .pth, .pt or .safetensors')
     conversion.add_argument('--to', required=True, choices=TARGETS, help='format')
 
 

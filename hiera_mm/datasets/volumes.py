@@ -96,8 +96,8 @@ class VolumeDataset(BaseDataset):
         return [pipeline_input(pair, len(classes or ())) for pair in listed.pairs]
 
     def prepare_data(self, idx: int) -> dict:
-        """``inputs`` and ``data_samples`` as :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` takes them."""
-        # MONAI's own random generators would be the same in every process.
+        """``inputs`` and ``data_samples`` as :class:`hiera_mm.models.VolumeEncoderDecoder` takes them."""
+        # MONAI's own generators would be the same in every process.
         self.steps.set_random_state(seed=int(np.random.randint(2**31)))
         with explained_steps():
             return packed(self.prepared[idx])

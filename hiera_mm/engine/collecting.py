@@ -1,4 +1,4 @@
-"""Where several processes put their parts of a metric's results together."""
+"""The folder in which several processes collect a metric's results."""
 
 import os
 import socket
@@ -15,14 +15,14 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class CollectInWorkDirHook(Hook):
-    """Has metrics that collect by files do so beside the run's log, where mmengine takes the current folder.
+    """Makes metrics that collect results in files do so next to the run's log; mmengine uses the current folder.
 
-    Each metric of each run has a folder of its own: one process may be at the next metric while the first one tidies
-    up, and another run may be at the same place.
+    Each metric of each run gets its own folder, since one process may already be at the next metric while another
+    cleans up, and another run may collect at the same time.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Before hours of training, not after them.
+        """Check the folder before hours of training rather than after them.
 
         Raises:
             UserError: if not all processes see the folder.
@@ -30,7 +30,7 @@ class CollectInWorkDirHook(Hook):
         evaluators = [getattr(loop, 'evaluator', None) for loop in (runner._val_loop, runner._test_loop)]
         metrics = [metric for evaluator in evaluators if evaluator for metric in evaluator.metrics]
         if get_world_size() > 1 and any(metric.collect_device == 'cpu' for metric in metrics):
-            _must_be_shared(runner.log_dir)
+            _check_shared(runner.log_dir)
 
     def before_val(self, runner: Runner) -> None:
         _collect_in(runner.log_dir, runner.val_evaluator)
@@ -39,8 +39,8 @@ class CollectInWorkDirHook(Hook):
         _collect_in(runner.log_dir, runner.test_evaluator)
 
 
-def _must_be_shared(folder: str) -> None:
-    probe = os.path.join(folder, f'.shared_{_name_for_all()}')
+def _check_shared(folder: str) -> None:
+    probe = os.path.join(folder, f'.shared_{_shared_random_name()}')
     if is_main_process():
         open(probe, 'w').close()
     barrier()
@@ -51,19 +51,19 @@ def _must_be_shared(folder: str) -> None:
         if not there:
             raise UserError(
                 f"Process {number} ({machine}) does not see what process 0 ({seen[0][1]}) writes to '{folder}', where "
-                'metrics are put together: set --work-dir to storage that all machines share, or collect them over '
+                'metrics are collected: set --work-dir to storage that all machines share, or collect them over '
                 "the network between GPUs: val_evaluator.collect_device='gpu'."
             )
 
 
-def _name_for_all() -> str:
+def _shared_random_name() -> str:
     name = [uuid.uuid4().hex]
     broadcast_object_list(name)
     return name[0]
 
 
 def _collect_in(folder: str, evaluator: Evaluator) -> None:
-    of_this_run = _name_for_all()
+    run_name = _shared_random_name()
     for number, metric in enumerate(evaluator.metrics):
         if metric.collect_device == 'cpu' and metric.collect_dir is None:
-            metric.collect_dir = os.path.join(folder, f'.collected_{of_this_run}_{number}')
+            metric.collect_dir = os.path.join(folder, f'.collected_{run_name}_{number}')

@@ -1,4 +1,4 @@
-"""Compiles the parts of a model whose shapes are always the same."""
+"""Compiles the parts of a model that always work on the same shapes."""
 
 import time
 from typing import Any
@@ -10,17 +10,17 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch._dynamo.utils import counters
 
-PARTS = ('backbone', 'neck', 'rpn_head', 'cls_head')
-"""What comes after them in a detector works on as many boxes as there are in a picture."""
+STATIC_PARTS = ('backbone', 'neck', 'rpn_head', 'cls_head')
+"""The later parts of a detector work on a varying number of boxes."""
 
 
 @HOOKS.register_module()
 class CompileHook(Hook):
     """``torch.compile`` for backbone, neck and dense heads, and for a masked autoencoder as a whole, with static shapes
-    (``--compile``), and a line in the log that says what it costs. Names of parameters stay as they are.
+    (``--compile``), and logs how long that takes. Parameter names don't change.
 
-    Each new shape of the batch is compiled anew, up to torch's limit of eight, after which it runs as it is; so train
-    on inputs of one size.
+    Each new shape of a batch is compiled again, up to torch's limit of eight, and further shapes run uncompiled; so
+    train on inputs of one size.
     """
 
     priority = 'VERY_HIGH'
@@ -47,14 +47,14 @@ class CompileHook(Hook):
 
 
 def compile_parts(model: Any) -> list[str]:
-    """Compile what has static shapes.
+    """Compile the parts of a model that have static shapes.
 
     Returns:
         The names of the parts.
     """
     if hasattr(model, 'compile_parts'):
         return model.compile_parts()
-    parts = [name for name in PARTS if isinstance(getattr(model, name, None), nn.Module)]
+    parts = [name for name in STATIC_PARTS if isinstance(getattr(model, name, None), nn.Module)]
     for name in parts:
         getattr(model, name).compile(dynamic=False)
     return parts

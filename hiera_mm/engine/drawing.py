@@ -1,4 +1,4 @@
-"""Pictures of what a segmentor finds in testing."""
+"""Drawings of a segmentor's test predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class DrawRegionsHook(Hook):
-    """Writes each tested picture twice, with the classes of its mask on the left and those found on the right, by
-    mmsegmentation's visualiser.
+    """Draws each tested image with its ground truth on the left and the prediction on the right, using mmsegmentation's
+    visualiser.
 
     Args:
-        folder: Where to; files are named as the pictures, those of inner folders with their folder's name.
+        folder: Output folder; a file's name is the image's folder and name.
     """
 
     def __init__(self, folder: str) -> None:

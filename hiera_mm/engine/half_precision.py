@@ -13,20 +13,20 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch.amp import GradScaler
 
-SIDE, TIMES = 1024, 5
-"""Of the matrices, and how often they are multiplied, to see how fast a processor is in bfloat16."""
+MATRIX_SIDE, REPEATS = 1024, 5
+"""Size and number of the matrix products that measure how fast bfloat16 is on a CPU."""
 
 
 # Under mmengine's own name, so that --amp and its configs mean the same on a CPU.
 @OPTIM_WRAPPERS.register_module(name='AmpOptimWrapper', force=True)
 class AmpOptimWrapper(PlainAmpOptimWrapper):
-    """mmengine's ``AmpOptimWrapper``, which also serves CPUs: there in bfloat16, whose loss needs no scaling.
+    """mmengine's ``AmpOptimWrapper``, which also works on CPUs, in bfloat16 without loss scaling.
 
-    On a CPU it says how fast bfloat16 is there: processors without instructions for it are many times slower.
+    On a CPU it logs how fast bfloat16 is: processors without instructions for it are many times slower.
 
     Args:
         loss_scale, dtype, use_fsdp: As for mmengine's; on a CPU only ``dtype`` counts, None or ``'bfloat16'``.
-        kwargs: Of ``OptimWrapper``.
+        kwargs: Arguments of ``OptimWrapper``.
 
     Raises:
         UserError: for another ``dtype`` on a CPU.
@@ -51,10 +51,10 @@ class AmpOptimWrapper(PlainAmpOptimWrapper):
         self.loss_scaler = GradScaler('cpu', enabled=False)
         self._scale_update_param = None
         self.cast_dtype = torch.bfloat16
-        _tell_speed()
+        _log_speed()
 
 
-def _tell_speed() -> None:
+def _log_speed() -> None:
     share = _seconds(torch.bfloat16) / _seconds(torch.float32)
     advice, level = ('; train without --amp', 30) if share >= 1 else ('', 20)
     print_log(
@@ -65,9 +65,9 @@ def _tell_speed() -> None:
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    """The median of some matrix products."""
-    matrix, times = torch.ones(SIDE, SIDE, dtype=dtype), []
-    for _ in range(TIMES + 1):
+    """Median time of a matrix product."""
+    matrix, times = torch.ones(MATRIX_SIDE, MATRIX_SIDE, dtype=dtype), []
+    for _ in range(REPEATS + 1):
         start = time.perf_counter()
         matrix @ matrix
         times.append(time.perf_counter() - start)

@@ -16,22 +16,21 @@ from torch.optim import Optimizer
 
 NORM, SCALE = 'norm of the gradients', 'loss scale'
 
-LOWEST_SCALE = 2.0**-20
-"""Of a loss scaler, which begins with 2 ** 16 and halves it whenever gradients overflow."""
+MIN_LOSS_SCALE = 2.0**-20
+"""A loss scaler begins with 2 ** 16 and halves the scale whenever gradients overflow."""
 
 
 @HOOKS.register_module()
 class StopOnInvalidLossHook(Hook):
-    """Ends the run at the iteration whose loss or gradients are infinite or NaN, before a checkpoint holds what came of
-    them.
+    """Ends the run at the first iteration with an infinite or NaN loss or gradient, before a checkpoint is saved.
 
-    Gradients are looked at when the optimizer steps. By then they are the mean over all processes, so all of them stop,
-    whichever has the cause. A loss scaler (``--amp`` in fp16) skips the steps whose scaled gradients overflow, as its
-    first ones often do: that is no fault, unless it never ends.
+    Gradients are checked when the optimizer steps. By then they are the mean over all processes, so that all processes
+    stop. A loss scaler (``--amp`` in fp16) skips steps whose scaled gradients overflow, which is normal at the start
+    and an error only if it never ends.
 
     Raises:
-        UserError: naming the iteration, the losses, and the norm; or where gradients overflow however small the loss
-            is made.
+        UserError: naming the iteration, the losses, and the norm; or if gradients overflow however low the loss scale
+            is.
     """
 
     # Before the hook that saves checkpoints.
@@ -45,7 +44,7 @@ class StopOnInvalidLossHook(Hook):
         runner.optim_wrapper.optimizer.register_step_pre_hook(self._measure)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        # It has none before its first loss, or where it does nothing.
+        # A scaler has no scale before its first loss, or if it is disabled.
         scale = getattr(self.scaler, '_scale', None)
         found = {NORM: self.norm, SCALE: scale}
         values = {**(outputs or {}), **{name: value for name, value in found.items() if value is not None}}
@@ -54,10 +53,10 @@ class StopOnInvalidLossHook(Hook):
             return
         # One transfer from the GPU for all of them.
         numbers = torch.stack([value.detach().float().mean() for value in values.values()]).tolist()
-        if scale is not None and numbers[-1] < LOWEST_SCALE:
+        if scale is not None and numbers[-1] < MIN_LOSS_SCALE:
             raise UserError(
                 f'At iteration {runner.iter + 1} the gradients still overflow in fp16 with a loss scale of '
-                f'{numbers[-1]:g}, so no step is made any more; train with '
+                f'{numbers[-1]:g}, so training makes no steps any more; train with '
                 '--cfg-options optim_wrapper.dtype=bfloat16, without --amp, or with a lower optim_wrapper.optimizer.lr.'
             )
         if not all(math.isfinite(number) for number in numbers):
@@ -77,9 +76,9 @@ class StopOnInvalidLossHook(Hook):
         if not gradients:
             return
         norm = get_total_norm(gradients)
-        # Of gradients that are spread over processes, all must see the norm of all.
+        # With sharded gradients, every process must see the norm over all processes.
         whole = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        # A loss scaler leaves it to fused optimizers to skip the step and to scale back.
+        # With fused optimizers, skipping the step and unscaling happen inside the optimizer.
         overflowed, scale = (getattr(optimizer, name, None) for name in ('found_inf', 'grad_scale'))
         whole = whole if scale is None else whole / scale
         self.norm = whole if overflowed is None else torch.where(overflowed > 0, torch.zeros_like(whole), whole)

@@ -1,4 +1,4 @@
-"""Layer-wise learning-rate decay for any backbone that tells the depth of its parameters."""
+"""Layer-wise learning-rate decay for any backbone that reports the depth of its parameters."""
 
 from hiera_mm.engine.parameter_groups import merge_equal
 from hiera_mm.errors import UserError
@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-FACTORS = ('head_decay_mult', 'pos_embed_lr_mult')
+OPTIONAL_FACTORS = ('head_decay_mult', 'pos_embed_lr_mult')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -22,8 +22,8 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     ``paramwise_cfg`` takes:
         layer_decay_rate (float): Factor from one layer to the next shallower one, over 0 and up to 1.
-        head_decay_mult (float): Factor on the weight decay of all that is not the backbone (arXiv 2106.04560, section
-            3.1, decays the head far more than the rest); 1 if it is not there.
+        head_decay_mult (float): Factor on the weight decay of everything but the backbone (arXiv 2106.04560, section
+            3.1, decays the head far more than the rest); 1 by default.
         pos_embed_lr_mult (float): The position tables' learning rate over ``lr``, instead of the layer rule (Hiera,
             appendix A.2, at 448 pixels); without it they follow the rule.
 
@@ -32,17 +32,17 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
     """
 
     def _validate_cfg(self) -> None:
-        unknown = set(self.paramwise_cfg) - {'layer_decay_rate', *FACTORS}
+        unknown = set(self.paramwise_cfg) - {'layer_decay_rate', *OPTIONAL_FACTORS}
         if unknown or 'layer_decay_rate' not in self.paramwise_cfg:
             raise UserError(
-                f'{type(self).__name__} needs paramwise_cfg = dict(layer_decay_rate=...), and beside it takes '
-                f'{" and ".join(FACTORS)}, but has the keys {sorted(self.paramwise_cfg)}.'
+                f'{type(self).__name__} needs paramwise_cfg = dict(layer_decay_rate=...), and optionally takes '
+                f'{" and ".join(OPTIONAL_FACTORS)}, but has the keys {sorted(self.paramwise_cfg)}.'
             )
         if not 0 < self.paramwise_cfg['layer_decay_rate'] <= 1:
             raise UserError(
                 f"'layer_decay_rate' must be over 0 and at most 1, but is {self.paramwise_cfg['layer_decay_rate']}."
             )
-        for key in FACTORS:
+        for key in OPTIONAL_FACTORS:
             if self.paramwise_cfg.get(key, 1.0) < 0:
                 raise UserError(f"'{key}' must not be negative, but is {self.paramwise_cfg[key]}.")
         if 'head_decay_mult' in self.paramwise_cfg and self.base_wd is None:
@@ -50,7 +50,7 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
         """Append one group of ``params`` for each setting of the trained parameters of ``module``, the whole model."""
-        prefix, backbone = _backbone_of(module)
+        prefix, backbone = _find_backbone(module)
         names = backbone.no_weight_decay() if hasattr(backbone, 'no_weight_decay') else ()
         undecayed = {prefix + name for name in names}
         single = []
@@ -71,7 +71,7 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
         params += merge_equal(single)
 
 
-def _backbone_of(model: nn.Module) -> tuple[str, BaseModule]:
+def _find_backbone(model: nn.Module) -> tuple[str, BaseModule]:
     for name, module in model.named_modules():
         if hasattr(module, 'get_layer_depth'):
             return f'{name}.' if name else '', module

@@ -1,4 +1,4 @@
-"""``load_from`` of mmengine's runner: read without executing anything, and fitted to the model in every format."""
+"""``load_from`` of mmengine's runner: reads checkpoints in every format as data only, and fits them to the model."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -19,23 +19,23 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 @HOOKS.register_module()
 class FitCheckpointHook(Hook):
-    """Makes what the runner read fit the model, and says in the log what was used, dropped and missing.
+    """Fits a loaded checkpoint to the model, and logs what was used, dropped and missing.
 
     Args:
         complete: The checkpoint must hold the whole model, as for testing (a published classifier does hold a
             recogniser); a resumed one always must.
 
     Raises:
-        UserError: where the backbone, or with ``complete`` any tensor, is missing or has another shape, or the
-            checkpoint's classes are not the test set's.
+        UserError: if the backbone, or with ``complete`` any tensor, is missing or has another shape, or the
+            checkpoint's classes differ from the test set's.
     """
 
     def __init__(self, complete: bool = False) -> None:
         self.complete = complete
 
     def before_run(self, runner: Runner) -> None:
-        """Before the runner initialises weights and loads checkpoints."""
-        read_nothing_but_data()
+        """Patch the loaders before the runner initialises weights and loads checkpoints."""
+        load_data_only()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -64,10 +64,10 @@ class FitCheckpointHook(Hook):
 
 
 def check_classes(runner: Runner, trained: Sequence[str] | None, source: str) -> None:
-    """A model knows its classes by number, so a test set must name them in the order of training.
+    """Check that a test set has the classes of training in the same order, since a model only knows their numbers.
 
     Raises:
-        UserError: naming both.
+        UserError: if they differ, naming both.
     """
     tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
     if trained and tested and list(trained) != list(tested):
@@ -79,22 +79,22 @@ def check_classes(runner: Runner, trained: Sequence[str] | None, source: str) ->
 
 
 def load_from_anywhere(filename: str, map_location: object = None, **_: object) -> dict:
-    """mmengine's loader of paths and addresses, for names of the zoo as well; some callers hand it more arguments."""
-    # Callers may save it again, and a class of ours in the file would be refused as what could run code.
+    """Replace mmengine's loader of paths and URLs; also takes names of the zoo, and ignores further arguments."""
+    # Callers may save it again, and loading a file with a class of ours would be refused as unsafe.
     return dict(read_checkpoint(filename, map_location or 'cpu'))
 
 
-def read_nothing_but_data() -> None:
-    """From here on every loader of mmengine in this process refuses what could run code, which onedl-mmengine's run
-    after a warning; doing it again changes nothing."""
+def load_data_only() -> None:
+    """Make every checkpoint loader of mmengine in this process refuse files that could run code; onedl-mmengine's only
+    warn. Calling it again changes nothing."""
     CheckpointLoader.register_scheme(('', 'http://', 'https://'), load_from_anywhere, force=True)
     mmengine.runner.checkpoint.load_from_http = load_from_anywhere
     if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):
-        mmengine.runner.checkpoint._safe_torch_load = _read_only_data
+        mmengine.runner.checkpoint._safe_torch_load = _load_fetched
 
 
-def _read_only_data(file: str | BytesIO, map_location: object = None, weights_only: bool | None = None) -> object:
-    """For loaders of object stores, which hand over what they fetched."""
+def _load_fetched(file: str | BytesIO, map_location: object = None, weights_only: bool | None = None) -> object:
+    """Load the bytes that loaders of object stores fetched."""
     if not isinstance(file, BytesIO):
         return load_from_anywhere(file, map_location)
     with explained_read_errors('of the object store', file.getbuffer().nbytes):

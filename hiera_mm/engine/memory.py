@@ -1,4 +1,4 @@
-"""Memory that inputs of changing sizes leave scattered goes back to the system."""
+"""Returns fragmented memory to the system, which inputs of changing sizes leave behind."""
 
 import ctypes
 import os
@@ -11,17 +11,17 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class ReleaseMemoryHook(Hook):
-    """Every 50 iterations has the C library hand back what it holds and nobody uses.
+    """Makes the C library return unused memory to the system every 50 iterations.
 
-    On a CPU, pictures and regions of changing sizes otherwise leave gaps that later ones don't fit into, and the
-    process grows by some hundred MiB. Only GNU's library has such a call; elsewhere nothing is done. Also, oneDNN keeps
-    the code that it made for 256 shapes instead of 1024.
+    On a CPU, images and regions of changing sizes otherwise leave gaps that later ones don't fit into, and the process
+    grows by some hundred MiB. Only glibc can do this; elsewhere nothing is done. oneDNN's cache of compiled code is
+    also reduced from 1024 to 256 shapes.
     """
 
     interval = 50
 
     def __init__(self) -> None:
-        # oneDNN looks at it before its first operation.
+        # oneDNN reads this before its first operation.
         os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '256')
         self.trim = getattr(ctypes.CDLL(None), 'malloc_trim', lambda keep: None)
 

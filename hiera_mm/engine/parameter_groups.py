@@ -1,7 +1,7 @@
-"""One group of an optimizer for all parameters with the same settings.
+"""Puts all parameters with the same settings into one group of the optimizer.
 
-mmengine makes a group of each parameter. A fused or for-each optimizer then launches its kernels once for each
-parameter, and optimizer and schedules loop over hundreds of groups of which few differ.
+mmengine makes a group for each parameter. A fused or for-each optimizer then launches its kernels once per parameter,
+and optimizer and schedules loop over hundreds of groups, most of them equal.
 """
 
 from collections.abc import Sequence
@@ -10,34 +10,35 @@ import torch.nn as nn
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-ALREADY_APPLIED = ('lr_mult', 'decay_mult')
-"""Kept by mmengine in the groups of ``custom_keys``, where they are already in ``lr`` and ``weight_decay``."""
+APPLIED_FACTORS = ('lr_mult', 'decay_mult')
+"""Factors that mmengine keeps in groups of ``custom_keys``; ``lr`` and ``weight_decay`` already include them."""
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's default constructor with one group for each setting instead of one for each parameter."""
+    """mmengine's default constructor with one group for each combination of settings instead of one for each
+    parameter."""
 
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module: int | float | None = None
     ) -> None:
-        """Append the groups of the parameters of ``module``, at the top (no ``prefix``) the whole model."""
+        """Append the parameter groups of ``module``; without ``prefix`` it is the whole model."""
         super().add_params(params, module, prefix, is_dcn_module)
         if not prefix:
             params[:] = merge_equal(params, lr=self.base_lr, weight_decay=self.base_wd)
 
 
 def merge_equal(groups: Sequence[dict], **defaults: float | None) -> list[dict]:
-    """Groups with the same settings as one, in the order of their first parameters.
+    """Merge groups with the same settings, in the order of their first parameters.
 
     Args:
-        groups: As an optimizer takes them.
-        defaults: Of the optimizer, which settings that are missing have; None if it isn't known.
+        groups: Groups as an optimizer takes them.
+        defaults: The optimizer's values for missing settings; None if unknown.
     """
     merged: list[tuple[dict, list]] = []
     known = {name: value for name, value in defaults.items() if value is not None}
     for group in groups:
-        settings = {name: value for name, value in group.items() if name not in ('params', *ALREADY_APPLIED)}
+        settings = {name: value for name, value in group.items() if name not in ('params', *APPLIED_FACTORS)}
         settings = known | settings
         same = next((members for others, members in merged if others == settings), None)
         if same is None:
@@ -48,38 +49,38 @@ def merge_equal(groups: Sequence[dict], **defaults: float | None) -> list[dict]:
 
 
 def regroup(saved: dict, schedules: Sequence[dict], groups: Sequence[dict], order: Sequence[nn.Parameter]) -> bool:
-    """Make the state of an optimizer that had a group for each parameter that of one with merged groups, in place.
+    """Convert the state of an optimizer with a group for each parameter to merged groups, in place.
 
     Args:
         saved: State of the optimizer.
-        schedules: States of the schedules of its rates.
-        groups: Those of the optimizer that is to have the state.
-        order: All parameters in the order of the model, which is that of the saved groups.
+        schedules: States of the learning-rate schedules.
+        groups: Groups of the optimizer that loads the state.
+        order: All parameters in the order of the model, which the saved groups have too.
 
     Returns:
-        Whether it was such a state and is changed.
+        Whether the state had a group for each parameter and was converted.
     """
     numbers = {parameter: number for number, parameter in enumerate(_trained(order, groups))}
     before = saved.get('param_groups', [])
     if len(before) != len(numbers) or len(before) == len(groups) or any(len(group['params']) != 1 for group in before):
         return False
     members = [[numbers[parameter] for parameter in group['params']] for group in groups]
-    if any(_settings(before[number]) != _settings(before[some[0]]) for some in members for number in some):
+    if any(_settings(before[number]) != _settings(before[indices[0]]) for indices in members for number in indices):
         return False
-    state = [saved['state'].get(before[number]['params'][0]) for some in members for number in some]
+    state = [saved['state'].get(before[number]['params'][0]) for indices in members for number in indices]
     saved['state'] = {number: each for number, each in enumerate(state) if each is not None}
     first = 0
     saved['param_groups'] = []
-    for some in members:
-        settings = _settings(before[some[0]])
-        saved['param_groups'].append(dict(settings, params=list(range(first, first + len(some)))))
-        first += len(some)
+    for indices in members:
+        settings = _settings(before[indices[0]])
+        saved['param_groups'].append(dict(settings, params=list(range(first, first + len(indices)))))
+        first += len(indices)
     for schedule in schedules:
         for key in ('base_values', '_last_value'):
             if len(schedule.get(key) or ()) >= len(before):
                 values = schedule[key]
-                # Behind those of the groups stands the one of mmengine's settings for the log.
-                schedule[key] = [*(values[some[0]] for some in members), *values[len(before) :]]
+                # The last value belongs to the settings that mmengine logs.
+                schedule[key] = [*(values[indices[0]] for indices in members), *values[len(before) :]]
     return True
 
 
@@ -89,4 +90,4 @@ def _trained(order: Sequence[nn.Parameter], groups: Sequence[dict]) -> list[nn.P
 
 
 def _settings(group: dict) -> dict:
-    return {name: value for name, value in group.items() if name not in ('params', 'param_name', *ALREADY_APPLIED)}
+    return {name: value for name, value in group.items() if name not in ('params', 'param_name', *APPLIED_FACTORS)}

@@ -1,4 +1,4 @@
-"""What mmengine puts into a checkpoint beside tensors, as data that ``torch.load`` takes with its defaults."""
+"""Converts what mmengine stores in a checkpoint besides tensors to data that ``torch.load`` accepts by default."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-HISTORY = {'log_history', 'count_history', 'max_length'}
-"""The keys that stand for a ``HistoryBuffer``, named as its arguments."""
+HISTORY_KEYS = {'log_history', 'count_history', 'max_length'}
+"""Keys of a dict that represents a ``HistoryBuffer``, named like its arguments."""
 
 
 def as_plain(part: Any) -> Any:
-    """The same with histories of logged values as dicts, and numpy's arrays and numbers as torch's and Python's."""
+    """Convert histories of logged values to dicts, and numpy arrays and numbers to torch's and Python's."""
     if isinstance(part, HistoryBuffer):
         values, counts = part.data
         return dict(log_history=torch.tensor(values), count_history=torch.tensor(counts), max_length=part.max_length)
@@ -25,15 +25,15 @@ def as_plain(part: Any) -> Any:
 
 
 def with_histories(scalars: dict) -> dict:
-    """Logged values by name, as :func:`as_plain` left them, as the histories that they were."""
-    return {name: _history(value) if _stands_for_history(value) else value for name, value in scalars.items()}
+    """Convert logged values by name from :func:`as_plain` back to histories."""
+    return {name: _history(value) if _is_plain_history(value) else value for name, value in scalars.items()}
 
 
-def _stands_for_history(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == HISTORY
+def _is_plain_history(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == HISTORY_KEYS
 
 
 def _history(value: dict) -> HistoryBuffer:
-    # mmengine loads a run's checkpoint onto its GPU.
+    # mmengine loads a checkpoint to the GPU.
     arrays = {key: value[key].cpu().numpy() for key in ('log_history', 'count_history')}
     return HistoryBuffer(**arrays, max_length=value['max_length'])

@@ -1,4 +1,4 @@
-"""The processes of a run: where they meet, and that all of them begin at the same point."""
+"""Starts the communication between the processes of a run, and checks that all begin at the same point."""
 
 import contextlib
 import gc
@@ -31,31 +31,31 @@ def process_group(config: Config) -> Iterator[None]:
         _start(config)
     yield
     if torch.distributed.is_initialized():
-        # Threads of gloo that outlive the interpreter abort the process; they end with the last holder of the group,
-        # and the model is one.
+        # Threads of gloo that outlive the interpreter abort the process. They end with the last reference to the
+        # group, and the model holds one.
         gc.collect()
         torch.distributed.destroy_process_group()
 
 
 def _start(config: Config) -> None:
-    _say_where_to_meet(config.launcher)
-    settings = config.get('env_cfg', {}).get('dist_cfg', {}) | _store_of_a_restart()
+    _set_master_address(config.launcher)
+    settings = config.get('env_cfg', {}).get('dist_cfg', {}) | _restart_store()
     if torch.cuda.is_available():
         init_dist(config.launcher, **settings)
         return
-    # mmengine would ask CUDA for a device for each process.
-    _listen_where_the_first_process_is_reached()
+    # mmengine would need a CUDA device for each process.
+    _choose_network_interface()
     seconds = settings.get('timeout')
     timeout = None if seconds is None else timedelta(seconds=seconds)
     torch.distributed.init_process_group(**settings | dict(backend='gloo', timeout=timeout))
     config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
-def _say_where_to_meet(launcher: str) -> None:
-    """Name the first process's machine and a port to all, as torchrun does, where the launcher does not.
+def _set_master_address(launcher: str) -> None:
+    """Set the address and port of the first process, as torchrun does, if the launcher does not.
 
     Raises:
-        UserError: if the launcher doesn't tell the machine either.
+        UserError: if the launcher doesn't give the address either.
     """
     if 'MASTER_ADDR' not in os.environ:
         nodes = os.environ.get('SLURM_NODELIST')
@@ -68,9 +68,11 @@ def _say_where_to_meet(launcher: str) -> None:
     os.environ.setdefault('MASTER_PORT', '29500')
 
 
-def _store_of_a_restart() -> dict[str, Any]:
-    """Arguments of ``init_process_group`` for processes that torchrun has started again: a part of its store for each
-    start, as the store still has the addresses of processes that are gone, and torch 2.15 has them connect there.
+def _restart_store() -> dict[str, Any]:
+    """Arguments of ``init_process_group`` for processes that torchrun has restarted.
+
+    Each restart uses its own prefix in torchrun's store, which still has the addresses of ended processes; torch 2.15
+    would connect to those.
     """
     if not restarted():
         return {}
@@ -80,12 +82,12 @@ def _store_of_a_restart() -> dict[str, Any]:
     return dict(store=PrefixStore(prefix, store), rank=rank, world_size=world_size)
 
 
-def _listen_where_the_first_process_is_reached() -> None:
-    """Choose gloo's network interface; it would take the one of the machine's own name, which often is the loopback
-    that no other machine sees.
+def _choose_network_interface() -> None:
+    """Choose the network interface from which the first process can be reached. By default gloo takes the one of the
+    host name, often the loopback, which other machines can't reach.
     """
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Nothing is sent: connecting a datagram's socket only chooses the way.
+        # Connecting a datagram socket sends nothing; it only selects a route.
         probe.connect((os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])))
         own = probe.getsockname()[0]
         for name, addresses in psutil.net_if_addrs().items():
@@ -93,20 +95,20 @@ def _listen_where_the_first_process_is_reached() -> None:
                 os.environ.setdefault('GLOO_SOCKET_IFNAME', name)
 
 
-def begin_at_the_same_point(begins: str) -> None:
-    """Compare where the processes begin.
+def check_same_start(begins: str) -> None:
+    """Check that all processes begin at the same point.
 
     Args:
-        begins: Where this one does, in words.
+        begins: Where this process begins, in words.
 
     Raises:
         UserError: if others begin elsewhere, as on machines that don't share the work folder.
     """
-    of_all = all_gather_object((begins, socket.gethostname()))
-    for number, (other, machine) in enumerate(of_all):
-        if other != of_all[0][0]:
+    starts = all_gather_object((begins, socket.gethostname()))
+    for number, (other, machine) in enumerate(starts):
+        if other != starts[0][0]:
             raise UserError(
-                f'The processes of this run begin at different points: process 0 ({of_all[0][1]}) {of_all[0][0]}, '
+                f'The processes of this run begin at different points: process 0 ({starts[0][1]}) {starts[0][0]}, '
                 f'process {number} ({machine}) {other}. Give all machines the same options, and a work folder on '
                 'storage that they share.'
             )

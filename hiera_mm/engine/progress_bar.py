@@ -1,4 +1,4 @@
-"""On a terminal, a bar with the time that is left, below the lines of the log."""
+"""A progress bar with the remaining time, below the log on a terminal."""
 
 import atexit
 import logging
@@ -18,14 +18,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-EVERY = 10
-"""Iterations the loss is read."""
+LOSS_INTERVAL = 10
+"""Iterations between two updates of the loss."""
 
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Shows how far training, validation and testing are. Where the output is no terminal, or in all processes but the
-    first, it does nothing: the log's own lines have the time left (``eta``).
+    """Shows the progress of training, validation and testing. It does nothing if the output is not a terminal, and in
+    all processes but the first; the log shows the remaining time as well (``eta``).
     """
 
     bar: Progress | None = None
@@ -37,9 +37,9 @@ class ProgressBarHook(Hook):
         left = TextColumn('left'), TimeRemainingColumn(), TextColumn('{task.fields[loss]}')
         self.bar = Progress(*columns, *left, console=Console(file=sys.stdout), transient=True)
         self.bar.start()
-        # Also of a run that fails: the terminal's cursor is hidden until then.
+        # Also if the run fails, since the cursor is hidden until then.
         atexit.register(self.after_run, runner)
-        # Lines of the log go above the bar; it has put itself in the place of the output.
+        # Log lines go above the bar, which has replaced sys.stdout.
         self.streams = [handler for handler in runner.logger.handlers if type(handler) is logging.StreamHandler]
         for handler in self.streams:
             handler.setStream(sys.stdout)
@@ -58,9 +58,9 @@ class ProgressBarHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         if self.bar is not None and outputs:
-            # Reading the loss waits for a GPU, so that is done as seldom as the log does it.
+            # Reading the loss waits for the GPU, so it is done as rarely as in the log.
             self.bar.update(self.tasks['train'], completed=runner.iter + 1)
-            if self.every_n_train_iters(runner, EVERY):
+            if self.every_n_train_iters(runner, LOSS_INTERVAL):
                 self.bar.update(self.tasks['train'], loss=f'loss {float(outputs["loss"]):.3f}')
 
     def before_val_epoch(self, runner: Runner) -> None:

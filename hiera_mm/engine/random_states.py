@@ -1,4 +1,4 @@
-"""Random numbers that a resumed run goes on with: every process's generators, and samples that draw their own."""
+"""Random states for exact resuming: every process's generators, and seeds for each sample."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import Sampler
 
 State = dict[str, Any]
-"""Of the generators of one process, as data that needs no code to load."""
+"""States of the generators of one process, as data that loads without running code."""
 
 
 def random_state() -> State:
-    """Of Python, numpy and torch, and of the current GPU if there is one."""
+    """The random states of Python, numpy and torch, and of the current GPU if there is one."""
     name, keys, *rest = np.random.get_state()
     version, internal, gauss = random.getstate()
     state = dict(
@@ -32,7 +32,7 @@ def random_state() -> State:
 
 
 def set_random_state(state: State) -> None:
-    """Continue from what :func:`random_state` gave."""
+    """Restore a state from :func:`random_state`."""
     version, internal, gauss = state['python']
     random.setstate((version, tuple(internal.tolist()), gauss))
     name, keys, *rest = state['numpy']
@@ -43,23 +43,23 @@ def set_random_state(state: State) -> None:
 
 
 def gathered_states() -> list[State]:
-    """Of all processes, in their order; every process must ask."""
+    """The states of all processes, by rank; every process must call it."""
     return all_gather_object(random_state())
 
 
 @HOOKS.register_module()
 class RandomStateHook(Hook):
-    """Gives the training after a validation, or after resuming, the random numbers that it would have had without."""
+    """Restores random states, so that neither a validation nor resuming changes the training after it."""
 
     # Before the hook that saves checkpoints.
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        self.next: State | None = None
+        self.restored_state: State | None = None
         self.position = 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Of a checkpoint that the run goes on from."""
+        """Take this process's state from the checkpoint of a resumed run."""
         if not runner._resume:
             return
         states = checkpoint.get('random_states')
@@ -69,17 +69,17 @@ class RandomStateHook(Hook):
                 f"The batch size of the config differs from the checkpoint's and takes effect: {before} becomes {now}; "
                 'the run is no longer the same as without the interruption.'
             )
-        # Of the samples that all processes together have seen of this epoch, the share of one.
+        # This process's share of the samples that all processes have seen in this epoch.
         seen = checkpoint['meta'].get('position', 0) * (before or now) * len(states or [None])
         self.position = seen // get_world_size()
         if states is None or len(states) != get_world_size():
-            number = 'none' if states is None else f'those of {len(states)}'
+            found = 'no random states' if states is None else f'random states of {len(states)} processes'
             runner.logger.warning(
-                f'The checkpoint has {number} of the random states of {get_world_size()} processes: the run goes on '
-                'with other random numbers than without the interruption.'
+                f'The checkpoint has {found}, but this run has {get_world_size()}: it continues with other random '
+                'numbers than without the interruption.'
             )
             return
-        self.next = states[get_rank()]
+        self.restored_state = states[get_rank()]
 
     def before_train_epoch(self, runner: Runner) -> None:
         sampler = runner.train_dataloader.sampler
@@ -92,13 +92,13 @@ class RandomStateHook(Hook):
         self.position = 0
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        if self.next is not None:
-            set_random_state(self.next)
-            self.next = None
+        if self.restored_state is not None:
+            set_random_state(self.restored_state)
+            self.restored_state = None
 
     def after_train_epoch(self, runner: Runner) -> None:
-        # A run that was stopped after the last iteration of an epoch has none to take up its state in.
-        self.next = self.next or random_state()
+        # A run that was stopped after the last iteration of an epoch has no iteration left to restore its state in.
+        self.restored_state = self.restored_state or random_state()
 
     def before_val(self, runner: Runner) -> None:
         self.before_validation = random_state()
@@ -109,12 +109,12 @@ class RandomStateHook(Hook):
 
 @DATASETS.register_module()
 class SelfSeededDataset:
-    """A data set whose samples draw random numbers of their own: the n-th of a run is the same whoever makes it.
+    """A data set that seeds each sample by its place in the run.
 
-    So it is the same for any number of data-loading processes, and after resuming.
+    So samples are the same for any number of data-loading processes, and after resuming.
 
     Args:
-        dataset: The data set, or its config; all but the samples is asked of it.
+        dataset: The data set, or its config; everything but the samples is passed through to it.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -136,7 +136,7 @@ class SelfSeededDataset:
 
 
 class Numbered(int):
-    """An index of a sample that knows by which numbers to seed it."""
+    """An index of a sample with the numbers that seed it."""
 
     seed: tuple[int, ...]
 
@@ -151,11 +151,11 @@ class Numbered(int):
 
 @DATA_SAMPLERS.register_module()
 class NumberedSampler(Sampler):
-    """Another sampler, each index numbered by the seed of the run, the process, the epoch, and its place.
+    """Wraps a sampler, and gives each index a seed: the seed of the run, the process, the epoch, and its place.
 
     Args:
-        dataset, seed: Given by the runner.
-        sampler: Config of the other one.
+        dataset, seed: Passed by the runner.
+        sampler: Config of the wrapped sampler.
     """
 
     def __init__(self, dataset: Any, sampler: dict, seed: int | None = None) -> None:
@@ -180,7 +180,7 @@ class NumberedSampler(Sampler):
         return len(self.sampler)
 
     def begin_at(self, position: int) -> None:
-        """Leave the first samples of the next epoch out, which a resumed run has seen."""
+        """Skip the first samples of the next epoch, which a resumed run has seen."""
         self.position = position
 
     def set_epoch(self, epoch: int) -> None:
@@ -188,13 +188,13 @@ class NumberedSampler(Sampler):
         self.sampler.set_epoch(epoch)
 
     def _skip(self, count: int) -> None:
-        """Begin after ``count`` samples, which a resumed run has seen."""
+        """Skip ``count`` samples, which a resumed run has seen."""
         self.skipped += count
         self.sampler.skip(count)
 
 
 def seed_samples(loader: dict) -> None:
-    """Have the samples of a data loader's config draw their own random numbers."""
+    """Wrap data set and sampler in a data loader's config so that each sample has its own seed."""
     if loader['sampler'].get('type') != 'NumberedSampler':
         loader['dataset'] = dict(type='SelfSeededDataset', dataset=loader['dataset'])
         loader['sampler'] = dict(type='NumberedSampler', sampler=loader['sampler'])
@@ -206,7 +206,7 @@ def _seeded(numbers: Sequence[int]) -> Iterator[None]:
     words = np.random.SeedSequence(numbers).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words[1:3])
-    # Not torch.manual_seed, which in a process without a GPU's context keeps a call for each time it is called.
+    # Not torch.manual_seed, which queues a call each time in a process without a GPU context.
     torch.default_generator.manual_seed(int(words[3]))
     try:
         yield

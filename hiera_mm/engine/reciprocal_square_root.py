@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 
 @PARAM_SCHEDULERS.register_module()
 class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
-    """Learning rate over ``sqrt(1 + t / timescale)``, ``t`` steps after ``begin``, and straight down to 0 over the last
-    ``cool_down`` steps.
+    """Divides the learning rate by ``sqrt(1 + t / timescale)``, ``t`` steps after ``begin``, and lowers it linearly to
+    0 over the last ``cool_down`` steps.
 
-    It does not depend on when training ends before the cool-down starts, so that one run can be cooled down after
+    Until the cool-down starts the rate does not depend on when training ends, so one run can be cooled down after
     several lengths. For a warm-up put a ``LinearLR`` before it.
 
     Args:
@@ -27,7 +27,7 @@ class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
             ``convert_to_iter_based=True`` all but ``last_step`` are given in epochs.
 
     Raises:
-        UserError: for a ``timescale`` that is not positive, or a ``cool_down`` that does not fit in.
+        UserError: for a ``timescale`` that is not positive, or a ``cool_down`` longer than the schedule.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
         epoch_length: int,
         **kwargs,
     ) -> 'ReciprocalSquareRootLR':
-        """As the constructor, with all but the optimizer in epochs, for a step at every iteration."""
+        """Like the constructor, with all arguments but the optimizer in epochs, for a step at every iteration."""
         if not by_epoch:
             raise UserError('convert_to_iter_based=True is for schedules in epochs; leave by_epoch=False out.')
         return cls(
@@ -77,7 +77,7 @@ class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
         )
 
     def _get_value(self) -> Sequence[float]:
-        """The rates from those of the step before, so that it works beside other schedulers."""
+        """The rates, computed from those of the previous step so that this works together with other schedulers."""
         if self.last_step == 0:
             return [group[self.param_name] for group in self.optimizer.param_groups]
         change = self._factor(self.last_step) / self._factor(self.last_step - 1)

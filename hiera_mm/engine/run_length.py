@@ -1,4 +1,4 @@
-"""The length of a run by iterations that is set in epochs."""
+"""Sets the length of an iteration-based run in epochs."""
 
 import math
 import os
@@ -11,30 +11,30 @@ from hiera_mm.settings import given_settings, read_config
 
 from mmengine.config import Config, ConfigDict
 
-FOLLOWING = ('max_iters', 'epoch_length', 'train_cfg', 'param_scheduler', 'default_hooks')
-"""What depends on the length, at the top of a config."""
+DEPENDENT_SETTINGS = ('max_iters', 'epoch_length', 'train_cfg', 'param_scheduler', 'default_hooks')
+"""Top-level settings of a config that depend on the length."""
 
 
 class CountedTask(Protocol):
-    """A task as far as its images are counted."""
+    """The part of a task that counting images needs."""
 
     def count_images(self, key: str, dataset: ConfigDict) -> int | None: ...
 
 
 def set_run_length(config: Config, task: CountedTask, path: str, options: Sequence[str] = ()) -> None:
-    """Count the training images where the user set the length of a run by iterations: ``epochs`` are so many
+    """If the user set the length of an iteration-based run, count the training images: ``epochs`` are converted to
     iterations, and validations are at least an epoch apart.
 
     Args:
-        config: As :func:`hiera_mm.settings.read_config` has read it, to change.
+        config: The config from :func:`hiera_mm.settings.read_config`; it is changed.
         task: Its task.
-        path, options: What it was read from.
+        path, options: The file and options that it was read from.
 
     Raises:
-        UserError: for ``epochs`` of a training set whose images can't be counted.
+        UserError: for ``epochs`` with a training set whose images can't be counted.
     """
     if 'epoch_length' not in config:
-        # A run by epochs, or none of the suite's.
+        # A run by epochs, or a config from elsewhere.
         return
     given = given_settings(path, options)
     if given.keys().isdisjoint({'epochs', 'max_iters'}):
@@ -48,12 +48,12 @@ def set_run_length(config: Config, task: CountedTask, path: str, options: Sequen
     if 'epochs' in given and images:
         counted['max_iters'] = max(1, math.ceil(given['epochs'] * images / global_batch(config)))
     longer = read_config(path, options, counted)
-    for name in FOLLOWING:
+    for name in DEPENDENT_SETTINGS:
         config[name] = longer[name]
 
 
 def training_images(config: Config, task: CountedTask) -> int | None:
-    """How many images an epoch of training has; None where that is not known without building the data set."""
+    """Images in an epoch of training; None if that is unknown without building the data set."""
     counted = [
         task.count_images(key, dataset)
         for key, dataset in unwrapped('train_dataloader.dataset', config.train_dataloader.dataset)
@@ -62,5 +62,5 @@ def training_images(config: Config, task: CountedTask) -> int | None:
 
 
 def global_batch(config: Config) -> int:
-    """Images that all processes together take in an iteration."""
+    """Images per iteration over all processes."""
     return config.train_dataloader.batch_size * int(os.environ.get('WORLD_SIZE', 1))

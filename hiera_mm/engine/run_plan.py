@@ -1,4 +1,4 @@
-"""What a run is going to do, in a few lines before it starts."""
+"""Logs what a run is going to do before it starts."""
 
 import math
 import statistics
@@ -11,19 +11,19 @@ from mmengine.optim import MultiStepLR
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-ITERATIONS = 20
-"""After which the duration of the whole run is estimated; the first of them is left out, as it warms up."""
+TIMED_ITERATIONS = 20
+"""Iterations after which the duration of the whole run is estimated; the first is a warm-up and not counted."""
 
-WAITS_TOO_LONG = 0.2
-"""The share of an iteration from which on the run is told to wait for its data."""
+MAX_DATA_WAIT = 0.2
+"""Share of an iteration spent waiting for data above which a warning is logged."""
 
 
 @HOOKS.register_module()
 class RunPlanHook(Hook):
-    """Logs how many pictures, iterations and epochs a run has, when it validates and saves, when the learning rate
+    """Logs how many images, iterations and epochs a run has, when it validates and saves, when the learning rate
     drops, and after 20 iterations how long it will take."""
 
-    # Called first, so that what other hooks do after an iteration is not counted.
+    # Called first, so that the time of other hooks is not counted.
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
@@ -42,30 +42,29 @@ class RunPlanHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         self._ended = time.monotonic()
         self._seconds.append(self._ended - self._began)
-        if len(self._seconds) == ITERATIONS:
-            # Of the waits for data the median, as some of them hold a validation.
+        if len(self._seconds) == TIMED_ITERATIONS:
+            # The median, as some of the waits include a validation.
             waits = statistics.median(self._waits[1:])
             each = statistics.mean(self._seconds[1:]) + waits
             left = (runner.max_iters - runner.iter - 1) * each
             runner.logger.info(
-                f'{each:.2f} s an iteration: about {_duration(left)} left, validations and checkpoints not counted.'
+                f'{each:.2f} s per iteration: about {_duration(left)} left, validations and checkpoints not counted.'
             )
-            if waits > WAITS_TOO_LONG * each:
+            if waits > MAX_DATA_WAIT * each:
                 runner.logger.warning(
-                    f'{waits:.2f} s of that wait for data: train_dataloader.num_workers is '
-                    f'{runner.train_dataloader.num_workers}, and more of them, or smaller files, would make it faster.'
+                    f'{waits:.2f} s of that is spent waiting for data: train_dataloader.num_workers is '
+                    f'{runner.train_dataloader.num_workers}; more workers or smaller files would make it faster.'
                 )
 
 
 def _plan(runner: Runner) -> Iterator[str]:
     loader = runner.train_dataloader
-    pictures = len(loader.dataset)
+    images = len(loader.dataset)
     batch = (loader.batch_size or loader.batch_sampler.batch_size) * get_world_size()
-    epoch = math.ceil(pictures / batch)
+    epoch = math.ceil(images / batch)
     iterations = runner.max_iters
     yield (
-        f'{pictures} pictures or clips, {batch} an iteration: {iterations} iterations are '
-        f'{iterations / epoch:.3g} epochs'
+        f'{images} images or clips, {batch} per iteration: {iterations} iterations are {iterations / epoch:.3g} epochs'
     )
     by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
     unit = 'iterations' if by_iteration else 'epochs'
@@ -76,10 +75,10 @@ def _plan(runner: Runner) -> Iterator[str]:
             kept = hook.save_best if isinstance(hook.save_best, list) else [hook.save_best]
             best = f', the best by {" and ".join(kept)} kept' if hook.save_best else ''
             yield f'checkpoint every {hook.interval} {"epochs" if hook.by_epoch else "iterations"}{best}'
-    yield from _drops(runner)
+    yield from _learning_rates(runner)
 
 
-def _drops(runner: Runner) -> Iterator[str]:
+def _learning_rates(runner: Runner) -> Iterator[str]:
     rates = [group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups]
     yield f'learning rate {max(rates):.3g}'
     for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():

@@ -1,11 +1,11 @@
-"""The runner of a config, and the folder it writes to."""
+"""Prepares a config for training, locks its work folder, and builds its runner."""
 
 import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
 
-from hiera_mm.engine.load_from import read_nothing_but_data
+from hiera_mm.engine.load_from import load_data_only
 from hiera_mm.engine.random_states import seed_samples
 from hiera_mm.errors import UserError
 
@@ -14,34 +14,31 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-HOOKS_OF_TRAINING = dict(
+TRAINING_HOOKS = dict(
     random_states='RandomStateHook',
     resume='ResumeHook',
     stop_on_signal='StopOnSignalHook',
     invalid_loss='StopOnInvalidLossHook',
 )
-HOOKS_OF_EVERY_RUN = dict(
-    collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook', progress_bar='ProgressBarHook'
-)
-"""Of training and of testing; both by their names in ``default_hooks``."""
+COMMON_HOOKS = dict(collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook', progress_bar='ProgressBarHook')
+"""Hooks of training and testing. The keys are names in ``default_hooks``."""
 
-LOCK = '.lock'
-"""In the work folder, held by the run that writes there, and as old as that run."""
+LOCK_FILE = '.lock'
+"""File in the work folder, locked by the run that writes there and modified when that run began."""
 
 
 def add_hooks(config: Config, hooks: dict[str, str]) -> None:
-    """Add hooks by name and type to ``default_hooks``, where the config doesn't set them otherwise."""
+    """Add hooks by name and type to ``default_hooks``, unless the config sets them."""
     given = config.setdefault('default_hooks', {})
-    for name, kind in hooks.items():
-        given.setdefault(name, dict(type=kind))
+    for name, hook_type in hooks.items():
+        given.setdefault(name, dict(type=hook_type))
 
 
 def prepare_training(config: Config) -> None:
-    """What every training run of this suite has, whatever its config lists as hooks: exact resuming, samples that draw
-    random numbers of their own, a stop at signals and at invalid losses, few groups of parameters, and no process left
-    behind.
+    """Add what every training run of this suite has: exact resuming, samples with their own random numbers, a stop at
+    signals and invalid losses, merged parameter groups, and data-loading processes that end with the run.
     """
-    add_hooks(config, HOOKS_OF_TRAINING | HOOKS_OF_EVERY_RUN)
+    add_hooks(config, TRAINING_HOOKS | COMMON_HOOKS)
     if config.optim_wrapper.get('paramwise_cfg'):
         config.optim_wrapper.setdefault('constructor', 'GroupedOptimWrapperConstructor')
     loader = config.train_dataloader
@@ -49,26 +46,26 @@ def prepare_training(config: Config) -> None:
     if loader.get('num_workers'):
         loader.setdefault('worker_init_fn', dict(type='end_with_parent'))
     if torch.cuda.is_available():
-        # From memory that the system can't move copies to a GPU are faster.
+        # Copies to a GPU are faster from pinned memory.
         loader.setdefault('pin_memory', True)
 
 
 @contextlib.contextmanager
-def only_run_in(folder: str) -> Iterator[None]:
-    """Keep a second run out of a work folder, where both would write the same files, as long as this one lives.
+def locked_work_dir(folder: str) -> Iterator[None]:
+    """Lock a work folder against a second run, which would write the same files.
 
     Raises:
-        UserError: if another run is in the folder, or it can't be written.
+        UserError: if another run uses the folder, or it can't be written.
     """
     if int(os.environ.get('RANK', 0)) > 0:
         yield
         return
-    with written(folder, '--work-dir'):
+    with write_errors_explained(folder, '--work-dir'):
         os.makedirs(folder, exist_ok=True)
-        lock = open(os.path.join(folder, LOCK), 'a')  # noqa: SIM115  (held as long as the run)
+        lock = open(os.path.join(folder, LOCK_FILE), 'a')  # noqa: SIM115  (held as long as the run)
     with lock:
         try:
-            # The system lets go of it however the process ends.
+            # The system releases the lock however the process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(
@@ -80,30 +77,30 @@ def only_run_in(folder: str) -> Iterator[None]:
 
 
 def restarted() -> bool:
-    """Whether torchrun has started this process again after a fault in one (``--max-restarts``)."""
+    """Whether torchrun has restarted this process after a failure (``--max-restarts``)."""
     return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
 
 
 @contextlib.contextmanager
-def written(path: str, option: str) -> Iterator[None]:
-    """Say in a sentence that a place can't be written.
+def write_errors_explained(path: str, option: str) -> Iterator[None]:
+    """Turn an ``OSError`` inside into a sentence that a file or folder can't be written.
 
     Raises:
-        UserError: naming the place and the option that sets it.
+        UserError: naming the path and the option that sets it.
     """
     try:
         yield
     except OSError as error:
-        raise UserError(f"'{path}' can't be written ({error.strerror}); set {option} to another place.") from error
+        raise UserError(f"'{path}' can't be written ({error.strerror}); set {option} to another path.") from error
 
 
 def build_runner(config: Config) -> Runner:
-    """The runner that the config names by ``runner_type``, mmengine's ``Runner`` by default.
+    """Build the runner of the config's ``runner_type``, by default mmengine's ``Runner``.
 
     Raises:
-        UserError: for a ``strategy``, which only ``FlexibleRunner`` knows, without that ``runner_type``.
+        UserError: for a ``strategy`` without ``runner_type='FlexibleRunner'``, the only runner that supports it.
     """
-    read_nothing_but_data()
+    load_data_only()
     if 'runner_type' in config:
         return RUNNERS.build(config)
     if config.get('strategy') is not None:

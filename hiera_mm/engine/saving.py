@@ -1,6 +1,6 @@
-"""Checkpoints that can't be lost: written whole beside the old ones, which go only afterwards.
+"""Saves checkpoints safely: a new one is complete before the old ones are deleted.
 
-What is saved is copied first and written by a thread, while training goes on.
+A checkpoint is copied first and then written by a thread while training continues.
 """
 
 import contextlib
@@ -29,17 +29,17 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 INTERRUPTED = 'interrupted.pth'
-"""What a run saves that is told to end."""
+"""File name of the checkpoint of an interrupted run."""
 
 LAST = 'last_checkpoint'
-"""Names the newest checkpoint, in its folder."""
+"""File in the work folder that names the newest checkpoint."""
 
 REPLACED = 'replaced_ckpts'
-"""Under which a checkpoint names those that go once it is whole."""
+"""Key in a checkpoint for the older ones that it replaces."""
 
 
 class Writing:
-    """Of the files of this process: one after the other, each only if the one before it succeeded."""
+    """Writes the files of this process one after the other, each only if the previous one succeeded."""
 
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix='saving')
     last: Future | None = None
@@ -47,8 +47,9 @@ class Writing:
 
     @classmethod
     @contextlib.contextmanager
-    def beside_training(cls) -> Iterator[None]:
-        """What is saved inside is written by the thread; anybody else may read a file right after saving it."""
+    def in_a_thread(cls) -> Iterator[None]:
+        """Write what is saved inside in the thread. Other code may read a file right after saving it, so it must
+        not."""
         cls.in_background = True
         try:
             yield
@@ -57,17 +58,17 @@ class Writing:
 
     @classmethod
     def then(cls, task: Callable[[], object]) -> None:
-        """Have something done after all that was begun."""
+        """Run a task after all earlier ones."""
         cls.last = cls.thread.submit(cls._after, cls.last, task)
 
     @classmethod
     @contextlib.contextmanager
-    def to_the_end(cls) -> Iterator[None]:
-        """A run that fails inside ends when the checkpoints that it has begun are whole."""
+    def finished_on_failure(cls) -> Iterator[None]:
+        """If the run inside fails, finish the checkpoints that are being written."""
         try:
             yield
         except BaseException:
-            # What failed first is what the user is told.
+            # The first error is the one to report.
             with contextlib.suppress(Exception):
                 cls.finish()
             raise
@@ -80,18 +81,18 @@ class Writing:
 
     @classmethod
     def finish(cls) -> None:
-        """Wait until all that was begun is done; raise what went wrong."""
+        """Wait for all tasks; raise the error of one that failed."""
         last, cls.last = cls.last, None
         if last is not None:
             last.result()
 
 
-# Under mmengine's own name, so that every run of this suite saves in this way, whatever its config names.
+# Under mmengine's own name, so that every run of this suite saves this way whatever its config says.
 @HOOKS.register_module(name='CheckpointHook', force=True)
 class CheckpointHook(PlainCheckpointHook):
-    """mmengine's ``CheckpointHook`` that deletes an old checkpoint only when the new one is whole, writes and deletes
-    nothing outside the folder of the run, and stores the states of all processes' random generators. In runs that have
-    nothing else of this suite it is mmengine's.
+    """mmengine's ``CheckpointHook`` that deletes an old checkpoint only when the new one is complete, writes and
+    deletes nothing outside the run's folder, and stores the random states of all processes. In runs that use no other
+    hook of this suite it behaves like mmengine's.
 
     Raises:
         UserError: before anything is written, if a weight is infinite or NaN.
@@ -104,17 +105,17 @@ class CheckpointHook(PlainCheckpointHook):
     validating = False
 
     def before_train(self, runner: Runner) -> None:
-        """Take up what an interrupted run has left, in this run's folder."""
+        """Clean up what an interrupted run left in this run's folder, and find its best checkpoint."""
         super().before_train(runner)
         if not is_of_this_suite(runner):
             return
         with contextlib.suppress(Exception):
-            # Of another run in this process, which has told it.
+            # An error here belongs to another run in this process, which has reported it.
             Writing.finish()
         if is_main_process() and os.path.isdir(self.out_dir):
             remove_unfinished(Path(self.out_dir))
             self._remove_replaced(runner)
-        # Of a run that goes on from another folder's checkpoint, the best one stays where it is.
+        # If the run resumes from another folder, the best checkpoint there is left alone.
         self.best_ckpt_path = self._in_this_folder(getattr(self, 'best_ckpt_path', None))
         for metric, path in getattr(self, 'best_ckpt_path_dict', {}).items():
             self.best_ckpt_path_dict[metric] = self._in_this_folder(path)
@@ -130,11 +131,11 @@ class CheckpointHook(PlainCheckpointHook):
         super().after_train(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse weights that are no numbers, add the random states and where the weights came from, and leave nothing
-        that plain ``torch.load`` refuses."""
+        """Refuse invalid weights, add random states and the origin of the weights, and convert everything to data that
+        ``torch.load`` accepts by default."""
         if not is_of_this_suite(runner):
             return
-        poisoned = [
+        invalid = [
             name
             for name, tensor in checkpoint['state_dict'].items()
             if torch.is_tensor(tensor)
@@ -142,29 +143,29 @@ class CheckpointHook(PlainCheckpointHook):
             and not math.isfinite(tensor.float().sum().item())
             and not torch.isfinite(tensor).all()
         ]
-        if poisoned:
+        if invalid:
             raise UserError(
-                f"At iteration {runner.iter + 1} the weights are no longer numbers ('{poisoned[0]}' and "
-                f'{len(poisoned) - 1} others), so nothing is saved; the last checkpoint is whole. Go on from it with '
+                f"At iteration {runner.iter + 1} the weights are no longer numbers ('{invalid[0]}' and "
+                f'{len(invalid) - 1} others), so nothing is saved; the last checkpoint is intact. Resume it with '
                 '--resume and a lower optim_wrapper.optimizer.lr, or with clip_grad.'
             )
         checkpoint['meta']['batch_size'] = runner.train_dataloader.batch_size
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         checkpoint['meta'][ORIGINS_KEY] = recorded_origins(model)
-        # Somebody may save without this hook, in one process.
+        # A run of one process may be saved without this hook.
         checkpoint['random_states'] = self.random_states or [random_state()]
         for key in ('meta', 'message_hub'):
             checkpoint[key] = as_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Undo for mmengine what makes the file plain data."""
+        """Convert plain data back to mmengine's objects."""
         state = checkpoint.get('message_hub')
         if isinstance(state, dict) and isinstance(state.get('log_scalars'), dict):
             state['log_scalars'] = with_histories(state['log_scalars'])
 
     def before_val(self, runner: Runner) -> None:
         if is_of_this_suite(runner):
-            # What is saved during a validation must not depend on it.
+            # A checkpoint saved during validation must not depend on the validation.
             self.random_states, self.validating = gathered_states(), True
 
     def after_val(self, runner: Runner) -> None:
@@ -174,7 +175,7 @@ class CheckpointHook(PlainCheckpointHook):
         """Save between the regular times; every process must call it.
 
         Args:
-            runner: Of the run.
+            runner: The runner.
             position: How many batches of the epoch are done.
 
         Returns:
@@ -203,7 +204,7 @@ class CheckpointHook(PlainCheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        with Writing.beside_training():
+        with Writing.in_a_thread():
             runner.save_checkpoint(
                 self.out_dir,
                 name,
@@ -222,7 +223,8 @@ class CheckpointHook(PlainCheckpointHook):
             Writing.then(partial(self._replace, Path(runner.work_dir, LAST), named, [*old, INTERRUPTED]))
 
     def _remove_replaced(self, runner: Runner) -> None:
-        """Of a run that was killed after its newest checkpoint was whole and before the one it replaces was gone."""
+        """Remove what a run left behind that was killed after its newest checkpoint was complete and before the
+        replaced one was deleted."""
         resumed = runner._load_from if runner._resume else None
         if resumed and os.path.samefile(os.path.dirname(resumed) or '.', self.out_dir):
             for name in runner.message_hub.runtime_info.get(REPLACED, ()):
@@ -243,7 +245,7 @@ class CheckpointHook(PlainCheckpointHook):
         self.best_ckpt_path = None
         if hasattr(self, 'best_ckpt_path_dict'):
             self.best_ckpt_path_dict = dict.fromkeys(self.best_ckpt_path_dict)
-        with Writing.beside_training():
+        with Writing.in_a_thread():
             super()._save_best_checkpoint(runner, metrics)
         for metric, path in before.items():
             now = self._best()
@@ -276,20 +278,20 @@ class CheckpointHook(PlainCheckpointHook):
 
 
 def is_of_this_suite(runner: Runner) -> bool:
-    """Whether a run has hooks of this suite beside the one that saves, as its configs and commands set them."""
+    """Whether a run has hooks of this suite besides the one that saves, which its configs and commands set."""
     return any(
         type(hook).__module__.startswith('hiera_mm.') and not isinstance(hook, CheckpointHook) for hook in runner.hooks
     )
 
 
 def save_whole_files() -> None:
-    """Have mmengine's runner write its checkpoints so that a kill or a full disk leaves the old file as it was."""
+    """Patch mmengine's runner to write checkpoints so that a kill or a full disk leaves the old file intact."""
     mmengine.runner.runner.save_checkpoint = save_whole
     mmengine.runner.runner.find_latest_checkpoint = named_last
 
 
 def named_last(folder: str) -> str | None:
-    """What ``last_checkpoint`` names, which is relative to its folder; None without the file, as mmengine has it."""
+    """Path of the checkpoint that ``last_checkpoint`` names relative to its folder; None without that file."""
     name = mmengine.runner.checkpoint.find_latest_checkpoint(folder)
     return os.path.join(folder, name) if name else None
 
@@ -297,30 +299,30 @@ def named_last(folder: str) -> str | None:
 def save_whole(
     checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
 ) -> None:
-    """As mmengine's ``save_checkpoint``, but never half a file.
+    """Save as mmengine's ``save_checkpoint`` does, but never leave a partial file.
 
     Raises:
-        UserError: where it, or in the background the one before it, can't be written.
+        UserError: if it can't be written, or the previous one could not be written in the background.
     """
     local = file_client_args is None and isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend)
     if not local:
         mmengine.runner.checkpoint.save_checkpoint(checkpoint, filename, file_client_args, backend_args)
         return
-    # One copy at a time.
+    # Keep at most one copy in memory.
     Writing.finish()
-    copied = _copied(checkpoint) if Writing.in_background else None
+    copied = _copy_or_none(checkpoint) if Writing.in_background else None
     if copied is None:
         _write(checkpoint, filename)
     else:
         Writing.then(partial(_write, copied, filename))
 
 
-def _copied(checkpoint: dict) -> dict | None:
-    """A copy that training does not change; None where a model or hook has left something there that can't be copied,
-    such as a loss with its graph."""
+def _copy_or_none(checkpoint: dict) -> dict | None:
+    """A copy that training does not change; None if a model or hook stored something that can't be copied, such as a
+    loss with its graph."""
     try:
         return copy.deepcopy(checkpoint)
-    except Exception:  # whatever somebody's objects raise
+    except Exception:  # the copied objects may raise anything
         return None
 
 
@@ -332,13 +334,13 @@ def _write(checkpoint: dict, filename: str) -> None:
             torch.save(checkpoint, file)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"The checkpoint '{filename}' can't be written ({_reason(error)}); the earlier ones are whole. Make room "
-            'or set another --work-dir, and go on with --resume.'
+            f"The checkpoint '{filename}' can't be written ({_reason(error)}); the earlier ones are intact. Make "
+            'room or set another --work-dir, and continue with --resume.'
         ) from error
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, where torch says only that it could not write."""
+    """The system's reason; torch itself only says that it could not write."""
     cause: BaseException | None = error
     while cause and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__

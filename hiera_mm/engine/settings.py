@@ -1,4 +1,4 @@
-"""What the options of training and testing set in a config."""
+"""Applies options of training and testing to a config."""
 
 from hiera_mm.errors import UserError
 
@@ -6,14 +6,14 @@ from mmengine.config import Config
 
 
 def use_mixed_precision(config: Config) -> None:
-    """Train in half precision where torch thinks it safe (``--amp``): fp16 on a GPU unless the config has another
-    ``optim_wrapper.dtype``, bfloat16 on a CPU."""
+    """Train in mixed precision (``--amp``): fp16 on a GPU unless the config sets another ``optim_wrapper.dtype``,
+    bfloat16 on a CPU."""
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def compile_model(config: Config) -> None:
-    """Compile what has static shapes before the run (``--compile``)."""
+    """Compile the parts of static shapes before the run (``--compile``)."""
     config.custom_hooks = [*config.get('custom_hooks', []), dict(type='CompileHook')]
 
 

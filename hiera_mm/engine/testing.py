@@ -1,6 +1,6 @@
-"""What testing a checkpoint sets in a config."""
+"""Prepares a config for testing a checkpoint, and tests with predictions."""
 
-from hiera_mm.engine.running import HOOKS_OF_EVERY_RUN, add_hooks
+from hiera_mm.engine.running import COMMON_HOOKS, add_hooks
 from hiera_mm.evaluation.dump import WholeDump
 
 from mmengine.config import Config
@@ -8,12 +8,12 @@ from mmengine.runner import Runner
 
 
 def prepare_test(config: Config, checkpoint: str) -> None:
-    """Have the runner of a config load a checkpoint that must hold the whole model."""
+    """Make the runner of a config load a checkpoint, which must contain the whole model."""
     config.default_hooks.fit_checkpoint = dict(type='FitCheckpointHook', complete=True)
-    add_hooks(config, HOOKS_OF_EVERY_RUN)
-    # The checkpoint holds the backbone too, so nothing has to be fetched first.
+    add_hooks(config, COMMON_HOOKS)
+    # The checkpoint contains the backbone, so nothing needs to be downloaded.
     config.model.backbone.init_cfg = None
-    # Loaded when hooks that hold weights of their own, such as EMAHook, have been set up.
+    # load_from is read after hooks with weights of their own, such as EMAHook, have been set up.
     config.load_from, config.resume = checkpoint, False
 
 
@@ -29,7 +29,7 @@ def run_with_predictions(runner: Runner, dump_type: type[WholeDump], path: str) 
         The metrics.
 
     Raises:
-        UserError: if the file could not be written; the metrics are printed all the same.
+        UserError: if the file could not be written; the metrics are still printed.
     """
     dump = dump_type(out_file_path=path)
     dump.dataset_meta = getattr(runner.test_dataloader.dataset, 'metainfo', None)

@@ -1,8 +1,7 @@
-"""What training a config holds in memory, found without weights, data or a GPU.
+"""Computes the memory that training a config takes, without weights, data or a GPU.
 
-A training step runs on torch's fake tensors, which know their size but hold nothing, while all that is allotted and
-freed is counted. The losses of detectors, which depend on the data, are left out: their heads get as many regions as
-are sampled.
+A training step runs on torch's fake tensors, which have a size but no content, while allocations are counted. The
+losses of detectors, which depend on the data, are left out: their heads get as many regions as are sampled.
 """
 
 import copy
@@ -34,8 +33,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-BATCHES = (64, 128)
-"""At which memory is counted: of smaller ones the gradients of the weights would be the most."""
+MEASURED_BATCHES = (64, 128)
+"""Batch sizes at which memory is measured; with smaller ones the gradients of the weights would dominate."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class TrainingMemory:
     """Bytes of a training step in one process.
 
     Attributes:
-        parameters: Their number.
-        weights, gradients, optimizer: What all of each take.
-        fixed, per_sample: What forward and backward pass take at their peak, with the gradients that are there by then:
+        parameters: Number of parameters.
+        weights, gradients, optimizer: Bytes of each in total.
+        fixed, per_sample: Peak of the forward and backward pass, including the gradients that exist by then:
             ``fixed + batch * per_sample``.
-        in_transit: What several processes take beside: the gradients' copies that are sent, or weights put together.
+        in_transit: Extra bytes with several processes: copies of the gradients to send, or gathered weights.
     """
 
     parameters: int
@@ -63,13 +62,13 @@ class TrainingMemory:
         return self.weights + self.optimizer + self.in_transit + passes
 
     def largest_batch(self, limit: float) -> int:
-        """How many samples fit into ``limit`` bytes; 0 if none does."""
+        """How many samples fit into ``limit`` bytes."""
         left = limit - self.weights - self.optimizer - self.in_transit
         return max(0, int((left - self.fixed) // self.per_sample)) if left >= self.gradients else 0
 
 
 class TrainedTask(Protocol):
-    """A task as far as a training step is counted."""
+    """The part of a task that measuring a training step needs."""
 
     def training_loss(self, model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor: ...
 
@@ -90,29 +89,29 @@ def training_memory(
         shape: Height and width of an image or frame; masked autoencoders and volumes have a size of their own.
         autocast: Half precision; fp16 and bf16 take the same.
         with_cp: As for :class:`hiera_mm.models.Hiera`.
-        fast_cpu: With what makes the model faster on a CPU, and takes less memory there.
+        fast_cpu: Include the faster code for CPUs, which takes less memory there.
 
     Raises:
         UserError: for a config without a ``model.backbone``.
     """
     model = _on_meta(config, with_cp)
     peaks = []
-    # Batches as large as those counted would be split by a real attention, which copies.
-    whole = replaced(hiera, 'MOST_GROUPS', sys.maxsize)
+    # Real attention would split batches this large, which makes copies.
+    whole = replaced(hiera, 'MAX_GROUPS', sys.maxsize)
     with FakeTensorMode(allow_non_fake_inputs=True), whole, nullcontext() if fast_cpu else plain():
         model.to_empty(device='cpu')
-        for batch in BATCHES:
-            with AllottedMemory(model.parameters()) as memory:
+        for batch in MEASURED_BATCHES:
+            with AllocatedMemory(model.parameters()) as memory:
                 with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
                     loss = task.training_loss(model, config.model, batch, shape)
                 loss.backward()
             peaks.append(memory.peak)
             model.zero_grad()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = _bytes_of_states(config, trained)
+    optimizer = _optimizer_state_bytes(config, trained)
     weights = _bytes(model.parameters())
-    per_sample = (peaks[1] - peaks[0]) // (BATCHES[1] - BATCHES[0])
-    fixed = peaks[0] - BATCHES[0] * per_sample - weights
+    per_sample = (peaks[1] - peaks[0]) // (MEASURED_BATCHES[1] - MEASURED_BATCHES[0])
+    fixed = peaks[0] - MEASURED_BATCHES[0] * per_sample - weights
     count = sum(parameter.numel() for parameter in model.parameters())
     return TrainingMemory(count, weights, _bytes(trained), optimizer, fixed, per_sample)
 
@@ -125,7 +124,7 @@ def train_steps(
     with_cp: bool | Sequence[bool] = False,
     steps: int = 2,
 ) -> float:
-    """Train a config's model on made-up samples on this machine, on its GPU if it has one.
+    """Train a config's model on random samples on this machine, on its GPU if it has one.
 
     Returns:
         The seconds of the last step.
@@ -147,26 +146,26 @@ def train_steps(
 
 
 def in_several_processes(memory: TrainingMemory, config: Config, processes: int) -> TrainingMemory:
-    """What each of several processes holds of a run that takes ``memory`` in one."""
+    """Memory of each of several processes for a run that takes ``memory`` in one."""
     if processes == 1:
         return memory
     if config.get('runner_type') != 'FullyShardedRunner':
         return replace(memory, in_transit=memory.gradients)
     blocks = [_bytes(module.parameters()) for module in _on_meta(config, False).modules() if isinstance(module, Block)]
-    # All but the blocks all the time, and of those one with its gradients and the next.
+    # Everything but the blocks stays gathered; of the blocks, one with its gradients and the next.
     together = memory.weights - sum(blocks) + 3 * max(blocks)
     parts = {name: getattr(memory, name) // processes for name in ('weights', 'gradients', 'optimizer')}
     return replace(memory, **parts, in_transit=together)
 
 
-class AllottedMemory(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations make, as long as they live.
+class AllocatedMemory(TorchDispatchMode):
+    """Counts the bytes of all living tensors that operations create.
 
     Args:
-        held: Tensors that are there from the start.
+        held: Tensors that exist from the start.
 
     Attributes:
-        now, peak: Bytes.
+        now, peak: Current and highest number of bytes.
     """
 
     def __init__(self, held: Iterable[Tensor]) -> None:
@@ -196,15 +195,16 @@ def _on_meta(config: Config, with_cp: bool | Sequence[bool]) -> nn.Module:
     model = copy.deepcopy(config.model)
     if 'backbone' not in model:
         raise UserError(f"'{config.filename}' has no model.backbone; name a config that trains a model.")
-    # Mixup can't be made without numbers, and takes next to nothing.
+    # Mixup needs real values and takes hardly any memory.
     model.pop('data_preprocessor', None)
     model.backbone.update(init_cfg=None, with_cp=with_cp)
     with torch.device('meta'):
         return MODELS.build(model).train()
 
 
-def _bytes_of_states(config: Config, trained: Sequence[nn.Parameter]) -> int:
-    """Of the optimizer after a step, which follow from the shapes. Numbers are real: some optimizers look at them."""
+def _optimizer_state_bytes(config: Config, trained: Sequence[nn.Parameter]) -> int:
+    """Bytes of the optimizer's states after a step, per shape of a parameter. Real tensors, since some optimizers read
+    their values."""
     total = 0
     for shape, count in Counter(tuple(parameter.shape) for parameter in trained).items():
         alone = nn.ParameterList([torch.zeros(shape)])
@@ -217,7 +217,7 @@ def _bytes_of_states(config: Config, trained: Sequence[nn.Parameter]) -> int:
 
 
 def _optimizer(model: nn.Module, config: Config) -> Optimizer:
-    """Without groups of parameters, which change neither memory nor time."""
+    """The optimizer without parameter groups, which change neither memory nor time."""
     return build_optim_wrapper(model, dict(optimizer=config.optim_wrapper.optimizer)).optimizer
 
 

@@ -1,4 +1,4 @@
-"""How a config can be trained in a GPU's memory: in which precision, recomputing which stages, and with which batch."""
+"""Finds how to fit a config's training into a GPU's memory: precision, recomputed stages, and batch size."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,24 +9,23 @@ from hiera_mm.engine.training_memory import TrainedTask, TrainingMemory, in_seve
 
 from mmengine.config import Config, ConfigDict
 
-WITH_CP = (False, (True, True, False, False), True)
-"""Which stages recompute their activations, from the fastest way on; most activations are in the first two."""
+RECOMPUTED_STAGES = (False, (True, True, False, False), True)
+"""Settings of ``with_cp``, the fastest first; most activations are in the first two stages."""
 
-LEFT_TO_CUDA = 2**30
-USABLE = 0.9
-"""Of a GPU's memory CUDA and its libraries take a part before the first tensor, and some is lost between tensors: both
-are assumed."""
+CUDA_OVERHEAD = 2**30
+USABLE_SHARE = 0.9
+"""Assumed values: CUDA and its libraries take memory before the first tensor, and some is lost to fragmentation."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to train, and what it takes in a process.
+class TrainingSetup:
+    """A precision and recomputed stages, and the memory that training then takes in a process.
 
     Attributes:
-        autocast: Half precision (``--amp``).
+        autocast: Whether in half precision (``--amp``).
         with_cp: Stages that recompute, as for :class:`hiera_mm.models.Hiera`.
-        memory: In one process, in clips or images.
-        repeats: Clips that the data loader makes of each video; its batches count videos.
+        memory: Memory of one process, in terms of clips or images.
+        repeats: Clips per video, as batches of the data loader count videos.
     """
 
     autocast: bool
@@ -35,45 +34,45 @@ class Way:
     repeats: int
 
     def peak(self, batch: int) -> int:
-        """Bytes for a batch of the data loader."""
+        """Peak memory in bytes for a batch of the data loader."""
         return self.memory.peak(batch * self.repeats)
 
     def largest_batch(self, gpu_memory: float) -> int:
-        """Of the data loader, on a GPU of ``gpu_memory`` bytes."""
-        return self.memory.largest_batch(USABLE * gpu_memory - LEFT_TO_CUDA) // self.repeats
+        """The largest batch of the data loader that fits on a GPU of ``gpu_memory`` bytes."""
+        return self.memory.largest_batch(USABLE_SHARE * gpu_memory - CUDA_OVERHEAD) // self.repeats
 
 
-def ways_to_train(
+def training_setups(
     config: Config, task: TrainedTask, shape: Sequence[int], gpus: int, precisions: Sequence[bool] = (False, True)
-) -> Iterator[Way]:
-    """In each precision with more and more stages that recompute.
+) -> Iterator[TrainingSetup]:
+    """Setups in each precision, with more and more recomputed stages.
 
     Args:
         config: The config of the run.
         task: Its task.
         shape: Height and width of the images or frames.
-        gpus: Each with a process of its own.
-        precisions: Whether in half precision; both by default.
+        gpus: Number of GPUs, with one process each.
+        precisions: Values of ``autocast``; both by default.
     """
     dataset = config.train_dataloader.dataset
     crops = [step['num_samples'] for step in dicts_in(dataset.get('pipeline', ())) if 'num_samples' in step]
     repeats = dataset.get('num_repeats', 1) * math.prod(crops)
     for autocast in precisions:
-        for with_cp in WITH_CP:
+        for with_cp in RECOMPUTED_STAGES:
             memory = training_memory(config, task, shape, autocast, with_cp)
-            yield Way(autocast, with_cp, in_several_processes(memory, config, gpus), repeats)
+            yield TrainingSetup(autocast, with_cp, in_several_processes(memory, config, gpus), repeats)
 
 
-def fastest(ways: Sequence[Way], batch: int, gpu_memory: float) -> Way | None:
-    """The first way in half precision in which the batch fits into ``gpu_memory`` bytes; if it never does, the one with
-    the largest that does; None if there is none."""
-    fitting = [way for way in ways if way.autocast and way.largest_batch(gpu_memory)]
-    whole = next((way for way in fitting if way.largest_batch(gpu_memory) >= batch), None)
-    return whole or max(fitting, key=lambda way: way.largest_batch(gpu_memory), default=None)
+def fastest(setups: Sequence[TrainingSetup], batch: int, gpu_memory: float) -> TrainingSetup | None:
+    """The first setup in half precision in which the batch fits into ``gpu_memory`` bytes, otherwise the one with the
+    largest batch that fits; None if not even one sample fits."""
+    fitting = [setup for setup in setups if setup.autocast and setup.largest_batch(gpu_memory)]
+    whole = next((setup for setup in fitting if setup.largest_batch(gpu_memory) >= batch), None)
+    return whole or max(fitting, key=lambda setup: setup.largest_batch(gpu_memory), default=None)
 
 
 def pipeline_shape(pipeline: Sequence[ConfigDict], height_first: Sequence[str] = ()) -> tuple[int, int] | None:
-    """Height and width of what a pipeline gives, by its last step that says so; None if none does.
+    """Height and width of a pipeline's output, from the last step that sets a size; None if no step does.
 
     Args:
         pipeline: The steps.

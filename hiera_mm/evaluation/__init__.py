@@ -5,4 +5,4 @@ import importlib.util
 from hiera_mm.evaluation import coco, dump, volumes  # noqa: F401
 
 if importlib.util.find_spec('mmaction') is not None:
-    from hiera_mm.evaluation.ava import ConstantAVAMetric  # noqa: F401
+    from hiera_mm.evaluation import ava  # noqa: F401

@@ -1,21 +1,18 @@
-"""AVA's mean average precision, and the score of a model that has learned nothing."""
+"""AVA's mean average precision."""
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from copy import copy
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from hiera_mm.readers.ava_files import frame_key, read_action_list, read_exclusions, read_rows
 
 import numpy as np
-import torch
 from mmaction.evaluation import AVAMetric as PlainAVAMetric
 from mmaction.evaluation.functional.ava_evaluation.metrics import compute_average_precision, compute_precision_recall
 from mmaction.evaluation.functional.ava_utils import tpfp_single
 from mmaction.registry import METRICS as MMACTION_METRICS
 from mmengine.logging import print_log
-from mmengine.registry import METRICS
 
 AVA_FIRST_ACTION = 'bend/bow (at the waist)'
 GROUPS = dict(person_movement=range(1, 15), object_manipulation=range(15, 64), person_interaction=range(64, 81))
@@ -103,19 +100,3 @@ class AVAMetric(PlainAVAMetric):
 def _mean(values: Any) -> float:
     values = list(values)
     return sum(values) / len(values) if values else math.nan
-
-
-@METRICS.register_module()
-class ConstantAVAMetric(AVAMetric):
-    """:class:`AVAMetric` with the same score for every action of every box: the mAP of a model that guesses.
-
-    The boxes are still the predicted ones, so it depends on them and on the frequency of the actions.
-    """
-
-    def process(self, data_batch: Sequence[Any], data_samples: Sequence[dict]) -> None:
-        constant = []
-        for sample in data_samples:
-            predicted = copy(sample['pred_instances'])
-            predicted['scores'] = torch.full_like(predicted['scores'], 0.5)
-            constant.append(dict(sample, pred_instances=predicted))
-        super().process(data_batch, constant)

@@ -1,8 +1,8 @@
-"""What using models has in common: loading, predicting, file formats, reports, publishing and the web page."""
+"""Using models of all tasks: loading, predicting, file formats, reports, publishing and the web page."""
 
 import importlib
 
-MOVED = dict(
+MOVED_NAMES = dict(
     ActionDetector='tasks.actions',
     Classification='tasks.classification',
     Classifier='tasks.classification',
@@ -17,11 +17,11 @@ MOVED = dict(
     backbone='inference.load_backbone',
     load='tasks',
 )
-"""Names that 0.1 had here, and where they are now."""
+"""Names that version 0.1 had in this module, with their new modules."""
 
 
 def __getattr__(name: str) -> object:
-    """The names that 0.1 had here, for programs that were written with it."""
-    if name in MOVED:
-        return getattr(importlib.import_module(f'hiera_mm.{MOVED[name]}'), name)
+    """Keep the names of version 0.1 importable from here."""
+    if name in MOVED_NAMES:
+        return getattr(importlib.import_module(f'hiera_mm.{MOVED_NAMES[name]}'), name)
     raise AttributeError(f"module 'hiera_mm.inference' has no attribute '{name}'")

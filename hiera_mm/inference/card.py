@@ -1,4 +1,4 @@
-"""The README of a published model, as the Hugging Face hub shows it."""
+"""The model card: the README of a published model on the Hugging Face hub."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from hiera_mm.inference.trained import TrainedModel
 import yaml
 from mmengine.config import ConfigDict
 
-USE = """\
+USAGE_TEMPLATE = """\
 With [hiera_mm](https://pypi.org/project/hiera_mm/), where FOLDER is this folder or its address on the hub,
 `hf://OWNER/NAME`:
 
@@ -26,12 +26,12 @@ print(model.predict({example}))
 
 
 def card_of(described: Mapping[str, Any], trained: TrainedModel, example: str | None) -> str:
-    """The README as Markdown, with the hub's settings at its top.
+    """The README as Markdown, with the hub's metadata at the top.
 
     Args:
         described: The content of ``hiera_mm.json``.
         trained: The model.
-        example: Name of an image beside it.
+        example: Name of an image next to it.
     """
     config, task = trained.config, trained.task
     names = list((described.get('actions') or {}).values()) or described['classes']
@@ -39,9 +39,9 @@ def card_of(described: Mapping[str, Any], trained: TrainedModel, example: str | 
         _front_matter(described, config.get('default_scope'), task.pipeline_tag(trained)),
         f'# {config.model.type} with Hiera, {described["task"].replace("-", " ")}',
         f'{described["parameters"] / 1e6:.1f}M parameters; {len(names)} classes: {first_few(names, 20)}.',
-        f'![What the model finds]({example})' if example else '',
+        f'![A prediction]({example})' if example else '',
         '## Use',
-        USE.format(example=task.example(trained)),
+        USAGE_TEMPLATE.format(example=task.example(trained)),
         '## Results',
         _table(described['metrics'], described['iteration']),
         '## Input',
@@ -63,8 +63,8 @@ def _front_matter(described: Mapping[str, Any], scope: str | None, pipeline_tag:
 
 def _table(metrics: Mapping[str, float], iteration: int | None) -> str:
     if not metrics:
-        return 'No validation of these very weights lay beside them when they were published.'
-    # COCO writes -1 for sizes of which there is no object.
+        return 'There was no validation of exactly these weights when they were published.'
+    # COCO writes -1 for object sizes that don't occur.
     rows = [f'| {name} | {value:.4g} |' for name, value in metrics.items() if value != -1]
     head = [f'On the validation set, after {iteration} iterations:', '', '| metric | value |', '| --- | --- |']
     return '\n'.join([*head, *rows])
@@ -72,13 +72,13 @@ def _table(metrics: Mapping[str, float], iteration: int | None) -> str:
 
 def _preparation(pipeline: Sequence[ConfigDict], preprocessor: Mapping[str, Any]) -> str:
     steps = ', '.join(
-        f'`{step.type}({_words(step, without=("type", "meta_keys", "backend_args"))})`' for step in pipeline
+        f'`{step.type}({_format_settings(step, without=("type", "meta_keys", "backend_args"))})`' for step in pipeline
     )
     kept = {key: preprocessor[key] for key in ('mean', 'std', 'bgr_to_rgb', 'pad_size_divisor') if key in preprocessor}
-    return f'{steps}; then pixels are prepared by {_words(kept)}. All of it is in `config.py`.'
+    return f'{steps}; then pixels are normalised by {_format_settings(kept)}. All of it is in `config.py`.'
 
 
-def _words(settings: Mapping[str, Any], without: Sequence[str] = ()) -> str:
+def _format_settings(settings: Mapping[str, Any], without: Sequence[str] = ()) -> str:
     return ', '.join(f'{key}={value}' for key, value in settings.items() if key not in without)
 
 
@@ -87,10 +87,8 @@ def _licence(described: Mapping[str, Any]) -> str:
     if not origins:
         began = 'Training began with random weights.'
     else:
-        listed = ', '.join(
-            f'{entry["source"]} ({entry["licence"] or "whose licence is not recorded"})' for entry in origins
-        )
-        began = f'It was made from {listed}.'
+        listed = ', '.join(f'{entry["source"]} ({entry["licence"] or "licence not recorded"})' for entry in origins)
+        began = f'It was trained from {listed}.'
     if described['licence'] == 'cc-by-nc-4.0':
-        return f'CC BY-NC 4.0: no commercial use. {began} Its licence passes on to what is trained from it.'
+        return f'CC BY-NC 4.0: no commercial use. {began} Models trained from it are under the same licence.'
     return f'{described["licence"] or "Not stated"}. {began}'

@@ -1,4 +1,4 @@
-"""Trained models as files for other programs: ONNX, OpenVINO, and torch's own export format."""
+"""Exports trained models to ONNX, OpenVINO, and torch's own export format."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,42 +23,41 @@ import torch
 from mmengine.dataset import pseudo_collate
 from torch.export import Dim
 
-MOST_TOGETHER = 64
-"""The most inputs in a batch."""
+MAX_BATCH = 64
+"""Most inputs in a batch."""
 
-MOST_PERSONS = 1024
-"""The most persons in a batch of clips."""
+MAX_PERSONS = 1024
+"""Most persons in a batch of clips."""
 
 
 def export(
     predictor: Predictor, path: Path, size: tuple[int, int] | None = None, calibration: Sequence[str] | None = None
 ) -> str:
-    """Write a whole model, from pixels of 0 to 255 to final boxes, masks or probabilities, as the path's ending says:
-    ``.onnx``, ``.xml`` (OpenVINO, with a ``.bin``) or ``.pt2``.
+    """Write a whole model, from pixels of 0 to 255 to final boxes, masks or probabilities. The ending selects the
+    format: ``.onnx``, ``.xml`` (OpenVINO, with a ``.bin``) or ``.pt2``.
 
-    The batch may have 1 to 64 inputs of one size. What a user has to know, such as the names of the classes, and the
-    steps that prepare an input, lies in the file (``hiera_mm`` in its metadata), so that :func:`hiera_mm.load` takes
-    it as a model.
+    A batch has 1 to 64 inputs of one size. Class names, preprocessing and similar information are stored in the file
+    (``hiera_mm`` in its metadata), so that :func:`hiera_mm.load` takes it as a model.
 
     Args:
-        predictor: What :func:`hiera_mm.load` gives.
+        predictor: A predictor from :func:`hiera_mm.load`.
         path: The file to write.
         size: Height and width of the pixels; by default those of the test pipeline.
-        calibration: Files such as the model was trained on; then an ``.xml`` computes in whole numbers of 8 bits, whose
-            ranges are those that come up in these files.
+        calibration: Files like those that the model was trained on; an ``.xml`` then computes in 8-bit integers,
+            calibrated on these files.
 
     Returns:
-        A sentence that a user should read; empty if there is none.
+        A note for the user; may be empty.
 
     Raises:
-        UserError: for another ending or a kind of model that can't be exported, or without the packages that it needs.
+        UserError: for another ending, a model that can't be exported, or missing packages.
     """
     task, write = predictor.trained.task, writer_of(path)
-    _must_be_on_cpu(predictor.trained.model)
+    _check_on_cpu(predictor.trained.model)
     if calibration is not None:
-        _must_be_openvino(path)
+        _check_openvino(path)
         if not task.quantisable:
-            raise UserError(f'Numbers of 8 bits are not for {task.name}; leave --int8 out.')
+            raise UserError(f'8-bit integers are not supported for {task.name}; leave --int8 out.')
     graph = task.graph(predictor, size)
     described = dict(task=task.hub_name(predictor.trained), **names_of(predictor), **graph.described)
     described['config'] = settings_of(predictor.trained).pretty_text
@@ -77,21 +76,21 @@ def export_backbone(
     """Write a backbone, from normalised pixels to its maps.
 
     Args:
-        backbone: What :func:`hiera_mm.backbone` gives.
+        backbone: A backbone from :func:`hiera_mm.backbone`.
         path: The file to write, as for :func:`export`.
         size: Height and width of the pixels; by default 224 x 224.
-        calibration: Images such as the model was trained on, as for :func:`export`.
+        calibration: Images like those that the model was trained on, as for :func:`export`.
 
     Raises:
-        UserError: for another ending, or without the packages that it needs.
+        UserError: for another ending, or missing packages.
     """
     write = writer_of(path)
-    _must_be_on_cpu(backbone)
+    _check_on_cpu(backbone)
     frames = () if backbone.num_frames is None else (backbone.num_frames,)
     if calibration is not None:
-        _must_be_openvino(path)
+        _check_openvino(path)
         if frames or backbone.in_channels != 3:
-            raise UserError('Numbers of 8 bits are for backbones of colour images; leave --int8 out.')
+            raise UserError('8-bit integers are for backbones of colour images; leave --int8 out.')
     pixels = torch.zeros(2, backbone.in_channels, *frames, *(size or (224, 224)))
     graph = Graph(backbone, dict(pixels=pixels), [f'map{stage}' for stage in backbone.out_indices])
     described = dict(task='features', input='normalised pixels')
@@ -112,9 +111,9 @@ def _write(
     prepare_by: Callable[[Path], Prepare],
 ) -> None:
     described = described | dict(hiera_mm=__version__, size=list(graph.inputs['pixels'].shape[2:]))
-    # The model's own code for processors is for running it here.
+    # Without the faster code for CPUs, which can't be exported.
     with cpu.plain(), torch.no_grad():
-        batch, persons = Dim('batch', min=1, max=MOST_TOGETHER), Dim('persons', min=1, max=MOST_PERSONS)
+        batch, persons = Dim('batch', min=1, max=MAX_BATCH), Dim('persons', min=1, max=MAX_PERSONS)
         shapes = {name: {0: persons if name == 'persons' else batch} for name in graph.inputs}
         program = torch.export.export(graph.module.eval(), (), graph.inputs, dynamic_shapes=shapes, strict=False)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,18 +128,18 @@ def _write(
 
 
 def _arrays(predictor: Any, file: str) -> dict[str, np.ndarray]:
-    """What the exported file takes for one input, for a clip its first view."""
+    """The arrays that the exported file takes for one input, for a clip its first view."""
     batch = pseudo_collate([predictor.prepared(file)])
     arrays = next(predictor.trained.model.arrays(batch['inputs'], batch['data_samples']))
     return {name: array[:1] for name, array in arrays.items()}
 
 
-def _must_be_on_cpu(module: torch.nn.Module) -> None:
+def _check_on_cpu(module: torch.nn.Module) -> None:
     if (device := next(module.parameters()).device).type != 'cpu':
         raise UserError(f"A model is exported from the CPU, but this one is on '{device}'; load it with device='cpu'.")
 
 
-def _must_be_openvino(path: Path) -> None:
+def _check_openvino(path: Path) -> None:
     require_extra('nncf', 'export')
     if path.suffix != '.xml':
-        raise UserError(f"Numbers of 8 bits are for OpenVINO's files; let '{path}' end in .xml.")
+        raise UserError(f"8-bit integers are for OpenVINO files; use a name ending in .xml instead of '{path}'.")

@@ -1,11 +1,11 @@
-"""What models of pictures have in common: files, arrays and the frames of videos."""
+"""The base of predictors for images: files, arrays and the frames of videos."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.inference.images import Picture, as_bgr, as_rgb
+from hiera_mm.inference.images import ImageInput, as_bgr, as_rgb
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
@@ -15,19 +15,19 @@ from mmcv.transforms import Compose
 
 
 class FramePredictor:
-    """A model of mmdet's or mmsegmentation's kind.
+    """A model of mmdet or mmsegmentation.
 
     Args:
         trained: The model.
-        classes: Names of its classes; by default those of its training.
+        classes: Names of its classes; by default those of training.
 
     Raises:
-        UserError: for another number of names than classes.
+        UserError: if the number of names differs from that of classes.
     """
 
     kinds = (Kind.IMAGE, Kind.VIDEO, Kind.STREAM)
     predict: Any
-    """Of subclasses: what there is in one picture, or a list of it for a list of pictures."""
+    """Defined by subclasses: the prediction for one image, or a list for a list of images."""
 
     def __init__(self, trained: TrainedModel, classes: Sequence[str] | None = None) -> None:
         self.trained, self.names = trained, trained.classes(classes)
@@ -40,12 +40,12 @@ class FramePredictor:
     def stream(
         self, frames: Iterator[np.ndarray], batch_size: int = 1, interval: int = 1, **settings: Any
     ) -> Iterator[tuple[np.ndarray, Any]]:
-        """Each frame with what is in it, no more than a batch of them in memory.
+        """Each frame with its prediction, holding no more than a batch in memory.
 
         Args:
-            frames: RGB.
+            frames: RGB frames.
             batch_size: Frames that are computed together.
-            interval: Looks at every first of so many frames; the others come with None.
+            interval: Predict only every ``interval``-th frame; the others come with None.
             **settings: As for ``predict``.
         """
         while batch := list(islice(frames, batch_size * interval)):
@@ -53,19 +53,19 @@ class FramePredictor:
             for number, frame in enumerate(batch):
                 yield frame, found[number // interval] if number % interval == 0 else None
 
-    def prepared(self, picture: Picture | Mapping) -> dict:
-        """What the test pipeline makes of a picture."""
-        if isinstance(picture, str | Path | Mapping):
-            return self.from_file(_file(picture))
-        return self.from_array(dict(img=as_bgr(picture), img_id=0))
+    def prepared(self, image: ImageInput | Mapping) -> dict:
+        """The output of the test pipeline for an image."""
+        if isinstance(image, str | Path | Mapping):
+            return self.from_file(_sample(image))
+        return self.from_array(dict(img=as_bgr(image), img_id=0))
 
-    def decoded(self, picture: Picture | Mapping) -> np.ndarray:
-        """The picture that predictions refer to, RGB ``(H, W, 3)``."""
-        if isinstance(picture, str | Path | Mapping):
-            return self.from_file.transforms[0](_file(picture))['img'][..., ::-1]
-        return as_rgb(picture)
+    def decoded(self, image: ImageInput | Mapping) -> np.ndarray:
+        """The image that predictions refer to, RGB ``(H, W, 3)``."""
+        if isinstance(image, str | Path | Mapping):
+            return self.from_file.transforms[0](_sample(image))['img'][..., ::-1]
+        return as_rgb(image)
 
 
-def _file(picture: str | Path | Mapping) -> dict:
-    """What the pipeline begins with."""
-    return dict(picture if isinstance(picture, Mapping) else dict(img_path=str(picture)), img_id=0)
+def _sample(image: str | Path | Mapping) -> dict:
+    """The sample with which the pipeline begins."""
+    return dict(image if isinstance(image, Mapping) else dict(img_path=str(image)), img_id=0)

@@ -1,4 +1,4 @@
-"""A backbone with weights, in one call, for code that has nothing to do with OpenMMLab."""
+"""Loads a backbone with weights in one call, for code without OpenMMLab."""
 
 from pathlib import Path
 
@@ -13,30 +13,32 @@ from hiera_mm.weights.formats import Weights, architecture_of, describe, to_our_
 
 from torch import Tensor
 
-OF_TRAINING = ('type', '_scope_', 'init_cfg', 'drop_path_rate', 'with_cp', 'frozen_stages')
-"""Settings of a trained model's backbone that make no difference to its maps."""
+TRAINING_KEYS = ('type', '_scope_', 'init_cfg', 'drop_path_rate', 'with_cp', 'frozen_stages')
+"""Settings of a trained backbone that don't affect its maps."""
 
 
 def backbone(weights: str, **settings: object) -> Hiera:
     """A :class:`~hiera_mm.models.Hiera` with weights, in evaluation mode: a ``torch.nn.Module`` from pixels to maps.
 
-    Its settings are those that belong to the weights: the size, images or clips, position tables, and of SAM 2 the
-    windows; of a run of this suite all that its config says.
+    Its settings follow from the weights: the size, images or clips, position tables, and for SAM 2 the windows; for a
+    run of this suite they are those of its config.
 
     Args:
-        weights: A name of the zoo (``hiera-mm weights list``), a path, an address, the folder of a run, whose newest
-            checkpoint is taken, or one of ``hiera-mm publish``, or its ``hf://OWNER/NAME``.
-        **settings: Of :class:`~hiera_mm.models.Hiera`, such as ``out_indices=(3,)`` or ``window_sizes=(8, 4, 14, 7)``;
-            they go before those of the weights.
+        weights: A name of the zoo (``hiera-mm weights list``), a path, a URL, the folder of a run for its newest
+            checkpoint, a folder from ``hiera-mm publish``, or ``hf://OWNER/NAME``.
+        **settings: Arguments of :class:`~hiera_mm.models.Hiera`, such as ``out_indices=(3,)`` or
+            ``window_sizes=(8, 4, 14, 7)``; they override those of the weights.
 
     Raises:
-        UserError: if the weights can't be read, or don't tell what they belong to.
+        UserError: if the weights can't be read, or the settings can't be told from them.
     """
     if Path(weights).is_dir():
-        # Of a run, whose newest checkpoint is meant, or what was published.
+        # The folder of a run or a published model.
         weights = checkpoint_in(weights)
     checkpoint = read_checkpoint(weights)
-    implied = _of_config(checkpoint) or _of_tensors(to_our_names(checkpoint, weights), weights, settings)
+    implied = _settings_from_config(checkpoint) or _settings_from_tensors(
+        to_our_names(checkpoint, weights), weights, settings
+    )
     init_cfg = dict(type='Pretrained', checkpoint=weights)
     model = Hiera(**{**implied, **settings, 'init_cfg': init_cfg})
     model.init_weights()
@@ -45,28 +47,28 @@ def backbone(weights: str, **settings: object) -> Hiera:
     return model.eval()
 
 
-def _of_config(checkpoint: Checkpoint) -> dict | None:
+def _settings_from_config(checkpoint: Checkpoint) -> dict | None:
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str):
         return None
     given = config_from_text(text, checkpoint.source).get('model', {}).get('backbone') or {}
     if given.get('type') != 'Hiera':
         return None
-    return {key: value for key, value in given.items() if key not in OF_TRAINING}
+    return {key: value for key, value in given.items() if key not in TRAINING_KEYS}
 
 
-def _of_tensors(weights: Weights, source: str, settings: dict) -> dict:
+def _settings_from_tensors(weights: Weights, source: str, settings: dict) -> dict:
     tensors = weights.tensors
     found = architecture_of(tensors)
     if found is None or (found.arch is None and 'arch' not in settings):
         raise UserError(
-            f"'{source}' holds a {describe(tensors) or 'part of a Hiera'}; say what it is: arch=dict(embed_dim=..., "
-            'num_heads=..., depths=(...)).'
+            f"'{source}' holds a {describe(tensors) or 'part of a Hiera'}; set its architecture: "
+            'arch=dict(embed_dim=..., num_heads=..., depths=(...)).'
         )
     implied: dict = dict(arch=found.arch, in_channels=tensors['patch_embed.proj.weight'].shape[1])
     if 'pos_embed_temporal' in tensors:
         return implied | dict(num_frames=2 * tensors['pos_embed_temporal'].shape[1])
-    implied['pos_embed_size'] = _side(tensors['pos_embed'])
+    implied['pos_embed_size'] = _table_side(tensors['pos_embed'])
     if 'pos_embed_window' not in tensors:
         return implied
     implied['pos_embed'] = 'absolute_win'
@@ -74,12 +76,12 @@ def _of_tensors(weights: Weights, source: str, settings: dict) -> dict:
         return implied | dict(pos_embed_antialias=True)
     if weights.format in ('hiera_mm', 'birder hieradet') and 'window_sizes' not in settings:
         raise UserError(
-            f"'{source}' does not tell the windows that its Hiera was trained with; say them with window_sizes and "
+            f"'{source}' does not say which windows its Hiera was trained with; set window_sizes and "
             'global_blocks, or window_sizes=None.'
         )
     return implied | SAM2_WINDOWS.get(str(found.arch), {})
 
 
-def _side(table: Tensor) -> int:
-    """Tokens on the side of a position table, ``(1, N, C)`` or ``(1, C, side, side)``."""
+def _table_side(table: Tensor) -> int:
+    """Side of a position table in tokens, from ``(1, N, C)`` or ``(1, C, side, side)``."""
     return table.shape[-1] if table.ndim == 4 else round(table.shape[1] ** 0.5)

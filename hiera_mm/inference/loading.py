@@ -1,4 +1,4 @@
-"""Trained models, read from a checkpoint, a run, a published folder or an exported file."""
+"""Loads trained models from a checkpoint, a run, a published folder or an exported file."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ def load_model(source: str, task_of: TaskOf, config: str | None = None, device: 
     """Build a trained model and load its weights.
 
     Args:
-        source: A checkpoint of a run, or the folder of a run, whose newest checkpoint is taken; a folder that
-            ``hiera-mm publish`` wrote, also as ``hf://OWNER/NAME``; a file that ``hiera-mm export`` wrote; with
-            ``config`` any checkpoint, by path, address or name of the zoo.
+        source: A checkpoint of a run, or the folder of a run for its newest checkpoint; a folder from
+            ``hiera-mm publish``, also as ``hf://OWNER/NAME``; a file from ``hiera-mm export``; with ``config`` any
+            checkpoint, by path, URL or name of the zoo.
         task_of: Finds the task of the model's config.
-        config: Name or path of the model's config. A run's checkpoint and a published folder contain it, and nothing in
-            the config that they contain is executed.
+        config: Name or path of the model's config. A run's checkpoint and a published folder contain it; that
+            config is read without executing anything.
         device: Such as ``'cuda:0'``; by default a GPU if there is one.
 
     Raises:
-        UserError: if config or checkpoint can't be read or don't belong together, or if the config names types that
-            nothing registers.
+        UserError: if config or checkpoint can't be read or don't belong together, or if the config has types that are
+            not registered.
     """
     if is_exported(source):
         if config is not None:
-            raise UserError(f"'{source}' is an exported model, which holds its config; leave --config out.")
+            raise UserError(f"'{source}' is an exported model, which contains its config; leave --config out.")
         return exported_model(open_exported(source), source, task_of)
     path = checkpoint_in(source)
     checkpoint = read_checkpoint(path)
-    settings = read_config(config) if config else _inside(checkpoint, source)
+    settings = read_config(config) if config else _config_in(checkpoint, source)
     for part in dicts_in(settings.model):
         if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
             part['init_cfg'] = None
@@ -65,7 +65,7 @@ def load_model(source: str, task_of: TaskOf, config: str | None = None, device: 
 
 
 def exported_model(exported: Exported, source: str, task_of: TaskOf) -> TrainedModel:
-    """An exported file as a model; the file contains all of its config that inference needs."""
+    """Load an exported file, which contains the parts of its config that inference needs."""
     settings = config_from_text(exported.described.get('config', ''), source)
     if 'model' not in settings:
         raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
@@ -75,29 +75,29 @@ def exported_model(exported: Exported, source: str, task_of: TaskOf) -> TrainedM
 
 
 def in_scope(config: Config) -> AbstractContextManager:
-    """A context in which types without a prefix are looked up where the config's runner would look."""
+    """A context in which types without a prefix are looked up as the config's runner would."""
     return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))
 
 
 def checkpoint_in(source: str) -> str:
-    """The file to read: for the folder of a run its newest checkpoint.
+    """The checkpoint file of a source; for the folder of a run its newest checkpoint.
 
     Raises:
         UserError: for a folder without a checkpoint.
     """
     published = published_folder(source)
     if published is not None:
-        # On this machine, once it has been fetched from the hub.
+        # A local path, also for a model fetched from the hub.
         return str(published)
     folder = Path(source)
     if not folder.is_dir():
         return source
     if not (folder / LAST).is_file():
-        raise UserError(f"The folder '{source}' holds neither a published model nor a run's checkpoints.")
+        raise UserError(f"The folder '{source}' has neither a published model nor a run's checkpoints.")
     return str(folder / Path((folder / LAST).read_text().strip()).name)
 
 
-def _inside(checkpoint: Mapping, source: str) -> Config:
+def _config_in(checkpoint: Mapping, source: str) -> Config:
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str):
         raise UserError(f"'{source}' holds weights without the config of their model; name it: --config CONFIG.")

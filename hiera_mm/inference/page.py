@@ -1,4 +1,4 @@
-"""A web page for a model: drop a file, see what is found in it."""
+"""The web page of a model: drop a file to see the prediction."""
 
 import json
 import os
@@ -17,27 +17,27 @@ from hiera_mm.readers.inputs import ENDINGS
 from mmengine.logging import print_log
 
 KEPT_SECONDS = 3600
-"""For which uploaded files and their results stay."""
+"""How long uploaded files and their results are kept."""
 
 SHOWN_CLASSES = 5
 
-QUEUED = 20
-"""Requests that wait, at most; others are told to come again."""
+MAX_QUEUE = 20
+"""Most waiting requests; further ones are refused."""
 
-VISITORS = 50
-"""Whose results are kept at a time, at most."""
+MAX_VISITORS = 50
+"""Most visitors whose results are kept at a time."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The file that a visitor looks at; what was made for it goes with the visitor."""
+class VisitorFile:
+    """A visitor's file with its result; the drawings are deleted with it."""
 
     name: str
     result: PageResult
     folder: TemporaryDirectory = field(default_factory=TemporaryDirectory)
 
     def annotated(self, score_thr: float) -> tuple[str | None, str | None]:
-        """Paths of an image and of a video, one of them None, that show what has at least this score."""
+        """Paths of an image and a video, one of them None, with predictions of at least this score."""
         drawn = self.result.write(self._path('annotated'), score_thr)
         return tuple(str(drawn) if drawn and drawn.suffix == ending else None for ending in ('.png', '.mp4'))  # type: ignore
 
@@ -54,28 +54,28 @@ class Seen:
 def opened_page(
     predictor: Predictor, look: Callable[[str], PageResult], host: str, port: int, most_bytes: int
 ) -> Iterator[Any]:
-    """The page, as a ``gradio.Blocks`` that is served until the context ends.
+    """Serve the page, a ``gradio.Blocks``, until the context ends.
 
     Args:
         predictor: The model.
         look: Predicts for a file.
-        host, port: Where the page is opened.
-        most_bytes: The largest upload.
+        host, port: Address of the page.
+        most_bytes: Largest upload.
 
     Raises:
-        UserError: where gradio is not installed, or the page can't be opened there.
+        UserError: if gradio is not installed, or the address can't be used.
     """
     require_extra('gradio', 'serve')
-    # All that visitors upload and get goes with the server; gradio asks for the folder when the page is made.
+    # Uploads and results are deleted with the server; gradio reads the folder when the page is made.
     with TemporaryDirectory(prefix='hiera_mm_page_') as folder:
         os.environ['GRADIO_TEMP_DIR'] = folder
-        page = _page(predictor, look).queue(max_size=QUEUED)
+        page = _page(predictor, look).queue(max_size=MAX_QUEUE)
         try:
             page.launch(
                 server_name=host,
                 server_port=port,
                 max_file_size=most_bytes,
-                state_session_capacity=VISITORS,
+                state_session_capacity=MAX_VISITORS,
                 footer_links=[],
                 share=False,
                 quiet=True,
@@ -103,13 +103,13 @@ def _page(predictor: Predictor, look: Callable[[str], PageResult]) -> Any:
     def answer(file: str | None, score_thr: float) -> tuple:
         if file is None:
             return None, None, None, None, gradio.DownloadButton(interactive=False)
-        seen = Seen(Path(file).name, _explained(look, Path(file).name, file))
+        seen = VisitorFile(Path(file).name, _explained(look, Path(file).name, file))
         scores = seen.result.results() if task.lists_classes else None
         return seen, *draw(seen, score_thr), scores, gradio.DownloadButton(value=seen.results(), interactive=True)
 
-    def draw(seen: Seen | None, score_thr: float) -> tuple:
-        picture, video = (None, None) if seen is None else _explained(seen.annotated, seen.name, score_thr)
-        return gradio.Image(picture, visible=picture is not None), gradio.Video(video, visible=video is not None)
+    def draw(seen: VisitorFile | None, score_thr: float) -> tuple:
+        image, video = (None, None) if seen is None else _explained(seen.annotated, seen.name, score_thr)
+        return gradio.Image(image, visible=image is not None), gradio.Video(video, visible=video is not None)
 
     page = gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS))
     with page:
@@ -122,25 +122,25 @@ def _page(predictor: Predictor, look: Callable[[str], PageResult]) -> Any:
                 score = gradio.Slider(
                     *(0, 1, task.page_score or 0),
                     step=0.01,
-                    label='Least score of what is shown',
+                    label='Score threshold',
                     visible=task.page_score is not None,
                 )
                 download = gradio.DownloadButton('Download all results (JSON)', interactive=False)
             with gradio.Column():
-                picture = gradio.Image(
+                image = gradio.Image(
                     label='Found', elem_id='found', format='png', visible=False, buttons=['download', 'fullscreen']
                 )
                 video = gradio.Video(label='Found', visible=False, buttons=['download'])
                 scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=task.lists_classes)
-        file.change(answer, [file, score], [kept, picture, video, scores, download], api_name='predict')
-        # However it is moved; of many moves the last counts.
-        score.change(draw, [kept, score], [picture, video], trigger_mode='always_last', api_visibility='private')
+        file.change(answer, [file, score], [kept, image, video, scores, download], api_name='predict')
+        # Of many moves only the last one is drawn.
+        score.change(draw, [kept, score], [image, video], trigger_mode='always_last', api_visibility='private')
     return page
 
 
 def _explained(function: Callable, name: str, *arguments: Any) -> Any:
-    """Call a function for a visitor's file of this name; an error becomes a sentence in the page, without the server's
-    paths."""
+    """Call a function for a visitor's file of this name; an error becomes a sentence on the page, without paths of the
+    server."""
     import gradio
 
     try:
@@ -153,5 +153,5 @@ def _explained(function: Callable, name: str, *arguments: Any) -> Any:
     except Exception as error:
         print_log(f"Predicting '{name}' failed: {error!r}", logger='current', level=40)
         raise gradio.Error(
-            f"The model failed on '{name}'; the log of the server says how.", duration=None, print_exception=True
+            f"The model failed on '{name}'; see the log of the server.", duration=None, print_exception=True
         ) from error

@@ -1,4 +1,4 @@
-"""What a page shows of one file; it can be drawn again for another least score without computing anew."""
+"""The result for one file on the web page, which can be redrawn with another score threshold."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference.frame_predictor import FramePredictor
-from hiera_mm.inference.prediction import must_be_whole
+from hiera_mm.inference.prediction import check_all_frames
 from hiera_mm.inference.trained import PageResult, Predictor
 from hiera_mm.program import command_line
 from hiera_mm.readers.inputs import Kind, find_inputs
@@ -19,22 +19,22 @@ import numpy as np
 from PIL import Image
 
 Draw = Callable[[np.ndarray, Any, float], np.ndarray]
-"""Draws on a frame, RGB ``(H, W, 3)``, what was predicted for it with at least a score."""
+"""``draw(frame, found, score_thr)`` draws predictions of at least a score on a frame, RGB ``(H, W, 3)``."""
 
 
 class Limits(NamedTuple):
-    """What one file may ask of the machine.
+    """Limits for an uploaded file.
 
     Attributes:
-        pixels: The most pixels of an image, or of a frame.
-        seconds: The most seconds of a video.
+        pixels: Most pixels of an image or frame.
+        seconds: Longest duration of a video.
     """
 
     pixels: int
     seconds: float
 
     def check(self, path: str, kind: Kind) -> None:
-        """Refuse a file that is too large, by its header.
+        """Refuse a file that is too large, judged by its header.
 
         Raises:
             UserError: if it is too large, or can't be read.
@@ -63,13 +63,13 @@ def result_for(predictor: Predictor, path: str, limits: Limits, persons: Any = N
     """Predict for one file.
 
     Args:
-        predictor: What :func:`hiera_mm.load` gives.
-        path: An image or a video, as the model takes it.
-        limits: What is too large.
+        predictor: A predictor from :func:`hiera_mm.load`.
+        path: An image or a video, whichever the model takes.
+        limits: Limits for the file.
         persons: Finds persons for an action detector.
 
     Raises:
-        UserError: if it is of another kind, can't be read, or is too large.
+        UserError: if the file is of another kind, can't be read, or is too large.
     """
     (entry,) = find_inputs([path], page_kinds(predictor))
     limits.check(path, entry.kind)
@@ -85,8 +85,8 @@ def page_kinds(predictor: Predictor) -> list[Kind]:
     kinds: list[Kind] = [kind for kind in predictor.kinds if kind in (Kind.IMAGE, Kind.VIDEO)]
     if not kinds:
         raise UserError(
-            f"'{predictor.trained.source}' takes {predictor.kinds[0].value}, which a page does not show; run "
-            f'{command_line("predict")} and look at its results in a viewer of such files.'
+            f"'{predictor.trained.source}' takes {predictor.kinds[0].value}, which a page can't show; run "
+            f'{command_line("predict")} and open its results in a viewer for such files.'
         )
     return kinds
 
@@ -136,7 +136,7 @@ def frame_result(predictor: FramePredictor, path: str, kind: Kind, draw: Draw) -
         return ImageResult(predictor.decoded(path), predictor.predict(path), draw)
     reader = open_video(path)
     every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
-    must_be_whole(reader, len(every))
+    check_all_frames(reader, len(every))
     return VideoResult(path, every, draw)
 
 
@@ -150,4 +150,4 @@ def _size_of_image(path: str) -> tuple[int, int]:
     except Image.DecompressionBombError as error:
         raise UserError(f"The image '{path}' is too large ({error}).") from error
     except OSError as error:
-        raise BrokenFileError(f"'{path}' is damaged or no image; choose another file.") from error
+        raise BrokenFileError(f"'{path}' is damaged or not an image; choose another file.") from error

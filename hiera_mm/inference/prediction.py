@@ -23,12 +23,12 @@ from rich.progress import track
 
 
 class Outcome:
-    """What becomes of many inputs.
+    """The state of a prediction of many inputs.
 
     Args:
-        folder: Where the results go.
+        folder: Output folder.
         settings: Everything that the results depend on besides the inputs.
-        inputs: All inputs that were asked for.
+        inputs: All inputs.
 
     Attributes:
         left: The inputs that an interrupted run with the same settings has not finished.
@@ -44,32 +44,32 @@ class Outcome:
 
     @contextmanager
     def unless_broken(self) -> Iterator[None]:
-        """Note the input that is read inside as broken if it can't be read, and go on."""
+        """If the input that is read inside is broken, record that and continue."""
         try:
             yield
         except BrokenFileError as error:
             self.broken.append(str(error))
 
     def finish(self, entry: Input, result: dict | None = None) -> None:
-        """Keep the result of an input, if there is one to keep, and mark the input as finished."""
+        """Keep the result of an input, if given, and mark the input as finished."""
         if result is not None:
             self.progress.add(entry.name, result)
         self.progress.finish(entry.name)
 
     def close(self) -> None:
-        """End the run. Its progress is kept if an input was broken, as the file may be mended."""
+        """End the run. Its progress is kept if an input was broken, as the file may be repaired."""
         self.progress.close(remove=not self.broken)
 
 
 class FrameWriter(Protocol):
-    """What a task does with the prediction for one image or one frame of a video."""
+    """Handles a task's predictions for images and frames of videos."""
 
     def entry(self, found: Any) -> dict:
-        """What the file of results keeps of it, as JSON takes it."""
+        """The entry for the results file, in JSON types."""
         ...
 
     def write(self, found: Any, name: str, frame: int | None) -> None:
-        """Write files of its own for an image, or for a frame of the video ``name``."""
+        """Write separate files for an image, or for a frame of the video ``name``."""
         ...
 
     def draw(self, frame: np.ndarray, found: Any) -> np.ndarray:
@@ -88,17 +88,17 @@ def predict_frames(
     described: Callable[[Input], Any] = lambda entry: entry.source,
     **settings: Any,
 ) -> None:
-    """Predict for all images, videos and streams that are left, and write them again with the predictions drawn.
+    """Predict all remaining images, videos and streams, and write copies with the predictions drawn.
 
     Args:
         predictor: The model.
-        outcome: Which inputs are left; it takes the results.
-        folder: Where the drawn images and videos go.
-        writer: What the task does with each prediction.
+        outcome: The remaining inputs; collects the results.
+        folder: Output folder for drawn images and videos.
+        writer: Handles each prediction.
         batch_size: Number of images or frames that are computed together.
         drawn: Whether to draw.
-        interval: Of a video, only the first of every ``interval`` frames is looked at; the others show its prediction.
-        described: What the predictor is given for an image.
+        interval: Predict only every ``interval``-th frame of a video; the frames between show its prediction.
+        described: Returns the predictor's input for an image.
         **settings: Arguments of the predictor's ``predict``.
     """
     images = {entry: described(entry) for entry in outcome.left if entry.kind is Kind.IMAGE}
@@ -113,7 +113,7 @@ def predict_frames(
             reader = Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
             frames = _drawn_frames(stream, reader, entry.name, outcome.progress, writer)
             if drawn:
-                write_video(beside(folder, entry.name, '.mp4'), frames, reader.rate, reader.times)
+                write_video(result_path(folder, entry.name, '.mp4'), frames, reader.rate, reader.times)
             else:
                 deque(frames, maxlen=0)
             outcome.finish(entry)
@@ -134,25 +134,25 @@ def each_result(
                     yield entry, predict(given[entry])
 
 
-def must_be_whole(reader: VideoFile, count: int) -> None:
-    """Check that all frames of a video came out.
+def check_all_frames(reader: VideoFile, count: int) -> None:
+    """Check that all frames of a video were decoded.
 
     Raises:
-        BrokenFileError: if ``count`` frames are fewer than the video has.
+        BrokenFileError: if ``count`` is less than the frames of the video.
     """
     if count < len(reader):
-        raise broken(reader.path, f'{count} of its {len(reader)} frames come out')
+        raise broken(reader.path, f'{count} of its {len(reader)} frames can be decoded')
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write RGB ``(H, W, 3)`` in the format that the name's ending says."""
+    """Write RGB ``(H, W, 3)`` in the format of the name's ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as unfinished:
         Image.fromarray(image).save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
 
 
-def beside(folder: Path, name: str, ending: str) -> Path:
-    """The path of a result that belongs to the input ``name``; its folder is made."""
+def result_path(folder: Path, name: str, ending: str) -> Path:
+    """The path of a result for the input ``name``; creates its folder."""
     path = folder / name
     path = path if path.suffix == ending else path.with_name(path.name + ending)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,10 +162,10 @@ def beside(folder: Path, name: str, ending: str) -> Path:
 def _drawn_frames(
     stream: Callable, reader: VideoFile | Stream, name: str, progress: Progress, writer: FrameWriter
 ) -> Iterator[np.ndarray]:
-    """The frames with the newest prediction drawn on them; the predictions are kept.
+    """Frames with the latest prediction drawn; keeps the predictions.
 
     Raises:
-        BrokenFileError: if not all frames come out.
+        BrokenFileError: if not all frames can be decoded.
     """
     total = len(reader) if isinstance(reader, VideoFile) else None
     number, shown = -1, None
@@ -177,6 +177,6 @@ def _drawn_frames(
             shown = found
         yield writer.draw(frame, shown)
     if number < 0:
-        raise BrokenFileError(f"'{name}' gives no frames; check that it is a video, and that it is sent.")
+        raise BrokenFileError(f"'{name}' has no frames; check that it is a video, or a stream that is being sent.")
     if isinstance(reader, VideoFile):
-        must_be_whole(reader, number + 1)
+        check_all_frames(reader, number + 1)

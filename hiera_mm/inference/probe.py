@@ -1,4 +1,4 @@
-"""What frozen features are worth: classes from few labelled pictures, by a linear classifier and by neighbours."""
+"""Few-shot evaluation of frozen features, by a linear classifier and by nearest neighbours."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-NEIGHBOURS = 20
-"""That vote, at most; of few pictures of a class only as many as there are of it."""
+MAX_NEIGHBOURS = 20
+"""Most neighbours that vote; no more than the images of the smallest class."""
 
-STRENGTHS = tuple(10.0**power for power in range(-3, 5))
-"""Of the linear classifier's regularisation; the one is taken that serves best for training pictures left out once."""
+REGULARISATION_STRENGTHS = tuple(10.0**power for power in range(-3, 5))
+"""Strengths of the linear classifier's regularisation, chosen by leave-one-out cross-validation."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 of each draw, 0 to 1."""
+    """Top-1 accuracies of each draw, 0 to 1."""
 
     linear: list[float]
     neighbours: list[float]
@@ -41,37 +41,37 @@ def probe(
     batch_size: int = 16,
     seed: int = 0,
 ) -> Accuracy:
-    """Fit two classifiers on the mean of the backbone's last map, which stays as it is, and test them.
+    """Fit two classifiers on the mean of the frozen backbone's last map, and test them.
 
     The linear one is least squares on the classes with L2 regularisation, as in ViT's and Scaling ViT's few-shot
     evaluation (arXiv 2010.11929, section 4.1; 2106.04560), on features of mean 0 and deviation 1; the other takes the
-    class that most of the nearest pictures by cosine have.
+    most frequent class of the nearest images by cosine.
 
     Args:
-        backbone: In evaluation mode, for images.
-        training, validation: Pictures with labels by the same classes.
-        shots: Training pictures of each class, drawn at random; None for all.
-        draws: How often to draw anew; with all pictures once is enough.
-        size: Side of the square that is cut out of each picture's middle, in pixels, as in the official example.
-        batch_size: Pictures computed together.
-        seed: Of the draws.
+        backbone: A backbone for images, in evaluation mode.
+        training, validation: Images with labels of the same classes.
+        shots: Training images of each class, drawn at random; None for all.
+        draws: Number of random draws; one is enough for all images.
+        size: Side of the centre crop in pixels, as in the official example.
+        batch_size: Images computed together.
+        seed: Seed of the draws.
 
     Raises:
-        UserError: if a class has fewer pictures than shots, or the backbone is for clips.
-        BrokenFileError: for a picture that can't be read.
+        UserError: if a class has fewer images than shots, or the backbone is for clips.
+        BrokenFileError: for an image that can't be read.
     """
     if backbone.num_frames is not None:
-        raise UserError('A backbone of clips takes no pictures; take one for images.')
+        raise UserError('A backbone for clips is not supported; use one for images.')
     labels = np.array([label for _, label in training.entries])
     chosen = [_drawn(labels, shots, np.random.default_rng([seed, draw]), training) for draw in range(draws)]
     needed = sorted({place for places in chosen for place in places})
     paths = [training.entries[place][0] for place in needed] + [path for path, _ in validation.entries]
     features = _features(backbone, paths, size, batch_size)
-    of_place = dict(zip(needed, features[: len(needed)], strict=True))
+    feature_of = dict(zip(needed, features[: len(needed)], strict=True))
     tested, truth = features[len(needed) :], np.array([label for _, label in validation.entries])
     accuracy = Accuracy([], [])
     for places in chosen:
-        given = np.stack([of_place[place] for place in places]), labels[places]
+        given = np.stack([feature_of[place] for place in places]), labels[places]
         for classify, found in ((_linear, accuracy.linear), (_neighbours, accuracy.neighbours)):
             found.append(float((classify(*given, tested) == truth).mean()))
     return accuracy
@@ -86,13 +86,13 @@ def _drawn(
     if few := [label for label, found in places.items() if len(found) < shots]:
         names = training.classes or [str(label) for label in range(labels.max() + 1)]
         raise UserError(
-            f'{examples([names[label] for label in few])} of the classes have fewer than {shots} training pictures; '
+            f'{examples([names[label] for label in few])} of the classes have fewer than {shots} training images; '
             'lower --shots.'
         )
     return np.concatenate([random.choice(found, shots, replace=False) for found in places.values()]).tolist()
 
 
-class _Pictures(Dataset):
+class _Images(Dataset):
     def __init__(self, paths: Sequence[str], size: int) -> None:
         self.paths, self.read = paths, ReadImage()
         self.prepare: Callable = transforms.Compose(
@@ -113,9 +113,9 @@ class _Pictures(Dataset):
 
 @torch.no_grad()
 def _features(backbone: Hiera, paths: Sequence[str], size: int, batch_size: int) -> np.ndarray:
-    """``(pictures, channels)``."""
+    """Features ``(images, channels)``."""
     device = next(backbone.parameters()).device
-    loader = DataLoader(_Pictures(paths, size), batch_size)
+    loader = DataLoader(_Images(paths, size), batch_size)
     found = [
         backbone(pixels.to(device))[-1].mean((2, 3)).float().cpu().numpy() for pixels in track(loader, 'Computing')
     ]
@@ -127,11 +127,12 @@ def _linear(given: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> np.nda
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), RidgeClassifierCV(STRENGTHS)).fit(given, labels).predict(tested)
+    classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(REGULARISATION_STRENGTHS))
+    return classifier.fit(given, labels).predict(tested)
 
 
 def _neighbours(given: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> np.ndarray:
     from sklearn.neighbors import KNeighborsClassifier
 
-    count = min(NEIGHBOURS, int(np.unique(labels, return_counts=True)[1].min()))
+    count = min(MAX_NEIGHBOURS, int(np.unique(labels, return_counts=True)[1].min()))
     return KNeighborsClassifier(count, metric='cosine').fit(given, labels).predict(tested)

@@ -1,4 +1,4 @@
-"""What was predicted so far, on the disk, so that a run that ended early goes on where it was."""
+"""Keeps predictions on disk, so that an interrupted run can be continued."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,23 +6,23 @@ from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
 
-UNFINISHED = 'unfinished.jsonl'
+PROGRESS_FILE = 'unfinished.jsonl'
 
 
 class Progress:
-    """Entries of inputs in a file of lines, each there as soon as it is added.
+    """Entries of inputs in a file of JSON lines, written as soon as they are added.
 
     Args:
-        folder: Of the results.
-        settings: What they depend on; those that were made with others are not used.
-        versions: Of the inputs by name, which change when an input does; None for one that is never the same.
+        folder: Output folder.
+        settings: The settings that the results depend on; results with other settings are dropped.
+        versions: Versions of the inputs by name, which change when an input does; None for one that is always new.
 
     Attributes:
         done: Names of the inputs that are finished.
     """
 
     def __init__(self, folder: Path, settings: dict, versions: Mapping[str, list[int] | None]) -> None:
-        self.path, self.versions = folder / UNFINISHED, versions
+        self.path, self.versions = folder / PROGRESS_FILE, versions
         header = dict(settings=json.loads(json.dumps(settings)))
         usable = next(self._lines(), None) == header
         finished = (line for line in self._lines() if usable and 'done' in line)
@@ -31,7 +31,7 @@ class Progress:
             for line in finished
             if line['version'] is not None and line['version'] == versions.get(line['done'])
         }
-        # What is left of an input that was not finished, has changed or isn't asked for goes.
+        # Drop entries of inputs that were not finished, have changed, or are not among the inputs.
         with atomic_write(self.path) as unfinished, unfinished.open('w') as file:
             file.write(json.dumps(header) + '\n')
             for line in self._lines():
@@ -40,16 +40,16 @@ class Progress:
         self.file = self.path.open('a')
 
     def add(self, name: str, entry: dict) -> None:
-        """Keep an entry of an input."""
+        """Add an entry of an input."""
         self._write(dict(input=name, **entry))
 
     def finish(self, name: str) -> None:
-        """Nothing more will come of an input."""
+        """Mark an input as finished."""
         self._write(dict(done=name, version=self.versions[name]))
         self.done.add(name)
 
     def entries(self) -> Iterator[dict]:
-        """Of all finished inputs, in the order in which they were added; ``input`` names it."""
+        """Entries of all finished inputs, in the order in which they were added, with the name as ``input``."""
         yield from (line for line in self._lines() if line.get('input') in self.done)
 
     def close(self, remove: bool) -> None:
@@ -62,7 +62,7 @@ class Progress:
         self.file.flush()
 
     def _lines(self) -> Iterator[dict]:
-        """Those that are whole: a kill may have cut the last one."""
+        """The complete lines; a kill may have cut the last one."""
         if not self.path.exists():
             return
         with self.path.open() as file:

@@ -1,4 +1,4 @@
-"""A trained model as a folder that others can use: weights alone, settings as data, and a card."""
+"""Writes a trained model as a folder for others: weights, settings as data, and a model card."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ from hiera_mm.weights.zoo import NON_COMMERCIAL
 from mmengine.config import Config
 from PIL import Image
 
-KEPT_OF_TEST_SET = ('type', 'pipeline', 'metainfo', 'test_mode', 'fps', 'num_classes', 'timestamp_start')
-"""What a test set says of the model, and not of where the data lie."""
+KEPT_TEST_SET_KEYS = ('type', 'pipeline', 'metainfo', 'test_mode', 'fps', 'num_classes', 'timestamp_start')
+"""Keys of a test set that describe the model rather than the location of the data."""
 
 EXAMPLE = 'example.jpg'
 
@@ -32,21 +32,21 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
     """Write ``model.safetensors``, ``config.py``, ``hiera_mm.json`` and a ``README.md`` for the Hugging Face hub.
 
     Args:
-        predictor: What :func:`hiera_mm.load` gives.
+        predictor: A predictor from :func:`hiera_mm.load`.
         folder: A folder that does not exist yet.
-        licence: As the hub names it, such as ``'apache-2.0'``; by default that of the weights which training began
-            with. What is trained from weights under CC BY-NC is under it as well.
-        example: An image for the card, on which the prediction is drawn.
+        licence: Licence by its name on the hub, such as ``'apache-2.0'``; by default that of the initial weights.
+            Models trained from weights under CC BY-NC are under it as well.
+        example: An image for the card, shown with its prediction.
 
     Returns:
-        What ``hiera_mm.json`` holds.
+        The content of ``hiera_mm.json``.
 
     Raises:
-        UserError: if the folder exists, or the licence is not one that the weights allow.
+        UserError: if the folder exists, or the initial weights don't allow the licence.
         BrokenFileError: if the example can't be read.
     """
     if folder.exists():
-        raise UserError(f"'{folder}' exists already; name a new folder, or remove it.")
+        raise UserError(f"'{folder}' already exists; name a new folder, or remove it.")
     trained = predictor.trained
     described: dict[str, Any] = dict(
         hiera_mm=__version__,
@@ -57,13 +57,13 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
         iteration=trained.meta.get('iter'),
         parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
     )
-    # Where a file lay on this machine concerns nobody.
+    # Only the names of files, not their paths on this machine.
     described[ORIGINS_KEY] = [dict(origin, source=Path(origin['source']).name) for origin in trained.origins]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f'{folder.name}.', suffix=ENDING, dir=folder.parent) as unfinished:
         whole = Path(unfinished, folder.name)
         whole.mkdir()
-        # Copies, as the format holds no tensor twice.
+        # Copies, as the format does not allow shared tensors.
         state = {key: value.detach().cpu().clone() for key, value in trained.model.state_dict().items()}
         write_checkpoint(state, whole / WEIGHTS)
         (whole / CONFIG).write_text(settings_of(trained).pretty_text, encoding='utf-8')
@@ -77,16 +77,16 @@ def publish(predictor: Predictor, folder: Path, licence: str | None = None, exam
 
 
 def metrics_of(checkpoint: Path, meta: Mapping[str, Any]) -> dict[str, float]:
-    """What validation gave for these very weights, as the log beside a run's checkpoint tells; empty where it does not.
+    """The validation metrics of exactly these weights, from the log next to a run's checkpoint; empty if not found.
 
     Args:
-        checkpoint: Of the run, or its folder.
-        meta: The checkpoint's.
+        checkpoint: A checkpoint of the run, or its folder.
+        meta: The checkpoint's ``meta``.
     """
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent
     entries = read_entries(run)[::-1]
-    # A validation's step is the iteration, or in runs of epochs the epoch; training's entries have a rate.
-    # Step 0 is what mmengine writes for every validation of a run of iterations, unless told otherwise.
+    # A validation's step is the iteration, or in runs by epochs the epoch; entries of training have a learning rate.
+    # By default mmengine writes step 0 for every validation of a run by iterations.
     for step in filter(None, (meta.get('iter'), meta.get('epoch'))):
         for entry in entries:
             if 'lr' not in entry and entry.get('step') == step:
@@ -100,31 +100,31 @@ def names_of(predictor: Predictor) -> dict:
 
 
 def _licence(origins: Sequence[Origin], wanted: str | None) -> str | None:
-    """The hub's name of the licence; None where nobody knows it.
+    """The hub's name of the licence; None if it is unknown.
 
     Raises:
-        UserError: for one that the origins forbid.
+        UserError: for a licence that the origins forbid.
     """
     held = [origin for origin in origins if origin['licence'] == NON_COMMERCIAL]
-    if held and wanted not in (None, _HUB[NON_COMMERCIAL]):
+    if held and wanted not in (None, _HUB_LICENCES[NON_COMMERCIAL]):
         raise UserError(
             f"Training began with '{held[0]['source']}', whose licence {NON_COMMERCIAL} forbids commercial use of what "
             f"is made from it, so the model can't be published under '{wanted}'; leave --license out."
         )
     if wanted or held:
-        return wanted or _HUB[NON_COMMERCIAL]
+        return wanted or _HUB_LICENCES[NON_COMMERCIAL]
     known = {origin['licence'] for origin in origins}
-    return _HUB.get(next(iter(known)) or '') if len(known) == 1 else None
+    return _HUB_LICENCES.get(next(iter(known)) or '') if len(known) == 1 else None
 
 
-_HUB = {NON_COMMERCIAL: 'cc-by-nc-4.0', 'Apache-2.0': 'apache-2.0'}
-"""Licences by the names that the Hugging Face hub has for them."""
+_HUB_LICENCES = {NON_COMMERCIAL: 'cc-by-nc-4.0', 'Apache-2.0': 'apache-2.0'}
+"""Licence names on the Hugging Face hub."""
 
 
 def settings_of(trained: TrainedModel) -> Config:
-    """What of a config others need: nothing of training, and no path of this machine."""
+    """The parts of a config that inference needs: nothing about training, and no paths of this machine."""
     config, test_set = trained.config, trained.test_set
-    dataset = {key: test_set[key] for key in KEPT_OF_TEST_SET if key in test_set}
+    dataset = {key: test_set[key] for key in KEPT_TEST_SET_KEYS if key in test_set}
     kept = {key: config[key] for key in ('default_scope', 'visualizer') if key in config}
     sampler = dict(type='DefaultSampler', shuffle=False)
     kept |= dict(
@@ -138,7 +138,7 @@ def settings_of(trained: TrainedModel) -> Config:
 def _drawn(predictor: Predictor, example: str) -> Image.Image:
     task = predictor.trained.task
     if not task.draws_images:
-        raise UserError('--example is for what can be drawn on an image, objects or regions; leave it out.')
+        raise UserError('--example is for models whose predictions can be drawn on an image; leave it out.')
     result = task.page_result(predictor, example, Kind.IMAGE, None)
     assert isinstance(result, ImageResult)
     return Image.fromarray(result.drawn(0.5))

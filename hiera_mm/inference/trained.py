@@ -1,4 +1,4 @@
-"""Trained models, and what using them asks of their task."""
+"""Trained models, and the interface of tasks for inference."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from mmengine.model import BaseModel
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model in evaluation mode, and what belongs to it.
+    """A model in evaluation mode, with its config and origin.
 
     Attributes:
-        task: What it does.
-        model: The module that predicts.
+        task: Its task.
+        model: The module.
         config: The config it was built from.
         meta: The checkpoint's ``meta``, such as ``dataset_meta`` with the classes.
-        source: The name under which it was asked for.
+        source: The name by which it was requested.
         version: Identifies its file; it changes when the file does.
         origins: The files that its training began with.
     """
@@ -52,23 +52,23 @@ class TrainedModel:
 
     @property
     def test_pipeline(self) -> list[ConfigDict]:
-        """The steps that prepare what is tested, without those that read annotations."""
+        """The steps of the test pipeline, without those that read annotations."""
         return [step for step in self.test_set.pipeline if not str(step.type).endswith('LoadAnnotations')]
 
     @property
     def class_count(self) -> int:
-        """The number of classes that the model tells apart."""
+        """The number of classes of the model."""
         return self.task.class_count(self.config.model)
 
     def classes(self, given: Sequence[str] | Mapping[int, str] | None = None) -> list[str]:
-        """The names of the classes: those given, else those of training or of the test set, else their numbers.
+        """The class names: those given, else those of training or of the test set, else the class numbers.
 
         Raises:
-            UserError: where there are not as many names as the model has classes.
+            UserError: if the number of names differs from that of classes.
         """
         count = self.class_count
         names = list(given.values()) if isinstance(given, Mapping) else given
-        names = names or (self.meta.get('dataset_meta') or {}).get('classes') or self._classes_of_test_set()
+        names = names or (self.meta.get('dataset_meta') or {}).get('classes') or self._test_set_classes()
         if names is None:
             return [str(number) for number in range(count)]
         if len(names) != count:
@@ -78,14 +78,14 @@ class TrainedModel:
             )
         return list(names)
 
-    def _classes_of_test_set(self) -> list[str] | None:
-        kind = class_of(self.test_set, self.config.get('default_scope'))
-        if not self.test_set.get('metainfo') and not hasattr(kind, 'METAINFO'):
+    def _test_set_classes(self) -> list[str] | None:
+        dataset_class = class_of(self.test_set, self.config.get('default_scope'))
+        if not self.test_set.get('metainfo') and not hasattr(dataset_class, 'METAINFO'):
             return None
         try:
-            return classes_of(self.test_set, kind)
+            return classes_of(self.test_set, dataset_class)
         except KeyError:
-            # A data set that reads the names from its files.
+            # The data set reads the names from its files.
             return None
 
 
@@ -104,37 +104,37 @@ class Predictor(Protocol):
 
     @property
     def kinds(self) -> Sequence[Kind]:
-        """The kinds of inputs that ``predict`` takes."""
+        """The kinds of files that ``predict`` takes."""
         ...
 
     @property
     def predict(self) -> Callable[..., Any]:
-        """Predicts for one input, or for each of a list."""
+        """Predict for one input, or for each of a list."""
         ...
 
 
 class PageResult(Protocol):
-    """What was predicted for a file."""
+    """The prediction for a file."""
 
     def results(self) -> Any:
-        """All of it, as JSON takes it."""
+        """The whole prediction in JSON types."""
         ...
 
     def write(self, path: Path, score_thr: float) -> Path | None:
-        """Draw what has at least this score.
+        """Draw predictions of at least this score.
 
         Args:
             path: The file to write, without its ending.
             score_thr: 0 to 1.
 
         Returns:
-            The file that was written, a ``.png`` or an ``.mp4``; None where there is nothing to draw.
+            The file that was written, a ``.png`` or an ``.mp4``; None if there is nothing to draw.
         """
         ...
 
 
 class InferenceTask(CheckedTask, Protocol):
-    """What using models asks of a task; :class:`hiera_mm.tasks.task.Task` says what each member means."""
+    """The part of a task that inference needs; :class:`hiera_mm.tasks.task.Task` documents the members."""
 
     name: str
     names_key: str

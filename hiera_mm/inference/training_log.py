@@ -1,4 +1,4 @@
-"""What a run wrote about its training and validation."""
+"""Reads the log of a run's training and validation."""
 
 import json
 from pathlib import Path
@@ -9,15 +9,15 @@ from hiera_mm.errors import UserError
 Curves = dict[str, dict[int, float]]
 """Values by name and step."""
 
-LEFT_OUT = ('step', 'iter', 'epoch')
+STEP_KEYS = ('step', 'iter', 'epoch')
 
 
 class TrainingLog(NamedTuple):
-    """Of all runs in a work folder; a resumed run replaces what it repeats.
+    """The log of all runs in a work folder; a resumed run replaces the steps that it repeats.
 
     Attributes:
-        training: Losses, learning rates, seconds an iteration (``time``), and more, by iteration.
-        validation: Metrics, by iteration, or by epoch in runs of epochs.
+        training: Losses, learning rates, seconds per iteration (``time``), and more, by iteration.
+        validation: Metrics, by iteration, or by epoch in runs by epochs.
     """
 
     training: Curves
@@ -29,30 +29,31 @@ class TrainingLog(NamedTuple):
 
 
 def read_training_log(folder: Path) -> TrainingLog:
-    """
+    """Read the log of a work folder.
+
     Args:
-        folder: Where training wrote (``--work-dir``).
+        folder: The work folder (``--work-dir``).
 
     Raises:
-        UserError: if it holds no log.
+        UserError: if it has no log.
     """
     found = TrainingLog({}, {})
     for entry in read_entries(folder):
         if 'step' in entry:
-            # Only training has a rate.
+            # Only training logs a learning rate.
             _add(found.training if 'lr' in entry or 'loss' in entry else found.validation, entry)
     if not found.training:
-        raise UserError(f"The folder '{folder}' holds no training log (*/vis_data/scalars.json); train there first.")
+        raise UserError(f"The folder '{folder}' has no training log (*/vis_data/scalars.json); train there first.")
     return found
 
 
 def read_entries(folder: Path) -> list[dict]:
-    """What all runs in a work folder logged, in the order of time."""
+    """Log entries of all runs in a work folder, in order of time."""
     logs = sorted(folder.glob('*/vis_data/scalars.json'))
     return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
 
 
 def _add(curves: Curves, entry: dict) -> None:
     for name, value in entry.items():
-        if name not in LEFT_OUT and isinstance(value, int | float):
+        if name not in STEP_KEYS and isinstance(value, int | float):
             curves.setdefault(name, {})[entry['step']] = value

@@ -1,4 +1,4 @@
-"""Pictures and videos with boxes, masks and words on them."""
+"""Draws boxes, masks and text on images and videos."""
 
 import colorsys
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ RunLengths = dict[str, Any]
 
 
 class Label(NamedTuple):
-    """What is drawn of an object.
+    """The box, text and mask to draw for an object.
 
     Attributes:
-        box: In pixels, x1, y1, x2, y2.
-        lines: Of text above it.
+        box: x1, y1, x2, y2 in pixels.
+        lines: Lines of text above the box.
         colour: Red, green and blue, 0 to 255.
-        mask: As COCO's run lengths, or None.
+        mask: Mask in COCO's run lengths, or None.
     """
 
     box: Sequence[float]
@@ -34,20 +34,20 @@ class Label(NamedTuple):
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
-    """Of a class: red, green and blue, 0 to 255."""
-    # Steps of the golden ratio keep neighbours apart, however many there are.
+    """The colour of a class: red, green and blue, 0 to 255."""
+    # Steps of the golden ratio keep the hues of neighbouring numbers apart.
     red, green, blue = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 1)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def write_annotated(path: Path, reader: VideoFile, labels_at: dict[float, list[Label]]) -> None:
-    """Write the whole video again as an mp4, each frame with the labels of the nearest of the seconds they are for.
+    """Write a copy of a video as an mp4, each frame with the labels of the nearest time.
 
     Args:
-        path: Of the mp4, without sound.
-        reader: Of :func:`hiera_mm.readers.videos.open_video`.
-        labels_at: By seconds from the video's beginning; labels are shown for no longer than half of the longest way
-            between two of them.
+        path: The mp4 to write, without sound.
+        reader: A video from :func:`hiera_mm.readers.videos.open_video`.
+        labels_at: Labels by seconds from the start; they are shown up to half the longest interval between two times
+            before and after.
     """
     frames = track(_frames(reader, labels_at), f'Writing {path.name}', total=len(reader))
     write_video(path, frames, reader.rate, reader.times - reader.times[0])
@@ -63,33 +63,33 @@ def _frames(reader: VideoFile, labels_at: dict[float, list[Label]]) -> Iterator[
 
 
 def draw(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
-    """The frame, RGB ``(H, W, 3)``, with the labels."""
+    """Draw labels on a frame, RGB ``(H, W, 3)``."""
     if not labels:
         return frame
     height, width = frame.shape[:2]
-    picture = Image.fromarray(_with_masks(frame, labels))
-    drawing = ImageDraw.Draw(picture, 'RGBA')
+    image = Image.fromarray(_with_masks(frame, labels))
+    drawing = ImageDraw.Draw(image, 'RGBA')
     size = max(8, min(height, width) // 22)
     font = ImageFont.load_default(size)
     for box, lines, colour, _ in labels:
         x1, y1, x2, y2 = np.clip(box, 0, np.array([width, height] * 2) - 1).tolist()
         drawing.rectangle((x1, y1, x2, y2), outline=colour, width=max(1, size // 10))
-        # Above the box, and inside the frame: towards its middle, and not over its upper edge.
+        # Above the box, but inside the frame.
         text, align = '\n'.join(lines), 'l' if x1 + x2 < width else 'r'
         place = x1 if align == 'l' else x2, max(y1, 1.3 * size * len(lines))
         around = drawing.multiline_textbbox(place, text, font, anchor=f'{align}d')
         drawing.rectangle(around, fill=(0, 0, 0, 150))
         drawing.multiline_text(place, text, 'white', font, anchor=f'{align}d')
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def palette_of(count: int) -> np.ndarray:
-    """Red, green and blue of so many classes, ``(classes, 3)``."""
+    """The colours of ``count`` classes, ``(classes, 3)``."""
     return np.array([colour_of(number) for number in range(count)], np.uint8)
 
 
 def _with_masks(frame: np.ndarray, labels: list[Label]) -> np.ndarray:
-    """A copy with the masks laid over it, one decoded at a time."""
+    """A copy of the frame blended with the masks, which are decoded one at a time."""
     masked = frame.copy()
     for label in labels:
         if label.mask is not None:

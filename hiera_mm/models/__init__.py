@@ -9,7 +9,7 @@ from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.models.norms import ChannelLayerNorm
 from hiera_mm.models.unetr_decoder import UNETRDecoder
-from hiera_mm.models.volume_segmentor import VolumeSegmentor
+from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 
 __all__ = [
     'CenterNetHead',
@@ -19,7 +19,7 @@ __all__ = [
     'MaskedAutoencoder',
     'SingleRoIExtractor',
     'UNETRDecoder',
-    'VolumeSegmentor',
+    'VolumeEncoderDecoder',
     'keep_boxes_in_float32',
 ]
 

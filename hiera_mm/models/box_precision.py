@@ -1,7 +1,8 @@
-"""Boxes in float32 while the rest is half: bfloat16 has steps of 4 pixels from 512 on, float16 of 1 from 1024 on.
+"""Keeps boxes in float32 when the rest of the model runs in half precision.
 
-mmdet makes anchors, chooses boxes, and turns regions for RoIAlign in the type of the maps. Repaired under its own
-names, so that every detector trains in half precision as well as in float32.
+From 512 pixels on bfloat16 has steps of 4 pixels, and from 1024 on float16 has steps of 1. mmdet makes anchors, selects
+boxes and samples regions for RoIAlign in the dtype of the maps. The repairs register under mmdet's own names, so that
+every detector trains in half precision as well as in float32.
 """
 
 import functools
@@ -15,7 +16,7 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPoin
 from mmdet.registry import MODELS as MMDET_MODELS
 from torch import Tensor
 
-HALVES = (torch.float16, torch.bfloat16)
+HALF_DTYPES = (torch.float16, torch.bfloat16)
 
 
 @MMDET_MODELS.register_module(name='SingleRoIExtractor', force=True)
@@ -23,9 +24,9 @@ class SingleRoIExtractor(PlainSingleRoIExtractor):
     """mmdet's ``SingleRoIExtractor``, which pools half-precision maps in float32."""
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
-        """Regions ``(K, 5)`` of maps ``(B, C, H, W)`` to ``(K, C, size, size)`` of the maps' type."""
-        whole = tuple(map(_float32, feats))
-        return super().forward(whole, _float32(rois), roi_scale_factor).to(feats[0].dtype)
+        """Regions ``(K, 5)`` of maps ``(B, C, H, W)`` to ``(K, C, size, size)`` in the dtype of the maps."""
+        in_float32 = tuple(map(_float32, feats))
+        return super().forward(in_float32, _float32(rois), roi_scale_factor).to(feats[0].dtype)
 
 
 if importlib.util.find_spec('mmaction') is not None:
@@ -37,24 +38,24 @@ if importlib.util.find_spec('mmaction') is not None:
         """mmaction2's ``SingleRoIExtractor3D``, which pools half-precision maps in float32."""
 
         def forward(self, feat: Tensor | tuple[Tensor, ...], rois: Tensor) -> tuple[Tensor, Tensor]:
-            """Regions ``(K, 5)`` of maps ``(B, C, T, H, W)``, pooled and whole, of the maps' type."""
+            """Regions ``(K, 5)`` of maps ``(B, C, T, H, W)`` to pooled and whole features in the dtype of the maps."""
             feats = feat if isinstance(feat, tuple) else (feat,)
             pooled = super().forward(tuple(map(_float32, feats)), _float32(rois))
             return tuple(part.to(feats[0].dtype) for part in pooled)
 
 
 def keep_boxes_in_float32() -> None:
-    """Have anchors and points made, and the boxes of dense heads chosen, in float32 for maps in half precision; doing
-    it again changes nothing."""
+    """Patch mmdet to make anchors and points, and to select the boxes of dense heads, in float32 when the maps are in
+    half precision. Calling it again changes nothing."""
     for generator in (AnchorGenerator, MlvlPointGenerator):
         if not hasattr(generator.grid_priors, '__wrapped__'):
-            generator.grid_priors = _made_in_float32(generator.grid_priors)
+            generator.grid_priors = _make_in_float32(generator.grid_priors)
     if not hasattr(BaseDenseHead.predict_by_feat, '__wrapped__'):
-        BaseDenseHead.predict_by_feat = _chosen_in_float32(BaseDenseHead.predict_by_feat)
+        BaseDenseHead.predict_by_feat = _select_in_float32(BaseDenseHead.predict_by_feat)
 
 
-def _chosen_in_float32(predict_by_feat: Callable) -> Callable:
-    """In bfloat16 all scores above 0.998 are 1, and which of them come first would be left to chance."""
+def _select_in_float32(predict_by_feat: Callable) -> Callable:
+    """In bfloat16 every score above 0.998 becomes 1, and the order among them would be left to chance."""
 
     @functools.wraps(predict_by_feat)
     def in_float32(
@@ -70,15 +71,15 @@ def _chosen_in_float32(predict_by_feat: Callable) -> Callable:
     return in_float32
 
 
-def _made_in_float32(grid_priors: Callable) -> Callable:
+def _make_in_float32(grid_priors: Callable) -> Callable:
     @functools.wraps(grid_priors)
     def in_float32(
         self: object, featmap_sizes: list[tuple[int, int]], dtype: torch.dtype = torch.float32, *others, **named
     ) -> list[Tensor]:
-        return grid_priors(self, featmap_sizes, torch.float32 if dtype in HALVES else dtype, *others, **named)
+        return grid_priors(self, featmap_sizes, torch.float32 if dtype in HALF_DTYPES else dtype, *others, **named)
 
     return in_float32
 
 
 def _float32(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in HALVES else tensor
+    return tensor.float() if tensor.dtype in HALF_DTYPES else tensor

@@ -1,8 +1,8 @@
-"""Everything that makes the model faster on a processor, behind one swap; the model is right without it.
+"""Everything that makes the model faster on a CPU, in one place; the model is correct without it.
 
-:func:`run_block` is where the model comes here. What is swapped in is valid on a CPU, run eagerly, in float32, and
-without gradients in bfloat16. Under autocast, while compiling, tracing or transforming (``torch.func``), and on any
-other device the block runs as written.
+The model calls :func:`run_block`. The faster code is used on a CPU, in eager mode, in float32, and in bfloat16 without
+gradients. Under autocast, while compiling, tracing or transforming (``torch.func``), and on any other device the block
+runs as written.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
-FEWEST_ROWS = 512
-"""Below this a convolution's preparation of the weights costs more than it gains."""
+MIN_ROWS = 512
+"""With fewer rows, preparing the weights for a convolution costs more than the convolution saves."""
 
-NUMBERS_IN_A_PIECE = 2**20
-"""Numbers of a piece's input: 4 MiB in float32, and four times as much inside the MLP; chosen by measurement."""
+CHUNK_SIZE = 2**20
+"""Input values per chunk: 4 MiB in float32, and four times as much inside the MLP; chosen by measurement."""
 
-PER_ROW: set[type[nn.Module]] = {nn.Linear, nn.LayerNorm, nn.GELU, nn.Identity, DropPath, LayerScale}
-"""Modules that treat each row by itself, apart from stochastic depth; :func:`per_row` adds the model's own."""
+PER_ROW_MODULES: set[type[nn.Module]] = {nn.Linear, nn.LayerNorm, nn.GELU, nn.Identity, DropPath, LayerScale}
+"""Modules that process each row on its own, apart from stochastic depth; :func:`per_row` adds the model's own."""
 
 GLOBAL_HOOKS = (
     '_global_forward_hooks',
@@ -35,13 +35,13 @@ GLOBAL_HOOKS = (
     '_global_backward_hooks',
     '_global_backward_pre_hooks',
 )
-"""Of torch, for all modules."""
+"""torch's hooks that apply to all modules."""
 
 _switched_on = True
 
 
-class BlockInTwoParts(Protocol):
-    """What is needed of a transformer block: attention, which may look beyond a mask unit, and then the MLP."""
+class SplitBlock(Protocol):
+    """A transformer block that can run its attention, which may look beyond a mask unit, and its MLP separately."""
 
     training: bool
     attn: Any
@@ -54,25 +54,25 @@ class BlockInTwoParts(Protocol):
 
 
 def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region]) -> Tensor:
-    """``block(units, regions)``, faster where that is valid.
+    """``block(units, regions)``, but faster where possible.
 
-    Rows of mask units ``(B, units, T, C)`` then pass a few at a time, so that what is computed in between stays in the
-    processor's cache instead of filling fresh memory; only attention beyond a mask unit sees all at once.
+    Rows of mask units ``(B, units, T, C)`` are then processed in chunks, so that intermediate results stay in the CPU's
+    cache; only attention beyond a mask unit sees all rows at once.
     """
-    if not _pays_for(units):
+    if not _can_speed_up(units):
         return block(units, regions)
-    parts = cast(BlockInTwoParts, block)
-    with _FasterFunctions():
-        if not _treats_rows_alone(parts):
+    parts = cast(SplitBlock, block)
+    with _FasterKernels():
+        if not _is_per_row(parts):
             return block(units, regions)
         if parts.attn.window_side == 1:
-            return _in_pieces(lambda piece: block(piece, regions), units)
-        return _in_pieces(parts.add_mlp, parts.add_attention(units, regions))
+            return _in_chunks(lambda chunk: block(chunk, regions), units)
+        return _in_chunks(parts.add_mlp, parts.add_attention(units, regions))
 
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Run the model as it is written, without anything of this module."""
+    """Run the model as it is written, without the faster code of this module."""
     global _switched_on
     before, _switched_on = _switched_on, False
     try:
@@ -82,57 +82,57 @@ def plain() -> Iterator[None]:
 
 
 def per_row(module_class: type[nn.Module]) -> type[nn.Module]:
-    """Class decorator: the module treats each row of mask units by itself, if its attention stays inside them."""
-    PER_ROW.add(module_class)
+    """Class decorator: the module processes each row of mask units on its own, if its attention stays inside units."""
+    PER_ROW_MODULES.add(module_class)
     return module_class
 
 
-class _FasterFunctions(TorchFunctionMode):
-    """Linear layers and maxima by faster kernels; modules stay what they are, for tools that look for types."""
+class _FasterKernels(TorchFunctionMode):
+    """Runs linear layers and maxima with faster kernels; the modules keep their types, which other tools check."""
 
     def __torch_function__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
-        if not kwargs and func is _LINEAR and _convolution_pays(*args):
-            return _Convolved.apply(*args) if torch.is_grad_enabled() else _convolved(*args)
+        if not kwargs and func is _LINEAR and _convolution_is_faster(*args):
+            return _LinearAsConvolution.apply(*args) if torch.is_grad_enabled() else _linear_as_convolution(*args)
         if func is _MAXIMUM and kwargs:
-            # By position, as torch 2.11 takes nothing by name here.
+            # torch 2.11 takes positional arguments only here.
             given = (*args, kwargs['dim'])
-            return _Largest(_Maximum.apply(*given) if torch.is_grad_enabled() else torch.amax(*given))
+            return _MaxResult(_MaxWithoutIndices.apply(*given) if torch.is_grad_enabled() else torch.amax(*given))
         return func(*args, **(kwargs or {}))
 
 
-# Counting tools patch these names, so they are kept here.
+# Tools that count operations patch these functions, so the originals are kept here.
 _LINEAR, _MAXIMUM = F.linear, torch.max
 
 
-class _Largest(NamedTuple):
+class _MaxResult(NamedTuple):
     values: Tensor
 
 
-class _Convolved(torch.autograd.Function):
-    """A linear layer as a 1 x 1 convolution, whose kernels (oneDNN's) are up to 1.15 times as fast as the BLAS behind
-    torch's linear layers and add the bias on the way. The gradient of the input comes from the convolution, too; that
-    of the weights is faster from the BLAS.
+class _LinearAsConvolution(torch.autograd.Function):
+    """A linear layer as a 1 x 1 convolution: oneDNN's kernels also add the bias and are up to 1.15 times as fast as the
+    BLAS behind torch's linear layers. The input's gradient is computed by convolution as well, the weights' gradient by
+    the BLAS, which is faster there.
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _convolved(x, weight, bias)
+        return _linear_as_convolution(x, weight, bias)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         rows = gradient.reshape(-1, gradient.shape[-1])
-        of_x, of_weight, of_bias = ctx.needs_input_grad
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            _convolved(gradient, weight.t(), None) if of_x else None,
-            rows.t() @ x.reshape(-1, x.shape[-1]) if of_weight else None,
-            rows.sum(0) if of_bias else None,
+            _linear_as_convolution(gradient, weight.t(), None) if needs_x else None,
+            rows.t() @ x.reshape(-1, x.shape[-1]) if needs_weight else None,
+            rows.sum(0) if needs_bias else None,
         )
 
 
-class _Maximum(torch.autograd.Function):
-    """``torch.max`` along an axis, of which it computes no indices: the gradient goes to the first of equals."""
+class _MaxWithoutIndices(torch.autograd.Function):
+    """``torch.max`` along an axis without computing indices; of equal values the first gets the gradient."""
 
     @staticmethod
     def forward(ctx, tokens: Tensor, dim: int) -> Tensor:
@@ -157,22 +157,22 @@ class _Maximum(torch.autograd.Function):
         return given, None
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
     mixed = F.conv2d(rows, weight[:, :, None, None], bias)
     return mixed.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
 
 
-def _convolution_pays(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
-    """Whether it is faster, and valid: plain float32 tensors, not such as hold quantised or sharded weights."""
+def _convolution_is_faster(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
+    """Whether a convolution is faster and valid: for plain float32 tensors, not for quantised or sharded weights."""
     plain_types = type(x) is Tensor and type(weight) is nn.Parameter and type(bias) is nn.Parameter
-    return plain_types and x.dtype == weight.dtype == torch.float32 and x.numel() >= FEWEST_ROWS * x.shape[-1]
+    return plain_types and x.dtype == weight.dtype == torch.float32 and x.numel() >= MIN_ROWS * x.shape[-1]
 
 
-def _pays_for(units: Tensor) -> bool:
+def _can_speed_up(units: Tensor) -> bool:
     if not _switched_on or torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu'):
         return False
-    if units.device.type != 'cpu' or units.numel() < FEWEST_ROWS * units.shape[-1]:
+    if units.device.type != 'cpu' or units.numel() < MIN_ROWS * units.shape[-1]:
         return False
     if units.dtype != torch.float32 and (units.dtype != torch.bfloat16 or torch.is_grad_enabled()):
         return False
@@ -181,15 +181,15 @@ def _pays_for(units: Tensor) -> bool:
     return not transformed and not forward_mode and torch.backends.mkldnn.is_available()
 
 
-def _treats_rows_alone(block: BlockInTwoParts) -> bool:
-    """Whether nothing in the block needs all rows at once: no stranger's module, no hook, no stochastic depth, which is
-    drawn for each image."""
+def _is_per_row(block: SplitBlock) -> bool:
+    """Whether rows can be processed in chunks: no unknown modules, no hooks, and no stochastic depth, which is drawn
+    once per image."""
     if block.training and block.drop_path.drop_prob:
         return False
     if any(getattr(torch_module, name) for name in GLOBAL_HOOKS):
         return False
     return all(
-        type(module) in PER_ROW and 'forward' not in vars(module) and not _is_hooked(module)
+        type(module) in PER_ROW_MODULES and 'forward' not in vars(module) and not _is_hooked(module)
         for module in block.modules()
     )
 
@@ -199,11 +199,11 @@ def _is_hooked(module: nn.Module) -> bool:
     return any(hooks)
 
 
-def _in_pieces(function: Callable[[Tensor], Tensor], units: Tensor) -> Tensor:
+def _in_chunks(function: Callable[[Tensor], Tensor], units: Tensor) -> Tensor:
     batch, count, tokens, channels = int_shape(units)
-    rows = max(1, NUMBERS_IN_A_PIECE // (tokens * channels))
+    rows = max(1, CHUNK_SIZE // (tokens * channels))
     if batch * count <= rows:
         return function(units)
-    pieces = units.reshape(1, batch * count, tokens, channels).split(rows, dim=1)
-    done = torch.cat([function(piece) for piece in pieces], dim=1)
+    chunks = units.reshape(1, batch * count, tokens, channels).split(rows, dim=1)
+    done = torch.cat([function(chunk) for chunk in chunks], dim=1)
     return done.reshape(batch, count, *int_shape(done)[2:])

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 HEAD_WIDTH = 64
-"""Channels of a head of the pooling attention."""
+"""Channels per head of the pooling attention."""
 
 
 @MODELS.register_module()
@@ -16,7 +16,7 @@ class HieraHead(BaseHead):
     """Mean over all tokens of the last map, then LayerNorm, dropout and a linear layer to logits.
 
     The official model's order (its code; paper, section 3): the norm comes after the mean. Unlike the official
-    head it gives logits in evaluation too; ``average_clips='prob'`` makes probabilities of them, once.
+    head it gives logits in evaluation too; ``average_clips='prob'`` turns them into probabilities, once.
 
     Args:
         num_classes: Classes.
@@ -57,25 +57,25 @@ class HieraHead(BaseHead):
             parameter.data.mul_(init_scale)
 
     def forward(self, maps: tuple[Tensor, ...] | Tensor, **_: object) -> Tensor:
-        """Maps ``(B, C, ...)``, of which the last is used, or one map, to logits ``(B, num_classes)`` in float32, as
-        mmaction2's accuracy goes through numpy, which has no bfloat16.
+        """Logits ``(B, num_classes)`` of the last of several maps ``(B, C, ...)``, or of one map.
 
-        Recognisers hand further arguments to every head, which this one does not need.
+        They are float32, since mmaction2's accuracy goes through numpy, which has no bfloat16. Recognisers pass further
+        arguments to every head; this one ignores them.
         """
         last = maps if isinstance(maps, Tensor) else maps[-1]
         return self.projection(self.dropout(self.pooled(last))).float()
 
     def pooled(self, last: Tensor) -> Tensor:
-        """The last map ``(B, C, ...)`` to one vector each, ``(B, C)``."""
+        """One vector per input, ``(B, C)``, from the last map ``(B, C, ...)``."""
         return self.norm(last.flatten(2).mean(dim=2))
 
 
 @MODELS.register_module()
 class AttentionPoolingHead(HieraHead):
-    """As :class:`HieraHead` with a learned query's attention over the tokens in place of their mean.
+    """Like :class:`HieraHead`, but a learned query attends over the tokens instead of taking their mean.
 
-    Of "Scaling vision transformers" (arXiv 2106.04560, section 3.2), by timm's ``AttentionPoolLatent``: norm, attention
-    with heads of 64 channels, a block of two linear layers, then dropout and the linear layer to logits.
+    From "Scaling vision transformers" (arXiv 2106.04560, section 3.2), as timm's ``AttentionPoolLatent``: norm,
+    attention with heads of 64 channels, a block of two linear layers, then dropout and the linear layer to logits.
 
     Args:
         num_classes, in_channels, more: As for :class:`HieraHead`.
@@ -93,5 +93,5 @@ class AttentionPoolingHead(HieraHead):
         self.pool = AttentionPoolLatent(in_channels, num_heads=heads, norm_layer=nn.LayerNorm)
 
     def pooled(self, last: Tensor) -> Tensor:
-        """As :meth:`HieraHead.pooled`."""
+        """Same as :meth:`HieraHead.pooled`."""
         return self.pool(self.norm(last.flatten(2).transpose(1, 2)))

@@ -28,7 +28,6 @@ from hiera_mm.models.position import (
     fit_position_tables,
     resize_position_table,
     resize_temporal_table,
-    tile_position_table,
 )
 from hiera_mm.weights.load import LORA_MARK, load_backbone_weights
 
@@ -45,7 +44,7 @@ from torch.utils.checkpoint import checkpoint
 
 PATCH_STRIDE = 4
 UNIT_PIXELS = PATCH_STRIDE * UNIT_SIDE
-"""Side of a mask unit in pixels, 32, and so the stride of the last stage."""
+"""Side of a mask unit in pixels, 32, which is also the stride of the last stage."""
 
 FRAME_STRIDE = 2
 """Frames that one token spans in a clip."""
@@ -54,13 +53,14 @@ PRETRAINING_GRID = 56
 """Side in tokens of the published position tables, trained on 224 x 224 pixels."""
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-"""Order of memory in which the channels of a token lie together, by the number of axes: no step then moves single
-numbers, and convolutions are faster, too."""
+"""Memory format by the number of axes: with the channels of a token next to each other no step moves single values, and
+convolutions are faster."""
 
-MOST_GROUPS = 65535
-"""Attention groups in one call: what the grids of CUDA's fused kernels take (pytorch issues 142228 and 146704)."""
+MAX_GROUPS = 65535
+"""Most attention groups in one call, limited by the grids of CUDA's fused kernels (pytorch issues 142228 and
+146704)."""
 
-POSITIONS = ('resized', 'absolute_win', 'tiled')
+POS_EMBED_MODES = ('resized', 'absolute_win')
 
 
 @MODELS.register_module()
@@ -71,8 +71,8 @@ class Hiera(BaseModule):
     Stage ``i`` gives ``(B, embed_dim * 2 ** i, ceil(H / s), ceil(W / s))`` with ``s`` = 4, 8, 16, 32, or
     ``(B, embed_dim * 2 ** i, T / 2, ceil(H / s), ceil(W / s))``: the output of its last block, without a norm
     unless ``out_norm``. Any ``H`` and ``W`` from 32 pixels up work; a side that is no multiple of 32 is filled
-    with zeros at the bottom or right and the maps are cropped. Any even ``T`` works. Maps lie in memory with
-    their channels last.
+    with zeros at the bottom or right and the maps are cropped. Any even ``T`` works. Maps are in channels-last
+    memory format.
     Stages 1 and 2 attend inside mask units, stages 3 and 4 globally (section 3.2) or inside ``window_sizes``;
     the first block of a stage still attends as the stage before it, and pools its queries.
 
@@ -83,8 +83,8 @@ class Hiera(BaseModule):
             (blocks of the four stages) and, if wanted, ``layer_scale=True`` (a learned factor on each
             branch) and ``pooled_shortcut=True`` (where the width doubles, the shortcut is the maximum and
             the mean of the pooled tokens, instead of a linear layer).
-        num_frames: None for images; for clips the even number of frames of ``num_frames / 2`` entries in the
-            temporal position table, 16 in Meta's weights. Clips of another length get it resized linearly.
+        num_frames: None for images; for clips an even number of frames: the temporal position table has
+            ``num_frames / 2`` entries. 16 in Meta's weights. For clips of another length the table is resized linearly.
         in_channels: Channels of the image or clip.
         q_pools: Stages after the first that pool, 3, or 2 for masked autoencoding (appendix A): the last then has
             stride 16. Pooling has no weights.
@@ -94,13 +94,13 @@ class Hiera(BaseModule):
             or ``(8, 4, 16, 8)`` (SAM 2's ``window_spec``, arXiv 2408.00714); None for global attention in
             stages 3 and 4. Windows that leave the image are filled with zeros after the norm, as in
             ViTDet and SAM 2.
-        window_frames: Of clips, the even number of frames that these windows span; None for all (ours, for volumes:
-            published models of clips attend globally).
-        global_blocks: Numbers of blocks, counted from 0 over all stages, that attend globally all the same.
+        window_frames: For clips, the even number of frames that these windows span; None for all (our addition, for
+            volumes: published models of clips attend globally).
+        global_blocks: Indices of blocks, counted from 0 over all stages, that attend globally in spite of
+            ``window_sizes``.
         pos_embed: How the position embedding follows the image's size: ``'resized'`` resizes one table;
-            ``'tiled'`` repeats it as it is (arXiv 2504.13181); ``'absolute_win'`` repeats an 8 x 8 window part and
-            resizes a global part (arXiv 2311.05613). For the latter plain checkpoints are split into the two
-            parts, which at 224 x 224 changes nothing.
+            ``'absolute_win'`` repeats an 8 x 8 window part and resizes a global part (arXiv 2311.05613). For the
+            latter, plain checkpoints are split into the two parts, which changes nothing at 224 x 224.
         pos_embed_size: Side in tokens of the (global) table: 56 in Meta's weights, 7 or 14 in SAM 2's.
         pos_embed_antialias: Resize the global part as timm's ``abswin`` models do.
         drop_path_rate: Stochastic depth of the last block; the rates rise linearly from 0.
@@ -108,12 +108,12 @@ class Hiera(BaseModule):
             also freezes the first ``n`` stages.
         with_cp: Recompute the activations of all blocks in the backward pass to save memory, or of some stages, as
             ``(True, True, False, False)``.
-        out_norm: Put a LayerNorm on each returned map. Published checkpoints hold no such norms.
-        lora: Learn low-rank updates of the attention's layers and leave the rest as it was pre-trained: what peft's
-            ``LoraConfig`` takes, such as ``dict(r=16, lora_alpha=32)`` (:mod:`hiera_mm.models.lora`).
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published or own checkpoint, by path,
-            address or name (:mod:`hiera_mm.weights.zoo`); with ``inflate=True`` one for images starts a model
-            for clips, and ``key='ema'`` takes one of several sets of weights in a file.
+        out_norm: Put a LayerNorm on each returned map. Published checkpoints have no such norms.
+        lora: Learn low-rank updates of the attention's layers and keep the rest as pre-trained: arguments of peft's
+            ``LoraConfig``, such as ``dict(r=16, lora_alpha=32)`` (:mod:`hiera_mm.models.lora`).
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads a published checkpoint or your own, by path,
+            URL or name (:mod:`hiera_mm.weights.zoo`); with ``inflate=True`` a checkpoint for images
+            starts a model for clips, and ``key='ema'`` takes one of several sets of weights in a file.
 
     Raises:
         UserError: for an unknown ``arch`` or ``pos_embed``, windows that mask units don't fill, ``window_frames`` that
@@ -150,7 +150,7 @@ class Hiera(BaseModule):
         self.window_times = None if window_frames is None else window_frames // FRAME_STRIDE
         self.num_frames = num_frames
         self.q_pools = q_pools
-        self.pos_embed_antialias, self.pos_embed_tiled = pos_embed_antialias, pos_embed == 'tiled'
+        self.pos_embed_antialias = pos_embed_antialias
         self.frozen_stages = frozen_stages
         self.with_cp = (with_cp,) * 4 if isinstance(with_cp, bool) else tuple(with_cp)
         _check_range('out_indices', self.out_indices, 0, 3)
@@ -159,9 +159,9 @@ class Hiera(BaseModule):
         _check_range('frozen_stages', (frozen_stages,), -1, 4)
         _check_range('q_pools', (q_pools,), 2, 3)
         if len(self.with_cp) != 4:
-            raise UserError(f"Hiera's 'with_cp' must be True, False, or one of them for each stage, but is {with_cp}.")
-        if pos_embed not in POSITIONS:
-            raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POSITIONS)}, but is '{pos_embed}'.")
+            raise UserError(f"Hiera's 'with_cp' must be True, False, or one value for each stage, but is {with_cp}.")
+        if pos_embed not in POS_EMBED_MODES:
+            raise UserError(f"Hiera's 'pos_embed' must be one of {', '.join(POS_EMBED_MODES)}, but is '{pos_embed}'.")
 
         _check_frames(num_frames, window_sizes, window_frames)
 
@@ -184,14 +184,14 @@ class Hiera(BaseModule):
         if lora is not None:
             add_lora(self, lora)
         if init_cfg is not None:
-            self._check = self.register_forward_pre_hook(_tell_that_weights_are_random)
-            self._register_load_state_dict_pre_hook(self._weights_are_loaded)
+            self._check = self.register_forward_pre_hook(_warn_if_weights_are_random)
+            self._register_load_state_dict_pre_hook(self._mark_as_loaded)
 
-    def _weights_are_loaded(self, *_: object) -> None:
+    def _mark_as_loaded(self, *_: object) -> None:
         self._is_init = True
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """An image or a clip to a tuple of maps; see the class for their shapes."""
+        """Maps of images or clips; see the class for their shapes."""
         self._check_input(pixels)
         height, width = int_shape(pixels)[-2:]
         tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
@@ -206,12 +206,12 @@ class Hiera(BaseModule):
         return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
 
     def forward_kept(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
-        """Rows of some mask units at the ends of ``out_indices``, as if there were no others (section 3.1).
+        """Rows of the kept mask units at the ends of ``out_indices``, as if there were no others (section 3.1).
 
         Args:
             pixels: As for :meth:`forward`, both sides multiples of 32. The other units' pixels should be zero, as the
                 patch embedding overlaps.
-            kept: Numbers of the units, ``(B, n)``, in reading order of the unit grid, for clips time by time.
+            kept: Indices of the units, ``(B, n)``, in reading order of the unit grid, for clips time by time.
 
         Returns:
             ``(B, n, tokens, channels)`` for each stage, with 64, 16, 4 and 1 tokens (4 in the last with two q-pools).
@@ -239,7 +239,7 @@ class Hiera(BaseModule):
         return ends
 
     def init_weights(self) -> None:
-        """Load what ``init_cfg`` names; the constructor has already drawn random weights."""
+        """Load the weights of ``init_cfg``; the constructor has already drawn random ones."""
         if self.init_cfg is not None:
             load_backbone_weights(self, self.init_cfg)
         self._is_init = True
@@ -256,12 +256,12 @@ class Hiera(BaseModule):
 
         Args:
             param_name: Name of the parameter in the whole model.
-            prefix: What stands before the backbone's own names there, such as ``'backbone.'``.
+            prefix: Prefix of the backbone's own names there, such as ``'backbone.'``.
 
         Returns:
             The layer's number and the count of layers, ``depth + 2``: 0 for the patch embedding and the
-            position tables, ``i + 1`` for block ``i``, ``depth + 1`` for all that follows the blocks and for
-            low-rank updates, which start from nothing wherever they are.
+            position tables, ``i + 1`` for block ``i``, ``depth + 1`` for everything after the blocks and for
+            low-rank updates, which start from zero in every layer.
         """
         layers = len(self.blocks) + 2
         own_name = param_name.removeprefix(prefix)
@@ -277,7 +277,7 @@ class Hiera(BaseModule):
         return fit_position_tables(given, dict(self.named_parameters()), source)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that take no weight decay whatever their shape (as timm's contract): the tables."""
+        """Names of the position tables, which take no weight decay whatever their shape (timm's contract)."""
         return {name for name, _ in self.named_parameters() if name.startswith('pos_embed')}
 
     def _check_input(self, pixels: Tensor) -> None:
@@ -291,7 +291,8 @@ class Hiera(BaseModule):
         if pixels.shape[1] != self.in_channels:
             raise UserError(
                 f'This Hiera takes {self.in_channels} channels, but got {pixels.shape[1]}; set in_channels='
-                f'{pixels.shape[1]} on the backbone (colour weights are made to fit), or load the input otherwise.'
+                f'{pixels.shape[1]} on the backbone (colour weights are adapted), or load the input with '
+                f'{self.in_channels} channels.'
             )
         if min(height, width) < UNIT_PIXELS:
             raise UserError(
@@ -305,13 +306,11 @@ class Hiera(BaseModule):
             )
 
     def _position_embedding(self, grid: Sequence[int]) -> Tensor:
-        """``(1, C, H, W)`` or ``(1, C, T, H, W)`` for a grid of as many tokens."""
+        """``(1, C, H, W)`` or ``(1, C, T, H, W)`` for a grid of ``(H, W)`` or ``(T, H, W)`` tokens."""
         height, width = grid[-2:]
         table = self.pos_embed if self.num_frames is None else self.pos_embed_spatial
         if hasattr(self, 'pos_embed_window'):
             spatial = absolute_win(table, self.pos_embed_window, height, width, self.pos_embed_antialias)
-        elif self.pos_embed_tiled:
-            spatial = tile_position_table(table, height, width)
         else:
             spatial = resize_position_table(table, height, width)
         if self.num_frames is None:
@@ -337,7 +336,7 @@ class Hiera(BaseModule):
 
 
 class PatchEmbedding(nn.Module):
-    """Convolution of 7 x 7 pixels, for clips 3 x 7 x 7, with a stride of 4 pixels and 2 frames.
+    """A convolution of 7 x 7 pixels, for clips 3 x 7 x 7, with a stride of 4 pixels and 2 frames.
 
     ``(B, in_channels, H, W)`` to ``(B, channels, H / 4, W / 4)``, or ``(B, in_channels, T, H, W)`` to
     ``(B, channels, T / 2, H / 4, W / 4)``.
@@ -364,12 +363,12 @@ class Block(nn.Module):
 
     Args:
         dim, dim_out: Channels before and after.
-        heads: Of the attention.
+        heads: Attention heads.
         window_side, window_times, pools: See :class:`Attention`.
         drop_path: Stochastic depth of both branches.
         layer_scale: A learned factor for each channel of both branches.
         pooled_shortcut: Where the width doubles, the shortcut is the maximum and the mean of the 2 x 2 tokens
-            of the input as it is, side by side.
+            of the unnormalised input, concatenated.
     """
 
     def __init__(
@@ -424,10 +423,10 @@ class Attention(nn.Module):
 
     Args:
         dim, dim_out: Channels before and after.
-        heads: Their number; ``dim_out / heads`` channels each.
+        heads: Attention heads, of ``dim_out / heads`` channels each.
         window_side: Mask units on a window's side: 1 for attention inside mask units, None for global.
         window_times: Mask units in a window along time; None for all, and for images.
-        pools: Take the maximum of each 2 x 2 queries.
+        pools: Take the maximum of every 2 x 2 queries.
     """
 
     def __init__(
@@ -467,27 +466,28 @@ class Attention(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, windows: int, padding: int = 0) -> Tensor:
         """Attention inside each of ``windows`` equal parts of the rows, each with ``padding`` more keys."""
         shape, groups = int_shape(q), int_shape(q)[0] * windows
-        # 4-D tensors (groups, heads, tokens, head width): with 5-D ones the fused kernels don't serve.
+        # 4-D tensors (groups, heads, tokens, head width): the fused kernels don't take 5-D ones.
         q, k, v = (x.reshape(groups, -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2) for x in (q, k, v))
         if padding:
             k, v = self._with_padding(k, v, padding)
         # An exported program takes batches of any size, so it can't depend on how many groups there are.
-        many = not is_exporting() and groups > MOST_GROUPS
-        parts = zip(*(x.split(MOST_GROUPS) for x in (q, k, v)), strict=True) if many else [(q, k, v)]
+        many = not is_exporting() and groups > MAX_GROUPS
+        parts = zip(*(x.split(MAX_GROUPS) for x in (q, k, v)), strict=True) if many else [(q, k, v)]
         mixed = [F.scaled_dot_product_attention(*part).transpose(1, 2) for part in parts]
         return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).reshape(shape)
 
     def _with_padding(self, k: Tensor, v: Tensor, padding: int) -> tuple[Tensor, Tensor]:
-        """Keys and values with those of tokens that are zero after the norm: there the linear layer gives its bias."""
+        """Add keys and values of padding tokens, which are zero after the norm, so that the linear layer gives its
+        bias."""
         _, k_bias, v_bias = self.qkv.bias.to(k.dtype).reshape(3, 1, self.heads, 1, -1)
-        of_padding = (int_shape(k)[0], self.heads, padding, int_shape(k)[-1])
-        padded = [torch.cat([x, bias.expand(of_padding)], dim=2) for x, bias in ((k, k_bias), (v, v_bias))]
+        padding_shape = (int_shape(k)[0], self.heads, padding, int_shape(k)[-1])
+        padded = [torch.cat([x, bias.expand(padding_shape)], dim=2) for x, bias in ((k, k_bias), (v, v_bias))]
         return padded[0], padded[1]
 
 
 @per_row
 class MLP(nn.Module):
-    """Two linear layers with exact GELU, four times as wide between."""
+    """Two linear layers with exact GELU between, four times as wide inside."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -524,12 +524,12 @@ def _architecture(arch: str | dict) -> dict:
     return settings
 
 
-def _tell_that_weights_are_random(backbone: Hiera, _: tuple) -> None:
-    """Before the first images of a module that was told which weights to begin with. Not an error, as those who count
-    operations need no weights."""
+def _warn_if_weights_are_random(backbone: Hiera, _: tuple) -> None:
+    """Warn before the first forward pass if the weights of ``init_cfg`` were never loaded. Not an error, since counting
+    operations needs no weights."""
     if not backbone._is_init and not next(backbone.parameters()).is_meta:
         print_log(
-            f"The backbone's weights are random: nobody called init_weights(), which would load {backbone.init_cfg}. "
+            f"The backbone's weights are random: init_weights() was not called, which would load {backbone.init_cfg}. "
             'Call it after building the model, or take hiera_mm.backbone(NAME), which loads what it builds.',
             logger='current',
             level=30,
@@ -555,15 +555,15 @@ def _check_frames(num_frames: int | None, window_sizes: Sequence[int] | None, wi
         return
     if num_frames is None or window_sizes is None:
         raise UserError(
-            "Hiera's 'window_frames' says how deep the windows of clips are; set 'num_frames' and 'window_sizes' "
-            'beside it, or leave it out.'
+            "Hiera's 'window_frames' is the number of frames in the windows of clips; set 'num_frames' and "
+            "'window_sizes' as well, or leave it out."
         )
     if window_frames < FRAME_STRIDE or window_frames % FRAME_STRIDE:
         raise UserError(f"Hiera's 'window_frames' must be even, or None for all frames, but is {window_frames}.")
 
 
 def _unit_grid(tokens: Tensor) -> tuple[int, ...]:
-    """Mask units along each axis of a map of tokens, of a clip times first."""
+    """Mask units along each axis of a map of tokens, ``(rows, columns)`` or ``(times, rows, columns)``."""
     *depth, height, width = int_shape(tokens)[2:]
     return (*depth, height // UNIT_SIDE, width // UNIT_SIDE)
 
@@ -573,8 +573,8 @@ def _window_side(window_sizes: Sequence[int]) -> int:
     side = window_sizes[-1]
     if tuple(window_sizes) != (UNIT_SIDE, UNIT_SIDE // 2, 2 * side, side) or side < 1:
         raise UserError(
-            f"Hiera's 'window_sizes' must be those of mask units in stages 1 and 2 and twice as large in stage 3 as in "
-            f'stage 4, such as (8, 4, 14, 7) or (8, 4, 16, 8), but are {tuple(window_sizes)}.'
+            f"Hiera's 'window_sizes' must be 8 and 4 (the mask units) in stages 1 and 2, and twice as large in stage 3 "
+            f'as in stage 4, such as (8, 4, 14, 7) or (8, 4, 16, 8), but are {tuple(window_sizes)}.'
         )
     return side
 
@@ -617,7 +617,7 @@ def _check_range(key: str, values: Sequence[int], lowest: int, highest: int) -> 
 
 
 def _init_as_published(module: nn.Module) -> None:
-    """The official code's start: truncated normal weights, and biases of 0.02 instead of 0."""
+    """Initialise as the official code does: truncated normal weights, and biases of 0.02 instead of 0."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
         nn.init.trunc_normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear | nn.LayerNorm):

@@ -1,4 +1,4 @@
-"""Low-rank updates of a backbone that itself stays as it was pre-trained (LoRA, arXiv 2106.09685), by peft."""
+"""Low-rank updates of a backbone whose own weights stay as pre-trained (LoRA, arXiv 2106.09685), with peft."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,19 +8,19 @@ from hiera_mm.errors import UserError, require_extra
 import torch.nn as nn
 from torch import Tensor
 
-ATTENTION = r'.*\.attn\.(qkv|proj)'
-"""The layers that the paper adapts (section 4.2): the attention's."""
+ATTENTION_LAYERS = r'.*\.attn\.(qkv|proj)'
+"""Pattern of the layers that the paper adapts (section 4.2), those of the attention."""
 
 
 def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> None:
     """Freeze a backbone and add low-rank updates to its attention, in place.
 
-    The backbone's own weights keep their names in files, so that published weights load as without updates.
+    The backbone's own weights keep their names in files, so that published weights load as they do without updates.
 
     Args:
-        backbone: Any of whose linear layers ``target_modules`` names.
-        settings: Of peft's ``LoraConfig``: ``r`` (8 by default), ``lora_alpha``, ``lora_dropout``, ``target_modules``
-            (a pattern or a list of names; those of attention by default) and others.
+        backbone: A module with linear layers that match ``target_modules``.
+        settings: Arguments of peft's ``LoraConfig``: ``r`` (8 by default), ``lora_alpha``, ``lora_dropout``,
+            ``target_modules`` (a pattern or a list of names; the attention's layers by default) and others.
 
     Raises:
         UserError: without peft, or for settings that it refuses.
@@ -30,7 +30,7 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> None:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     try:
-        inject_adapter_in_model(LoraConfig(**{'target_modules': ATTENTION, **settings}), backbone)
+        inject_adapter_in_model(LoraConfig(**{'target_modules': ATTENTION_LAYERS, **settings}), backbone)
     except (TypeError, ValueError) as error:
         raise UserError(f'peft refuses model.backbone.lora = {dict(settings)}: {error}') from error
     for name, parameter in backbone.named_parameters():
@@ -43,7 +43,7 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> None:
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Add the updates to the weights, in place; what is left are the layers that were there before."""
+    """Add the updates to the weights, in place, and put the original layers back."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     updated = {name: module for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}

@@ -17,29 +17,29 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 Q_POOLS = 2
-"""So the last stage keeps 2 x 2 tokens a mask unit, each of which stands for 16 x 16 pixels."""
+"""With two, the last stage keeps 2 x 2 tokens per mask unit, each for 16 x 16 pixels."""
 
-TOKENS = 4
-PATCH = UNIT_PIXELS // 2
+TOKENS_PER_UNIT = 4
+PATCH_SIDE = UNIT_PIXELS // 2
 FUSED_STAGES = (0, 1, 3)
-"""Their ends are summed; the third has the resolution of the last and is left out."""
+"""Stages whose outputs are summed. The third has the same resolution as the last and is left out."""
 
 
 @MODELS.register_module()
 class MaskedAutoencoder(BaseModel):
-    """Hiera learns to fill in what was masked: whole mask units are left out before the first block, and a small
+    """Hiera learns to fill in masked parts: whole mask units are left out before the first block, and a small
     decoder predicts their pixels, normalised patch by patch. Names of parameters are those of Meta's checkpoints.
 
     Args:
         backbone: A ``Hiera`` config; ``q_pools`` and ``out_indices`` are set here.
         input_size: ``(H, W)``, or ``(T, H, W)`` for clips; sides multiples of 32, ``T`` even.
         mask_ratio: Share of mask units left out: 0.6 for images, 0.9 for clips (tables 11 to 14).
-        decoder_embed_dim, decoder_depth, decoder_num_heads: Of the decoder (table 14).
+        decoder_embed_dim, decoder_depth, decoder_num_heads: Width, blocks and heads of the decoder (table 14).
         data_preprocessor, init_cfg: As for mmengine's models.
 
     Raises:
-        UserError: for an ``input_size`` that mask units don't fill or that the backbone does not take, or a ratio that
-            leaves nothing to see or nothing to predict, and for windows; when used, for inputs of another size.
+        UserError: for an ``input_size`` that mask units don't fill or that the backbone does not take, for a
+            ratio that keeps or masks all units, and for windows; in the forward pass for inputs of another size.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class MaskedAutoencoder(BaseModel):
 
         self.decoder_embed = nn.Linear(widths[-1], decoder_embed_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_embed_dim))
-        self.decoder_pos_embed = nn.Parameter(torch.zeros(1, TOKENS * self.grid.numel(), decoder_embed_dim))
+        self.decoder_pos_embed = nn.Parameter(torch.zeros(1, TOKENS_PER_UNIT * self.grid.numel(), decoder_embed_dim))
         block: dict[str, Any] = dict(dim=decoder_embed_dim, dim_out=decoder_embed_dim, heads=decoder_num_heads)
         block |= dict(
             window_side=None, window_times=None, pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False
         )
         self.decoder_blocks = nn.ModuleList(Block(**block) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=1e-6)
-        self.decoder_pred = nn.Linear(decoder_embed_dim, self.channels * PATCH**2)
+        self.decoder_pred = nn.Linear(decoder_embed_dim, self.channels * PATCH_SIDE**2)
         self._draw_weights()
 
     def forward(
@@ -97,7 +97,7 @@ class MaskedAutoencoder(BaseModel):
 
         Args:
             inputs: ``(B, views, channels, H, W)`` or ``(B, views, channels, T, H, W)``, as mmaction2's pipelines give
-                them; a view counts as an input of its own.
+                them; each view counts as an input.
             data_samples: Not used.
             mode: See above; for predictions see :meth:`reconstruct`, for masks :meth:`random_keep`.
         """
@@ -116,7 +116,7 @@ class MaskedAutoencoder(BaseModel):
     def random_keep(
         self, count: int, device: torch.device | str = 'cpu', generator: torch.Generator | None = None
     ) -> Tensor:
-        """A mask for each of ``count`` inputs, ``(count, units)``, True where a unit is kept; as many in each."""
+        """Random masks ``(count, units)``, True where a unit is kept; every mask keeps equally many."""
         order = torch.rand(count, self.grid.numel(), device=device, generator=generator).argsort(dim=1)
         return order.argsort(dim=1) < self.kept
 
@@ -125,19 +125,19 @@ class MaskedAutoencoder(BaseModel):
         return self.loss_of(self.reconstruct(pixels, keep), pixels, keep)
 
     def loss_of(self, predicted: Tensor, pixels: Tensor, keep: Tensor) -> Tensor:
-        """As :meth:`loss`, of what :meth:`reconstruct` gave."""
+        """Same as :meth:`loss`, from the output of :meth:`reconstruct`."""
         errors = (predicted - self.targets(pixels)).square().mean(dim=(2, 3))
-        # A weighted mean, as choosing the masked ones would make shapes depend on the data.
+        # A weighted mean, since indexing the masked ones would make shapes depend on the data.
         masked = (~keep).to(errors.dtype)
         return (errors * masked).sum() / masked.sum()
 
     def reconstruct(self, pixels: Tensor, keep: Tensor) -> Tensor:
-        """Predicted patches, normalised, ``(B, units, 4, channels * 16 * 16)``, of all units; of those kept nothing is
-        learned.
+        """Predicted normalised patches of all units, ``(B, units, 4, channels * 16 * 16)``; those of kept units are not
+        trained.
 
         Args:
             pixels: Images or clips of ``input_size``.
-            keep: ``(B, units)``, True where a unit is seen; equally many in each, of any number.
+            keep: ``(B, units)``, True where a unit is kept; any number, but the same in each input.
 
         Raises:
             UserError: for inputs of another size, or masks that keep different numbers of units.
@@ -145,7 +145,7 @@ class MaskedAutoencoder(BaseModel):
         return self._predicted(pixels, keep, self._count_kept(keep))
 
     def _loss(self, pixels: Tensor, keep: Tensor) -> Tensor:
-        """As :meth:`loss`, for masks of :meth:`random_keep`, which need no look at their numbers."""
+        """Same as :meth:`loss`, for masks of :meth:`random_keep`, whose counts need no check."""
         return self.loss_of(self._predicted(pixels, keep, self.kept), pixels, keep)
 
     def _predicted(self, pixels: Tensor, keep: Tensor, count: int) -> Tensor:
@@ -154,10 +154,10 @@ class MaskedAutoencoder(BaseModel):
                 f'The masked autoencoder takes inputs of input_size = {self.input_size}, but these are '
                 f'{tuple(pixels.shape[2:])}; crop them to it in the pipeline, or set input_size.'
             )
-        kept = _numbers(keep, count)
+        kept = _kept_indices(keep, count)
         fused = self._fused(self.backbone.forward_kept(self._zeroed(pixels, keep), kept))
         seen = self.decoder_embed(self.encoder_norm(fused))
-        everywhere = self.mask_token[:, None].to(seen.dtype).expand(*keep.shape, TOKENS, -1)
+        everywhere = self.mask_token[:, None].to(seen.dtype).expand(*keep.shape, TOKENS_PER_UNIT, -1)
         tokens = everywhere.scatter(1, kept[..., None, None].expand_as(seen), seen)
         tokens = tokens + self._decoder_positions()
         for block in self.decoder_blocks:
@@ -165,7 +165,8 @@ class MaskedAutoencoder(BaseModel):
         return self.decoder_pred(self.decoder_norm(tokens))
 
     def targets(self, pixels: Tensor) -> Tensor:
-        """Patches ``(B, units, 4, channels * 16 * 16)``, each with mean 0 and deviation 1; of clips every second frame.
+        """Patches ``(B, units, 4, channels * 16 * 16)``, each with mean 0 and deviation 1; for clips of every second
+        frame.
 
         Channels come first in an image's patches and last in a clip's, as in the published weights' training.
         """
@@ -174,36 +175,38 @@ class MaskedAutoencoder(BaseModel):
         return (patches - mean) / (variance + 1e-6).sqrt()
 
     def patches(self, pixels: Tensor) -> Tensor:
-        """As :meth:`targets`, but the pixels as they are."""
+        """Same as :meth:`targets`, without the normalisation."""
         clips = pixels.ndim == 5
         frames = pixels[:, :, ::FRAME_STRIDE].transpose(1, 2).flatten(0, 1) if clips else pixels
         rows, columns = self.grid[-2:]
-        split = frames.reshape(len(frames), self.channels, rows, 2, PATCH, columns, 2, PATCH)
+        split = frames.reshape(len(frames), self.channels, rows, 2, PATCH_SIDE, columns, 2, PATCH_SIDE)
         # Axes: 1 channel, 2 and 5 unit, 3 and 6 token in it, 4 and 7 pixel in that.
         order = (0, 2, 5, 3, 6, 4, 7, 1) if clips else (0, 2, 5, 3, 6, 1, 4, 7)
-        return split.permute(order).reshape(len(pixels), self.grid.numel(), TOKENS, self.channels * PATCH**2)
+        return split.permute(order).reshape(
+            len(pixels), self.grid.numel(), TOKENS_PER_UNIT, self.channels * PATCH_SIDE**2
+        )
 
     def frames(self, patches: Tensor) -> Tensor:
-        """The way back from :meth:`patches`, to ``(B, channels, frames, H, W)``: an image, or every second frame."""
+        """The inverse of :meth:`patches`, ``(B, channels, frames, H, W)``: an image, or every second frame."""
         rows, columns = self.grid[-2:]
         clips = len(self.grid) == 3
-        pixel = (PATCH, PATCH, self.channels) if clips else (self.channels, PATCH, PATCH)
+        pixel = (PATCH_SIDE, PATCH_SIDE, self.channels) if clips else (self.channels, PATCH_SIDE, PATCH_SIDE)
         split = patches.reshape(len(patches), -1, rows, columns, 2, 2, *pixel)
         # Axes: 1 frame, 2 and 3 unit, 4 and 5 token in it, 6 to 8 pixel and channel.
         order = (0, 8, 1, 2, 4, 6, 3, 5, 7) if clips else (0, 6, 1, 2, 4, 7, 3, 5, 8)
         return split.permute(order).reshape(len(patches), self.channels, -1, UNIT_PIXELS * rows, UNIT_PIXELS * columns)
 
     def _zeroed(self, pixels: Tensor, keep: Tensor) -> Tensor:
-        """The masked units' pixels made 0, so that the overlapping patch embedding tells nothing of them."""
+        """Set the masked units' pixels to 0, since the patch embedding of a neighbour would see some of them."""
         seen = keep.reshape(len(keep), 1, *self.grid).to(pixels.dtype)
         if pixels.ndim == 5:
             seen = seen.repeat_interleave(FRAME_STRIDE, dim=2)
         return pixels * seen.repeat_interleave(UNIT_PIXELS, dim=-2).repeat_interleave(UNIT_PIXELS, dim=-1)
 
     def _count_kept(self, keep: Tensor) -> int:
-        """The number of units that masks keep in each input."""
+        """How many units the masks keep in each input."""
         if keep.is_meta or torch.compiler.is_compiling():
-            # Without numbers to look at, masks are taken to be those of random_keep.
+            # Values can't be read here, so the masks are assumed to come from random_keep.
             return self.kept
         counts = keep.sum(dim=1)
         if not len(counts) or not (counts == counts[0]).all() or not 0 < counts[0] < keep.shape[1]:
@@ -214,10 +217,10 @@ class MaskedAutoencoder(BaseModel):
         return int(counts[0])
 
     def _fused(self, ends: Sequence[Tensor]) -> Tensor:
-        """The ends of three stages at the last one's resolution, summed, ``(B, kept, 4, C)``."""
+        """Sum of three stages' outputs at the last one's resolution, ``(B, kept, 4, C)``."""
         *finer, last = ends
         for rows, head in zip(finer, self.multi_scale_fusion_heads, strict=True):
-            # Each unit a map of its own, and a kernel for each of its four tokens.
+            # Each unit is a separate map, which the kernel covers once per remaining token.
             maps = units_to_map(rows.flatten(0, 1)[:, None], [Region(0, 0, 1, 1, 1, 1)])
             weight, bias = head.get_parameter('weight'), head.get_parameter('bias')
             kernel = weight.squeeze(2) if weight.ndim == 5 else weight
@@ -229,10 +232,11 @@ class MaskedAutoencoder(BaseModel):
         """The table, which is in reading order of all tokens, by units: ``(1, units, 4, C)``."""
         rows, columns = self.grid[-2:]
         table = self.decoder_pos_embed.reshape(-1, rows, 2, columns, 2, self.decoder_pos_embed.shape[-1])
-        return table.transpose(2, 3).reshape(1, self.grid.numel(), TOKENS, -1)
+        return table.transpose(2, 3).reshape(1, self.grid.numel(), TOKENS_PER_UNIT, -1)
 
     def _draw_weights(self) -> None:
-        """The official start: Xavier, and zero biases; the patch embedding as a linear layer."""
+        """Initialise as the official code does: Xavier weights and zero biases, the patch embedding like a linear
+        layer."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -245,8 +249,8 @@ class MaskedAutoencoder(BaseModel):
         nn.init.xavier_uniform_(self.backbone.patch_embed.proj.weight.data.flatten(1))
 
 
-def _numbers(keep: Tensor, count: int) -> Tensor:
-    """The numbers of the units that are kept, in reading order, ``(B, count)``."""
+def _kept_indices(keep: Tensor, count: int) -> Tensor:
+    """Indices of the kept units, in reading order, ``(B, count)``."""
     return keep.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
 
 

@@ -1,4 +1,4 @@
-"""A mask head that learns nothing from masks nobody drew."""
+"""A mask head that ignores objects without a mask."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 
-# Under mmdet's own name, so that every detector with this head serves sets in which some objects have boxes only.
+# Under mmdet's own name, so that every detector with this head can train on sets in which some objects have no mask.
 @MODELS.register_module(name='FCNMaskHead', force=True)
 class FCNMaskHead(PlainFCNMaskHead):
     """mmdet's ``FCNMaskHead`` whose loss leaves out objects with an unknown mask
@@ -27,7 +27,7 @@ class FCNMaskHead(PlainFCNMaskHead):
         batch_gt_instances: list[InstanceData],
         rcnn_train_cfg: ConfigDict,
     ) -> dict:
-        """As mmdet's, from predictions ``(positives, classes, height, width)``."""
+        """Same as mmdet's, for predictions ``(positives, classes, height, width)``."""
         known = _known(sampling_results, batch_gt_instances).to(mask_preds.device)
         if known.all():
             return super().loss_and_target(mask_preds, sampling_results, batch_gt_instances, rcnn_train_cfg)
@@ -37,7 +37,7 @@ class FCNMaskHead(PlainFCNMaskHead):
         labels = torch.cat([result.pos_gt_labels for result in sampling_results])
         if self.class_agnostic:
             labels = torch.zeros_like(labels)
-        # Of no mask at all the loss is 0, in a form that every parameter takes part in.
+        # Without any mask the loss is 0, but every parameter must still get a gradient.
         loss = 0 * mask_preds.sum()
         if known.any():
             loss = self.loss_mask(mask_preds[known], targets[known], labels[known])
@@ -45,7 +45,7 @@ class FCNMaskHead(PlainFCNMaskHead):
 
 
 def _known(sampling_results: Sequence[SamplingResult], batch_gt_instances: Sequence[InstanceData]) -> torch.Tensor:
-    """For each positive region whether its object has a mask ``(positives,)``."""
+    """Whether the object of each positive region has a mask, ``(positives,)``."""
     known = []
     for result, truth in zip(sampling_results, batch_gt_instances, strict=True):
         drawn = [not _is_unknown(mask, box) for mask, box in zip(_bitmaps(truth), truth.bboxes.tolist(), strict=False)]
@@ -58,7 +58,7 @@ def _bitmaps(truth: InstanceData) -> np.ndarray | tuple:
 
 
 def _is_unknown(mask: np.ndarray, box: list[float]) -> bool:
-    """By the pixel in the middle of the box, which an unknown mask fills: to look at all would take longer than the
-    loss."""
+    """Look only at the pixel in the middle of the box, which an unknown mask fills; checking all pixels would take
+    longer than the loss."""
     x, y = (int((low + high) / 2) for low, high in zip(box[:2], box[2:], strict=True))
     return bool(mask[min(y, mask.shape[0] - 1), min(x, mask.shape[1] - 1)] == UNKNOWN_PIXEL)

@@ -1,4 +1,4 @@
-"""The token layout: feature map, of an image or a clip, <-> rows of mask units, stored window by window.
+"""The token layout: feature maps of images or clips <-> rows of mask units, stored window by window.
 
 A mask unit is a square of 8 x 8 patch tokens (32 x 32 pixels; Hiera paper, section 3.1). Its tokens
 are one row: ``(B, units, tokens, C)`` with 64, 16, 4 and 1 tokens a row in the four stages. Inside the
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_Q_POOLS = 3
-"""Poolings a mask unit has room for: 8 x 8 tokens become 1 x 1 after three."""
+"""Most q-poolings of a mask unit: after three, 8 x 8 tokens have become one."""
 
 UNIT_SIDE = 2**MAX_Q_POOLS
 """Side of a mask unit in patch tokens."""
@@ -29,13 +29,13 @@ UNIT_SIDE = 2**MAX_Q_POOLS
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the unit grid, of a clip a box, made of equal windows; all measures are in units.
+    """A rectangle of the unit grid (for clips a box) made of equal windows, measured in units.
 
     Attributes:
         top, left, rows, columns: The rectangle.
-        window_rows, window_columns: Of each window.
-        first, times: The times that the box spans; None for images.
-        window_times: Of each window.
+        window_rows, window_columns: Size of each window.
+        first, times: The first time of the box and how many it spans; None for images.
+        window_times: Times that each window spans.
     """
 
     top: int
@@ -58,7 +58,7 @@ class Region:
 
 
 def int_shape(tensor: Tensor) -> tuple[int, ...]:
-    """The shape in plain ints, also while ``torch.jit.trace`` makes tensors of it, so that it can be computed with."""
+    """The shape as plain ints, also under ``torch.jit.trace``, which would give tensors."""
     return tuple(map(int, tensor.shape)) if torch.jit.is_tracing() else tuple(tensor.shape)
 
 
@@ -66,9 +66,9 @@ def cut_into_windows(grid: Sequence[int], side: int | None = None, window_times:
     """The regions of a unit grid cut into windows from its first corner.
 
     Args:
-        grid: ``(rows, columns)`` of an image, ``(times, rows, columns)`` of a clip.
-        side: Of the windows; None for all.
-        window_times: Of a clip's windows; None for all.
+        grid: ``(rows, columns)`` for images, ``(times, rows, columns)`` for clips.
+        side: Rows and columns of a window; None for one window over all.
+        window_times: Times of a clip's window; None for all.
     """
     *depth, rows, columns = grid
     planes = [
@@ -104,11 +104,11 @@ def map_to_units(feature_map: Tensor, regions: Sequence[Region]) -> Tensor:
 
 
 def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
-    """Rows ``(B, units, 4 ** k, C)`` to the map ``(B, C, rows * 2 ** k, columns * 2 ** k)`` of the unit grid, of a clip
-    ``(B, C, times, rows * 2 ** k, columns * 2 ** k)``.
+    """Rows ``(B, units, 4 ** k, C)`` to the map ``(B, C, rows * 2 ** k, columns * 2 ** k)`` of the unit grid, for
+    clips ``(B, C, times, rows * 2 ** k, columns * 2 ** k)``.
 
-    The inverse of :func:`map_to_units` for ``k = 3``; for a smaller ``k``, of what pooling left of it. The map lies
-    in memory with its channels last, as the rows do.
+    The inverse of :func:`map_to_units` for ``k = 3``; smaller ``k`` are for pooled rows. The map is in channels-last
+    memory format, as the rows are.
     """
     parts = units.split([region.units for region in regions], dim=1)
     boxes: dict[tuple[int, ...], Tensor] = {
@@ -125,7 +125,7 @@ def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
 
 def pool_units(units: Tensor) -> Tensor:
     """Q-pooling: the maximum of each 2 x 2 tokens, ``(B, units, T, C)`` to ``(B, units, T / 4, C)``."""
-    # The gradient goes to one of equals, as in max pooling; amax would share it.
+    # As in max pooling, one of equal values gets the gradient; amax would share it among them.
     return torch.max(_pooled_apart(units), dim=2).values
 
 
@@ -140,7 +140,7 @@ def _pooled_apart(units: Tensor) -> Tensor:
 
 
 def _whole_and_rest(length: int, side: int) -> list[tuple[int, int]]:
-    """Start and length of the part that windows fill and of what is left, either absent if empty."""
+    """Start and length of the part that whole windows fill and of the rest, leaving out empty ones."""
     whole = length - length % side
     return [(start, part) for start, part in ((0, whole), (whole, length - whole)) if part]
 
@@ -155,8 +155,8 @@ def _box_to_units(box: Tensor, region: Region) -> Tensor:
     batch, channels = int_shape(box)[:2]
     down, across, halves = region.window_rows, region.window_columns, (2,) * MAX_Q_POOLS
     depth = [] if region.times is None else [region.times // region.window_times, region.window_times]
-    # Axes: 0 batch, 1 channels, of a clip the window's time and the time in it; y the window row, then the unit row in
-    # it and three y bits coarse to fine; x the same of columns.
+    # Axes: 0 batch, 1 channels, for clips the window's time and the time inside it; at y the window row, the unit row
+    # inside it and three y bits from coarse to fine; at x the same for columns.
     split = box.reshape(
         *(batch, channels, *depth, region.rows // down, down, *halves, region.columns // across, across, *halves)
     )
@@ -175,8 +175,8 @@ def _units_to_box(units: Tensor, region: Region) -> Tensor:
         *(batch, *outer, region.rows // down, region.columns // across, *inner, down, across),
         *(*(2,) * (2 * levels), channels),
     )
-    # Axes: of a clip the window's time, window row and column, of a clip the time in it, unit row and column, then (y,
-    # x) bit pairs fine to coarse, last channels.
+    # Axes: for clips the window's time; window row and column; for clips the time inside it; unit row and column; (y,
+    # x) bit pairs from fine to coarse; channels.
     row = 1 + len(outer)
     unit = row + 2 + len(inner)
     bits = unit + 2

@@ -1,4 +1,4 @@
-"""The normalisation that ViTDet's necks and heads use on feature maps."""
+"""The layer norm that ViTDet's necks and heads apply to feature maps."""
 
 import torch
 import torch.nn as nn
@@ -11,8 +11,8 @@ from torch import Tensor
 class ChannelLayerNorm(nn.Module):
     """LayerNorm over the channels of each position of a map ``(B, C, H, W)``.
 
-    detectron2's ``norm="LN"`` of the FPN and RoI heads, which the paper names (appendix A.2). Like there it
-    is no ``nn.LayerNorm``, so rules that exempt norms from weight decay (``norm_decay_mult``) pass it by.
+    detectron2's ``norm="LN"`` of the FPN and RoI heads, which the paper names (appendix A.2). As there, it
+    is not an ``nn.LayerNorm``, so rules that exempt norms from weight decay (``norm_decay_mult``) don't apply to it.
 
     Args:
         num_features: Channels of the map.

@@ -20,14 +20,6 @@ def resize_position_table(table: Tensor, height: int, width: int) -> Tensor:
     return resize_map(table_to_map(table), height, width)
 
 
-def tile_position_table(table: Tensor, height: int, width: int) -> Tensor:
-    """Repeat a square learned table ``(1, N, C)`` over a token grid, as ``(1, C, height, width)``: as it is at its own
-    size, the last repeats cut off at others (as PE's detectors, arXiv 2504.13181, tile the table of pre-training)."""
-    whole = table_to_map(table)
-    rows, columns = -(-height // whole.shape[2]), -(-width // whole.shape[3])
-    return whole.tile(1, 1, rows, columns)[:, :, :height, :width]
-
-
 def absolute_win(global_part: Tensor, window_part: Tensor, height: int, width: int, antialias: bool = False) -> Tensor:
     """The absolute-win embedding of *Window Attention is Bugged* (arXiv 2311.05613), ``(1, C, height, width)``.
 
@@ -46,7 +38,7 @@ def split_position_table(table: Tensor) -> tuple[Tensor, Tensor]:
     :func:`absolute_win`, which at the table's own size adds them up to the table again.
 
     The window part is the mean of the table's 8 x 8 tiles; the rest, kept at full size, is the global part
-    (ours: nobody has published weights of Hiera on ImageNet or Kinetics trained with both parts).
+    (our own method: no weights of Hiera trained with both parts on ImageNet or Kinetics are published).
     """
     whole = table_to_map(table)
     channels, side = whole.shape[1:3]
@@ -56,7 +48,7 @@ def split_position_table(table: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def resize_temporal_table(table: Tensor, length: int) -> Tensor:
-    """``(1, T, C)`` to ``(1, length, C)``, linearly over its whole extent; unchanged if it fits."""
+    """Resize ``(1, T, C)`` to ``(1, length, C)``, linearly over its whole extent; unchanged if it fits."""
     if table.shape[1] == length:
         return table
     resized = F.interpolate(table.float().transpose(1, 2), size=length, mode='linear', align_corners=False)
@@ -70,7 +62,7 @@ def table_to_map(table: Tensor) -> Tensor:
 
 
 def resize_map(grid: Tensor, height: int, width: int, antialias: bool = False) -> Tensor:
-    """``(1, C, h, w)`` to ``(1, C, height, width)``, bicubically and in float32; unchanged if it fits."""
+    """Resize ``(1, C, h, w)`` to ``(1, C, height, width)``, bicubically and in float32; unchanged if it fits."""
     if grid.shape[-2:] == (height, width):
         return grid
     channels_last = grid.float().contiguous(memory_format=torch.channels_last)
@@ -83,13 +75,13 @@ def resize_map(grid: Tensor, height: int, width: int, antialias: bool = False) -
 def fit_position_tables(
     given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str
 ) -> tuple[dict[str, Tensor], str]:
-    """The position tables of a checkpoint as a model needs them, and what was done, in words.
+    """Fit the position tables of a checkpoint to a model; returns them and a description of what was done.
 
     Args:
         given: The checkpoint's ``pos_embed`` (``pos_embed_spatial`` and ``pos_embed_temporal`` for clips) and, if it
             has one, ``pos_embed_window``.
-        wanted: The model's.
-        source: The checkpoint, for messages.
+        wanted: The model's tables.
+        source: Name of the checkpoint, for messages.
 
     Raises:
         UserError: for two tables where the model has one, or a plain table that can't be fitted.
@@ -113,7 +105,7 @@ def _fit_two_tables(
     side = given[name].shape[-1]
     if 'pos_embed_window' not in wanted:
         raise UserError(
-            f"The checkpoint '{source}' holds the two tables of the absolute-win embedding and the model has one; set "
+            f"The checkpoint '{source}' has the two tables of the absolute-win embedding, but the model has one; set "
             f"pos_embed='absolute_win' and pos_embed_size={side} on the backbone."
         )
     wanted_side = wanted[name].shape[-1]

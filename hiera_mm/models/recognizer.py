@@ -1,4 +1,4 @@
-"""The recognisers of images and of clips."""
+"""Recognisers of images and of clips."""
 
 import copy
 from typing import Any
@@ -13,20 +13,20 @@ Maps = tuple[Tensor, ...] | Tensor
 
 
 class OneMapForTheHead:
-    """mmaction2's heads take a tensor; where a backbone gives one map, they get that, and not a tuple of one."""
+    """Passes a backbone's only map to the head as a tensor, which mmaction2's heads need, not as a tuple of one."""
 
     def extract_feat(self, *arguments: Any, **more: Any) -> tuple[Maps, dict]:
-        """Inputs to maps, or the one map, and arguments for the head."""
+        """Maps of the inputs, or their only map, and arguments for the head."""
         maps, for_head = super().extract_feat(*arguments, **more)  # type: ignore[misc]
-        return as_heads_take(maps), for_head
+        return unwrap_only_map(maps), for_head
 
 
-def as_heads_take(maps: Maps) -> Maps:
-    """The map of a backbone that gives one."""
+def unwrap_only_map(maps: Maps) -> Maps:
+    """The map itself where there is only one, otherwise the maps."""
     return maps[0] if isinstance(maps, tuple) and len(maps) == 1 else maps
 
 
-# Under mmaction2's own names, so that its configs take Hiera as any of its backbones.
+# Under mmaction2's own names, so that its configs can use Hiera like any of its backbones.
 @MMACTION_MODELS.register_module(name='Recognizer2D', force=True)
 class OneMapRecognizer2D(OneMapForTheHead, Recognizer2D):
     """mmaction2's ``Recognizer2D``."""
@@ -37,9 +37,9 @@ class OneMapRecognizer3D(OneMapForTheHead, Recognizer3D):
     """mmaction2's ``Recognizer3D``."""
 
 
-class BlendsForItsHead:
-    """Mixup and cutmix make labels of as many classes as the head predicts, where ``data_preprocessor.blending`` names
-    no ``num_classes`` of its own, or None; so ``cls_head.num_classes`` is the one place that says it.
+class BlendingWithHeadClasses:
+    """Mixup and cutmix use the head's ``num_classes`` where ``data_preprocessor.blending`` sets none, so that the
+    number is stated once.
 
     Args:
         backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor: As for mmaction2's recognisers.
@@ -64,18 +64,17 @@ class BlendsForItsHead:
 
 
 @MODELS.register_module()
-class ImageRecognizer(BlendsForItsHead, OneMapForTheHead, Recognizer2D):
+class ImageRecognizer(BlendingWithHeadClasses, OneMapForTheHead, Recognizer2D):
     """mmaction2's ``Recognizer2D`` for images, which are clips of one frame."""
 
 
 @MODELS.register_module()
-class ClipRecognizer(BlendsForItsHead, OneMapForTheHead, Recognizer3D):
+class ClipRecognizer(BlendingWithHeadClasses, OneMapForTheHead, Recognizer3D):
     """mmaction2's ``Recognizer3D``, with ``test_cfg=dict(max_testing_views=N)`` also for batches of several videos.
 
-    mmaction2 refuses such batches (https://github.com/open-mmlab/mmaction2/issues/1136), so that one config can't
-    validate whole batches of single views and test many views of one video. Here ``N`` bounds how many clips the
-    backbone gets at once; it always gets as many as there are videos in the batch, which the data loader's
-    ``batch_size`` bounds.
+    mmaction2 refuses such batches (https://github.com/open-mmlab/mmaction2/issues/1136), so one config could not
+    validate whole batches of single views and also test many views of a video. Here the backbone gets at most ``N``
+    clips at once, or one per video of the batch if that is more.
     """
 
     def extract_feat(
@@ -85,13 +84,13 @@ class ClipRecognizer(BlendsForItsHead, OneMapForTheHead, Recognizer3D):
         data_samples: list | None = None,
         test_mode: bool = False,
     ) -> tuple[Maps, dict]:
-        """Clips ``(B, views, C, T, H, W)`` to maps of ``B * views`` clips, and arguments for the head."""
+        """Maps of ``B * views`` clips from clips ``(B, views, C, T, H, W)``, and arguments for the head."""
         limit = (self.test_cfg or {}).get('max_testing_views') if test_mode else None
         if limit is None:
             return super().extract_feat(inputs, stage, data_samples, test_mode)
         parts: list[Any] = [self._maps(clips) for clips in inputs.flatten(0, 1).split(max(limit, len(inputs)))]
         maps = torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(map(torch.cat, zip(*parts, strict=True)))
-        return as_heads_take(maps), dict(fcn_test=self.test_cfg.get('fcn_test', False))
+        return unwrap_only_map(maps), dict(fcn_test=self.test_cfg.get('fcn_test', False))
 
     def _maps(self, clips: Tensor) -> Maps:
         maps = self.backbone(clips)

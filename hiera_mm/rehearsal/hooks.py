@@ -1,22 +1,22 @@
-"""Hooks that lead a runner through a rehearsal: to a stop after its first iterations, and to its last ones."""
+"""Hooks for a rehearsal: stop after the first iterations, and jump to the last ones."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hiera_mm.errors import UserError
-from hiera_mm.rehearsal.course import Course
-from hiera_mm.rehearsal.schedule import Schedule, WholeEpochs, check_kinds, describe
+from hiera_mm.rehearsal.schedule import Schedule, WholeEpochs, check_units, describe
+from hiera_mm.rehearsal.stages import Stages
 
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-ITERATIONS = 2
-"""Trained at the start."""
+FIRST_ITERATIONS = 2
+"""Iterations trained before the run is stopped and resumed."""
 
 
-class Enough(Exception):
-    """The first iterations are done."""
+class FirstIterationsDone(Exception):
+    """Ends the training after the first iterations."""
 
 
 @dataclass
@@ -24,9 +24,9 @@ class Start:
     """Where the first iterations ended.
 
     Attributes:
-        checkpoint: Written there.
-        iteration, epoch: As the runner counts them.
-        rates: Learning rate of each group of the optimizer.
+        checkpoint: Path of the checkpoint written there.
+        iteration, epoch: Counts of the runner.
+        rates: Learning rate of each parameter group.
     """
 
     checkpoint: Path
@@ -39,17 +39,17 @@ class EnterHook(Hook):
     """Enters stages at a runner's events.
 
     Args:
-        course: Of the rehearsal.
-        priority: Among other hooks of the event.
-        events: Names of the stages by the events' names.
+        stages: Stages of the rehearsal.
+        priority: Priority among the hooks of an event.
+        events: Names of stages by name of the event.
     """
 
-    def __init__(self, course: Course, priority: str, **events: str) -> None:
-        self.course, self.priority, self.events = course, priority, events
+    def __init__(self, stages: Stages, priority: str, **events: str) -> None:
+        self.stages, self.priority, self.events = stages, priority, events
 
     def _enter(self, event: str) -> None:
         if event in self.events:
-            self.course.enter(self.events[event])
+            self.stages.enter(self.events[event])
 
     def before_run(self, runner: Runner) -> None:
         self._enter('before_run')
@@ -74,20 +74,20 @@ class EnterHook(Hook):
 
 
 class StartHook(Hook):
-    """Stops a run after its first iterations, or its first epoch if that is over before, with a checkpoint."""
+    """Saves a checkpoint and stops a run after its first iterations, or after its first epoch if that is shorter."""
 
     # After the schedulers' step, before checkpoints are saved.
     priority = 'LOW'
 
-    def __init__(self, course: Course, start: Start) -> None:
-        self.course, self.start = course, start
+    def __init__(self, stages: Stages, start: Start) -> None:
+        self.stages, self.start = stages, start
         self.losses: list[float] = []
 
     def before_run(self, runner: Runner) -> None:
-        check_kinds(runner)
+        check_units(runner)
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
         if by_iteration and any(hook.by_epoch for hook in runner.hooks if isinstance(hook, CheckpointHook)):
-            self.course.fail(
+            self.stages.fail(
                 'checkpoint',
                 'The checkpoint hook counts epochs, but the training loop counts iterations, so that nothing would be '
                 'saved before the end; set default_hooks.checkpoint.by_epoch=False.',
@@ -95,7 +95,7 @@ class StartHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         self.losses.append((outputs or {})['loss'].item())
-        if isinstance(runner.train_loop, IterBasedTrainLoop) and len(self.losses) == ITERATIONS:
+        if isinstance(runner.train_loop, IterBasedTrainLoop) and len(self.losses) == FIRST_ITERATIONS:
             self._stop(runner, by_epoch=False)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -103,21 +103,21 @@ class StartHook(Hook):
 
     def _stop(self, runner: Runner, by_epoch: bool) -> None:
         losses = ', '.join(f'{loss:.4g}' for loss in self.losses)
-        self.course.say('first iterations', f'losses {losses}')
+        self.stages.say('first iterations', f'losses {losses}')
         runner.save_checkpoint(str(self.start.checkpoint.parent), self.start.checkpoint.name, by_epoch=by_epoch)
         self.start.iteration = runner.iter + 1
         self.start.epoch = runner.epoch + by_epoch
         self.start.rates = [group['lr'] for group in runner.optim_wrapper.param_groups]
-        raise Enough
+        raise FirstIterationsDone
 
 
 class EndHook(Hook):
-    """Has a resumed run go on with its last iteration, or its last epoch."""
+    """Makes a resumed run jump to its last iteration or its last epoch."""
 
     priority = 'LOW'
 
-    def __init__(self, course: Course, start: Start) -> None:
-        self.course, self.start, self.jumped = course, start, False
+    def __init__(self, stages: Stages, start: Start) -> None:
+        self.stages, self.start, self.jumped = stages, start, False
 
     def before_train(self, runner: Runner) -> None:
         loop, start = runner.train_loop, self.start
@@ -129,13 +129,13 @@ class EndHook(Hook):
                 f'The run stopped at epoch {start.epoch}, iteration {iteration}, but resumes at epoch {loop.epoch}, '
                 f'iteration {loop.iter}, or with other learning rates; see the hooks that change checkpoints.'
             )
-        self.course.say('resume', f'goes on after iteration {iteration}')
-        self.course.enter('last iterations')
+        self.stages.say('resume', f'resumes after iteration {iteration}')
+        self.stages.enter('last iterations')
         if not by_iteration:
             self._jump(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-        # A loop of iterations first passes over the data that were used before the place where it is then.
+        # An iteration-based loop first skips the data used before its current iteration.
         if not self.jumped:
             self._jump(runner)
 
@@ -148,8 +148,8 @@ class EndHook(Hook):
                 )
 
     def after_train(self, runner: Runner) -> None:
-        if runner.val_loop is not None and self.course.stages['validation'].outcome == 'not reached':
-            self.course.fail(
+        if runner.val_loop is not None and self.stages.by_name['validation'].outcome == 'not reached':
+            self.stages.fail(
                 'validation',
                 'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
             )
@@ -165,18 +165,18 @@ class EndHook(Hook):
             loop._iter = loop.epoch * len(runner.train_dataloader)
             left, whole_run = len(runner.train_dataloader), loop.max_epochs * runner.epoch_length
         schedule.go_to(whole_run - left)
-        schedule.put_into(runner)
-        # Accumulated gradients are used up in the last iteration.
+        schedule.apply_to(runner)
+        # So that accumulated gradients are applied in the last iteration.
         runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
         schedule.go_to(whole_run - 1)
-        self.course.say('loaders and schedule', describe(schedule.rates))
+        self.stages.say('loaders and schedule', describe(schedule.rates))
 
 
 class EndlessHook(Hook):
-    """Ends a run whose sampler never comes to the end of an epoch, a validation or a test.
+    """Ends a run whose sampler never ends an epoch, a validation or a test.
 
     Raises:
-        UserError: naming the sampler.
+        UserError: with the name of the sampler.
     """
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:

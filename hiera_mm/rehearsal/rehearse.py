@@ -1,4 +1,4 @@
-"""The rehearsal: a config goes through training, resuming, validation and testing, as it is but for how long."""
+"""Rehearses a config: short training, resuming, validation and testing with its own settings."""
 
 import contextlib
 import copy
@@ -15,10 +15,10 @@ from hiera_mm.engine.testing import prepare_test, run_with_predictions
 from hiera_mm.errors import UserError
 from hiera_mm.program import command_line
 from hiera_mm.rehearsal import stand_in
-from hiera_mm.rehearsal.course import Course, Stage
-from hiera_mm.rehearsal.few import cut
-from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, Enough, EnterHook, Start, StartHook
+from hiera_mm.rehearsal.few_samples import keep_few_samples
+from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, EnterHook, FirstIterationsDone, Start, StartHook
 from hiera_mm.rehearsal.schedule import WholeEpochs
+from hiera_mm.rehearsal.stages import Stage, Stages
 from hiera_mm.rehearsal.tiny import RehearsedTask, shrink_images, shrink_model
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint
 from hiera_mm.weights.zoo import ZOO
@@ -30,14 +30,14 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from mmengine.visualization import Visualizer
 
-FILES_LOOKED_AT = 20
-"""Videos or images of each data set that the first stage decodes."""
+CHECKED_FILES = 20
+"""Videos or images that the first stage decodes for each data set."""
 
 STAND_IN_EPOCH = 100
-"""Iterations of an epoch of data that are not there."""
+"""Assumed iterations per epoch if the data are missing."""
 
 REMOTE_BACKENDS = ('Aim', 'ClearML', 'DVCLive', 'MLflow', 'Neptune', 'Wandb')
-"""Beginnings of the visualisers' types that would open a run at a service."""
+"""Prefixes of visualiser types that would start a run at an online service."""
 
 
 def rehearse(
@@ -45,39 +45,39 @@ def rehearse(
 ) -> list[Stage]:
     """Go through every stage of a config's run once.
 
-    Everything is the config's own: loaders with their batches and workers, pipelines, samplers, hooks, evaluators,
-    views, optimizer and schedule. Of each data set one whole batch and the last batch are taken. Training goes through
-    its first two iterations, is resumed from there, and then jumps to its end with what is due there: validation,
-    checkpoints, the best checkpoint. Then the last checkpoint is tested. So that untrained detectors find something
-    that can be scored, scores need not pass any threshold (``score_thr``).
+    Everything is taken from the config: loaders with their batches and workers, pipelines, samplers, hooks, evaluators,
+    views, optimizer and schedule. Each data set is reduced to one full batch and the last batch. Training runs its
+    first two iterations, is resumed from there, and then jumps to its end with what is due there: validation,
+    checkpoints, the best checkpoint. Then the last checkpoint is tested. Score thresholds (``score_thr``) are set to 0,
+    so that untrained detectors find something to score.
 
     Args:
         config: The config of the run; it is not changed.
         task: Its task.
-        folder: For all that the rehearsal writes.
-        tiny: Cut the backbone down in width and depth, and a masked autoencoder's decoder.
-        size: Make pictures whose longer side is this, in pixels, where the config's are larger.
+        folder: Output folder of the rehearsal.
+        tiny: Reduce width and depth of the backbone, and of a masked autoencoder's decoder.
+        size: Longest side of images in pixels; larger ones of the config are reduced to it.
 
     Returns:
-        All stages; those that were not reached say so.
+        All stages, also those that were not reached.
     """
-    course, folder = Course(), Path(folder).absolute()
-    # Making the text of a config pretty takes seconds, which would be counted with each checkpoint.
+    stages, folder = Stages(), Path(folder).absolute()
+    # Formatting a config as code takes seconds, which would be counted for each checkpoint.
     config = Config(copy.deepcopy(config.to_dict()), filename=config.filename, format_python_code=False)
-    _keep_inside(config, folder, course)
-    with course.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
-        stands_in = stand_in.can_stand_in(config, task)
-        with course.part('data'):
-            if stands_in:
+    _redirect_output(config, folder, stages)
+    with stages.watched(), DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+        uses_stand_in = stand_in.can_stand_in(config, task)
+        with stages.part('data'):
+            if uses_stand_in:
                 stand_in.draw(config, task, folder / 'data')
-                course.say(
-                    'data', 'nothing that the config names exists, so generated data in its format are used instead'
+                stages.say(
+                    'data', 'no file that the config names exists, so generated data in its format are used instead'
                 )
-            _look_at_data(config, task)
-        with course.part('weights'):
-            _look_for_weights(config, course, tiny)
-        if tiny or course.stages['weights'].outcome == 'failed':
-            # Whatever else is wrong is found without them.
+            _check_data(config, task)
+        with stages.part('weights'):
+            _find_weights(config, stages, tiny)
+        if tiny or stages.by_name['weights'].outcome == 'failed':
+            # Continue without weights, to find other faults.
             config.load_from = None
             _drop_weights(config.model)
         if tiny:
@@ -88,30 +88,30 @@ def rehearse(
             if 'score_thr' in part:
                 part.score_thr = 0.0
         for loader in _loaders(config):
-            # A loop of iterations ends when it is told to, and its sampler may ask for the whole set.
+            # An iteration-based loop ends by count, and its sampler may need the whole set.
             if loader != 'train_dataloader' or 'Iter' not in config.train_cfg.get('type', ''):
-                cut(config[loader], STAND_IN_EPOCH if stands_in else None)
-        checkpoint = _train(config, folder, course)
+                keep_few_samples(config[loader], STAND_IN_EPOCH if uses_stand_in else None)
+        checkpoint = _train(config, folder, stages)
         if checkpoint and config.get('test_dataloader') is not None:
-            _test(config, task, checkpoint, folder, course)
+            _test(config, task, checkpoint, folder, stages)
     for loader, names in dict(
         val_dataloader=('validation', 'best checkpoint'), test_dataloader=('test', 'prediction file')
     ).items():
         for name in names if config.get(loader) is None else ():
-            course.leave_out(name, f'the config has no {loader}')
-    return list(course.stages.values())
+            stages.leave_out(name, f'the config has no {loader}')
+    return list(stages.by_name.values())
 
 
 def _loaders(config: Config) -> list[str]:
     return [loader for loader in LOADERS if config.get(loader) is not None]
 
 
-def _keep_inside(config: Config, folder: Path, course: Course) -> None:
-    """Have all that the config writes lie below ``folder``, and nothing be sent anywhere."""
+def _redirect_output(config: Config, folder: Path, stages: Stages) -> None:
+    """Redirect all output of the config to ``folder``, and remove visualisers that send data to a service."""
     config.work_dir, config.resume = str(folder / 'run'), False
     writers = ('default_hooks', 'custom_hooks', 'visualizer', 'val_evaluator', 'test_evaluator')
     for part in dicts_in([config.get(key) for key in writers]):
-        # Without them it is the work folder.
+        # None stands for the work folder.
         part.update({key: None for key in ('out_dir', 'save_dir') if part.get(key)})
         if part.get('test_out_dir'):
             part.test_out_dir = Path(part.test_out_dir).name
@@ -122,12 +122,12 @@ def _keep_inside(config: Config, folder: Path, course: Course) -> None:
     remote = [backend.type for backend in backends if backend.type.rpartition('.')[2].startswith(REMOTE_BACKENDS)]
     if remote:
         config.visualizer.vis_backends = [backend for backend in backends if backend.type not in remote]
-        course.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
+        stages.say('model', f'{", ".join(remote)} left out, so as not to open a run there')
 
 
-def _look_at_data(config: Config, task: RehearsedTask) -> None:
+def _check_data(config: Config, task: RehearsedTask) -> None:
     faults = []
-    for fault in faults_of(config, task, count=FILES_LOOKED_AT):
+    for fault in faults_of(config, task, count=CHECKED_FILES):
         if fault.severity is Severity.BLOCKS:
             raise UserError(fault.sentence)
         if fault.severity is Severity.FAULT:
@@ -137,29 +137,29 @@ def _look_at_data(config: Config, task: RehearsedTask) -> None:
         raise UserError(faults[0] + more)
 
 
-def _look_for_weights(config: Config, course: Course, tiny: bool) -> None:
+def _find_weights(config: Config, stages: Stages, tiny: bool) -> None:
     sources = [part.get('checkpoint') for part in dicts_in(config.model) if part.get('type') == 'Pretrained']
     for source in filter(None, [*sources, config.get('load_from')]):
-        maker = _maker_of(source, config)
-        if tiny and maker and not Path(source).is_file():
-            course.say('weights', f"'{source}' is not there yet: before this run train {maker}")
+        origin = _config_that_trains(source, config)
+        if tiny and origin and not Path(source).is_file():
+            stages.say('weights', f"'{source}' does not exist yet: train {origin} before this run")
             continue
         to_download = source in ZOO or source.startswith(('http://', 'https://'))
-        # Object stores and other packages' names are mmengine's to find.
-        looked_for = not tiny if to_download else '://' not in source
-        if looked_for:
+        # Object stores and names of other packages are left to mmengine.
+        checked = not tiny if to_download else '://' not in source
+        if checked:
             locate_checkpoint(source)
-        found = 'found' if looked_for else 'not looked for'
-        course.say('weights', f"'{source}' {found}{' and not loaded, as they do not fit' if tiny else ''}")
+        found = 'found' if checked else 'not checked'
+        stages.say('weights', f"'{source}' {found}{' but not loaded, as it does not fit a tiny model' if tiny else ''}")
 
 
-def _maker_of(source: str, config: Config) -> Path | None:
-    """The config beside this one whose work folder a checkpoint is in."""
+def _config_that_trains(source: str, config: Config) -> Path | None:
+    """The config next to this one whose work folder contains the checkpoint."""
     folders = Path(source).parts[:-1]
     if not config.filename or folders[:1] != ('work_dirs',) or len(folders) != 2:
         return None
-    maker = Path(config.filename).with_name(f'{folders[1]}.py')
-    return maker if maker.is_file() else None
+    origin = Path(config.filename).with_name(f'{folders[1]}.py')
+    return origin if origin.is_file() else None
 
 
 def _drop_weights(model: ConfigDict) -> None:
@@ -168,54 +168,54 @@ def _drop_weights(model: ConfigDict) -> None:
             part.init_cfg = None
 
 
-def _train(config: Config, folder: Path, course: Course) -> str | None:
-    """Train the first and the last iterations; gives the last checkpoint that was written."""
+def _train(config: Config, folder: Path, stages: Stages) -> str | None:
+    """Train the first and the last iterations; returns the last checkpoint."""
     start = Start(folder / 'start.pth')
-    with course.part('model'):
-        enter = EnterHook(course, 'LOWEST', before_run='weights', before_train='first iterations')
-        runner = _runner(config, enter, StartHook(course, start))
-        course.enter('loaders and schedule')
-        with contextlib.suppress(Enough), _workers_ended(runner):
+    with stages.part('model'):
+        enter = EnterHook(stages, 'LOWEST', before_run='weights', before_train='first iterations')
+        runner = _runner(config, enter, StartHook(stages, start))
+        stages.enter('loaders and schedule')
+        with contextlib.suppress(FirstIterationsDone), _workers_closed(runner):
             runner.train()
-        # Nothing of it is to count in what follows.
+        # So that its memory does not count for the following stages.
         del runner
     if not start.checkpoint.is_file():
         return None
-    with course.part('resume'):
+    with stages.part('resume'):
         resumed = copy.deepcopy(config)
         resumed.resume, resumed.load_from = True, str(start.checkpoint)
         _drop_weights(resumed.model)
         due = dict(after_train_iter='checkpoint', after_train_epoch='checkpoint', after_val_epoch='best checkpoint')
         back = dict.fromkeys(('after_train_iter', 'after_train_epoch', 'after_val'), 'last iterations')
         entering = [
-            EnterHook(course, 'HIGHEST', before_val='validation'),
-            EnterHook(course, 'LOW', **due),
-            EnterHook(course, 'LOWEST', **back),
+            EnterHook(stages, 'HIGHEST', before_val='validation'),
+            EnterHook(stages, 'LOW', **due),
+            EnterHook(stages, 'LOWEST', **back),
         ]
-        runner = _runner(resumed, EndHook(course, start), *entering)
-        with _workers_ended(runner):
+        runner = _runner(resumed, EndHook(stages, start), *entering)
+        with _workers_closed(runner):
             runner.train()
-        _look_at_checkpoints(runner, course)
+        _check_checkpoints(runner, stages)
     last = named_last(config.work_dir)
     return last if last and Path(last).is_file() else str(start.checkpoint)
 
 
-def _look_at_checkpoints(runner: Runner, course: Course) -> None:
-    """What the run should have left behind."""
-    course.enter('checkpoint')
+def _check_checkpoints(runner: Runner, stages: Stages) -> None:
+    """Check the checkpoints that the run should have saved."""
+    stages.enter('checkpoint')
     last = named_last(runner.work_dir)
     if last is None:
         raise UserError('The run ended without a checkpoint; see default_hooks.checkpoint and its save_last.')
     held = read_checkpoint(last)['meta']
     if held['iter'] != runner.iter:
         raise UserError(
-            f"The last checkpoint '{Path(last).name}' is of iteration {held['iter']}, but the run ended at "
+            f"The last checkpoint '{Path(last).name}' is from iteration {held['iter']}, but the run ended at "
             f'{runner.iter}; see default_hooks.checkpoint and its save_last.'
         )
-    course.say('checkpoint', f'{Path(last).name}, {Path(last).stat().st_size / 2**20:.0f} MiB')
-    if course.stages['validation'].outcome != 'passed':
+    stages.say('checkpoint', f'{Path(last).name}, {Path(last).stat().st_size / 2**20:.0f} MiB')
+    if stages.by_name['validation'].outcome != 'passed':
         return
-    course.enter('best checkpoint')
+    stages.enter('best checkpoint')
     kept = [name for hook in runner.hooks if isinstance(hook, CheckpointHook) for name in hook.save_best or ()]
     best = sorted(Path(runner.work_dir).glob('best_*.pth'))
     if kept and not best:
@@ -223,31 +223,29 @@ def _look_at_checkpoints(runner: Runner, course: Course) -> None:
             f"save_best='{kept[0]}' kept nothing; take another metric of the evaluators as "
             f'default_hooks.checkpoint.save_best, or set its rule.'
         )
-    course.say('best checkpoint', ', '.join(path.name for path in best) or 'none is kept (save_best is not set)')
+    stages.say('best checkpoint', ', '.join(path.name for path in best) or 'none is saved (save_best is not set)')
 
 
-def _test(config: Config, task: RehearsedTask, checkpoint: str, folder: Path, course: Course) -> None:
-    with course.part('test'):
+def _test(config: Config, task: RehearsedTask, checkpoint: str, folder: Path, stages: Stages) -> None:
+    with stages.part('test'):
         tested = copy.deepcopy(config)
         prepare_test(tested, checkpoint)
         runner, out = _runner(tested), folder / 'predictions.pkl'
-        with _workers_ended(runner):
+        with _workers_closed(runner):
             metrics = run_with_predictions(runner, task.dump, str(out))
         shown = [f'{name} {value:.4g}' for name, value in list(metrics.items())[:3]]
-        course.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
-        course.enter('prediction file')
+        stages.say('test', ', '.join(shown) or 'nothing was predicted, so that nothing could be scored')
+        stages.enter('prediction file')
         samples, written = len(runner.test_dataloader.dataset), len(pickle.loads(out.read_bytes()))
         if written != samples:
-            raise UserError(
-                f'{samples} samples were tested, but the predictions are of {written}; see test_dataloader.'
-            )
-        course.say('prediction file', f'{written} predictions, as many as samples')
+            raise UserError(f'{samples} samples were tested, but there are {written} predictions; see test_dataloader.')
+        stages.say('prediction file', f'{written} predictions, one per sample')
 
 
 @contextlib.contextmanager
-def _workers_ended(runner: Runner) -> Iterator[None]:
-    """End the workers of a runner's loaders after what it does: where the garbage collector ends them, it may have
-    closed their queues before, and waits five seconds for each.
+def _workers_closed(runner: Runner) -> Iterator[None]:
+    """End the workers of a runner's loaders. The garbage collector may close their queues first and then waits five
+    seconds for each.
     """
     try:
         yield
@@ -260,7 +258,7 @@ def _workers_ended(runner: Runner) -> Iterator[None]:
 
 
 def _runner(config: Config, *hooks: Hook) -> WholeEpochs:
-    # The last one's memory goes first.
+    # Free the memory of the previous runner.
     gc.collect()
     for manager in (MMLogger, MessageHub, Visualizer):
         manager._instance_dict.clear()

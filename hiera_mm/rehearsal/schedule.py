@@ -1,4 +1,4 @@
-"""The learning rate of a whole run without training it, and the way to a run's last iterations."""
+"""Computes the learning rates of a whole run without training, and sets a run to its last iterations."""
 
 import copy
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.optim import SGD
 
-MOST_ITERATIONS = 200_000
-"""Of a run of epochs that are gone through at most; of longer runs the epochs are taken to be shorter."""
+MAX_SIMULATED_ITERATIONS = 200_000
+"""Most iterations to simulate of a run by epochs; longer runs are simulated with shorter epochs."""
 
 
 class WholeEpochs(Runner):
-    """A runner whose schedules make iterations of epochs as if the training set had not been cut."""
+    """A runner whose schedules convert epochs to iterations by the length of the full training set."""
 
     @property
     def epoch_length(self) -> int:
-        """Iterations of a whole epoch."""
+        """Iterations per epoch of the full training set."""
         whole = getattr(self.train_dataloader.dataset, 'batches', len(self.train_dataloader))
-        return min(whole, max(1, MOST_ITERATIONS // self.max_epochs))
+        return min(whole, max(1, MAX_SIMULATED_ITERATIONS // self.max_epochs))
 
     def build_param_scheduler(self, scheduler: dict | list) -> list:
-        """As mmengine's, for whole epochs."""
+        """Build schedulers as mmengine does, with the full epoch length."""
         schedulers = copy.deepcopy(scheduler if isinstance(scheduler, list) else [scheduler])
         for each in schedulers:
             if isinstance(each, dict) and each.get('convert_to_iter_based'):
@@ -33,14 +33,14 @@ class WholeEpochs(Runner):
 
 
 class Schedule:
-    """The schedulers of a runner on an optimizer that holds nothing but the settings of the runner's groups.
+    """The schedulers of a runner on a dummy optimizer with the settings of the runner's parameter groups.
 
     Args:
-        runner: With its loop, optimizer and schedulers built.
-        epoch_length: Iterations of a whole epoch.
+        runner: A runner with loop, optimizer and schedulers.
+        epoch_length: Iterations per epoch.
 
     Attributes:
-        rates: The greatest learning rate of all groups, before each iteration that was gone through.
+        rates: The highest learning rate of all groups before each simulated iteration.
     """
 
     def __init__(self, runner: Runner, epoch_length: int) -> None:
@@ -51,7 +51,7 @@ class Schedule:
         for ours, theirs in zip(optimizer.param_groups, groups, strict=True):
             ours.update(_settings(theirs))
         self.wrapper = OptimWrapper(optimizer)
-        # As the runner builds its own, but for the optimizer.
+        # Built as the runner builds its own, but for the dummy optimizer.
         wrapper, runner.optim_wrapper = runner.optim_wrapper, self.wrapper
         try:
             self.schedulers = runner.build_param_scheduler(runner.cfg.get('param_scheduler') or [])
@@ -62,18 +62,18 @@ class Schedule:
         self.rates = [self._rate()]
 
     def go_to(self, iteration: int) -> None:
-        """Go on to the state before an iteration, counted from 0."""
+        """Advance to the state before an iteration, counted from 0."""
         while len(self.rates) <= iteration:
             done = len(self.rates)
             epoch_ends = not self.by_iteration and done % self.epoch_length == 0
             for scheduler in self.schedulers:
-                # Those that follow a metric wait for a validation.
+                # Schedulers that follow a metric step after a validation.
                 if (epoch_ends if scheduler.by_epoch else True) and not getattr(scheduler, 'need_val_args', False):
                     scheduler.step()
             self.rates.append(self._rate())
 
-    def put_into(self, runner: Runner) -> None:
-        """Give the runner's optimizer and schedulers this state."""
+    def apply_to(self, runner: Runner) -> None:
+        """Copy this state to the runner's optimizer and schedulers."""
         for group, scheduled in zip(
             runner.optim_wrapper.param_groups, self.wrapper.optimizer.param_groups, strict=True
         ):
@@ -86,7 +86,7 @@ class Schedule:
 
 
 def describe(rates: Sequence[float]) -> str:
-    """The learning rate at the start, where it is greatest, in the middle and at the end of a run, in words."""
+    """Describe the learning rate at the start, at its highest, in the middle and at the end of a run."""
     top = max(range(len(rates)), key=rates.__getitem__)
     words = (
         f'learning rate {rates[0]:.2e} at the start, {rates[top]:.2e} after {top / len(rates):.1%} of the run (the '
@@ -96,8 +96,8 @@ def describe(rates: Sequence[float]) -> str:
     return words + ('; note that it never falls (param_scheduler)' if never_falls else '')
 
 
-def check_kinds(runner: Runner) -> None:
-    """Refuse a schedule that counts epochs in a run that counts iterations, where it would never take a step.
+def check_units(runner: Runner) -> None:
+    """Refuse a schedule that counts epochs in a run that counts iterations, where it would never step.
 
     Raises:
         UserError: naming the scheduler.
@@ -113,7 +113,7 @@ def check_kinds(runner: Runner) -> None:
 
 
 def _settings(group: dict) -> dict:
-    """Of an optimizer's group, as they were before any scheduler's step."""
+    """Settings of a parameter group before any scheduler step."""
     kept = {key: value for key, value in group.items() if key != 'params'}
     initial = {key.removeprefix('initial_'): value for key, value in kept.items() if key.startswith('initial_')}
     return {key: value for key, value in kept.items() if not key.startswith('initial_')} | initial

@@ -1,4 +1,4 @@
-"""A model's backbone cut down in width and depth, and pictures in size; nothing else of a config changes."""
+"""Reduces width and depth of a config's backbone, and the size of its images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,13 +15,13 @@ from hiera_mm.rehearsal.stand_in import StandInTask
 
 from mmengine.config import Config, ConfigDict
 
-TINY = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
-SIZES = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', 'spatial_size', 'roi_size')
-"""Keys of pipeline steps that hold sides in pixels: one, or several of which -1 stands for any."""
+TINY_ARCH = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+SIZE_KEYS = ('scale', 'img_scale', 'scale_range', 'size', 'crop_size', 'spatial_size', 'roi_size')
+"""Keys of pipeline steps with sides in pixels: one or several, where -1 means any."""
 
 
 class RehearsedTask(CheckedTask, StandInTask, Protocol):
-    """A task as far as its runs are rehearsed; :class:`hiera_mm.tasks.task.Task` says what each member means."""
+    """The part of a task that a rehearsal needs; :class:`hiera_mm.tasks.task.Task` documents the members."""
 
     dump: type[WholeDump]
 
@@ -31,39 +31,39 @@ class RehearsedTask(CheckedTask, StandInTask, Protocol):
 
 
 def shrink_model(config: Config, task: RehearsedTask) -> None:
-    """Make the Hiera of a config 16 channels wide and a block a stage deep, and a masked autoencoder's decoder as well.
+    """Reduce the Hiera of a config to 16 channels and one block per stage, and a masked autoencoder's decoder as well.
 
-    Parts that take the maps follow where they were told the true widths; where they were told others, they keep them,
-    and fail as they would in the run.
+    Parts that take the maps are adapted if their ``in_channels`` were right. Wrong ones stay, so that they fail as in
+    the run.
 
     Raises:
-        UserError: if the backbone is no Hiera.
+        UserError: if the backbone is not a Hiera.
     """
     model = config.model
     backbone = model.get('backbone', {})
     if str(backbone.get('type', '')).rpartition('.')[2] != 'Hiera':
-        raise UserError(f"--tiny cuts a Hiera down, but the config's backbone is {backbone.get('type')}; leave it out.")
-    before, after = _widths(_architecture(backbone.get('arch', 'b'))), _widths(TINY)
-    backbone.arch = ConfigDict(TINY)
+        raise UserError(f"--tiny reduces a Hiera, but the config's backbone is {backbone.get('type')}; leave it out.")
+    before, after = _widths(_architecture(backbone.get('arch', 'b'))), _widths(TINY_ARCH)
+    backbone.arch = ConfigDict(TINY_ARCH)
     if backbone.get('global_blocks'):
-        # The third stage's one block, where the published ones are.
+        # The only block of the third stage, where the published models have theirs.
         backbone.global_blocks = (2,)
     chosen = [*backbone.get('out_indices', range(4))]
     for part in task.map_takers(model):
-        told, index = part.get('in_channels'), part.get('in_index', -1)
+        channels, index = part.get('in_channels'), part.get('in_index', -1)
         stage = chosen[index if isinstance(index, int) else -1]
-        if told == before[stage]:
+        if channels == before[stage]:
             part.in_channels = after[stage]
-        elif isinstance(told, list | tuple) and [*told] == [before[index] for index in chosen]:
+        elif isinstance(channels, list | tuple) and [*channels] == [before[index] for index in chosen]:
             part.in_channels = [after[index] for index in chosen]
     task.shrink(model)
 
 
 def shrink_images(config: Config, task: RehearsedTask, side: int) -> None:
-    """Where pictures have a side longer than ``side`` pixels at any step of a pipeline, make all sides smaller in
-    proportion: those of the steps, of the padding, and of a masked autoencoder's input.
+    """If images have a side longer than ``side`` pixels at any step of a pipeline, reduce all sizes in proportion:
+    those of the steps, of the padding, and of a masked autoencoder's input.
     """
-    sizes = [(step, key) for step in _steps(config) for key in SIZES if _is_size(step.get(key))]
+    sizes = [(step, key) for step in _steps(config) for key in SIZE_KEYS if _is_size(step.get(key))]
     factor = side / max((value for step, key in sizes for value in _sides(step[key])), default=side)
     if factor >= 1:
         return
@@ -80,8 +80,8 @@ def shrink_images(config: Config, task: RehearsedTask, side: int) -> None:
 
 
 def _architecture(arch: str | dict) -> dict:
-    # An unknown one is left for the model to refuse.
-    return ARCHITECTURES.get(LONG_NAMES.get(arch, arch), TINY) if isinstance(arch, str) else arch
+    # The model itself refuses an unknown one.
+    return ARCHITECTURES.get(LONG_NAMES.get(arch, arch), TINY_ARCH) if isinstance(arch, str) else arch
 
 
 def _widths(architecture: dict) -> list[int]:
@@ -89,7 +89,7 @@ def _widths(architecture: dict) -> list[int]:
 
 
 def _steps(config: Config) -> Iterator[ConfigDict]:
-    """The steps of all pipelines, also inside wrappers and branching steps, among the other dicts of the data sets."""
+    """All dicts of the data sets, among them the steps of pipelines inside wrappers and branching steps."""
     for loader in LOADERS:
         if config.get(loader) is not None:
             yield from dicts_in(config[loader].dataset)
@@ -105,7 +105,7 @@ def _is_size(value: object) -> bool:
 
 
 def _scaled(value: int | Sequence[int], factor: float) -> int | tuple[int, ...]:
-    """Whole mask units, so that sides that were the same stay the same."""
+    """Scale sides to multiples of a mask unit, so that equal sides stay equal."""
     scaled = tuple(
         side if side < 0 else max(UNIT_PIXELS, round(side * factor / UNIT_PIXELS) * UNIT_PIXELS)
         for side in _sides(value)

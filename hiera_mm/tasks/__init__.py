@@ -1,4 +1,4 @@
-"""What the suite can do: one task for each kind of models, and the only place that asks what a model is."""
+"""The tasks of the suite, one for each type of model, and finding the task of a config."""
 
 import importlib
 import importlib.util
@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 
-NEEDED = {
+REQUIRED_PACKAGES = {
     'autoencoding': 'mmaction',
     'volumes': 'mmaction',
     'segmentation': 'mmseg',
@@ -24,24 +24,24 @@ NEEDED = {
     'classification': 'mmaction',
     'detection': 'mmdet',
 }
-"""The suite's tasks, in the order in which they are asked, and the package that each needs."""
+"""The suite's tasks, in the order in which they are tried, and the package that each needs."""
 
 TASKS: list[Task] = [
     importlib.import_module(f'hiera_mm.tasks.{name}').TASK
-    for name, package in NEEDED.items()
+    for name, package in REQUIRED_PACKAGES.items()
     if importlib.util.find_spec(package) is not None
 ]
-"""All tasks; the first that recognises a config is the config's."""
+"""All tasks; a config belongs to the first that recognises it."""
 
 
 def register(task: Task) -> Task:
-    """Make a task known to all commands, and return it; it is asked before the others."""
+    """Add a task, and return it; it is tried before the others."""
     TASKS.insert(0, task)
     return task
 
 
 def task_of(config: Config) -> Task:
-    """The task of a config; one that only trains and is tested where none recognises it."""
+    """The task of a config; a plain :class:`Task` if no task recognises it."""
     return next((task for task in TASKS if task.recognises(config)), Task())
 
 
@@ -64,10 +64,10 @@ def load(
     """Load a trained model as an object with a method ``predict``.
 
     Args:
-        model: A checkpoint of a run, or the folder of a run, whose newest checkpoint is taken; a folder that
-            ``hiera-mm publish`` wrote, or its address ``hf://OWNER/NAME``; a file that ``hiera-mm export`` wrote; with
-            ``config`` any checkpoint.
-        config: Name or path of its config, where the file does not contain it.
+        model: A checkpoint of a run, or the folder of a run for its newest checkpoint; a folder from
+            ``hiera-mm publish``, or its address ``hf://OWNER/NAME``; a file from ``hiera-mm export``; with ``config``
+            any checkpoint.
+        config: Name or path of its config, if the file does not contain it.
         device: Such as ``'cuda:0'``; by default a GPU if there is one.
         classes: The names of the classes in the order of training, or of an action detector by number; by default those
             of training.
@@ -78,7 +78,7 @@ def load(
         :class:`~hiera_mm.tasks.volumes.VolumeSegmenter` or :class:`~hiera_mm.tasks.autoencoding.Reconstructor`.
 
     Raises:
-        UserError: for a file that is no trained model of one of these kinds, or can't be read.
+        UserError: for a file that is not a trained model of one of these tasks, or can't be read.
     """
     trained = load_trained(model, config, device)
     return trained.task.predictor(trained, classes)
@@ -91,12 +91,12 @@ def load_trained(source: str, config: str | None = None, device: str | None = No
 
 @MODELS.register_module()
 def ExportedModel(file: str) -> BaseModel:
-    """An exported file as the ``model`` of a config, whose runner then tests the file."""
+    """An exported file as the ``model`` of a config, so that the runner tests the file."""
     return exported_model(open_exported(file), file, task_of).model
 
 
 __all__ = [
-    'NEEDED',
+    'REQUIRED_PACKAGES',
     'TASKS',
     'Predictor',
     'Task',

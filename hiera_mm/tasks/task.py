@@ -1,4 +1,4 @@
-"""The contract: what a task has to say so that all commands work for it."""
+"""The interface of a task: what it must define so that all commands work for it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from torch import Tensor
 
 
 class Task:
-    """What the suite does with a kind of models. As it stands, a task that only trains and is tested.
+    """What the suite does with one type of model. The base class is a task that can only be trained and tested.
 
-    A subclass overrides what it can do. :func:`hiera_mm.tasks.register` makes an instance known; from then on all
-    commands work for the configs that it recognises.
+    A subclass overrides what it supports. After :func:`hiera_mm.tasks.register` all commands work for the configs that
+    the instance recognises.
 
     Attributes:
-        name: Its name, as messages use it.
-        options: The options of ``hiera-mm predict`` that have an effect, with their defaults.
+        name: The name used in messages.
+        options: The supported options of ``hiera-mm predict``, with their defaults.
         names_key: Whether published models list ``'classes'`` in order or ``'actions'`` by number.
-        page_score: The least score that the web page begins with; None where predictions have no scores to choose by.
+        page_score: Initial score threshold of the web page; None if predictions have no scores to filter by.
         lists_classes: Whether the web page lists classes instead of drawing.
         draws_images: Whether a prediction can be drawn on an image.
         finds_persons: Whether a predictor can find persons for an action detector.
-        needs_persons: Whether a predictor needs one that does.
-        quantisable: Whether exported files can compute in whole numbers of 8 bits.
+        needs_persons: Whether a predictor needs a model that finds persons.
+        quantisable: Whether exported files can compute in 8-bit integers.
         dump: The metric that writes a test's predictions to a file.
     """
 
@@ -53,14 +53,14 @@ class Task:
     quantisable = False
     dump: type[WholeDump] = DumpNamedResults
 
-    # What a config says.
+    # Reading a config.
 
     def recognises(self, config: Config) -> bool:
-        """Whether a config is of this task."""
+        """Whether a config belongs to this task."""
         return False
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
-        """The places in the config that say how many classes the model predicts, such as
+        """The config keys that set how many classes the model predicts, such as
         ``('model.cls_head.num_classes', 400)``."""
         return []
 
@@ -68,18 +68,18 @@ class Task:
         """How many classes the model predicts."""
         return self.class_places(model)[0][1]
 
-    # What is wrong with its data.
+    # Checking data.
 
     def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        """The check of data sets of this class; None where there is none."""
+        """The check for data sets of the class ``kind``; None without one."""
         return None
 
     def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
-        """The classes of a data set whose labels are told by name; None for others."""
+        """The classes of a data set whose labels are names; None for others."""
         return None
 
     def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]:
-        """Faults within the model's config."""
+        """Faults in the model's config."""
         yield from ()
 
     def faults_of_evaluator(
@@ -90,29 +90,29 @@ class Task:
         Args:
             key: ``'val_evaluator'`` or ``'test_evaluator'``.
             evaluator: Its config.
-            kind: Its class.
+            kind: Its Python class.
             config: The whole config.
-            read: Reads a COCO file, each only once.
+            read: Reads a COCO file, with a cache.
         """
         yield from ()
 
     def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
-        """Faults of several data sets together, given by config and class."""
+        """Faults between several data sets, given by config and Python class."""
         yield from ()
 
     def count_images(self, key: str, dataset: ConfigDict) -> int | None:
-        """How many images a data set has, by its files; None where that is not known without building it.
+        """How many images a data set has according to its files; None if that is unknown without building it.
 
         Args:
-            key: Its place in the config.
+            key: Its key in the config.
             dataset: Its config, without wrappers.
         """
         return None
 
-    # What a rehearsal needs.
+    # Rehearsing a run.
 
     def artist_of(self, kind: type) -> Artist | None:
-        """What draws stand-in data for data sets of this class; None where nothing can."""
+        """The function that draws stand-in data for data sets of the class ``kind``; None without one."""
         return None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
@@ -120,16 +120,16 @@ class Task:
         yield from ()
 
     def shrink(self, model: ConfigDict) -> None:
-        """Make everything besides the backbone small, for a rehearsal of a tiny model."""
+        """Reduce everything but the backbone, for a rehearsal of a tiny model."""
 
     def shrink_input(self, config: Config, scaled: Callable) -> None:
-        """Make sizes smaller that only this task's models name; ``scaled`` gives the smaller sides."""
+        """Reduce sizes that only this task's models set; ``scaled`` returns the reduced sides."""
 
-    # What a forward pass takes.
+    # Costs of a forward pass.
 
     def input_shape(self, config: Config) -> tuple[int, int]:
-        """Height and width, in pixels, of what a config trains on."""
-        raise UserError(f'The size of the inputs is not known for {self.name}; say it with --shape.')
+        """Height and width, in pixels, of a config's training inputs."""
+        raise UserError(f'The size of the inputs is not known for {self.name}; set it with --shape.')
 
     def complexity(self, model: ConfigDict, shape: Sequence[int] | None) -> tuple[Parts, Sequence[int]]:
         """Parameters and multiply-accumulates of each part of a model for one input, and the input's height and width.
@@ -141,7 +141,7 @@ class Task:
         raise UserError(f'Operations are not counted for {self.name}.')
 
     def training_loss(self, model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
-        """A number that depends on everything that the loss of a batch would depend on, from inputs made up here.
+        """A scalar that depends on all tensors that the loss of a batch depends on, computed from dummy inputs.
 
         Args:
             model: The module.
@@ -151,10 +151,10 @@ class Task:
         """
         raise UserError(f'The memory of training is not counted for {self.name}.')
 
-    # What using a model takes.
+    # Using a model.
 
     def predictor(self, trained: TrainedModel, classes: Any) -> Predictor:
-        """A predictor for a trained model; ``classes`` are its names, None for those of training."""
+        """A predictor for a trained model; ``classes`` are the class names, None for those of training."""
         raise UserError(
             f"'{trained.source}' is a {type(trained.model).__name__}, which predicts neither objects nor regions nor "
             'classes nor actions.'
@@ -166,9 +166,9 @@ class Task:
         """Predict for many files and write the results.
 
         Args:
-            predictor: What :meth:`predictor` gave.
+            predictor: A predictor from :meth:`predictor`.
             inputs: Files of the predictor's ``kinds``.
-            folder: Where the results go.
+            folder: Output folder.
             options: A value for each of :attr:`options`, and ``persons``, which finds persons for an action detector.
         """
         raise NotImplementedError
@@ -177,40 +177,41 @@ class Task:
         """The prediction for one file on the web page; ``persons`` finds persons for an action detector."""
         raise UserError(f'The web page does not show {self.name}.')
 
-    # What a trained model becomes.
+    # Exporting, publishing and reporting.
 
     def graph(self, predictor: Any, size: tuple[int, int] | None) -> Graph:
         """The exportable graph of a predictor's model, for inputs of a height and width."""
         raise UserError(f"'{predictor.trained.source}' can't be exported yet; use the model by hiera_mm.load.")
 
     def exported_model(self, exported: Exported) -> BaseModel:
-        """An exported file as a model that takes and gives what the original takes and gives in testing."""
+        """An exported file as a model with the inputs and outputs that the original has in testing."""
         raise UserError(f'There are no exported files of {self.name}.')
 
     def hub_name(self, trained: TrainedModel) -> str:
-        """The task's name as published models say it, by the Hugging Face hub's name where it has one."""
+        """The task's name in published models: the Hugging Face hub's name where it has one."""
         return self.name.replace(' ', '-')
 
     def pipeline_tag(self, trained: TrainedModel) -> str | None:
-        """The hub's tag; None where it has none that fits."""
+        """The hub's tag; None without a suitable one."""
         return self.hub_name(trained)
 
     def example(self, trained: TrainedModel) -> str:
-        """The arguments of ``predict`` in the example that a published model's README gives."""
+        """The arguments of ``predict`` in the README of a published model."""
         return "'photo.jpg'"
 
     def report(self, trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]:
-        """The sections of a report about what a model gets right and wrong; scores under ``score_thr`` do not count."""
+        """The sections of a report about a model's errors; scores below ``score_thr`` don't count."""
         yield from ()
 
     def draw_test(self, config: Config, folder: str) -> None:
-        """Have a test write each image with the ground truth beside the prediction.
+        """Make a test write each image with the ground truth next to the prediction.
 
         Raises:
-            UserError: where that can't be drawn.
+            UserError: if that can't be drawn.
         """
-        raise UserError('--show-dir draws boxes and masks, which this model does not predict; take --out instead.')
+        raise UserError('--show-dir draws boxes and masks, which this model does not predict; use --out instead.')
 
     def draw_sheet(self, dataset: ConfigDict, kind: type, path: Path) -> int:
-        """Write a sheet of a data set's images with their annotations; gives their number, 0 if there is no sheet."""
+        """Write a sheet of a data set's images with their annotations; returns the number of images, 0 without a
+        sheet."""
         return 0

@@ -2,6 +2,7 @@
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.errors import UserError
+from hiera_mm.models import VolumeEncoderDecoder
 from hiera_mm.settings import read_config
 from hiera_mm.tasks import check_data
 from hiera_mm.weights.zoo import ZOO
@@ -32,6 +33,13 @@ def reduced(config):
 def test_the_configs_of_the_table_are_there():
     wanted = {'unetr_hiera_t_btcv.py', 'unetr_hiera_b_btcv.py', 'unetr_hiera_b_btcv_128.py', 'unetr_hiera_t_shapes.py'}
     assert wanted == set(NAMES)
+
+
+def test_a_config_with_the_former_name_of_the_model_still_builds():
+    config = read('unetr_hiera_t_shapes.py')
+    model = reduced(config)
+    config.model.type = 'VolumeSegmentor'
+    assert type(MODELS.build(config.model)) is type(model) is VolumeEncoderDecoder
 
 
 @pytest.mark.parametrize('name', NAMES)

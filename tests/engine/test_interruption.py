@@ -60,7 +60,7 @@ def test_an_interrupted_run_goes_on_to_the_bit_and_its_checkpoint_is_replaced(tm
 
 
 def test_a_second_signal_later_ends_the_process_at_once(monkeypatch):
-    monkeypatch.setattr(interruption, 'SAME_SIGNAL', 0.05)
+    monkeypatch.setattr(interruption, 'REPEAT_SECONDS', 0.05)
 
     def told_twice():
         with interruption.signals_end_the_run():

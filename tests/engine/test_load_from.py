@@ -88,7 +88,7 @@ def test_no_loader_of_mmengine_executes_a_pickle(tmp_path, monkeypatch):
     torch.save(dict(state_dict=Payload()), tmp_path / 'hostile.pth')
     code = (
         'import hiera_mm, mmengine.runner.checkpoint as c\n'
-        'from hiera_mm.engine.load_from import read_nothing_but_data; read_nothing_but_data()\n'
+        'from hiera_mm.engine.load_from import load_data_only; load_data_only()\n'
         'for load in (c._load_checkpoint, c.load_from_local, c._safe_torch_load):\n'
         '    try: load("hostile.pth", map_location="cpu")\n'
         '    except hiera_mm.errors.UserError as error: print(error)\n'

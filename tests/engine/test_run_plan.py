@@ -5,7 +5,7 @@ import logging
 import re
 from types import SimpleNamespace
 
-from hiera_mm.engine.run_plan import ITERATIONS, RunPlanHook
+from hiera_mm.engine.run_plan import TIMED_ITERATIONS, RunPlanHook
 
 import pytest
 
@@ -20,22 +20,24 @@ def test_the_plan_says_what_the_run_then_does(run_command, shapes, tmp_path):
     assert '8 pictures or clips, 2 an iteration: 24 iterations are 6 epochs' in printed
     assert 'validation every 24 iterations' in printed and 'checkpoint every 12 iterations' in printed
     assert len(list(tmp_path.glob('iter_*.pth'))) == 2
-    assert re.search(r'[\d.]+ s an iteration: about \d+ seconds left, validations and checkpoints not counted', printed)
+    assert re.search(
+        r'[\d.]+ s per iteration: about \d+ seconds left, validations and checkpoints not counted', printed
+    )
 
 
 @pytest.mark.parametrize('waits', [0.01, 0.3])
 def test_a_run_that_waits_for_its_data_is_told(caplog, monkeypatch, waits):
     clock = itertools.count()
     # Two looks at the clock an iteration: after the wait, and after the step of a second.
-    times = [number * (1 + waits) + end for number in range(ITERATIONS) for end in (waits, 1 + waits)]
+    times = [number * (1 + waits) + end for number in range(TIMED_ITERATIONS) for end in (waits, 1 + waits)]
     monkeypatch.setattr('hiera_mm.engine.run_plan.time.monotonic', lambda: times[next(clock)])
     logger = logging.getLogger('waits')
     loader = SimpleNamespace(num_workers=3)
     runner = SimpleNamespace(max_iters=100, iter=19, logger=logger, train_dataloader=loader)
     hook = RunPlanHook()
     with caplog.at_level('INFO', logger='waits'):
-        for _ in range(ITERATIONS):
+        for _ in range(TIMED_ITERATIONS):
             hook.before_train_iter(runner, 0)
             hook.after_train_iter(runner, 0)
-    said = 'of that wait for data: train_dataloader.num_workers is 3' in caplog.text
-    assert said == (waits == 0.3) and 's an iteration' in caplog.text
+    said = 'of that is spent waiting for data: train_dataloader.num_workers is 3' in caplog.text
+    assert said == (waits == 0.3) and 's per iteration' in caplog.text

@@ -5,14 +5,13 @@ import shlex
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.engine.training_memory import (
-    AllottedMemory,
+    AllocatedMemory,
     TrainingMemory,
     _on_meta,
-    _step,
     in_several_processes,
     training_memory,
 )
-from hiera_mm.engine.training_plan import LEFT_TO_CUDA, USABLE, Way, fastest
+from hiera_mm.engine.training_plan import CUDA_OVERHEAD, USABLE_SHARE, TrainingSetup, fastest
 from hiera_mm.models.cpu import plain
 from hiera_mm.tasks import task_of
 
@@ -43,7 +42,7 @@ def tiny(name):
 
 def test_tensors_are_counted_as_long_as_they_live():
     held = torch.zeros(1000)
-    with AllottedMemory([held]) as memory:
+    with AllocatedMemory([held]) as memory:
         first = held + 1
         view = first[:10]
         assert memory.now == 8000, 'a view takes nothing'
@@ -97,8 +96,8 @@ def test_memory_of_a_whole_batch_is_counted_where_its_activations_are_the_most(n
     model = _on_meta(config, False)
     with FakeTensorMode(allow_non_fake_inputs=True), plain():
         model.to_empty(device='cpu')
-        with AllottedMemory(model.parameters()) as counted, torch.autocast('cpu', torch.bfloat16):
-            _step(model, config, 64, (224, 224))
+        with AllocatedMemory(model.parameters()) as counted, torch.autocast('cpu', torch.bfloat16):
+            task_of(config).training_loss(model, config.model, 64, (224, 224))
     # The end of the forward pass, which holds all activations.
     assert counted.peak + memory.optimizer <= memory.peak(64) <= 1.05 * (counted.peak + memory.optimizer)
 
@@ -126,11 +125,11 @@ def test_several_processes_hold_copies_of_gradients_or_parts():
 
 def test_the_fastest_way_that_fits_is_chosen():
     sizes = (('plain', 900), ('some', 400), ('all', 100))
-    ways = [Way(True, name, TrainingMemory(1, 0, 0, 0, 0, size * 2**20), repeats=2) for name, size in sizes]
+    ways = [TrainingSetup(True, name, TrainingMemory(1, 0, 0, 0, 0, size * 2**20), repeats=2) for name, size in sizes]
     for gib, batch, expected in ((24, 8, 'plain'), (9, 8, 'some'), (3, 8, 'all'), (2, 100, 'all')):
         assert fastest(ways, batch, gib * GIB).with_cp == expected
     assert fastest(ways, 8, 1.05 * GIB) is None
-    assert ways[0].largest_batch(24 * GIB) == int((24 * GIB * USABLE - LEFT_TO_CUDA) / (1800 * 2**20))
+    assert ways[0].largest_batch(24 * GIB) == int((24 * GIB * USABLE_SHARE - CUDA_OVERHEAD) / (1800 * 2**20))
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -149,7 +148,7 @@ def test_the_plan_gives_options_that_train_as_it_says(run_command):
     code, printed = run_command('plan', 'mask_rcnn_hiera_b', '--gpus', 8, '--gpu-memory', 12)
     assert code == 0, printed
     assert '72.9 M parameters, 572 G multiply-accumulates for one input of 1024 x 1024' in printed
-    assert 'The batch of all is then 32, and the learning rate 1.75e-05 by the linear rule' in printed
+    assert 'The total batch size is then 32, and the learning rate 1.75e-05 by the linear rule' in printed
     assert '368750 iterations see as many samples as the 184375 of the recipe' in printed
     options = shlex.split(re.search(r'--cfg-options (.*)', printed)[1])
     config = read('mask_rcnn_hiera_b.py')

@@ -105,14 +105,14 @@ def test_the_folder_of_a_run_gives_its_newest_checkpoint(tmp_path):
 def test_what_weights_do_not_tell_is_asked_for(tmp_path):
     small = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
     torch.save(Hiera(small).state_dict(), tmp_path / 'small.pth')
-    with pytest.raises(UserError, match=r'holds a Hiera of no published size .*; say what it is: arch=dict\('):
+    with pytest.raises(UserError, match=r'holds a Hiera of no published size .*; set its architecture: arch=dict\('):
         backbone(str(tmp_path / 'small.pth'))
     assert backbone(str(tmp_path / 'small.pth'), arch=small)(SMALL)[3].shape == (1, 128, 7, 7)
     own = Hiera('t', pos_embed='absolute_win', pos_embed_size=7, out_norm=True)
     torch.save(
         dict(state_dict={f'backbone.{key}': value for key, value in own.state_dict().items()}), tmp_path / 'x.pth'
     )
-    with pytest.raises(UserError, match='does not tell the windows that its Hiera was trained with'):
+    with pytest.raises(UserError, match='does not say which windows its Hiera was trained with'):
         backbone(str(tmp_path / 'x.pth'))
     backbone(str(tmp_path / 'x.pth'), window_sizes=None, out_norm=True)
     with pytest.raises(TypeError, match='windows'):
@@ -128,7 +128,7 @@ def test_weights_that_nobody_loaded_are_told(tmp_path, capfd):
     forget_earlier_runs()
     forgotten(SMALL)
     forgotten(SMALL)
-    assert ''.join(capfd.readouterr()).count("The backbone's weights are random: nobody called init_weights()") == 1
+    assert ''.join(capfd.readouterr()).count("The backbone's weights are random: init_weights() was not called") == 1
     loaded = Hiera(**settings, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'small.pth')))
     loaded.init_weights()
     expected = loaded.eval()(SMALL)[0]

@@ -139,12 +139,12 @@ def test_testing_a_file_gives_the_metrics_of_the_checkpoint(run_command, detecto
 def test_clips_get_the_same_probabilities(tmp_path, name):
     make_motion_shapes(tmp_path / 'motion', train=6, val=6)
     model = load(save_random_weights(CLIPS, tmp_path / 'clips.pth'), device='cpu', classes=list('abcdef'))
-    with pytest.raises(UserError, match='leaves inputs at their size; say it: --size HEIGHT WIDTH'):
+    with pytest.raises(UserError, match='leaves inputs at their size; set it: --size HEIGHT WIDTH'):
         export(model, tmp_path / name)
     export(model, tmp_path / name, size=(64, 64))
     videos = sorted((tmp_path / 'motion' / 'val').iterdir())
     exported = load(str(tmp_path / name))
-    assert exported.names == list('abcdef') and exported.of_pictures is False
+    assert exported.names == list('abcdef') and exported.takes_images is False
     for found, expected in zip(exported.predict(videos), model.predict(videos), strict=True):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
@@ -240,7 +240,7 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
     export(model, tmp_path / 'model.onnx', size=(32, 32))
     with pytest.raises(UserError, match='but the exported file takes 32 x 32; export it again with --size'):
         load(str(tmp_path / 'model.onnx')).predict(np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(UserError, match='is an exported model, which holds its config; leave --config out'):
+    with pytest.raises(UserError, match='is an exported model, which contains its config; leave --config out'):
         load(str(tmp_path / 'model.onnx'), TINY)
     elsewhere = load(detector, device='cpu')
     elsewhere.trained.model.to('meta')
@@ -248,7 +248,7 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
         export(elsewhere, tmp_path / 'elsewhere.onnx')
     for name in FORMATS:
         (tmp_path / f'broken_{name}').write_bytes(b'none')
-        with pytest.raises(UserError, match="is no .* file that 'hiera-mm export' wrote"):
+        with pytest.raises(UserError, match="is not a .* file from 'hiera-mm export'"):
             load(str(tmp_path / f'broken_{name}'))
     export_backbone(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.onnx')
     with pytest.raises(UserError, match='is an exported backbone, which predicts nothing'):
@@ -289,7 +289,7 @@ def test_numbers_of_8_bits_give_nearly_the_same(run_command, detector, shapes, t
 
 
 def test_numbers_of_8_bits_are_for_what_can_have_them(detector, tmp_path):
-    with pytest.raises(UserError, match=r"are for OpenVINO's files; let '.*model.onnx' end in .xml"):
+    with pytest.raises(UserError, match=r"are for OpenVINO files; use a name ending in .xml instead of '.*model.onnx'"):
         export(load(detector, device='cpu'), tmp_path / 'model.onnx', calibration=['a.png'])
     clips = Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), num_frames=16)
     with pytest.raises(UserError, match='backbones of colour images; leave --int8 out'):

@@ -11,7 +11,7 @@ def test_names_of_0_1_still_work():
     assert inference.load is hiera_mm.load
     assert inference.backbone is hiera_mm.backbone
     assert inference.Tiles is Tiles
-    for name in inference.MOVED:
+    for name in inference.MOVED_NAMES:
         assert callable(getattr(inference, name))
 
 

@@ -149,7 +149,7 @@ def test_the_page_asks_nothing_of_other_machines(browser, address):
 @pytest.mark.parametrize(
     'name, content, sentence',
     [
-        ('holiday.png', b'nonsense', "'holiday.png' is damaged or no picture"),
+        ('holiday.png', b'nonsense', "'holiday.png' is damaged or not an image"),
         ('cut.png', None, "'cut.png'"),
         ('holiday.mp4', b'nonsense', "'holiday.mp4'"),
         ('large.png', bytes(2 * MEGABYTE), 'exceed the maximum allowed size'),

@@ -85,5 +85,5 @@ def test_the_command_prints_both_and_what_a_guess_would_be(run_command, images, 
     (run / 'last_checkpoint').write_text('iter_1.pth')
     code, printed = run_command('probe', run / 'iter_1.pth', images, '--shots', 2, '--size', 64)
     assert code == 0, printed
-    assert '12 pictures of 3 classes, from 2 pictures a class, 3 draws; a guess would be 0.333' in printed
+    assert '12 images of 3 classes, from 2 images per class, 3 draws; chance is 0.333' in printed
     assert 'linear classifier  top-1 ' in printed and 'nearest neighbours top-1 ' in printed

@@ -78,14 +78,14 @@ def test_training_starts_from_a_published_folder_and_inherits_its_licence(run_co
 @pytest.mark.parametrize(
     'origins, wanted, licence, said',
     [
-        (META, None, 'cc-by-nc-4.0', 'no commercial use. It was made from hiera_t.mae_in1k (CC BY-NC 4.0).'),
-        (META, 'cc-by-nc-4.0', 'cc-by-nc-4.0', 'Its licence passes on'),
+        (META, None, 'cc-by-nc-4.0', 'no commercial use. It was trained from hiera_t.mae_in1k (CC BY-NC 4.0).'),
+        (META, 'cc-by-nc-4.0', 'cc-by-nc-4.0', 'Models trained from it are under the same licence'),
         ([dict(source='sam2.1_hiera_t', licence='Apache-2.0')], None, 'apache-2.0', 'sam2.1_hiera_t (Apache-2.0)'),
         (
             [dict(source='/mine/x.pth', licence=None)],
             None,
             None,
-            'made from x.pth (whose licence is not recorded)',
+            'trained from x.pth (licence not recorded)',
         ),
         ([], None, None, 'Not stated. Training began with random weights.'),
         ([], 'mit', 'mit', 'mit. Training began with random weights.'),
@@ -142,7 +142,7 @@ def test_metrics_are_those_of_these_very_weights(tmp_path):
 
 def test_faults_are_told(run_command, weights, tmp_path):
     (tmp_path / 'there').mkdir()
-    assert_explained(run_command('publish', weights, tmp_path / 'there'), 'exists already; name a new folder')
+    assert_explained(run_command('publish', weights, tmp_path / 'there'), 'already exists; name a new folder')
     publish(load(weights), tmp_path / 'model')
     for name, content in (('hiera_mm.json', '{'), ('hiera_mm.json', '{}'), ('config.py', None)):
         kept = (tmp_path / 'model' / name).read_text()

@@ -103,7 +103,7 @@ def test_the_folder_of_a_run_stands_for_its_newest_checkpoint(weights, tmp_path)
 
 
 def test_faults_are_told(weights, tmp_path):
-    with pytest.raises(UserError, match='holds neither a published model nor a run'):
+    with pytest.raises(UserError, match='has neither a published model nor a run'):
         load(str(tmp_path))
     torch.save(torch.load(weights)['state_dict'], tmp_path / 'weights.pth')
     with pytest.raises(UserError, match='holds weights without the config of their model; name it: --config CONFIG'):
@@ -124,7 +124,7 @@ def test_a_model_without_names_numbers_its_classes(tmp_path):
 def test_a_masked_autoencoder_knows_no_classes(tmp_path):
     path = save_random_weights('tests/data/tiny_mae.py', tmp_path / 'mae.pth')
     assert isinstance(load(path, device='cpu'), Reconstructor)
-    with pytest.raises(UserError, match='is a masked autoencoder, which knows no classes; leave --classes out'):
+    with pytest.raises(UserError, match='is a masked autoencoder, which has no classes; leave --classes out'):
         load(path, device='cpu', classes=['a'])
 
 
@@ -143,7 +143,7 @@ def test_loading_goes_through_few_files(weights):
         if event == 'call' and 'hiera_mm' in parts[:-1] and 'site-packages' not in parts:
             passed.add('/'.join(parts[len(parts) - parts[::-1].index('hiera_mm') :]))
 
-    task = task_of(config_of_text(torch.load(weights)['meta']['cfg'], weights))
+    task = task_of(config_from_text(torch.load(weights)['meta']['cfg'], weights))
     sys.setprofile(note)
     try:
         load_model(weights, lambda config: task, device='cpu')

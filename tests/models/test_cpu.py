@@ -4,7 +4,7 @@ import copy
 
 from hiera_mm.complexity import count_macs, count_parameters
 from hiera_mm.models import Hiera, cpu
-from hiera_mm.models.cpu import FEWEST_ROWS
+from hiera_mm.models.cpu import MIN_ROWS
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ IMAGE = (2, 3, 128, 128)
 @pytest.fixture
 def pieces(monkeypatch):
     """Few rows in a piece, so that a small image falls into several."""
-    monkeypatch.setattr(cpu, 'NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr(cpu, 'CHUNK_SIZE', 3 * 64 * 16)
 
 
 def loss_of(maps):
@@ -36,11 +36,11 @@ def assert_close(got, expected, tolerance=1e-4):
 
 
 def linear(x, layer):
-    with cpu._FasterFunctions():
+    with cpu._FasterKernels():
         return layer(x)
 
 
-@pytest.mark.parametrize('shape', [(FEWEST_ROWS - 1, 24), (FEWEST_ROWS, 24), (3, 200, 4, 24), (2, 5, 24)])
+@pytest.mark.parametrize('shape', [(MIN_ROWS - 1, 24), (MIN_ROWS, 24), (3, 200, 4, 24), (2, 5, 24)])
 @pytest.mark.parametrize('bias', [True, False])
 def test_a_convolution_gives_what_a_linear_layer_does(shape, bias):
     layer, x = nn.Linear(24, 40, bias=bias), torch.randn(shape)
@@ -50,7 +50,7 @@ def test_a_convolution_gives_what_a_linear_layer_does(shape, bias):
     torch.testing.assert_close(got, F.linear(x, layer.weight, layer.bias), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize('shape', [(FEWEST_ROWS - 1, 24), (3, 200, 4, 24)])
+@pytest.mark.parametrize('shape', [(MIN_ROWS - 1, 24), (3, 200, 4, 24)])
 @pytest.mark.parametrize('frozen', [None, 'weight', 'bias', 'input'])
 def test_a_convolutions_gradients_are_those_of_a_linear_layer(shape, frozen):
     layer = nn.Linear(24, 40)
@@ -71,8 +71,8 @@ def test_strided_input_is_taken():
 
 def test_the_swap_is_made_and_can_be_switched_off(monkeypatch):
     entered = []
-    monkeypatch.setattr(cpu._FasterFunctions, '__enter__', lambda self: entered.append(self))
-    monkeypatch.setattr(cpu._FasterFunctions, '__exit__', lambda self, *_: None)
+    monkeypatch.setattr(cpu._FasterKernels, '__enter__', lambda self: entered.append(self))
+    monkeypatch.setattr(cpu._FasterKernels, '__exit__', lambda self, *_: None)
     model, image = Hiera(SMALL), torch.randn(IMAGE)
     with cpu.plain():
         model(image)

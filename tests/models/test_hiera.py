@@ -224,7 +224,7 @@ def test_more_attention_groups_than_a_kernel_takes_are_split(monkeypatch, window
         seen.append(len(q))
         return attend(q, k, v)
 
-    monkeypatch.setattr('hiera_mm.models.hiera.MOST_GROUPS', 4)
+    monkeypatch.setattr('hiera_mm.models.hiera.MAX_GROUPS', 4)
     monkeypatch.setattr('torch.nn.functional.scaled_dot_product_attention', small_grids_only)
     maps = model(pixels)
     assert max(seen) == 4
@@ -290,7 +290,7 @@ def test_long_names_mean_the_same_sizes(long, short):
         (dict(arch=dict(SMALL, depths=(1, 2))), 'four stages'),
         (dict(arch=dict(SMALL, num_heads=3)), "can't be divided among 3 heads"),
         (dict(out_indices=(0, 4)), "'out_indices' must lie between 0 and 3"),
-        (dict(with_cp=(True, False)), "'with_cp' must be True, False, or one of them for each stage"),
+        (dict(with_cp=(True, False)), "'with_cp' must be True, False, or one value for each stage"),
         (dict(frozen_stages=5), "'frozen_stages' must lie between -1 and 4"),
     ],
 )

@@ -90,7 +90,7 @@ def test_padding_fills_bottom_and_right_with_zeros():
 
 
 @pytest.mark.parametrize('tied', [False, True])
-@pytest.mark.parametrize('functions', [nullcontext, cpu._FasterFunctions])
+@pytest.mark.parametrize('functions', [nullcontext, cpu._FasterKernels])
 def test_the_gradient_of_pooling_is_that_of_max_pooling_the_map(functions, tied):
     feature_map = torch.randint(3, (2, 5, 16, 24)).float() if tied else torch.randn(2, 5, 16, 24)
     feature_map.requires_grad_()

@@ -12,7 +12,6 @@ from hiera_mm.models.position import (
     resize_temporal_table,
     split_position_table,
     table_to_map,
-    tile_position_table,
 )
 
 import pytest
@@ -26,25 +25,6 @@ def test_table_of_its_own_size_is_unchanged():
     table = torch.randn(1, 56 * 56, 4)
     grid = resize_position_table(table, 56, 56)
     assert torch.equal(grid, table.reshape(1, 56, 56, 4).permute(0, 3, 1, 2))
-
-
-def test_a_tiled_table_begins_anew_at_its_end():
-    table = torch.randn(1, 16 * 16, 4)
-    whole = table_to_map(table)
-    grid = tile_position_table(table, 24, 40)
-    assert grid.shape == (1, 4, 24, 40) and torch.equal(tile_position_table(table, 16, 16), whole)
-    for row, column in [(0, 0), (23, 39), (15, 16), (16, 15)]:
-        assert torch.equal(grid[..., row, column], whole[..., row % 16, column % 16])
-
-
-def test_a_backbone_tiles_its_table_as_it_is_and_equals_the_resized_one_at_its_size():
-    resized, tiled = (Hiera(TINY, pos_embed=kind, pos_embed_size=16).eval() for kind in ('resized', 'tiled'))
-    tiled.load_state_dict(resized.state_dict())
-    pictures = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 128, 96)
-    with torch.no_grad():
-        same, other = ([model(picture) for model in (resized, tiled)] for picture in pictures)
-    assert all(torch.equal(*pair) for pair in zip(*same, strict=True))
-    assert not torch.allclose(other[0][0], other[1][0])
 
 
 def test_resizing_keeps_a_smooth_table_in_place():

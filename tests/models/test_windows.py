@@ -212,16 +212,16 @@ def test_maps_equal_the_hidden_states_of_transformers_classifier():
         assert_same_maps(model(image), [state.permute(0, 3, 1, 2) for state in expected])
 
 
-def test_rows_taken_in_pieces_give_the_same_maps(monkeypatch):
+def test_rows_processed_in_chunks_give_the_same_maps(monkeypatch):
     _, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,))
     image = torch.randn(2, 3, 320, 256)
     whole = [feature_map.detach() for feature_map in model(image)]
-    monkeypatch.setattr('hiera_mm.models.cpu.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr('hiera_mm.models.cpu.CHUNK_SIZE', 3 * 64 * 16)
     with torch.no_grad():
         assert_same_maps(model(image), whole, tolerance=1e-5)
 
 
-def test_rows_taken_in_pieces_give_the_same_gradients(monkeypatch):
+def test_rows_processed_in_chunks_give_the_same_gradients(monkeypatch):
     _, model = trunk_and_ours(SMALL, 7, (8, 4, 14, 7), (4,))
     image = torch.randn(2, 3, 320, 256)
 
@@ -230,7 +230,7 @@ def test_rows_taken_in_pieces_give_the_same_gradients(monkeypatch):
         return torch.autograd.grad(loss, list(model.parameters()))
 
     whole = gradients()
-    monkeypatch.setattr('hiera_mm.models.cpu.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr('hiera_mm.models.cpu.CHUNK_SIZE', 3 * 64 * 16)
     for one, other in zip(gradients(), whole, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -244,7 +244,7 @@ def test_stochastic_depth_drops_whole_images_not_pieces(monkeypatch):
         return [feature_map.detach() for feature_map in model(image)]
 
     whole = drawn()
-    monkeypatch.setattr('hiera_mm.models.cpu.NUMBERS_IN_A_PIECE', 3 * 64 * 16)
+    monkeypatch.setattr('hiera_mm.models.cpu.CHUNK_SIZE', 3 * 64 * 16)
     assert_same_maps(drawn(), whole, tolerance=1e-5)
 
 
@@ -296,7 +296,7 @@ def test_windows_compute_no_padding_where_sam2_does():
         (dict(window_sizes=(8, 4, 14)), "'window_sizes' must be"),
         (dict(window_sizes=(8, 4, 0, 0)), "'window_sizes' must be"),
         (dict(global_blocks=(24,)), "'global_blocks' must lie between 0 and 23"),
-        (dict(pos_embed='abswin'), "'pos_embed' must be one of resized, absolute_win, tiled, but is 'abswin'"),
+        (dict(pos_embed='abswin'), "'pos_embed' must be one of resized, absolute_win, but is 'abswin'"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_a_sentence(arguments, message):

@@ -204,7 +204,7 @@ FAULTS = {
     'a test that leaves samples out': (
         VIDEO + 'test_dataloader = dict(drop_last=True)',
         'prediction file',
-        '24 samples were tested, but the predictions are of 16; see test_dataloader.',
+        '24 samples were tested, but there are 16 predictions; see test_dataloader.',
     ),
     'a loss that is no number': (
         DETECTOR + 'optim_wrapper = dict(optimizer=dict(lr=1e30), clip_grad=None)\nparam_scheduler = []',
@@ -265,7 +265,7 @@ def test_weights_that_another_config_of_the_folder_makes_are_named_with_it(rehea
     stages = rehearsed(config, tiny=True)
     assert_passed(stages)
     (words,) = stages['weights'].words
-    assert words.endswith(f'is not there yet: before this run train {CONFIGS}/mae_hiera_t_k400_shapes.py')
+    assert words.endswith(f'does not exist yet: train {CONFIGS}/mae_hiera_t_k400_shapes.py before this run')
 
 
 @pytest.mark.slow
@@ -276,7 +276,7 @@ def test_ones_own_data_are_taken_where_they_are(rehearsed, shapes, tmp_path):
     assert_passed(stages)
     assert stages['data'].words == []
     # 4 images for validation, one at a time: a whole batch and the last one.
-    assert stages['prediction file'].words == ['2 predictions, as many as samples']
+    assert stages['prediction file'].words == ['2 predictions, one per sample']
 
     next((tmp_path / 'set' / 'train').glob('*.png')).unlink()
     stages = rehearsed(own, tiny=True)

@@ -105,7 +105,7 @@ def test_every_state_is_that_of_training(tmp_path, kind):
         fresh.param_schedulers = fresh.build_param_scheduler(fresh.param_schedulers)
         schedule = Schedule(fresh, len(fresh.train_dataloader))
         schedule.go_to(iteration)
-        schedule.put_into(fresh)
+        schedule.apply_to(fresh)
         groups, steps = recorder.states[iteration]
         got_groups, got_steps = state_of(fresh)
         assert got_steps == steps

@@ -2,7 +2,7 @@
 
 from hiera_mm.checks.run import LOADERS
 from hiera_mm.config import read_config_file
-from hiera_mm.rehearsal.tiny import SIZES, shrink_images, shrink_model
+from hiera_mm.rehearsal.tiny import SIZE_KEYS, shrink_images, shrink_model
 from hiera_mm.tasks import task_of
 
 import pytest
@@ -81,7 +81,7 @@ def test_every_side_follows_in_proportion(name, sizes):
     config = read_config_file(str(FOLDER / name))
     shrink_images(config, task_of(config), 128)
     steps = [step for loader in LOADERS if config.get(loader) for step in config[loader].dataset.pipeline]
-    found = [step[key] for step in steps for key in SIZES if key in step and step[key] != (0.2, 1.0)]  # of the area
+    found = [step[key] for step in steps for key in SIZE_KEYS if key in step and step[key] != (0.2, 1.0)]  # of the area
     assert {tuple(size) if isinstance(size, list | tuple) else size for size in found} == sizes
     if name == 'mae_hiera_b.py':
         assert config.model.input_size == (128, 128)
@@ -92,7 +92,7 @@ def test_crops_of_volumes_shrink_in_depth_as_well(name):
     config = read_config_file(str(FOLDER / name))
     shrink_images(config, task_of(config), 64)
     steps = [step for loader in LOADERS if config.get(loader) for step in config[loader].dataset.pipeline]
-    assert {tuple(step[key]) for step in steps for key in SIZES if key in step} == {(64, 64, 64)}
+    assert {tuple(step[key]) for step in steps for key in SIZE_KEYS if key in step} == {(64, 64, 64)}
     of_model = config.model.get('input_size') or config.model.test_cfg.crop_size
     assert tuple(of_model) == (64, 64, 64)
 

@@ -133,7 +133,7 @@ def test_a_video_without_persons_says_so_and_is_written_all_the_same(detector, f
     result = act(detector, films / 'val' / 'val00000.mp4', tmp_path, persons=finder)
     assert all(prediction['persons'] == [] for prediction in result['predictions'])
     printed = ''.join(capfd.readouterr())
-    assert 'No person was found in any of the 3 frames looked at' in printed and 'lower det_score_thr (1.1)' in printed
+    assert 'No person was found in 3 frames' in printed and 'lower det_score_thr (1.1)' in printed
     film, source = open_video(tmp_path / 'val00000_actions.mp4'), open_video(films / 'val' / 'val00000.mp4')
     difference = np.abs(film.frames([9])[0].astype(int) - source.frames([9])[0])
     assert difference.mean() < 3, 'nothing is drawn'
@@ -158,10 +158,10 @@ def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
     [
         ({1: [[10, 10, 400, 60]]}, 'which has 160 x 128 pixels and 3.0 seconds; give x1, y1, x2, y2 in pixels'),
         ({1: [[50, 10, 20, 60]]}, 'give x1, y1, x2, y2 in pixels'),
-        ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are not in'),
-        ({1: [[10, 10, 40]]}, 'The boxes at second 1 are no lists of x1, y1, x2, y2'),
+        ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are outside'),
+        ({1: [[10, 10, 40]]}, 'The boxes at second 1 are not lists of x1, y1, x2, y2'),
         ({}, 'There are no boxes; give some by seconds'),
-        ({1: 'left'}, 'The boxes at second 1 are no lists of x1, y1, x2, y2'),
+        ({1: 'left'}, 'The boxes at second 1 are not lists of x1, y1, x2, y2'),
     ],
 )
 def test_boxes_that_are_none_of_the_video_are_named(detector, films, boxes, said):
@@ -176,7 +176,7 @@ def test_neither_boxes_nor_a_detector_is_a_fault(detector, films):
 
 @pytest.mark.parametrize('step', [0, -1])
 def test_a_step_that_is_none_is_a_fault(detector, finder, films, step):
-    with pytest.raises(UserError, match="'step', must be over 0 seconds"):
+    with pytest.raises(UserError, match="'step', must be above 0 seconds"):
         detector.predict(films / 'val' / 'val00000.mp4', persons=finder, step=step)
 
 
@@ -188,11 +188,11 @@ def test_a_broken_video_is_named(detector, tmp_path):
 
 def test_faults_of_models_are_named(weights, person_weights):
     persons = load(person_weights, device='cpu')
-    with pytest.raises(UserError, match="has no class 'person' among its 3, such as 'circle'; name those"):
+    with pytest.raises(UserError, match="has no class 'person' among its 3, such as 'circle'; set the classes"):
         PersonFinder(persons)
     with pytest.raises(UserError, match='was not made with this config'):
         load(person_weights, str(ACTIONS_CONFIG), device='cpu')
-    with pytest.raises(UserError, match="the action list '.*actions.pbtxt' that its config names is not here"):
+    with pytest.raises(UserError, match="the action list '.*actions.pbtxt' that its config names does not exist"):
         load(weights, device='cpu')
 
 

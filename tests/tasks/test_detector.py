@@ -85,7 +85,7 @@ def test_tiles_without_objects_are_none(detector):
 
 @pytest.mark.parametrize('tiles', [Tiles(0), Tiles(64, 1.0), Tiles(64, -0.1)])
 def test_tiles_that_are_none_are_told(detector, tiles):
-    with pytest.raises(UserError, match='A tile has a side over 0 and overlaps by 0 to 1 of it'):
+    with pytest.raises(UserError, match='A tile needs a side above 0 and an overlap of at least 0 and below 1'):
         detector.predict(np.zeros((64, 64, 3), np.uint8), tiles)
 
 

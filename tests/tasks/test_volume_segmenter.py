@@ -4,7 +4,7 @@ from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.synthetic.volumes import draw_volume
 from hiera_mm.tasks import load
 from hiera_mm.tasks.volumes import VolumeSegmenter
-from hiera_mm.tasks.volumes.volume_segmenter import _as_the_file
+from hiera_mm.tasks.volumes.volume_segmenter import _to_file_grid
 
 import nibabel
 import numpy as np
@@ -70,10 +70,10 @@ def test_labels_come_back_through_turning_cutting_and_resampling(flips, order):
         torch.from_numpy(labels)[None].float(), affine=torch.as_tensor(affine(flips, order, labels.shape))
     )
     exact = Compose([Orientation('RAS', labels=None), CropForeground()])(given)
-    found = _as_the_file(exact[0].as_tensor(), exact.affine.numpy(), given.affine.numpy(), labels.shape)
+    found = _to_file_grid(exact[0].as_tensor(), exact.affine.numpy(), given.affine.numpy(), labels.shape)
     np.testing.assert_array_equal(found, labels)
     finer = Compose([Orientation('RAS', labels=None), Spacing((0.5, 0.5, 0.5), mode='nearest')])(given)
-    found = _as_the_file(finer[0].as_tensor(), finer.affine.numpy(), given.affine.numpy(), labels.shape)
+    found = _to_file_grid(finer[0].as_tensor(), finer.affine.numpy(), given.affine.numpy(), labels.shape)
     inside = tuple(slice(1, -1) for _ in range(3))
     assert (found[inside] == labels[inside]).mean() > 0.999
 

@@ -37,7 +37,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_one(shapes, checkpoin
     arguments = ['--work-dir', checkpoint.parent, '--resume', *options(shapes, *more)]
     with full_after(checkpoint.stat().st_size // 2):
         result = run_command('train', TINY, *arguments)
-    assert_explained(result, "iter_3.pth' can't be written (File too large); the earlier ones are whole")
+    assert_explained(result, "iter_3.pth' can't be written (File too large); the earlier ones are intact")
     assert weights(checkpoint) and not list(checkpoint.parent.glob('*unfinished*'))
     # As the sentence says: make room, and go on.
     code, printed = run_command('train', TINY, *arguments)

@@ -145,7 +145,7 @@ def test_a_folder_gets_a_config_that_trains(run_command, tmp_path, contents, kin
     path = tmp_path / 'my_config.py'
     option = f'--{kind.split()[0]}'
     code, printed = run_command('init', option, tmp_path / 'set', '--out', path, '--random-weights')
-    assert code == 0 and '5 pictures to train on, 5 to validate' in printed, printed
+    assert code == 0 and '5 images to train on, 5 to validate' in printed, printed
     assert f"_base_ = 'hiera_mm::{base}.py'" in path.read_text()
     share, objects = box_agreement(trained_set(path))
     assert share > 0.9 and objects == 10
@@ -163,7 +163,7 @@ def test_a_folder_gets_a_config_that_trains(run_command, tmp_path, contents, kin
 def test_a_fifth_is_put_apart_where_there_is_one_file(run_command, tmp_path, contents):
     (tmp_path / 'set' / 'all.json').write_text(json.dumps(contents['train']))
     code, printed = run_command('init', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 0 and '4 pictures to train on, 1 to validate' in printed, printed
+    assert code == 0 and '4 images to train on, 1 to validate' in printed, printed
     files = {part: json.loads((tmp_path / 'set' / f'all_{part}.json').read_text()) for part in ('train', 'val')}
     names = [{image['file_name'] for image in content['images']} for content in files.values()]
     assert not names[0] & names[1] and len(names[0] | names[1]) == 5
@@ -174,7 +174,7 @@ def test_a_fifth_is_put_apart_where_there_is_one_file(run_command, tmp_path, con
 def test_pascal_voc_without_lists_is_split(run_command, tmp_path, contents):
     as_voc(tmp_path / 'set', contents, listed=False)
     code, printed = run_command('init', '--voc', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 0 and '8 pictures to train on, 2 to validate' in printed, printed
+    assert code == 0 and '8 images to train on, 2 to validate' in printed, printed
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_an_existing_config_is_not_overwritten(run_command, tmp_path, contents):
     write(tmp_path / 'set', contents)
     (tmp_path / 'my_config.py').write_text('mine')
     code, printed = run_command('init', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 1 and 'exists already' in printed and (tmp_path / 'my_config.py').read_text() == 'mine'
+    assert code == 1 and 'already exists' in printed and (tmp_path / 'my_config.py').read_text() == 'mine'
 
 
 def test_pictures_turned_by_exif_are_not_guessed_at(run_command, tmp_path, contents):

@@ -120,7 +120,7 @@ def cut(path):
     'spoil, first, said',
     [
         (lambda folder: None, 3, ''),
-        (lambda folder: cut(folder / 'iter_2.pth'), 2, "Passed over: The checkpoint '.*iter_2.pth' .* is damaged"),
+        (lambda folder: cut(folder / 'iter_2.pth'), 2, "Skipped: The checkpoint '.*iter_2.pth' .* is damaged"),
         (lambda folder: (folder / 'last_checkpoint').write_text(''), 3, ''),
         (lambda folder: (folder / 'last_checkpoint').unlink(), 3, ''),
         (lambda folder: (folder / 'last_checkpoint').write_text(str(folder / 'gone' / 'iter_9.pth')), 3, ''),
@@ -175,14 +175,14 @@ def test_resuming_starts_anew_only_where_there_is_nothing(resumed, tmp_path):
 
 def test_no_whole_checkpoint_is_an_error_that_names_them(resumed):
     result = resumed(lambda folder: [cut(path) for path in folder.glob('*.pth')])
-    assert_explained(result, 'is whole (iter_2.pth, iter_1.pth); remove them to start from the beginning, or give')
+    assert_explained(result, 'are damaged (iter_2.pth, iter_1.pth); remove them to start from the beginning, or name')
 
 
 def test_a_file_of_weights_is_no_run_to_resume(trained, shapes, tmp_path, run_command):
     torch.save(dict(state_dict=weights(trained / 'iter_1.pth')), tmp_path / 'weights.pth')
     arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'weights.pth']
     result = run_command('train', TINY, *arguments, *options(shapes))
-    assert_explained(result, 'holds weights, but not the state of a run to resume (meta, optimizer, message_hub is mi')
+    assert_explained(result, 'has weights, but not the state of a run to resume (meta, optimizer, message_hub is mi')
 
 
 def test_another_learning_rate_takes_effect_and_is_told(resumed):
@@ -205,7 +205,7 @@ def test_another_schedule_is_told_and_the_checkpoints_goes_on(resumed):
 
 def test_other_groups_of_parameters_are_refused(resumed):
     result = resumed(lambda folder: None, 'model.backbone.frozen_stages=2')
-    assert_explained(result, 'groups of parameters, but that of the checkpoint to resume has')
+    assert_explained(result, 'parameter groups, but the checkpoint to resume has')
 
 
 def test_a_finished_run_says_that_nothing_is_left(resumed):
@@ -276,5 +276,5 @@ def test_a_config_that_resumes_takes_the_newest_whole_checkpoint_too(run_command
     assert code == 0, printed
     (tmp_path / 'iter_4.pth').write_bytes(b'damaged')
     code, printed = run_command('train', TINY, '--work-dir', tmp_path, *more, 'resume=True')
-    assert code == 0 and 'Passed over' in printed, printed
+    assert code == 0 and 'Skipped' in printed, printed
     assert 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed

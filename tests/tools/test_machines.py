@@ -100,7 +100,7 @@ def test_a_work_folder_that_is_not_shared_is_told(machines, shapes, tmp_path):
     first += ['train_cfg.max_iters=3', '--resume']
     both = [start_on(0, *first), start_on(1, *first, **own)]
     for printed in ended(both, 100):
-        assert 'goes on from iteration 2 of' in printed and 'starts from the beginning. Give all' in printed, printed
+        assert 'resumes from iteration 2 of' in printed and 'starts from the beginning. Give all' in printed, printed
 
 
 @pytest.mark.slow

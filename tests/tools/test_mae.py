@@ -96,7 +96,7 @@ def test_pictures_show_the_original_what_is_seen_and_the_official_reconstruction
     mean, deviation = (torch.tensor(x)[:, None, None] for x in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
     with torch.no_grad():
         loss, predicted, labels, _ = oracle(((pixels - mean) / deviation)[None], mask=seen.reshape(1, -1))
-    assert f'picture_mae.png: loss {loss:.3f} on what was masked' in printed
+    assert f'picture_mae.png: loss {loss:.3f} on masked patches' in printed
     # Places of 16 x 16 pixels in reading order; each gets the mean and deviation that were taken from it.
     places = ((pixels - mean) / deviation).unfold(1, 16, 16).unfold(2, 16, 16).permute(1, 2, 0, 3, 4).reshape(16, -1)
     hidden = ~seen.repeat_interleave(2, 0).repeat_interleave(2, 1).reshape(-1)

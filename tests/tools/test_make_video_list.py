@@ -82,7 +82,7 @@ def test_what_is_left_out_is_said(run_command, parts):
         (parts / name).write_bytes(b'x')
     code, printed = run_command('make-video-list', 'folders', parts / 'train', parts / 'train.txt')
     assert code == 0 and '3 videos of 3 classes' in printed
-    assert f"2 (loose.mp4, notes.txt) files in '{parts}/train' are no videos in the folder of a class: left" in printed
+    assert f"2 (loose.mp4, notes.txt) files in '{parts}/train' are not videos in a class folder: left" in printed
 
 
 def test_folders_that_differ_in_case_only_are_refused(run_command, parts):
@@ -105,7 +105,7 @@ LABELS = json.dumps({'Holding something': '0'})
         ('kinetics', [KINETICS + 'clap,abc,inf,1e999,train\n'], 'needs a label'),
         ('kinetics', ['\ufeffyoutube_id,time_start\nabc,1\n'], 'it needs the columns label, youtube_id'),
         ('kinetics', ['\0\0'], 'is not a text file'),
-        ('ssv2', [json.dumps([{'id': '1'}]), LABELS], 'those of the test part have no template'),
+        ('ssv2', [json.dumps([{'id': '1'}]), LABELS], 'the test part has no template'),
         ('ssv2', [LABELS, json.dumps([{'id': '1'}])], 'give the part first and then the labels'),
         ('ssv2', [json.dumps([dict(id=1, template='Holding [something]')]), '{"Holding something": "x"}'], 'numbers'),
         ('ssv2', ['[1', LABELS], 'is not valid JSON'),

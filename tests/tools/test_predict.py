@@ -266,7 +266,7 @@ def test_boxes_that_are_none_are_named(run_command, actions, real_videos, tmp_pa
     'arguments, said',
     [
         (['none.jpg'], "'none.jpg' does not exist; correct the path, or put a pattern in quotes."),
-        (['.', '--topk', '3'], '1 (--topk) does nothing for'),
+        (['.', '--topk', '3'], '1 (--topk) has no effect for'),
         (['.', '--config', 'none.py'], "The config 'none.py' does not exist"),
         (['.', '--ann-file', 'other.json'], "The annotation file 'other.json' lacks 3 (circle, bar, triangle) of"),
         (['.', '--out-dir', '.'], "The results would be written among the inputs, in '.'; choose another folder"),

@@ -64,7 +64,7 @@ def test_a_detector_is_shown_with_what_it_gets_wrong(report, shapes, tmp_path):
     printed, page = report(
         TINY, *more, 'model.roi_head.test_cfg.score_thr=0.0', 'default_hooks.logger.interval=1', score_thr=1
     )
-    titles = ['Results on the test set', 'Classes', 'What is taken for what', 'Pictures with most faults']
+    titles = ['Results on the test set', 'Classes', 'Confusions', 'Images with the most errors']
     assert headings(page) == [*titles, 'Training', 'Speed', 'Settings']
     metrics, boxes, masks, confused, speed = tables(page)
     assert dict(metrics[1:])['coco/bbox_mAP'] in printed
@@ -80,7 +80,7 @@ def test_a_detector_is_shown_with_what_it_gets_wrong(report, shapes, tmp_path):
     assert len(pictures(page)) == len(truth['images'])
     assert all(picture.shape[1] > picture.shape[0] for picture in pictures(page))
     assert page.count('data:image/svg+xml') == 6 and asks_nothing_of_others(page)
-    assert speed[1][0] == 'seconds an iteration' and float(speed[1][1]) > 0
+    assert speed[1][0] == 'seconds per iteration' and float(speed[1][1]) > 0
     lines = [
         line for path in (tmp_path / 'run').glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()
     ]
@@ -98,7 +98,7 @@ def test_a_classifier_is_shown_with_its_surest_mistakes(report, tmp_path, monkey
     assert dict(metrics[1:])['acc/top1'] in printed
     right = sum(round(int(count) * float(part)) for _, count, part in classes[1:])
     assert right / 12 == pytest.approx(float(dict(metrics[1:])['acc/top1']), abs=1e-3)
-    assert len(pictures(page)) == min(8, 12 - right) and 'taken for' in page
+    assert len(pictures(page)) == min(8, 12 - right) and 'classified as' in page
 
 
 @pytest.mark.slow
@@ -119,4 +119,4 @@ def test_a_masked_autoencoder_is_shown_by_its_training(report, shapes):
 
 
 def test_a_folder_without_a_run_is_refused(run_command, tmp_path):
-    assert_explained(run_command('report', tmp_path), 'holds neither a published model nor a run')
+    assert_explained(run_command('report', tmp_path), 'has neither a published model nor a run')

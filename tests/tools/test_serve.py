@@ -29,7 +29,7 @@ def test_the_page_opens_and_leaves_nothing_behind(detector, tmp_path, number):
     port, folder = free_port(), tmp_path / 'temporary'
     folder.mkdir()
     server = start_program('serve', detector, '--device', 'cpu', '--port', port, TMPDIR=str(folder))
-    read_until(server, f'The page is at http://127.0.0.1:{port}; Ctrl-C ends it.')
+    read_until(server, f'The page is at http://127.0.0.1:{port}; Ctrl-C stops it.')
     assert httpx.get(f'http://127.0.0.1:{port}').status_code == 200
     assert [*folder.glob('hiera_mm_page_*')]
     os.kill(server.pid, number)
@@ -54,7 +54,7 @@ def test_who_finds_the_persons_has_to_be_known(run_command, detector, tmp_path):
     result = run_command('serve', actor, '--device', 'cpu', '--classes', names)
     assert_explained(result, 'actions.pth', '--det-checkpoint')
     result = run_command('serve', detector, '--device', 'cpu', '--det-checkpoint', detector)
-    assert_explained(result, '--det-checkpoint does nothing', 'shapes.pth')
+    assert_explained(result, '--det-checkpoint has no effect', 'shapes.pth')
 
 
 def test_the_package_that_it_takes_is_named(monkeypatch, run_command, detector):

@@ -4,7 +4,7 @@
 # Tested as in Swin UNETR's code: windows of the crops' size that overlap by half, 4 at once.
 num_classes = 14
 model = dict(
-    type='VolumeSegmentor',
+    type='VolumeEncoderDecoder',
     data_preprocessor=dict(type='ActionDataPreprocessor', mean=[0.45], std=[0.225], format_shape='NCTHW'),
     # The 96 slices of the recipe's crops; a config has those of its data instead.
     backbone=dict(type='Hiera', num_frames=96, in_channels=1, out_norm=True),

@@ -1,6 +1,6 @@
-"""Exported files: one module a format, which both writes and opens it.
+"""Exported files: one module per format, which writes and opens it.
 
-What a user has to know of a model, such as its classes and the steps that prepare an input, lies in the file as JSON.
+Information about the model, such as its classes and preprocessing, is stored in the file as JSON.
 """
 
 import json
@@ -13,18 +13,18 @@ from hiera_mm.inference.formats import onnx, openvino, pt2
 from hiera_mm.inference.formats.file_format import FileFormat, Session
 
 FORMATS: dict[str, FileFormat] = {'.onnx': onnx.FORMAT, '.xml': openvino.FORMAT, '.pt2': pt2.FORMAT}
-"""The formats by the ending of the file's name."""
+"""The formats by file name ending."""
 
 
 class Exported(NamedTuple):
-    """A file's description (``task``, ``classes``, ``config``, ``size``), and a function that runs it."""
+    """The description in a file (``task``, ``classes``, ``config``, ``size``), and a function that runs it."""
 
     described: dict[str, Any]
     session: Session
 
 
 def is_exported(source: str) -> bool:
-    """Whether a file's name ends as an exported file's does."""
+    """Whether a file has the ending of an exported file."""
     return Path(source).suffix in FORMATS and Path(source).is_file()
 
 
@@ -34,14 +34,14 @@ def open_exported(source: str) -> Exported:
     Raises:
         UserError: if it is damaged or written by another program, or the package that runs it is missing.
     """
-    kind = FORMATS[Path(source).suffix]
-    require_extra(kind.runtime, 'export')
+    file_format = FORMATS[Path(source).suffix]
+    require_extra(file_format.runtime, 'export')
     try:
-        text, session = kind.open(source)
+        text, session = file_format.open(source)
         return Exported(json.loads(text), session)
-    except Exception as error:  # whatever a runtime says about a file that it can't read
+    except Exception as error:  # runtimes raise anything for a file that they can't read
         raise UserError(
-            f"'{source}' is no {kind.name} file that 'hiera-mm export' wrote ({type(error).__name__}: "
+            f"'{source}' is not a {file_format.name} file from 'hiera-mm export' ({type(error).__name__}: "
             f'{first_line(str(error))}); export the model again.'
         ) from error
 
@@ -50,10 +50,10 @@ def writer_of(path: Path) -> Callable[..., None]:
     """The function that writes a file with this ending.
 
     Raises:
-        UserError: for another ending, or without the packages that writing takes.
+        UserError: for another ending, or missing packages.
     """
     if path.suffix not in FORMATS:
-        raise UserError(f"'{path}' must end in one of {', '.join(FORMATS)}, which say what to write.")
+        raise UserError(f"'{path}' must end in one of {', '.join(FORMATS)}, which selects the format.")
     for package in FORMATS[path.suffix].packages:
         require_extra(package, 'export')
     return FORMATS[path.suffix].write

@@ -1,4 +1,4 @@
-"""What each file format gives."""
+"""The interface of a file format."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,21 +6,21 @@ from typing import NamedTuple
 import numpy as np
 
 KEY = 'hiera_mm'
-"""Name of the description in a file's metadata."""
+"""Key of the description in a file's metadata."""
 
 Session = Callable[..., list[np.ndarray]]
-"""From inputs by name to outputs in order."""
+"""Computes outputs, in order, from inputs by name."""
 
 
 class FileFormat(NamedTuple):
     """A file format.
 
     Attributes:
-        name: As messages call it.
+        name: Name used in messages.
         packages: The packages that writing needs.
         runtime: The package that runs a file.
         write: ``write(program, path, inputs, outputs, text)`` writes an exported program with its description.
-        open: ``open(path)`` gives the description and a session.
+        open: ``open(path)`` returns the description and a session.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Models as modules from tensors to tensors of fixed counts, which can be exported whole."""
+"""Models as modules that can be exported as a whole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ class Graph:
 
     Attributes:
         module: Takes the inputs by name and gives the outputs in order.
-        inputs: An example of each, with a batch of two.
+        inputs: Example inputs by name, with a batch of two.
         outputs: Names of the outputs.
-        note: A sentence that a user should read; empty if there is none.
-        described: What its exported file has to say besides the classes and the config.
+        note: A note for the user; may be empty.
+        described: Description for the exported file, besides classes and config.
     """
 
     module: nn.Module
@@ -33,17 +33,17 @@ class Graph:
 
 
 class Normalised(nn.Module):
-    """A model whose input is pixels of 0 to 255, RGB; they are normalised as its data preprocessor does it.
+    """A model that takes RGB pixels of 0 to 255, and normalises them like its data preprocessor.
 
     Args:
-        preprocessor: Of mmdet or mmaction2.
-        axes: Of the pixels: 4 for pictures ``(B, 3, H, W)``, 5 for clips ``(B, 3, T, H, W)``.
+        preprocessor: A data preprocessor of mmdet or mmaction2.
+        axes: Axes of the pixels: 4 for images ``(B, 3, H, W)``, 5 for clips ``(B, 3, T, H, W)``.
     """
 
     def __init__(self, preprocessor: Any, axes: int) -> None:
         super().__init__()
         shape = (3,) + (1,) * (axes - 2)
-        # Of models that see blue first.
+        # For models that take BGR.
         self.flipped = axes == 4 and getattr(preprocessor, '_channel_conversion', True) is False
         self.mean: Tensor
         self.deviation: Tensor
@@ -55,8 +55,8 @@ class Normalised(nn.Module):
         return (pixels.float() - self.mean) / self.deviation
 
 
-def within(pixels: Tensor, sizes: Tensor) -> Tensor:
-    """Zeros where no picture is, as data preprocessors pad."""
+def zero_padding(pixels: Tensor, sizes: Tensor) -> Tensor:
+    """Set pixels outside each image to 0, as data preprocessors pad."""
     rows = torch.arange(pixels.shape[2], device=pixels.device) < sizes[:, :1]
     columns = torch.arange(pixels.shape[3], device=pixels.device) < sizes[:, 1:]
     return pixels * (rows[:, None, :, None] & columns[:, None, None, :])
@@ -69,7 +69,7 @@ def aligned(layer: Any, level_map: Tensor, regions: Tensor) -> Tensor:
 
 
 def image_inputs(size: tuple[int, int]) -> dict[str, Tensor]:
-    """Two images of a size, with the size of each."""
+    """A batch of two images of a size, with their sizes."""
     return dict(pixels=torch.zeros(2, 3, *size, dtype=torch.uint8), sizes=torch.tensor([list(size)] * 2))
 
 
@@ -77,20 +77,20 @@ def resized_to(pipeline: Sequence[ConfigDict], source: str) -> tuple[int, int]:
     """The size to which a test pipeline resizes images; ``source`` is the model's name in messages.
 
     Raises:
-        UserError: if it does not say so.
+        UserError: if the pipeline sets no size.
     """
     resizes = [step for step in pipeline if step.type == 'Resize' and 'scale' in step]
     if not resizes:
         raise UserError(
-            f"The test pipeline of '{source}' does not say to which size images are resized; say it: --size "
-            'HEIGHT WIDTH.'
+            f"The test pipeline of '{source}' does not set the size to which images are resized; set it: "
+            '--size HEIGHT WIDTH.'
         )
     return tuple(resizes[-1].scale)
 
 
-def note_of_padding(size: tuple[int, int], divisor: int, hint: str = '') -> str:
-    """The sentence for a file that pads images more than the model does."""
+def padding_note(size: tuple[int, int], divisor: int, hint: str = '') -> str:
+    """The note for a file that pads images more than the model does."""
     return (
-        f'The file pads every image to {size[0]} x {size[1]} pixels, PyTorch to multiples of {divisor}: what they find '
-        f'may differ a little{hint}.'
+        f'The file pads every image to {size[0]} x {size[1]} pixels, PyTorch to multiples of {divisor}: predictions '
+        f'may differ slightly{hint}.'
     )

@@ -1,4 +1,4 @@
-"""Exported files in the place of a model's network."""
+"""Exported files as the network of a model."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class ExportedNetwork(BaseModel):
-    """An exported file in the place of a model's network. Each task says what its file takes and gives."""
+    """An exported file as the network of a model; each task defines its inputs and outputs."""
 
     def __init__(self, exported: Exported) -> None:
         super().__init__()
@@ -20,15 +20,15 @@ class ExportedNetwork(BaseModel):
         self.classes = exported.described.get('classes')
 
     def arrays(self, inputs: Sequence[Tensor], data_samples: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-        """From what the model takes to what the file takes, one call of the file after the other."""
+        """Convert the model's inputs to the file's, for one call of the file after the other."""
         raise NotImplementedError
 
 
 class ExportedFrameNetwork(ExportedNetwork):
-    """A file that takes images of one size, each at the upper left of its pixels, and their true sizes."""
+    """A file that takes images padded to one size at the bottom and right, and their true sizes."""
 
     def arrays(self, inputs: Sequence[Tensor], data_samples: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-        """All images as one batch."""
+        """Convert all images to one batch."""
         pixels = np.zeros((len(inputs), 3, *self.size), np.uint8)
         for place, image in enumerate(inputs):
             height, width = image.shape[1:]

@@ -10,11 +10,11 @@ import torch
 from torch.export import ExportedProgram
 
 OPSET = 18
-"""ONNX's version of operators; TensorRT 8.6 and OpenVINO know all of it."""
+"""ONNX's version of operators, which TensorRT 8.6 and OpenVINO support."""
 
 
 def write(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:
-    """Write a program whole or not at all."""
+    """Write a program atomically."""
     made = as_onnx(program, inputs, outputs)
     made.model.metadata_props[KEY] = text
     with atomic_write(path) as unfinished:
@@ -22,7 +22,7 @@ def write(program: ExportedProgram, path: Path, inputs: list[str], outputs: list
 
 
 def as_onnx(program: ExportedProgram, inputs: list[str], outputs: list[str]) -> Any:
-    """A program in ONNX's operators, as a ``torch.onnx.ONNXProgram``."""
+    """Convert a program to a ``torch.onnx.ONNXProgram``."""
     from hiera_mm.inference.formats.onnx_operators import OPERATORS
 
     return torch.onnx.export(
@@ -37,7 +37,7 @@ def as_onnx(program: ExportedProgram, inputs: list[str], outputs: list[str]) -> 
 
 
 def open_file(source: str) -> tuple[str, Session]:
-    """The description in a file, and what runs it."""
+    """The description in a file, and a session that runs it."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""Our operators in ONNX's, in the subset of Python that onnxscript translates."""
+"""Our operators in terms of ONNX's, in the subset of Python that onnxscript translates."""
 # mypy: ignore-errors
 
 from collections.abc import Callable
@@ -8,15 +8,16 @@ import hiera_mm.inference.formats.operators  # noqa: F401  (it defines the opera
 import torch
 from onnxscript import opset18 as op
 
-MOST = 2**31 - 1
+MAX_BOXES = 2**31 - 1
 
 
 def kept_by_nms(boxes, scores, groups, iou: float):
-    """:func:`hiera_mm.inference.formats.operators.kept_by_nms`: groups lie apart, as far as the largest coordinate."""
+    """:func:`hiera_mm.inference.formats.operators.kept_by_nms`: boxes of each group are shifted by a multiple of the
+    largest coordinate."""
     step = op.Add(op.ReduceMax(boxes, keepdims=0), 1.0)
     apart = op.Add(boxes, op.Unsqueeze(op.Mul(op.CastLike(groups, boxes), step), [-1]))
-    # Its order of coordinates is another one, which overlaps do not depend on.
-    chosen = op.NonMaxSuppression(apart, op.Unsqueeze(scores, [1]), [MOST], op.Constant(value_floats=[iou]), [0.0])
+    # ONNX expects another order of coordinates, which does not affect overlaps.
+    chosen = op.NonMaxSuppression(apart, op.Unsqueeze(scores, [1]), [MAX_BOXES], op.Constant(value_floats=[iou]), [0.0])
     places = op.Gather(chosen, [0, 2], axis=1)
     ones = op.Expand(op.Constant(value_float=1.0), op.Slice(op.Shape(places), [0], [1]))
     return op.Greater(op.ScatterND(op.Mul(scores, 0.0), places, ones), 0.0)

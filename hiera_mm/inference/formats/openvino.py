@@ -1,4 +1,4 @@
-"""OpenVINO files: an ``.xml`` with its weights in a ``.bin`` beside it."""
+"""OpenVINO files: an ``.xml`` with its weights in a ``.bin`` next to it."""
 
 import functools
 from pathlib import Path
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-SHAPES_KEPT = 4
-"""Number of input shapes for which a compiled model is kept."""
+COMPILED_SHAPES = 4
+"""Number of input shapes for which a compiled model is cached."""
 
 
 def write(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:
-    """Write a program whole or not at all."""
+    """Write a program atomically."""
     import openvino
 
     with TemporaryDirectory(dir=path.parent) as folder:
@@ -26,28 +26,28 @@ def write(program: ExportedProgram, path: Path, inputs: list[str], outputs: list
 
 
 def save_model(model: Any, described: str, path: Path) -> None:
-    """Write an ``openvino.Model`` with its description, whole or not at all."""
+    """Write an ``openvino.Model`` with its description, atomically."""
     import openvino
 
     model.set_rt_info(described, KEY)
     with TemporaryDirectory(dir=path.parent) as folder:
         openvino.save_model(model, f'{folder}/model.xml', compress_to_fp16=False)
-        # The weights first: without them the other file would be no model.
+        # The weights first, since the .xml is unusable without them.
         for ending in ('.bin', '.xml'):
             Path(folder, f'model{ending}').replace(path.with_suffix(ending))
 
 
 def open_file(source: str) -> tuple[str, Session]:
-    """The description in a file, and what runs it."""
+    """The description in a file, and a session that runs it."""
     import openvino
 
     core = openvino.Core()
     model = core.read_model(source)
     settings = {'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()}
 
-    @functools.lru_cache(maxsize=SHAPES_KEPT)
+    @functools.lru_cache(maxsize=COMPILED_SHAPES)
     def compiled(pixels: tuple[int, ...]) -> Any:
-        # For one shape it is a sixth faster than for any.
+        # A fixed shape is a sixth faster than a dynamic one.
         fixed = model.clone()
         known = {port.any_name: port.partial_shape for port in fixed.inputs}
         known['pixels'] = openvino.PartialShape(list(pixels))

@@ -1,4 +1,4 @@
-"""Operators of our own in exported graphs."""
+"""Custom operators in exported graphs."""
 
 import torch
 from torch import Tensor
@@ -7,22 +7,22 @@ from torchvision.ops import batched_nms
 
 @torch.library.custom_op('hiera_mm::kept_by_nms', mutates_args=())
 def kept_by_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
-    """Which boxes non-maximum suppression keeps, of each picture and each group by itself.
+    """The boxes that non-maximum suppression keeps, separately for each image and group.
 
     Args:
         boxes: ``(B, N, 4)``, x1, y1, x2, y2.
-        scores: ``(B, N)``; a box whose score isn't over 0 is none.
-        groups: ``(B, N)`` whole numbers.
-        iou: Overlap from which the weaker of two boxes goes.
+        scores: ``(B, N)``; boxes with a score of 0 or less are ignored.
+        groups: ``(B, N)``, integers.
+        iou: Overlap above which the box with the lower score is removed.
 
     Returns:
-        ``(B, N)``, of bool.
+        ``(B, N)``, boolean.
     """
     kept = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
-    for picture in range(len(boxes)):
-        (real,) = torch.nonzero(scores[picture] > 0, as_tuple=True)
-        chosen = batched_nms(boxes[picture, real], scores[picture, real], groups[picture, real], iou)
-        kept[picture, real[chosen]] = True
+    for image in range(len(boxes)):
+        (real,) = torch.nonzero(scores[image] > 0, as_tuple=True)
+        chosen = batched_nms(boxes[image, real], scores[image, real], groups[image, real], iou)
+        kept[image, real[chosen]] = True
     return kept
 
 

@@ -12,13 +12,13 @@ from torch.export import ExportedProgram
 
 
 def write(program: ExportedProgram, path: Path, inputs: list[str], outputs: list[str], text: str) -> None:
-    """Write a program whole or not at all; it knows the names of its inputs and the order of its outputs itself."""
+    """Write a program atomically; it already has the names of its inputs and the order of its outputs."""
     with atomic_write(path) as unfinished, unfinished.open('wb') as file:
         torch.export.save(program, file, extra_files={KEY: text})
 
 
 def open_file(source: str) -> tuple[str, Session]:
-    """The description in a file, and what runs it."""
+    """The description in a file, and a session that runs it."""
     files = {KEY: ''}
     running = torch.export.load(source, extra_files=files).module()
 

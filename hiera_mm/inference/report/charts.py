@@ -1,4 +1,4 @@
-"""Charts of a report, as text that an HTML page holds (SVG)."""
+"""Charts of a report, as SVG data URLs for an HTML page."""
 
 import base64
 import io
@@ -9,14 +9,14 @@ import numpy as np
 
 matplotlib.use('Agg')
 
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of what draws)
+import matplotlib.pyplot as plt  # noqa: E402  (after choosing the backend)
 
-MOST_LINES = 12
-"""Of a chart, named in its legend."""
+MAX_LINES = 12
+"""Most lines of a chart."""
 
 
 def curves(values: Mapping[str, Mapping[int, float]], ylabel: str, xlabel: str = 'iteration') -> str:
-    """Values by name over steps; the first is the thickest."""
+    """Plot values by name over steps; the first line is the thickest."""
 
     def draw(axes: plt.Axes) -> None:
         for number, (name, by_step) in enumerate(values.items()):
@@ -31,10 +31,10 @@ def curves(values: Mapping[str, Mapping[int, float]], ylabel: str, xlabel: str =
 
 
 def precision_recall(by_name: Mapping[str, np.ndarray]) -> str:
-    """Precision ``(101,)`` at recalls of 0 to 1, of the first names."""
+    """Plot precision ``(101,)`` at recalls of 0 to 1, for the first names."""
 
     def draw(axes: plt.Axes) -> None:
-        for name, precision in list(by_name.items())[:MOST_LINES]:
+        for name, precision in list(by_name.items())[:MAX_LINES]:
             axes.plot(np.linspace(0, 1, len(precision)), precision, label=name)
         axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02))
         axes.legend(fontsize=8)
@@ -43,16 +43,16 @@ def precision_recall(by_name: Mapping[str, np.ndarray]) -> str:
 
 
 def confusion_table(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> str:
-    """Counts ``(R, C)``, coloured by their part of the row."""
-    parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    """Draw counts ``(R, C)``, coloured by their share of the row."""
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
     def draw(axes: plt.Axes) -> None:
-        axes.imshow(parts, cmap='Blues', vmin=0, vmax=1)
+        axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
         axes.set_yticks(range(len(rows)), rows, fontsize=8)
         axes.set(xlabel='found as', ylabel='is')
         for row, column in np.argwhere(counts) if counts.size <= 400 else ():
-            colour = 'white' if parts[row, column] > 0.5 else 'black'
+            colour = 'white' if shares[row, column] > 0.5 else 'black'
             axes.text(column, row, counts[row, column], ha='center', va='center', fontsize=8, color=colour)
 
     side = min(4 + 0.25 * len(rows), 14)

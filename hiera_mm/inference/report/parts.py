@@ -10,11 +10,11 @@ import numpy as np
 from mmengine.runner import Runner
 from PIL import Image
 
-SHOWN = 8
-"""Pictures or clips with most faults, and pairs of classes that are confused most often."""
+MAX_SHOWN = 8
+"""Most images or clips with errors, and most pairs of confused classes, on the page."""
 
-PICTURE_SIDE = 480
-"""Of pictures on the page, in pixels."""
+IMAGE_SIDE = 480
+"""Longest side of images on the page, in pixels."""
 
 
 class Table(NamedTuple):
@@ -24,11 +24,11 @@ class Table(NamedTuple):
 
 @dataclass
 class Section:
-    """Of the page.
+    """A section of the page.
 
     Attributes:
-        charts, pictures: Each a caption with its source.
-        details: Text that is folded away.
+        charts, pictures: Pairs of caption and data URL.
+        details: Text that is collapsed.
     """
 
     heading: str
@@ -40,12 +40,12 @@ class Section:
 
 
 class Tested(NamedTuple):
-    """What the model gives on its test set.
+    """The results of a model on its test set.
 
     Attributes:
-        metrics: By name.
-        predictions: Of each sample, in the order of the data set.
-        runner: That tested.
+        metrics: Metrics by name.
+        predictions: Predictions of each sample, in the order of the data set.
+        runner: The runner that tested.
     """
 
     metrics: dict[str, float]
@@ -58,17 +58,17 @@ class Tested(NamedTuple):
 
 
 def most_confused(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Table:
-    """The pairs of classes that are confused most often, of counts ``(rows, columns)``."""
+    """The most frequent confusions in counts ``(rows, columns)``."""
     wrong = [
         (int(counts[row, column]), rows[row], columns[column]) for row, column in np.argwhere(counts) if row != column
     ]
-    most = sorted(wrong, reverse=True)[:SHOWN]
+    most = sorted(wrong, reverse=True)[:MAX_SHOWN]
     return Table(('is', 'found as', 'times'), [(row, column, count) for count, row, column in most])
 
 
-def as_source(picture: np.ndarray, side: int) -> str:
-    """Smaller, as text that the page holds."""
-    smaller = Image.fromarray(picture)
+def as_data_url(image: np.ndarray, side: int) -> str:
+    """Shrink an image and encode it as a data URL."""
+    smaller = Image.fromarray(image)
     smaller.thumbnail((side, side))
     content = io.BytesIO()
     smaller.save(content, format='JPEG', quality=85)

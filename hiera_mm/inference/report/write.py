@@ -1,4 +1,4 @@
-"""A trained model on one page: its training, what it gets right and wrong, and how fast it is."""
+"""Writes an HTML report about a trained model: training, errors, and speed."""
 
 import pickle
 import statistics
@@ -20,28 +20,28 @@ import jinja2
 
 
 def write_report(trained: TrainedModel, checkpoint: Path, path: Path, score_thr: float = 0.3) -> dict[str, float]:
-    """Test a model once more and write an HTML page that needs no other file.
+    """Test a model again and write a self-contained HTML page.
 
     Args:
         trained: The model.
         checkpoint: Its file, in the folder of its run.
-        path: Of the page.
-        score_thr: Least score of what a detector is taken to have found, in what is told of single objects.
+        path: The page to write.
+        score_thr: Score threshold for a detector's confusions and errors.
 
     Returns:
-        The metrics on the test set; none for a masked autoencoder, whose page is about its training.
+        The metrics on the test set; empty for a masked autoencoder, whose page is about its training.
 
     Raises:
-        UserError: if the folder holds no training log, or as testing.
+        UserError: if the folder has no training log, or as in testing.
     """
     log = read_training_log(checkpoint.parent)
-    # Before testing changes them.
+    # Before testing changes the config.
     settings = Section('Settings', f'Checkpoint {checkpoint.name}.', details=trained.config.pretty_text)
-    sections, metrics = [*_of_training(log), settings], {}
+    sections, metrics = [*_training_sections(log), settings], {}
     if trained.config.get('test_dataloader'):
         tested = _tested(trained, checkpoint)
         metrics = tested.metrics
-        sections = [_of_metrics(metrics), *trained.task.report(trained, tested, score_thr), *sections]
+        sections = [_metrics_section(metrics), *trained.task.report(trained, tested, score_thr), *sections]
     template = jinja2.Template(Path(__file__).with_name('page.html').read_text(encoding='utf-8'), autoescape=True)
     title = f'{trained.config.model.type}: {checkpoint.parent.name}'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def _tested(trained: TrainedModel, checkpoint: Path) -> Tested:
         return Tested(metrics, pickle.loads(predictions.read_bytes()), runner)
 
 
-def _of_training(log: TrainingLog) -> Iterator[Section]:
+def _training_sections(log: TrainingLog) -> Iterator[Section]:
     rates = {name: values for name, values in log.training.items() if name in ('lr', 'base_lr')}
     drawn = [('Losses', charts.curves(_total_first(log.losses), 'loss'))]
     if rates:
@@ -72,14 +72,16 @@ def _of_training(log: TrainingLog) -> Iterator[Section]:
     if shown:
         drawn.append(('Validation', charts.curves(shown, 'metric', 'iteration, or epoch')))
     yield Section('Training', charts=drawn)
-    rows = [(words, f'{_median(log.training[name]):.3g}') for name, words in _SPEED.items() if name in log.training]
+    rows = [
+        (words, f'{_median(log.training[name]):.3g}') for name, words in _SPEED_LABELS.items() if name in log.training
+    ]
     if 'time' in log.validation:
-        rows.append(('seconds a batch in validation', f'{_median(log.validation["time"]):.3g}'))
+        rows.append(('seconds per batch in validation', f'{_median(log.validation["time"]):.3g}'))
     if rows:
         yield Section('Speed', 'Medians of the run.', [Table(('', 'value'), rows)])
 
 
-_SPEED = dict(time='seconds an iteration', data_time='of these, waiting for data', memory='memory of the GPU, MB')
+_SPEED_LABELS = dict(time='seconds per iteration', data_time='of these, waiting for data', memory='GPU memory, MB')
 
 
 def _median(values: dict[int, float]) -> float:
@@ -90,7 +92,7 @@ def _total_first(losses: Curves) -> Curves:
     return dict(sorted(losses.items(), key=lambda item: item[0] != 'loss'))
 
 
-def _of_metrics(metrics: dict[str, float]) -> Section:
-    # COCO writes -1 for sizes of which there is no object.
+def _metrics_section(metrics: dict[str, float]) -> Section:
+    # COCO writes -1 for object sizes that don't occur.
     rows = [(name, f'{value:.4f}') for name, value in metrics.items() if value != -1]
     return Section('Results on the test set', tables=[Table(('metric', 'value'), rows)])

@@ -1,4 +1,4 @@
-"""Who does what, and when: a video in, actions of persons out."""
+"""The predictor of action detection: the actions of persons in a video."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,24 +21,24 @@ from mmengine.logging import print_log
 from rich.progress import track
 
 Boxes = Mapping[float, Sequence[Sequence[float]]]
-"""Of persons in pixels, x1, y1, x2, y2, by seconds from the video's beginning."""
+"""Boxes of persons, x1, y1, x2, y2 in pixels, by seconds from the start of the video."""
 
 Persons = tuple[np.ndarray, np.ndarray]
-"""Boxes ``(N, 4)`` in parts of the frame's sides, and scores ``(N,)``."""
+"""Boxes ``(N, 4)`` relative to the frame's width and height, and scores ``(N,)``."""
 
-SHOWN = 3
-"""Actions written above a person in the video."""
+MAX_DRAWN_ACTIONS = 3
+"""Most actions written above a person in the video."""
 
 
 class ActionDetector:
-    """Finds persons in a video and says what each does, once for every step of time.
+    """Finds persons in a video and predicts their actions, at regular times.
 
     Args:
-        trained: A model of AVA's kind, such as ``configs/ava_hiera_l.py`` trains.
-        actions: Names by number; by default those of its training, or of the config's test set.
+        trained: An action detector, such as ``configs/ava_hiera_l.py`` trains.
+        actions: Names by number; by default those of training, or of the config's test set.
 
     Raises:
-        UserError: where the names are not to be found.
+        UserError: if the names can't be found.
     """
 
     kinds = (Kind.VIDEO,)
@@ -46,10 +46,10 @@ class ActionDetector:
     def __init__(self, trained: TrainedModel, actions: Mapping[int, str] | None = None) -> None:
         self.trained = trained
         self.names = (
-            dict(actions or {}) or (trained.meta.get('dataset_meta') or {}).get('actions') or self._names_of_config()
+            dict(actions or {}) or (trained.meta.get('dataset_meta') or {}).get('actions') or self._names_from_config()
         )
         self.fps = trained.test_set.get('fps', 30)
-        # The video is open already, and a crop would hide the persons at the edges.
+        # The video is already open, and a crop would remove persons at the edges.
         steps = [step for step in trained.test_pipeline if step.type not in ('OpenVideo', 'CenterCrop')]
         with in_scope(trained.config):
             self.pipeline = Compose(steps)
@@ -62,46 +62,46 @@ class ActionDetector:
         step: float = 1.0,
         score_thr: float = 0.5,
     ) -> dict:
-        """Actions in a video.
+        """Predict the actions in a video.
 
         Args:
             video: The file, of any length and rate; a clip that is too short repeats its first and last frames.
-            boxes: Persons by seconds from the beginning, as x1, y1, x2, y2 in pixels; then only these seconds are
-                looked at, and no detector is needed.
-            persons: What finds them otherwise.
-            step: Seconds for each of which persons are looked for, in the frame in its middle.
-            score_thr: Least score of an action.
+            boxes: Boxes of persons by seconds, x1, y1, x2, y2 in pixels; then only these seconds are used, and no
+                detector is needed.
+            persons: Finds the persons if no boxes are given.
+            step: Interval in seconds; persons are searched in the frame in the middle of each interval.
+            score_thr: Score threshold for actions.
 
         Returns:
             ``dict(video=..., width=..., height=..., fps=..., predictions=[...])``; each prediction has a ``timestamp``
             in seconds and ``persons``, each of these a ``bbox`` in pixels, a ``bbox_score``, and ``actions`` with
-            ``id``, ``name`` and ``score``, the surest first.
+            ``id``, ``name`` and ``score``, highest score first.
 
         Raises:
             BrokenFileError: if the video can't be read.
-            UserError: if there are neither boxes nor what finds persons, or boxes outside this video.
+            UserError: without boxes and a person finder, or for boxes outside this video.
         """
         reader = open_video(video)
         height, width = reader.frames([0])[0].shape[:2]
         sides = np.array([width, height, width, height])
-        found = _found(reader, step, persons) if boxes is None else _given(boxes, reader, sides)
+        found = _find_persons(reader, step, persons) if boxes is None else _check_boxes(boxes, reader, sides)
         predictions = [
-            dict(timestamp=second, persons=self._act(reader, second, there, sides, score_thr))
+            dict(timestamp=second, persons=self._predict_second(reader, second, there, sides, score_thr))
             for second, there in track(found.items(), 'Recognising actions', total=len(found))
         ]
         return dict(video=str(video), width=width, height=height, fps=reader.rate, predictions=predictions)
 
-    def _names_of_config(self) -> Mapping[int, str]:
+    def _names_from_config(self) -> Mapping[int, str]:
         label_file = self.trained.test_set.get('label_file')
         if label_file is None or not Path(label_file).is_file():
-            named = f" and the action list '{label_file}' that its config names is not here" if label_file else ''
+            named = f" and the action list '{label_file}' that its config names does not exist" if label_file else ''
             raise UserError(
-                f"'{self.trained.source}' does not tell the names of its actions{named}; give an action list: "
+                f"'{self.trained.source}' has no names for its actions{named}; give an action list: "
                 '--classes FILE.pbtxt.'
             )
         return read_action_list(label_file)
 
-    def _act(
+    def _predict_second(
         self, reader: FrameReader, second: float, persons: Persons, sides: np.ndarray, score_thr: float
     ) -> list[dict]:
         boxes, scores = persons
@@ -109,7 +109,7 @@ class ActionDetector:
             return []
         clip = dict(video_reader=reader, total_frames=len(reader), avg_fps=reader.rate, fps=self.fps, modality='RGB')
         clip.update(timestamp=second, timestamp_start=0, proposals=boxes, gt_bboxes=boxes)
-        # The pipeline packs annotations; there are none.
+        # The pipeline packs annotations, so it gets empty ones.
         packed = self.pipeline(dict(clip, gt_labels=np.zeros((len(boxes), 1), np.float32)))
         with torch.no_grad():
             batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
@@ -124,16 +124,16 @@ class ActionDetector:
         ]
 
     def _named(self, scores: np.ndarray, score_thr: float) -> list[dict]:
-        # The first of them stands for the background.
-        surest = [int(action) for action in np.argsort(-scores[1:]) + 1 if scores[action] >= score_thr]
-        return [dict(id=a, name=self.names.get(a, f'action {a}'), score=round(float(scores[a]), 4)) for a in surest]
+        # The first score is the background.
+        best = [int(action) for action in np.argsort(-scores[1:]) + 1 if scores[action] >= score_thr]
+        return [dict(id=a, name=self.names.get(a, f'action {a}'), score=round(float(scores[a]), 4)) for a in best]
 
 
 def labels_at(result: dict) -> dict[float, list[Label]]:
-    """What is drawn for a result of :meth:`ActionDetector.predict`, by seconds."""
+    """The labels to draw for a result of :meth:`ActionDetector.predict`, by seconds."""
     return {
         prediction['timestamp']: [
-            Label(person['bbox'], [f'{a["name"]} {a["score"]:.2f}' for a in person['actions'][:SHOWN]])
+            Label(person['bbox'], [f'{a["name"]} {a["score"]:.2f}' for a in person['actions'][:MAX_DRAWN_ACTIONS]])
             for person in prediction['persons']
         ]
         for prediction in result['predictions']
@@ -141,11 +141,11 @@ def labels_at(result: dict) -> dict[float, list[Label]]:
 
 
 class PersonFinder:
-    """A frame, RGB ``(H, W, 3)``, to boxes ``(N, 4)`` in parts of its sides and scores ``(N,)``.
+    """Finds persons in a frame, RGB ``(H, W, 3)``: relative boxes ``(N, 4)`` and scores ``(N,)``.
 
     Args:
-        detector: A mmdet detector.
-        score_thr: Least score of a person.
+        detector: An object detector.
+        score_thr: Score threshold for persons.
         classes: Names of the detector's classes that count as persons.
 
     Raises:
@@ -158,7 +158,7 @@ class PersonFinder:
         if absent:
             raise UserError(
                 f"The detector '{detector.trained.source}' has no class '{absent[0]}' among its {len(known)}, such as "
-                f"'{known[0]}'; name those that count as persons with det_classes."
+                f"'{known[0]}'; set the classes that count as persons with det_classes."
             )
         self.wanted = [known.index(name) for name in classes]
         self.detector, self.score_thr = detector, score_thr
@@ -171,11 +171,11 @@ class PersonFinder:
         return boxes.astype(np.float32), found.scores[kept]
 
 
-def _found(reader: FrameReader, step: float, persons: 'PersonFinder | None') -> dict[float, Persons]:
+def _find_persons(reader: FrameReader, step: float, persons: 'PersonFinder | None') -> dict[float, Persons]:
     if persons is None:
         raise UserError('Give boxes of the persons, or a detector that finds them.')
     if step <= 0:
-        raise UserError(f"The time between two looks for persons, 'step', must be over 0 seconds, but is {step}.")
+        raise UserError(f"The time between two searches for persons, 'step', must be above 0 seconds, but is {step}.")
     starts = np.arange(0, reader.duration, step)
     middles = (starts + np.minimum(starts + step, reader.duration)) / 2
     found = {}
@@ -183,16 +183,16 @@ def _found(reader: FrameReader, step: float, persons: 'PersonFinder | None') -> 
         found[float(reader.times[frame])] = persons(reader.frames([frame])[0])
     if not any(len(scores) for _, scores in found.values()):
         print_log(
-            f"No person was found in any of the {len(found)} frames looked at in '{reader.path}'; lower "
-            f'det_score_thr ({persons.score_thr}) if there are some.',
+            f"No person was found in {len(found)} frames of '{reader.path}'; lower det_score_thr "
+            f'({persons.score_thr}) if there are any.',
             logger='current',
             level=30,
         )
     return found
 
 
-def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, Persons]:
-    """A user's boxes in parts of the frame's sides, and scores of 1, by seconds."""
+def _check_boxes(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, Persons]:
+    """Check a user's boxes; returns them relative to the frame, with scores of 1, by seconds."""
     if not boxes:
         raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
     found = {}
@@ -200,11 +200,11 @@ def _given(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float
         try:
             corners = np.array(given, np.float32).reshape(-1, 4)
         except ValueError as error:
-            raise UserError(f'The boxes at second {second} are no lists of x1, y1, x2, y2: {given}.') from error
+            raise UserError(f'The boxes at second {second} are not lists of x1, y1, x2, y2: {given}.') from error
         inside = (corners >= 0).all() and (corners <= sides).all() and (corners[:, :2] < corners[:, 2:]).all()
         if not 0 <= float(second) <= reader.duration or not inside:
             raise UserError(
-                f"The boxes {given} at second {second} are not in '{reader.path}', which has {sides[0]} x {sides[1]} "
+                f"The boxes {given} at second {second} are outside '{reader.path}', which has {sides[0]} x {sides[1]} "
                 f'pixels and {reader.duration:.1f} seconds; give x1, y1, x2, y2 in pixels.'
             )
         found[float(second)] = corners / sides, np.ones(len(corners))

@@ -1,4 +1,4 @@
-"""The actions in many videos, as JSON and drawn."""
+"""Detects actions in many videos: JSON files and annotated videos."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError
-from hiera_mm.inference.prediction import Outcome, beside
+from hiera_mm.inference.prediction import Outcome, result_path
 from hiera_mm.inference.visualization import write_annotated
 from hiera_mm.readers.inputs import Input
 from hiera_mm.readers.videos import open_video
@@ -28,7 +28,7 @@ def act_in_files(
     Args:
         detector: The model.
         inputs: Videos.
-        folder: Where the results go.
+        folder: Output folder.
         boxes, persons, step, score_thr: As for :meth:`ActionDetector.predict`.
         drawn: Whether to write the videos.
     """
@@ -41,10 +41,10 @@ def act_in_files(
         with outcome.unless_broken():
             result = detector.predict(entry.source, boxes, persons, step, score_thr)
             name = Path(entry.name).with_suffix('').as_posix()
-            with atomic_write(beside(folder, name, '_actions.json')) as unfinished:
+            with atomic_write(result_path(folder, name, '_actions.json')) as unfinished:
                 unfinished.write_text(json.dumps(result, indent=1))
             if drawn:
-                write_annotated(beside(folder, name, '_actions.mp4'), open_video(entry.source), labels_at(result))
+                write_annotated(result_path(folder, name, '_actions.mp4'), open_video(entry.source), labels_at(result))
             outcome.finish(entry)
     outcome.close()
     return outcome

@@ -1,4 +1,4 @@
-"""What a forward pass of an action detector takes."""
+"""Parameters, operations and loss of a forward pass of an action detector."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from torch import Tensor
 USUAL_SIZE = (224, 224)
 """Height and width for which action detectors are counted."""
 
-PERSONS = 4
-"""About as many persons as a clip shows in training."""
+PERSONS_PER_CLIP = 4
+"""Typical number of persons per clip in training."""
 
 
 def action_detector_complexity(model: ConfigDict, height: int, width: int) -> Parts:
@@ -31,7 +31,7 @@ def action_detector_complexity(model: ConfigDict, height: int, width: int) -> Pa
 
 
 def training_loss(model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
-    """A number that depends on the head's outputs for a few persons a clip."""
+    """A scalar that depends on the head's outputs for a few persons per clip."""
     maps = model.backbone(torch.empty(batch, channels_of(config), config.backbone.num_frames, *shape))
-    regions, _ = model.roi_head.bbox_roi_extractor(maps, torch.zeros(PERSONS * batch, 5))
+    regions, _ = model.roi_head.bbox_roi_extractor(maps, torch.zeros(PERSONS_PER_CLIP * batch, 5))
     return model.roi_head.bbox_head(regions).float().mean()

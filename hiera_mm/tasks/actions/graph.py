@@ -30,32 +30,32 @@ def graph_of_action_detector(detector: ActionDetector, size: tuple[int, int] | N
         crops = [step.crop_size for step in trained.test_set.pipeline if step.type == 'CenterCrop']
         if not crops:
             raise UserError(
-                f"The test pipeline of '{trained.source}' does not crop; say the size: --size HEIGHT WIDTH."
+                f"The test pipeline of '{trained.source}' does not crop; set the size: --size HEIGHT WIDTH."
             )
         size = (crops[-1],) * 2 if isinstance(crops[-1], int) else tuple(crops[-1])
         note = (
-            f'The file takes what testing sees, {size[0]} x {size[1]} pixels; for whole frames of your videos name the '
-            'size that they have after resizing with --size.'
+            f'The file takes crops as in testing, {size[0]} x {size[1]} pixels; for whole frames of your videos set '
+            'their size after resizing with --size.'
         )
     frames = trained.model.backbone.num_frames
     try:
         module = ActionDetectorGraph(trained.model)
     except NotImplementedError as error:
-        raise UserError(f"Action detectors with a {error} of this kind can't be exported yet.") from error
+        raise UserError(f"Action detectors with such a {error} can't be exported yet.") from error
     persons = torch.tensor([[0.0, 0, 0, 32, 32], [0, 0, 0, 64, 64], [1, 0, 0, 32, 32]])
     inputs = dict(pixels=torch.zeros(2, 3, frames, *size, dtype=torch.uint8), persons=persons)
     return Graph(module, inputs, ['scores'], note)
 
 
 class ActionDetectorGraph(Normalised):
-    """Clips ``(B, 3, T, H, W)`` and persons ``(N, 5)``, the number of the clip and x1, y1, x2, y2 in its pixels, to
+    """Clips ``(B, 3, T, H, W)`` and persons ``(N, 5)``, the index of the clip and x1, y1, x2, y2 in its pixels, to
     scores ``(N, actions)``.
 
     Args:
-        model: Of AVA's kind, with one map that is averaged over time.
+        model: An action detector with one map, averaged over time.
 
     Raises:
-        NotImplementedError: for others.
+        NotImplementedError: for other models.
     """
 
     def __init__(self, model: Any) -> None:
@@ -71,17 +71,17 @@ class ActionDetectorGraph(Normalised):
     def forward(self, pixels: Tensor, persons: Tensor) -> Tensor:
         (stage,) = self.backbone(self.normalised(pixels))
         features = aligned(self.layer, stage.mean(2), persons)
-        # The head's own pooling over one moment, by operators that ONNX has.
+        # The head's pooling, by operators that ONNX supports.
         largest = isinstance(self.head.spatial_pool, nn.AdaptiveMaxPool3d)
         pooled = features.amax((2, 3)) if largest else features.mean((2, 3))
         return self.head.fc_cls(pooled).sigmoid()
 
 
 class ExportedActionDetector(ExportedNetwork):
-    """Takes what action detectors take in testing, and gives what they give."""
+    """An exported action detector with the original's interface in testing."""
 
     def arrays(self, inputs: Sequence[Tensor], data_samples: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-        """Each clip with its persons, of whom there may be none."""
+        """Each clip with its persons, if any."""
         for sample, clip in zip(data_samples, inputs, strict=True):
             if tuple(clip.shape[1:]) != self.size:
                 raise UserError(
@@ -93,7 +93,7 @@ class ExportedActionDetector(ExportedNetwork):
             yield dict(pixels=clip[None].cpu().numpy(), persons=persons)
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
-        """Clips ``(3, T, H, W)`` of 0 to 255, each with its sample, to samples with ``pred_instances``."""
+        """Add ``pred_instances`` to the samples of clips ``(3, T, H, W)`` of 0 to 255."""
         for sample, batch in zip(data_samples, self.arrays(inputs, data_samples), strict=True):
             scores = self.session(**batch)[0] if len(batch['persons']) else np.empty((0, 0), np.float32)
             shown = torch.as_tensor(sample.boxes_in_frame)

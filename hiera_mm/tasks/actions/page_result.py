@@ -1,4 +1,4 @@
-"""The actions in a video, as the web page shows them."""
+"""The result of action detection for the web page."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stand-in data in AVA's formats."""
+"""Stand-in data in AVA's formats: generated data for a rehearsal when those of the config are missing."""
 
 import pickle
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.readers.ava_files import frame_key, read_proposals, read_rows
 from hiera_mm.readers.videos import open_video
-from hiera_mm.rehearsal.stand_in import label_of, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, write_file
 from hiera_mm.synthetic.actions import ACTIONS, RATE, action_list, make_acting_shapes
 
 import mmcv
@@ -25,22 +25,22 @@ def draw_ava(dataset: ConfigDict, classes: int, count: int, random: np.random.Ge
         rows = read_rows(Path(scratch, f'{part}.csv'))
         proposals = read_proposals(Path(scratch, f'{part}_proposals.pkl'))
         for video in sorted({row.video_id for row in rows}):
-            _place_video(Path(scratch, part, f'{video}.mp4'), f'{label_of(dataset)}_{video}', dataset)
-    # The last number stands for actions that the generated videos don't have.
+            _place_video(Path(scratch, part, f'{video}.mp4'), f'{file_prefix(dataset)}_{video}', dataset)
+    # Actions beyond the data set's own get its last number.
     numbers = {row.action: min(row.action, actions) for row in rows}
     lines = []
     for row in rows:
         corners = ','.join(f'{corner:.4f}' for corner in row.box)
-        key = f'{label_of(dataset)}_{row.video_id},{row.timestamp + shift:04d}'
+        key = f'{file_prefix(dataset)}_{row.video_id},{row.timestamp + shift:04d}'
         lines.append(f'{key},{corners},{numbers[row.action]},{row.person}\n')
     write_file(Path(dataset.ann_file), ''.join(lines))
     if dataset.get('label_file'):
         names = [*ACTIONS, *(f'action {number}' for number in range(len(ACTIONS) + 1, actions + 1))][:actions]
         write_file(Path(dataset.label_file), action_list(names))
     if dataset.get('exclude_file'):
-        write_file(Path(dataset.exclude_file), f'{label_of(dataset)}_{rows[0].video_id},0001\n')
+        write_file(Path(dataset.exclude_file), f'{file_prefix(dataset)}_{rows[0].video_id},0001\n')
     if dataset.get('proposal_file'):
-        moved = {f'{label_of(dataset)}_{_moved_key(key, shift)}': boxes for key, boxes in proposals.items()}
+        moved = {f'{file_prefix(dataset)}_{_moved_key(key, shift)}': boxes for key, boxes in proposals.items()}
         write_file(Path(dataset.proposal_file), pickle.dumps(moved))
 
 
@@ -50,7 +50,7 @@ def _moved_key(key: str, shift: int) -> str:
 
 
 def _place_video(video: Path, name: str, dataset: ConfigDict) -> None:
-    """Write the video as it is, or its frames at the data set's rate."""
+    """Write the video itself, or its frames at the data set's rate."""
     prefix = dataset.get('data_prefix', {})
     if 'video' in prefix:
         target = Path(prefix['video'], f'{name}.mp4')
@@ -61,7 +61,7 @@ def _place_video(video: Path, name: str, dataset: ConfigDict) -> None:
     folder = Path(prefix['img'], name)
     folder.mkdir(parents=True, exist_ok=True)
     rate, first = dataset.get('fps', 30), dataset.get('start_index', 1)
-    pictures = reader.frames(range(len(reader)))
+    frames = reader.frames(range(len(reader)))
     for number in range(len(reader) * rate // RATE):
-        picture = pictures[number * RATE // rate][..., ::-1]
-        mmcv.imwrite(picture, folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first))
+        frame = frames[number * RATE // rate][..., ::-1]
+        mmcv.imwrite(frame, folder / dataset.get('filename_tmpl', 'img_{:05}.jpg').format(number + first))

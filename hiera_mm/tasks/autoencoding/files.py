@@ -1,4 +1,4 @@
-"""What a masked autoencoder fills in of many files, as pictures."""
+"""Writes reconstructions of many files as images."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,12 +10,12 @@ from hiera_mm.tasks.autoencoding.reconstruction import Reconstructor
 
 
 def reconstruct_files(reconstructor: Reconstructor, inputs: Sequence[Input], folder: Path, seed: int = 0) -> Outcome:
-    """Write ``NAME_mae.png`` for each input: the original, what the model sees, and what it makes of it.
+    """Write ``NAME_mae.png`` for each input: the original, the visible part, and the reconstruction.
 
     Args:
         reconstructor: The model.
         inputs: Images, videos or volumes.
-        folder: Where the results go.
+        folder: Output folder.
         seed: Seed of the masks.
     """
     outcome = Outcome(folder, dict(model=reconstructor.trained.version, seed=seed), inputs)
@@ -23,7 +23,7 @@ def reconstruct_files(reconstructor: Reconstructor, inputs: Sequence[Input], fol
     for entry, found in each_result(partial(reconstructor.predict, seed=seed), files, 1, outcome):
         target = folder / f'{Path(entry.name).with_suffix("").as_posix()}_mae.png'
         write_image(target, found.image)
-        print(f"{target}: loss {found.loss:.3f} on what was masked (1.0 would be each patch's mean).")
+        print(f"{target}: loss {found.loss:.3f} on masked patches (1.0 would be each patch's mean).")
         outcome.finish(entry)
     outcome.close()
     return outcome

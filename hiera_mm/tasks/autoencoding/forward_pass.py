@@ -1,4 +1,4 @@
-"""What a forward pass of a masked autoencoder takes."""
+"""Parameters, operations and loss of a forward pass of a masked autoencoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from torch import Tensor
 
 
 def autoencoder_complexity(model: ConfigDict) -> Parts:
-    """Parameters and MACs of a masked autoencoder for one input of ``input_size``: of its encoder, on the mask units
-    that are kept, and of its decoder, on all, with the fusion of stages.
+    """Parameters and MACs of a masked autoencoder for one input of ``input_size``: the encoder on the
+    kept mask units, and the decoder, with the fusion of stages, on all.
     """
     with torch.device('meta'):
         autoencoder = MODELS.build(model).eval()

@@ -28,7 +28,7 @@ TINY_DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 
 
 class AutoencodingTask(Task):
-    """Fills in what is masked of images, clips or volumes."""
+    """Reconstructs masked parts of images, clips or volumes."""
 
     name = 'masked autoencoders'
     options = dict(seed=0)
@@ -70,7 +70,7 @@ class AutoencodingTask(Task):
 
     def predictor(self, trained: TrainedModel, classes: Any) -> Reconstructor:
         if classes is not None:
-            raise UserError(f"'{trained.source}' is a masked autoencoder, which knows no classes; leave --classes out.")
+            raise UserError(f"'{trained.source}' is a masked autoencoder, which has no classes; leave --classes out.")
         return Reconstructor(trained)
 
     def predict_files(
@@ -89,7 +89,7 @@ class AutoencodingTask(Task):
 
 
 class ReconstructionResult:
-    """A :class:`Reconstruction` as the web page shows it."""
+    """A :class:`Reconstruction` for the web page."""
 
     def __init__(self, found: Any) -> None:
         self.found = found

@@ -1,4 +1,4 @@
-"""Classes of pictures and clips."""
+"""The predictor of classification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
-from hiera_mm.inference.images import Picture, as_rgb, one_or_several
+from hiera_mm.inference.images import ImageInput, as_rgb, one_or_several
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import infer_frame_naming
@@ -18,73 +18,73 @@ from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 
 FRAME_RATE = 30
-"""At which folders of frames were extracted, where nobody says otherwise: the rate of Kinetics and AVA."""
+"""Default frames per second of extracted frames, the rate of Kinetics and AVA."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Of one picture or clip.
+    """Scores of an image or a clip.
 
     Attributes:
-        scores: ``(classes,)``, which sum up to 1.
-        names: Of the classes, by number.
+        scores: ``(classes,)``, with a sum of 1.
+        names: Names of the classes, by number.
     """
 
     scores: np.ndarray
     names: Sequence[str]
 
     def top(self, count: int = 1) -> list[tuple[str, float]]:
-        """The surest classes with their scores."""
+        """The most probable classes with their scores."""
         return [(self.names[label], float(self.scores[label])) for label in np.argsort(-self.scores)[:count]]
 
 
 class Classifier:
-    """A recogniser of mmaction2 that takes files.
+    """Predicts files with a recogniser of mmaction2.
 
     Args:
-        trained: The model, of pictures or of clips.
-        classes: Names of its classes; by default those of its training.
+        trained: The model, for images or for clips.
+        classes: Names of its classes; by default those of training.
 
     Raises:
-        UserError: for another number of names than classes.
+        UserError: if the number of names differs from that of classes.
     """
 
     def __init__(self, trained: TrainedModel, classes: Sequence[str] | None = None) -> None:
         self.trained, self.names = trained, trained.classes(classes)
         steps = trained.test_pipeline
-        self.of_pictures = steps[0].type == 'ReadImage'
-        self.kinds = (Kind.IMAGE,) if self.of_pictures else (Kind.VIDEO, Kind.FRAMES)
+        self.takes_images = steps[0].type == 'ReadImage'
+        self.kinds = (Kind.IMAGE,) if self.takes_images else (Kind.VIDEO, Kind.FRAMES)
         with in_scope(trained.config):
             self.pipeline = Compose(steps)
 
     def predict(
-        self, inputs: Picture | Sequence[Picture], rate: float = FRAME_RATE
+        self, inputs: ImageInput | Sequence[ImageInput], rate: float = FRAME_RATE
     ) -> Classification | list[Classification]:
-        """Classes of one input, or a list of them for a list of inputs, which are computed together.
+        """Classify one input, or each of a list, which is computed as one batch.
 
         Args:
-            inputs: A model of pictures takes paths, RGB arrays ``(H, W, 3)`` of unsigned bytes and Pillow's images; one
-                of clips takes paths of videos, and of folders with numbered frames.
-            rate: Frames a second at which the frames in folders were extracted.
+            inputs: A model of images takes paths, RGB arrays ``(H, W, 3)`` of unsigned bytes and Pillow's images; a
+                model of clips takes paths of videos and of folders with numbered frames.
+            rate: Frames per second at which the frames in folders were extracted.
 
         Raises:
             BrokenFileError: for a file that is missing or can't be decoded.
             UserError: for anything else.
         """
-        return one_or_several(lambda given: self._of(given, rate), inputs)
+        return one_or_several(lambda given: self._classify(given, rate), inputs)
 
     @torch.no_grad()
-    def _of(self, given: Sequence[Picture], rate: float) -> list[Classification]:
+    def _classify(self, given: Sequence[ImageInput], rate: float) -> list[Classification]:
         with in_scope(self.trained.config):
             samples = [self.prepared(entry, rate) for entry in given]
             predicted = self.trained.model.test_step(pseudo_collate(samples))
         return [Classification(sample.pred_score.float().cpu().numpy(), self.names) for sample in predicted]
 
-    def prepared(self, given: Picture, rate: float = FRAME_RATE) -> dict:
-        """What the test pipeline makes of an input."""
+    def prepared(self, given: ImageInput, rate: float = FRAME_RATE) -> dict:
+        """The output of the test pipeline for an input."""
         if isinstance(given, str | Path):
             return self.pipeline(self._file(given, rate))
-        if not self.of_pictures:
+        if not self.takes_images:
             raise UserError('A model of clips takes paths of videos or of folders with frames.')
         sample = as_clip(as_rgb(given))
         for step in self.pipeline.transforms[1:]:
@@ -92,7 +92,7 @@ class Classifier:
         return sample
 
     def _file(self, path: str | Path, rate: float) -> dict:
-        if self.of_pictures:
+        if self.takes_images:
             return dict(img_path=str(path))
         clip = dict(modality='RGB', start_index=0)
         if Path(path).is_dir():

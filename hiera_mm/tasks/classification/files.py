@@ -1,4 +1,4 @@
-"""The classes of many images or clips, as a table."""
+"""Classifies many images or clips, and writes a table."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -24,10 +24,10 @@ def classify_files(
     Args:
         classifier: The model.
         inputs: Images, or videos and folders of frames.
-        folder: Where the results go.
+        folder: Output folder.
         batch_size: Number of inputs that are computed together.
-        topk: Number of classes for each input.
-        rate: Frames a second at which the frames in folders were extracted.
+        topk: Number of classes per input.
+        rate: Frames per second at which the frames in folders were extracted.
     """
     settings = dict(model=classifier.trained.version, classes=classifier.names, topk=topk, rate=rate)
     outcome = Outcome(folder, settings, inputs)
@@ -43,7 +43,7 @@ def write_classes(folder: Path, entries: Iterable[dict]) -> None:
     """Write ``predictions.csv``: a row for each input, the most probable class and its score first.
 
     Args:
-        folder: Where the file goes.
+        folder: Output folder.
         entries: A dict for each input: ``input``, and ``classes``, pairs of name and score.
     """
     with atomic_write(folder / 'predictions.csv') as unfinished, unfinished.open('w', newline='') as file:

@@ -1,4 +1,4 @@
-"""What a forward pass of a recogniser takes."""
+"""Parameters, operations and loss of a forward pass of a recogniser."""
 
 from collections.abc import Sequence
 from typing import Any

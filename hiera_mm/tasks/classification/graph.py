@@ -8,7 +8,7 @@ from typing import Any
 from hiera_mm.errors import UserError
 from hiera_mm.inference.formats.graph import Graph, Normalised
 from hiera_mm.inference.formats.network import ExportedNetwork
-from hiera_mm.models.recognizer import as_heads_take
+from hiera_mm.models.recognizer import unwrap_only_map
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.tasks.classification.classifier import Classifier
 
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PROBE = (478, 638, 3)
-"""Shape of an image that shows what a pipeline makes of its input: its sides are ones that no pipeline resizes to."""
+PROBE_SHAPE = (478, 638, 3)
+"""Shape of an image with unusual sides, to find out whether a pipeline resizes its input."""
 
 
 def graph_of_classifier(classifier: Classifier, size: tuple[int, int] | None) -> Graph:
@@ -30,10 +30,10 @@ def graph_of_classifier(classifier: Classifier, size: tuple[int, int] | None) ->
     Raises:
         UserError: if the test pipeline leaves inputs at their size.
     """
-    pixels = _prepared_by(classifier)
-    if size is None and tuple(pixels.shape[-2:]) == PROBE[:2]:
+    pixels = _probe_pipeline(classifier)
+    if size is None and tuple(pixels.shape[-2:]) == PROBE_SHAPE[:2]:
         raise UserError(
-            f"The test pipeline of '{classifier.trained.source}' leaves inputs at their size; say it: --size HEIGHT "
+            f"The test pipeline of '{classifier.trained.source}' leaves inputs at their size; set it: --size HEIGHT "
             'WIDTH.'
         )
     pixels = torch.zeros(*pixels.shape[:-2], *(size or pixels.shape[-2:]), dtype=torch.uint8)
@@ -42,7 +42,7 @@ def graph_of_classifier(classifier: Classifier, size: tuple[int, int] | None) ->
 
 
 class ClassifierGraph(Normalised):
-    """Pictures ``(B, 3, H, W)`` or clips ``(B, 3, T, H, W)`` to probabilities ``(B, classes)``."""
+    """Images ``(B, 3, H, W)`` or clips ``(B, 3, T, H, W)`` to probabilities ``(B, classes)``."""
 
     def __init__(self, model: Any, axes: int) -> None:
         super().__init__(model.data_preprocessor, axes)
@@ -50,11 +50,11 @@ class ClassifierGraph(Normalised):
         self.head: Any = model.cls_head
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.head(as_heads_take(self.backbone(self.normalised(pixels)))).softmax(-1)
+        return self.head(unwrap_only_map(self.backbone(self.normalised(pixels)))).softmax(-1)
 
 
 class ExportedClassifier(ExportedNetwork):
-    """Takes what mmaction2's recognisers take in testing, and gives what they give: means over all views."""
+    """An exported classifier with the interface of mmaction2's recognisers in testing: means over all views."""
 
     def arrays(self, inputs: Sequence[Tensor], data_samples: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
         """The views of each input as a batch."""
@@ -62,7 +62,7 @@ class ExportedClassifier(ExportedNetwork):
             yield dict(pixels=views.cpu().numpy())
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
-        """Views ``(V, 3, ...)`` of 0 to 255 of each input, to samples with ``pred_score`` and ``pred_label``."""
+        """Add ``pred_score`` and ``pred_label`` to the samples of inputs with views ``(V, 3, ...)`` of 0 to 255."""
         for sample, batch in zip(data_samples, self.arrays(inputs, data_samples), strict=True):
             (scores,) = self.session(**batch)
             score = torch.from_numpy(scores).mean(0)
@@ -70,10 +70,10 @@ class ExportedClassifier(ExportedNetwork):
         return list(data_samples)
 
 
-def _prepared_by(classifier: Classifier) -> Tensor:
-    """What the test pipeline makes of an input: the first view, ``(1, 3, ...)`` of unsigned bytes."""
-    image = np.zeros(PROBE, np.uint8)
-    if classifier.of_pictures:
+def _probe_pipeline(classifier: Classifier) -> Tensor:
+    """The first view of the test pipeline's output, ``(1, 3, ...)`` of unsigned bytes."""
+    image = np.zeros(PROBE_SHAPE, np.uint8)
+    if classifier.takes_images:
         return classifier.prepared(image)['inputs'][:1]
     with TemporaryDirectory() as folder:
         film = Path(folder, 'film.mp4')

@@ -1,9 +1,9 @@
-"""What a classifier gets right and wrong, as parts of a report."""
+"""Sections of a report about a classifier."""
 
 from collections.abc import Iterator
 
 from hiera_mm.inference.report import charts
-from hiera_mm.inference.report.parts import PICTURE_SIDE, SHOWN, Section, Table, Tested, as_source, most_confused
+from hiera_mm.inference.report.parts import IMAGE_SIDE, MAX_SHOWN, Section, Table, Tested, as_data_url, most_confused
 from hiera_mm.readers.frames import FrameReader
 from hiera_mm.readers.videos import open_video
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def sections(tested: Tested) -> Iterator[Section]:
-    """The share of each class that is right, confusions, and the surest mistakes."""
+    """The accuracy of each class, confusions, and the mistakes with the highest scores."""
     scores = np.array([np.asarray(found['pred_score']) for found in tested.predictions])
     truth = np.array([int(found['gt_label']) for found in tested.predictions])
     guessed, count = scores.argmax(1), scores.shape[1]
@@ -22,28 +22,28 @@ def sections(tested: Tested) -> Iterator[Section]:
     totals = counts.sum(1)
     rows = sorted((counts[c, c] / totals[c], names[c], int(totals[c])) for c in range(count) if totals[c])
     table = Table(('class', 'samples', 'right'), [(name, total, f'{part:.3f}') for part, name, total in rows])
-    yield Section('Classes', 'How many of each are right, the worst first.', [table])
+    yield Section('Classes', 'Accuracy of each class, the worst first.', [table])
     yield Section(
-        'What is taken for what',
+        'Confusions',
         tables=[most_confused(counts, names, names)],
         charts=[('Confusion', charts.confusion_table(counts, names, names))],
     )
-    surest = np.where(guessed == truth, -1, scores.max(1)).argsort()[::-1]
-    wrong = [int(place) for place in surest[:SHOWN] if guessed[place] != truth[place]]
+    by_score = np.where(guessed == truth, -1, scores.max(1)).argsort()[::-1]
+    wrong = [int(place) for place in by_score[:MAX_SHOWN] if guessed[place] != truth[place]]
     pictures = [
         (
-            f'{names[truth[place]]}, taken for {names[guessed[place]]} with a score of {scores[place].max():.2f}',
-            as_source(_seen(tested.dataset.get_data_info(place)), PICTURE_SIDE),
+            f'{names[truth[place]]}, classified as {names[guessed[place]]} with a score of {scores[place].max():.2f}',
+            as_data_url(_shown_image(tested.dataset.get_data_info(place)), IMAGE_SIDE),
         )
         for place in wrong
     ]
-    yield Section('Surest mistakes', pictures=pictures)
+    yield Section('Mistakes with the highest scores', pictures=pictures)
 
 
-def _seen(sample: dict) -> np.ndarray:
-    """A picture, or the frame in the middle of a clip."""
+def _shown_image(sample: dict) -> np.ndarray:
+    """The image, or the middle frame of a clip."""
     if 'img_path' in sample:
-        with Image.open(sample['img_path']) as picture:
-            return np.asarray(picture.convert('RGB'))
+        with Image.open(sample['img_path']) as image:
+            return np.asarray(image.convert('RGB'))
     reader: FrameReader = sample.get('video_reader') or open_video(sample['filename'])
     return reader.frames([len(reader) // 2])[0]

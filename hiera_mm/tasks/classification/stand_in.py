@@ -1,7 +1,7 @@
-"""Stand-in images and videos with a class each."""
+"""Stand-in images and videos with classes: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.readers.write_video import write_video
-from hiera_mm.rehearsal.stand_in import label_of, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
 from hiera_mm.synthetic.motions import MOTIONS, draw_frames
 from hiera_mm.synthetic.shapes import draw_scene
 
@@ -9,8 +9,8 @@ import mmcv
 import numpy as np
 from mmengine.config import ConfigDict
 
-FRAMES = (72, 10)
-"""Lengths of the videos in turn: longer, and shorter than a clip."""
+VIDEO_LENGTHS = (72, 10)
+"""Frames of the videos, used in turn: longer and shorter than a clip."""
 
 
 def draw_images(dataset: ConfigDict, classes: int, count: int, random: np.random.Generator) -> None:
@@ -23,7 +23,7 @@ def draw_images(dataset: ConfigDict, classes: int, count: int, random: np.random
     entries = []
     for number in range(count):
         label = number % classes
-        name = (f'class_{label:05d}/' if in_folders else '') + f'{label_of(dataset)}_{number:08d}.jpg'
+        name = (f'class_{label:05d}/' if in_folders else '') + f'{file_prefix(dataset)}_{number:08d}.jpg'
         mmcv.imwrite(draw_scene(random)[0], folder / name)
         entries.append((name, label))
     if str(dataset.get('ann_file') or '').endswith('.json'):
@@ -44,8 +44,8 @@ def draw_videos(dataset: ConfigDict, classes: int, count: int, random: np.random
     root, folder = root_and_folder(dataset, 'video')
     lines = []
     for number in range(count):
-        frames = draw_frames(random, MOTIONS[number % len(MOTIONS)], FRAMES[number % len(FRAMES)])
-        name = f'{label_of(dataset)}_{number:05d}.mp4'
+        frames = draw_frames(random, MOTIONS[number % len(MOTIONS)], VIDEO_LENGTHS[number % len(VIDEO_LENGTHS)])
+        name = f'{file_prefix(dataset)}_{number:05d}.mp4'
         write_video(folder / name, frames, 25)
         lines.append(f'{name} {number % classes}\n')
     write_file(root / dataset.ann_file, ''.join(lines))

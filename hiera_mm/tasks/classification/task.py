@@ -52,7 +52,7 @@ class ClassificationTask(Task):
         return videos.classes_of_list(dataset) if issubclass(kind, ClipDataset) else None
 
     def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]:
-        """Mixup or cutmix for another number of classes than the head's."""
+        """Mixup or cutmix with another number of classes than the head."""
         blending = model.get('data_preprocessor', {}).get('blending') or {}
         for _, classes in self.class_places(model):
             for number, augment in enumerate(blending.get('augments', ())):
@@ -100,20 +100,20 @@ class ClassificationTask(Task):
         return ExportedClassifier(exported)
 
     def hub_name(self, trained: TrainedModel) -> str:
-        return 'image-classification' if self._of_images(trained) else 'video-classification'
+        return 'image-classification' if self._takes_images(trained) else 'video-classification'
 
     def example(self, trained: TrainedModel) -> str:
-        return "'photo.jpg'" if self._of_images(trained) else "'clip.mp4'"
+        return "'photo.jpg'" if self._takes_images(trained) else "'clip.mp4'"
 
     def report(self, trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]:
         return sections(tested)
 
-    def _of_images(self, trained: TrainedModel) -> bool:
+    def _takes_images(self, trained: TrainedModel) -> bool:
         return trained.config.model.backbone.get('num_frames') is None
 
 
 class ClassesResult:
-    """A :class:`Classification` of an image or a clip, most probable first; there is nothing to draw."""
+    """A :class:`Classification` for the web page, most probable class first; nothing is drawn."""
 
     def __init__(self, found: Any) -> None:
         self.found = found
@@ -126,17 +126,17 @@ class ClassesResult:
 
 
 def check_of(kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-    """The check of data sets of images or clips, with labels or without."""
+    """The check of data sets of images or clips, with or without labels."""
     checks = {ClipDataset: videos.faults, ImageDataset: images.faults}
     return next((check for base, check in checks.items() if issubclass(kind, base)), None)
 
 
 def faults_between(datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
-    """Image folders whose class folders differ."""
+    """Faults of image folders whose class folders differ."""
     return images.faults_between([dataset for dataset, kind in datasets if kind and issubclass(kind, ImageDataset)])
 
 
 def artist_of(kind: type) -> Artist | None:
-    """What draws images or clips, with labels or without."""
+    """The function that draws stand-in images or clips, with or without labels."""
     artists = {ImageDataset: draw_images, VideoDataset: draw_videos}
     return next((artist for base, artist in artists.items() if issubclass(kind, base)), None)

@@ -1,4 +1,4 @@
-"""What is wrong with a detector's evaluators, and how many images it trains on."""
+"""Checks of a detector's evaluators, and counting its training images."""
 
 import importlib.util
 import os
@@ -23,13 +23,13 @@ def faults_of_evaluator(key: str, evaluator: ConfigDict, kind: type, config: Con
                 'git+https://github.com/cocodataset/panopticapi.git',
             )
     elif issubclass(kind, CocoMetric):
-        # Only two-stage detectors are known well enough to say that there are no masks.
+        # Only for two-stage detectors is it certain that there are no masks.
         masks = predicts_masks(config.model) or 'roi_head' not in config.model
         yield from coco.faults_of_metric(key, evaluator, config, read, masks)
 
 
 def count_images(key: str, dataset: ConfigDict) -> int | None:
-    """How many images of a data set take part in training, by its annotation file; None without one on this machine."""
+    """How many images of a data set are used in training, by its annotation file; None without a local file."""
     if dataset.get('backend_args') or not dataset.get('ann_file'):
         return None
     file = read_annotations(os.path.join(dataset.get('data_root') or '', dataset.ann_file), f'{key}.ann_file')

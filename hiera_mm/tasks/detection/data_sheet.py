@@ -1,4 +1,4 @@
-"""A sheet of pictures with their annotations, to see at a glance whether they fit."""
+"""A sheet of images with their annotations, to check them at a glance."""
 
 import random
 from pathlib import Path
@@ -14,19 +14,19 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import mkdir_or_exist
 
 COLUMNS, ROWS = 4, 4
-TILE = 320
-"""Side of a picture in pixels."""
+TILE_SIDE = 320
+"""Side of an image on the sheet in pixels."""
 
 
 def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
-    """Write up to 16 pictures of a data set, chosen at random but the same each time, with boxes, masks and names.
+    """Write up to 16 images of a data set, chosen at random with a fixed seed, with boxes, masks and names.
 
     Args:
         dataset: Config of a set in COCO's format, without wrappers.
-        path: Of the picture to write.
+        path: The image to write.
 
     Returns:
-        How many pictures are on it; none of a set that is used without annotations, as for a submission.
+        The number of images on it; 0 for a set that is used without annotations, as for a submission.
     """
     if not any(step.get('type', '').endswith('LoadAnnotations') for step in dataset.pipeline):
         return 0
@@ -35,7 +35,7 @@ def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
     chosen = random.Random(0).sample(range(len(built)), min(len(built), COLUMNS * ROWS))
     visualizer = DetLocalVisualizer(name='data sheet')
     visualizer.dataset_meta = built.metainfo
-    sheet = np.full((-(-len(chosen) // COLUMNS) * TILE, min(len(chosen), COLUMNS) * TILE, 3), 255, np.uint8)
+    sheet = np.full((-(-len(chosen) // COLUMNS) * TILE_SIDE, min(len(chosen), COLUMNS) * TILE_SIDE, 3), 255, np.uint8)
     for place, index in enumerate(chosen):
         sample = built[index]
         pixels = np.ascontiguousarray(sample['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
@@ -44,8 +44,8 @@ def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
         if 'masks' in truth:
             truth.masks = truth.masks.to_ndarray().astype(bool)
         visualizer.add_datasample('', pixels, sample['data_samples'], draw_pred=False)
-        tile = _fitted(visualizer.get_image())
-        top, left = place // COLUMNS * TILE, place % COLUMNS * TILE
+        tile = _resized_to_tile(visualizer.get_image())
+        top, left = place // COLUMNS * TILE_SIDE, place % COLUMNS * TILE_SIDE
         sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     mkdir_or_exist(str(Path(path).parent))
     with atomic_write(path) as unfinished:
@@ -61,7 +61,7 @@ def _pipeline(dataset: ConfigDict) -> list[dict]:
     return [load, dict(type='LoadAnnotations', with_bbox=True, with_mask=masks), dict(type='PackDetInputs')]
 
 
-def _fitted(image: np.ndarray) -> np.ndarray:
-    ratio = TILE / max(image.shape[:2])
+def _resized_to_tile(image: np.ndarray) -> np.ndarray:
+    ratio = TILE_SIDE / max(image.shape[:2])
     size = [max(1, round(side * ratio)) for side in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_NEAREST)

@@ -1,4 +1,4 @@
-"""Objects in many files, in COCO's result format and drawn."""
+"""Detects objects in many files: COCO's result format and drawings."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -28,33 +28,33 @@ def detect_in_files(
     tiles: Tiles | None = None,
     ann_file: str | None = None,
 ) -> Outcome:
-    """Write ``predictions.json`` and ``images.json`` (see :func:`write_coco`), and each image and video again with its
-    objects.
+    """Write ``predictions.json`` and ``images.json`` (see :func:`write_coco`), and copies of images and videos with
+    their objects drawn.
 
     Args:
         detector: The model.
         inputs: Images, videos and streams.
-        folder: Where the results go.
+        folder: Output folder.
         batch_size: Number of images or frames that are computed together.
-        score_thr: Least score of what is drawn; the files contain everything that the model gives.
+        score_thr: Score threshold for drawing; the files contain all predictions.
         drawn: Whether to draw.
-        interval: Of a video, only the first of every ``interval`` frames is looked at; the others show its objects.
+        interval: Predict only every ``interval``-th frame of a video; the frames between show its objects.
         tiles: How to cut large images.
-        ann_file: A COCO file whose numbers of images and categories are used.
+        ann_file: A COCO file whose ids of images and categories are used.
 
     Raises:
         UserError: if the annotation file does not fit.
     """
-    numbers = Numbers(detector.names, ann_file)
+    ids = CocoIds(detector.names, ann_file)
     settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)
 
     def described(entry: Input) -> dict:
-        return dict(img_path=entry.source, **numbers.size_of(entry.name))
+        return dict(img_path=entry.source, **ids.size_of(entry.name))
 
     writer = ObjectWriter(score_thr)
     predict_frames(detector, outcome, folder, writer, batch_size, drawn, interval, described, tiles=tiles)
-    write_coco(folder, outcome.progress.entries(), numbers)
+    write_coco(folder, outcome.progress.entries(), ids)
     outcome.close()
     return outcome
 
@@ -69,14 +69,14 @@ class ObjectWriter:
         return found.to_json()
 
     def write(self, found: Detections, name: str, frame: int | None) -> None:
-        """All results go into one file at the end."""
+        """Do nothing: all results go into one file at the end."""
 
     def draw(self, frame: np.ndarray, found: Detections) -> np.ndarray:
         return draw(frame, labels_of(found.above(self.score_thr)))
 
 
-class Numbers:
-    """The numbers of images and categories: those of an annotation file, or counted from 1.
+class CocoIds:
+    """Ids of images and categories: those of an annotation file, or counted from 1.
 
     Args:
         names: The model's classes.
@@ -96,16 +96,16 @@ class Numbers:
             if absent := [name for name in names if name not in given]:
                 raise UserError(
                     f"The annotation file '{ann_file}' lacks {examples(absent)} of the model's {len(names)} classes; "
-                    'give the one that belongs to the images.'
+                    'give the file that belongs to the images.'
                 )
             self.categories = {name: given[name] for name in names}
 
-    def of_image(self, name: str, count: int) -> Any:
-        """The number of an image or frame, the ``count``-th of all."""
+    def image_id(self, name: str, count: int) -> Any:
+        """Id of the ``count``-th image or frame."""
         return count if self.images is None else self.images[name]['id']
 
     def size_of(self, name: str) -> dict:
-        """``width`` and ``height`` of an image as its annotations mean it, where they are given.
+        """``width`` and ``height`` of an image in the annotation file, if given.
 
         Raises:
             UserError: if the annotation file does not have the image.
@@ -114,23 +114,23 @@ class Numbers:
             return {}
         if name not in self.images:
             raise UserError(
-                f"The annotation file '{self.ann_file}' has no image '{name}', but {examples(list(self.images))}; name "
-                'the folder that its file names begin in.'
+                f"The annotation file '{self.ann_file}' has no image '{name}', but {examples(list(self.images))}; give "
+                'the folder to which its file names are relative.'
             )
         return {key: self.images[name][key] for key in ('width', 'height') if key in self.images[name]}
 
 
-def write_coco(folder: Path, entries: Iterable[dict], numbers: Numbers) -> None:
-    """Write ``predictions.json``, COCO's result format, and ``images.json``, the images and categories that its numbers
-    mean, one entry at a time.
+def write_coco(folder: Path, entries: Iterable[dict], ids: CocoIds) -> None:
+    """Write ``predictions.json``, COCO's result format, and ``images.json``, the images and categories of its ids,
+    one entry at a time.
 
     Args:
-        folder: Where the files go.
-        entries: A dict for each image or frame: ``input``, ``width``, ``height``, ``objects``, and for a video
+        folder: Output folder.
+        entries: A dict for each image or frame: ``input``, ``width``, ``height``, ``objects``, and for videos
             ``frame`` and ``time``.
-        numbers: The numbers of images and categories.
+        ids: Ids of images and categories.
     """
-    categories = [dict(id=number, name=name) for name, number in numbers.categories.items()]
+    categories = [dict(id=number, name=name) for name, number in ids.categories.items()]
     with (
         atomic_write(folder / 'images.json') as images,
         atomic_write(folder / 'predictions.json') as predictions,
@@ -142,10 +142,10 @@ def write_coco(folder: Path, entries: Iterable[dict], numbers: Numbers) -> None:
         comma = ''
         for count, entry in enumerate(entries, start=1):
             objects, name = entry.pop('objects'), entry.pop('input')
-            number = numbers.of_image(name, count)
+            number = ids.image_id(name, count)
             image_file.write((',\n' if count > 1 else '\n') + json.dumps(dict(id=number, file_name=name, **entry)))
             for found in objects:
-                category = numbers.categories[found['category_name']]
+                category = ids.categories[found['category_name']]
                 prediction_file.write(comma + '\n' + json.dumps(dict(image_id=number, category_id=category, **found)))
                 comma = ','
         image_file.write(']}\n')

@@ -1,4 +1,4 @@
-"""What a forward pass of a detector takes."""
+"""Parameters, operations and loss of a forward pass of a detector."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor
 USUAL_SIZE = (1024, 1024)
 """Height and width for which detectors are counted."""
 
-REGIONS = dict(bbox_head=1000, mask_head=100)
+REGION_COUNTS = dict(bbox_head=1000, mask_head=100)
 """Regions of interest that the heads see for one image at test time, as in ViTDet's counts."""
 
 
@@ -33,8 +33,8 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> Parts:
     with torch.device('meta'):
         detector = MODELS.build(model)
         regions = {}
-        for part, count in REGIONS.items():
-            extractor: Any = each_of(getattr(detector.roi_head, part.replace('head', 'roi_extractor'), None))[:1]
+        for part, count in REGION_COUNTS.items():
+            extractor: Any = as_list(getattr(detector.roi_head, part.replace('head', 'roi_extractor'), None))[:1]
             if model.roi_head.get(part.replace('head', 'roi_extractor')) is not None:
                 size = extractor[0].roi_layers[0].output_size
                 regions[part] = torch.empty(count, detector.neck.out_channels, *size)
@@ -44,16 +44,16 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> Parts:
     parts = dict(backbone=detector.backbone, neck=detector.neck, rpn_head=detector.rpn_head)
     for part, region in regions.items():
         parts[part] = getattr(detector.roi_head, part)
-        macs[part] = sum(count_macs(head, region)[0] for head in each_of(parts[part]))
+        macs[part] = sum(count_macs(head, region)[0] for head in as_list(parts[part]))
     return {part: (count_parameters(module), macs[part]) for part, module in parts.items()}
 
 
 def query_complexity(model: ConfigDict, height: int, width: int) -> Parts:
-    """Parameters and MACs of backbone and head of Mask2Former and its kind, for one image."""
+    """Parameters and MACs of backbone and head of a query-based model such as Mask2Former, for one image."""
     with torch.device('meta'):
         detector = MODELS.build(model).eval()
         backbone_macs, maps = count_macs(detector.backbone, torch.empty(1, channels_of(model), height, width))
-    # Its places on the maps are computed from numbers, which meta tensors have none of; one size stands for all.
+    # The head computes positions from values, which meta tensors don't have.
     head = MODELS.build(model.panoptic_head | dict(train_cfg=None, test_cfg=None)).eval()
     sample = DetDataSample(metainfo=dict(batch_input_shape=(height, width), img_shape=(height, width)))
     head_macs, _ = count_macs(head, [torch.zeros(level.shape) for level in maps], [sample])
@@ -63,15 +63,15 @@ def query_complexity(model: ConfigDict, height: int, width: int) -> Parts:
 
 
 def training_loss(model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
-    """A number that depends on all outputs of a two-stage detector; its losses, which depend on the data, are left out,
+    """A scalar that depends on all outputs of a two-stage detector. Its losses, which depend on the data, are left out,
     and its heads get as many regions as are sampled.
 
     Raises:
-        UserError: for Mask2Former and its kind, whose loss chooses points by numbers.
+        UserError: for models such as Mask2Former, whose loss selects points by value.
     """
     if 'panoptic_head' in config:
         raise UserError(
-            f"The memory of a {config.type} can't be planned without numbers, as its loss chooses points by them; "
+            f"The memory of a {config.type} can't be planned, as its loss selects points by value; "
             'train a few iterations and read the log.'
         )
     pixels = torch.empty(batch, channels_of(config), *shape)
@@ -82,18 +82,18 @@ def _outputs(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:
     pyramid = model.extract_feat(pixels)
     outputs = [part for level in model.rpn_head(pyramid) for part in level]
     stages = settings.rcnn if isinstance(settings.rcnn, list) else [settings.rcnn]
-    for kind, share in (('bbox', 1.0), ('mask', stages[0].sampler.pos_fraction)):
-        heads = getattr(model.roi_head, f'{kind}_head', None)
-        extractors = getattr(model.roi_head, f'{kind}_roi_extractor', None)
-        for number, head in enumerate(each_of(heads)):
+    for part, share in (('bbox', 1.0), ('mask', stages[0].sampler.pos_fraction)):
+        heads = getattr(model.roi_head, f'{part}_head', None)
+        extractors = getattr(model.roi_head, f'{part}_roi_extractor', None)
+        for number, head in enumerate(as_list(heads)):
             regions = int(share * stages[number].sampler.num * len(pixels))
-            found = head(_pooled(each_of(extractors)[number], pyramid, regions))
+            found = head(_pooled(as_list(extractors)[number], pyramid, regions))
             outputs += found if isinstance(found, tuple) else [found]
     return [output for output in outputs if output is not None]
 
 
 def _pooled(extractor: Any, pyramid: Sequence[Tensor], regions: int) -> Tensor:
-    """Features of equally many regions from each map, where the extractor would choose the map by their sizes."""
+    """Features of equally many regions from each map; the real extractor chooses the map by size."""
     layers = extractor.roi_layers
     counts = [regions // len(layers)] * (len(layers) - 1)
     counts.append(regions - sum(counts))
@@ -104,8 +104,8 @@ def _pooled(extractor: Any, pyramid: Sequence[Tensor], regions: int) -> Tensor:
     return torch.cat(parts)
 
 
-def each_of(modules: nn.Module | None) -> list[nn.Module]:
-    """The heads or extractors of a cascade, or the one that is there, or nothing."""
+def as_list(modules: nn.Module | None) -> list[nn.Module]:
+    """The heads or extractors of a cascade, or a list of the only one, or an empty list."""
     if modules is None:
         return []
     return list(modules) if isinstance(modules, nn.ModuleList) else [modules]

@@ -10,9 +10,9 @@ from hiera_mm.inference.formats.graph import (
     Normalised,
     aligned,
     image_inputs,
-    note_of_padding,
+    padding_note,
     resized_to,
-    within,
+    zero_padding,
 )
 from hiera_mm.inference.formats.network import ExportedFrameNetwork
 from hiera_mm.inference.formats.operators import kept_by_nms
@@ -24,11 +24,11 @@ from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-MOST_CANDIDATES = 4000
-"""Boxes of all classes that go into the last suppression; an image rarely has more over the least score."""
+MAX_CANDIDATES = 4000
+"""Most boxes of all classes in the final suppression; an image rarely has more above the score threshold."""
 
-PIXELS_TOGETHER = 2**20
-"""Pixels of masks that are pasted into an image at once."""
+PASTED_PIXELS = 2**20
+"""Mask pixels that are pasted into an image at once."""
 
 
 def graph_of_detector(detector: Detector, size: tuple[int, int] | None) -> Graph:
@@ -36,10 +36,10 @@ def graph_of_detector(detector: Detector, size: tuple[int, int] | None) -> Graph
 
     Args:
         detector: The model.
-        size: Height and width of the pixels; by default the largest that the test pipeline gives.
+        size: Height and width of the pixels; by default the largest output of the test pipeline.
 
     Raises:
-        UserError: for a detector that is not of two stages, or a pipeline that does not say a size.
+        UserError: for a detector without two stages, or a pipeline without a size.
     """
     model = detector.trained.model
     divisor, note = model.data_preprocessor.pad_size_divisor, ''
@@ -47,7 +47,7 @@ def graph_of_detector(detector: Detector, size: tuple[int, int] | None) -> Graph
         longest = max(resized_to(detector.trained.test_pipeline, detector.trained.source))
         size = (-(-longest // divisor) * divisor,) * 2
         if divisor < longest:
-            note = note_of_padding(size, divisor, ', unless you train with pad_size_divisor as large')
+            note = padding_note(size, divisor, ', unless you train with pad_size_divisor as large')
     try:
         module = DetectorGraph(model)
     except NotImplementedError as error:
@@ -64,13 +64,13 @@ def graph_of_detector(detector: Detector, size: tuple[int, int] | None) -> Graph
 class DetectorGraph(Normalised):
     """A two-stage detector, with or without masks, also a cascade.
 
-    Pixels ``(B, 3, H, W)`` and ``sizes`` ``(B, 2)``, the height and width of each picture in them, its upper left
-    corner in theirs, to boxes ``(B, K, 4)`` in these pixels, scores ``(B, K)``, labels ``(B, K)`` and masks
-    ``(B, K, side, side)``, probabilities inside the boxes. Places without an object have score 0 and label -1. ``K`` is
-    the ``max_per_img`` of the config.
+    Pixels ``(B, 3, H, W)`` and ``sizes`` ``(B, 2)``, the height and width of each image, which lies in the upper
+    left corner, to boxes ``(B, K, 4)`` in these pixels, scores ``(B, K)``, labels ``(B, K)`` and masks
+    ``(B, K, side, side)``, probabilities inside the boxes. Entries without an object have score 0 and label -1. ``K``
+    is the ``max_per_img`` of the config.
 
     Args:
-        model: Of mmdet.
+        model: A detector of mmdet.
 
     Raises:
         NotImplementedError: for other detectors.
@@ -87,17 +87,17 @@ class DetectorGraph(Normalised):
 
     def forward(self, pixels: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         sizes = sizes.float()
-        maps = self.model.extract_feat(within(self.normalised(pixels), sizes))
+        maps = self.model.extract_feat(zero_padding(self.normalised(pixels), sizes))
         proposals, real = self._proposals(maps, sizes)
         most = int(real.shape[1])
-        count = _most_of(real.sum(1), most)
-        scores, boxes = (_filled(part, most) for part in self._refined(maps, proposals.narrow(1, 0, count), sizes))
-        boxes, scores, labels = self._chosen(boxes, scores * real[..., None])
+        count = _as_size(real.sum(1), most)
+        scores, boxes = (_padded(part, most) for part in self._refined(maps, proposals.narrow(1, 0, count), sizes))
+        boxes, scores, labels = self._final_boxes(boxes, scores * real[..., None])
         if not self.model.roi_head.with_mask:
             return boxes, scores, labels
-        count = _most_of((scores > 0).sum(1), int(scores.shape[1]))
+        count = _as_size((scores > 0).sum(1), int(scores.shape[1]))
         masks = self._masks(maps, boxes.narrow(1, 0, count), labels.narrow(1, 0, count))
-        return boxes, scores, labels, _filled(masks, int(scores.shape[1]))
+        return boxes, scores, labels, _padded(masks, int(scores.shape[1]))
 
     def _proposals(self, maps: Sequence[Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes ``(B, P, 4)``, and which of them are real ``(B, P)``."""
@@ -106,7 +106,7 @@ class DetectorGraph(Normalised):
         shapes = [(int(level.shape[2]), int(level.shape[3])) for level in scores]
         anchors = head.prior_generator.grid_priors(shapes, device=scores[0].device)
         found = [
-            self._best_of_level(*level, settings.nms_pre)
+            self._top_of_level(*level, settings.nms_pre)
             for level in zip(scores, deltas, anchors, range(len(maps)), strict=True)
         ]
         score, delta, anchor, level = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
@@ -114,16 +114,16 @@ class DetectorGraph(Normalised):
         if settings.get('min_bbox_size', -1) >= 0:
             large = ((boxes[..., 2:] - boxes[..., :2]) > settings.min_bbox_size).all(-1)
             score = score * large
-        score, place = _best(score * kept_by_nms(boxes, score, level, settings.nms.iou_threshold), settings.max_per_img)
-        return _picked(boxes, place), score > 0
+        score, place = _top(score * kept_by_nms(boxes, score, level, settings.nms.iou_threshold), settings.max_per_img)
+        return _gathered(boxes, place), score > 0
 
-    def _best_of_level(self, scores: Tensor, deltas: Tensor, anchors: Tensor, level: int, most: int) -> tuple:
+    def _top_of_level(self, scores: Tensor, deltas: Tensor, anchors: Tensor, level: int, most: int) -> tuple:
         batch = scores.shape[0]
         scores = scores.permute(0, 2, 3, 1).reshape(batch, -1).sigmoid()
         deltas = deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4)
-        scores, place = _best(scores, most)
+        scores, place = _top(scores, most)
         anchors = anchors.expand(batch, -1, -1)
-        return scores, _picked(deltas, place), _picked(anchors, place), torch.full_like(place, level)
+        return scores, _gathered(deltas, place), _gathered(anchors, place), torch.full_like(place, level)
 
     def _refined(self, maps: Sequence[Tensor], boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Scores ``(B, P, classes)`` and boxes ``(B, P, classes or 1, 4)``."""
@@ -137,24 +137,24 @@ class DetectorGraph(Normalised):
             logits.append(logit)
             if number < len(self.box_heads) - 1:
                 if not head.reg_class_agnostic:
-                    delta = _picked_class(delta, logit[..., :-1].argmax(-1))
+                    delta = _gathered_class(delta, logit[..., :-1].argmax(-1))
                 boxes = _decoded(head.bbox_coder, boxes, delta.flatten(2), sizes)
         classes = delta.shape[2]
         repeated = boxes[:, :, None].expand(-1, -1, classes, -1)
         refined = _decoded(self.box_heads[-1].bbox_coder, repeated.flatten(1, 2), delta.flatten(1, 2), sizes)
         return (sum(logits) / len(logits)).softmax(-1)[..., :-1], refined.reshape(batch, count, classes, 4)
 
-    def _chosen(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _final_boxes(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         settings = self.model.test_cfg.rcnn
         classes = scores.shape[-1]
         boxes = boxes.expand(-1, -1, classes, -1).flatten(1, 2)
         scores = scores.flatten(1) * (scores.flatten(1) > settings.score_thr)
-        scores, place = _best(scores, MOST_CANDIDATES)
-        boxes, labels = _picked(boxes, place), place % classes
+        scores, place = _top(scores, MAX_CANDIDATES)
+        boxes, labels = _gathered(boxes, place), place % classes
         kept = kept_by_nms(boxes, scores, labels, settings.nms.iou_threshold)
-        scores, place = _best(scores * kept, settings.max_per_img)
+        scores, place = _top(scores * kept, settings.max_per_img)
         labels = torch.where(scores > 0, labels.gather(1, place), -1)
-        return _picked(boxes, place), scores, labels
+        return _gathered(boxes, place), scores, labels
 
     def _masks(self, maps: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
         roi_head = self.model.roi_head
@@ -165,12 +165,12 @@ class DetectorGraph(Normalised):
             extractor = extractors[number] if isinstance(extractors, nn.ModuleList) else extractors
             predicted = head(_features(extractor, maps, boxes)).sigmoid()
             predicted = predicted.reshape(*labels.shape, *predicted.shape[1:])
-            masks.append(_picked_class(predicted, labels.clamp(min=0) * (predicted.shape[2] > 1))[:, :, 0])
+            masks.append(_gathered_class(predicted, labels.clamp(min=0) * (predicted.shape[2] > 1))[:, :, 0])
         return sum(masks[1:], masks[0]) / len(masks)
 
 
 class ExportedDetector(ExportedFrameNetwork):
-    """Takes what mmdet's detectors take in testing, and gives what they give."""
+    """An exported detector with the interface of mmdet's models in testing."""
 
     def __init__(self, exported: Exported) -> None:
         super().__init__(exported)
@@ -178,7 +178,7 @@ class ExportedDetector(ExportedFrameNetwork):
         self.with_mask = self.mask_thr is not None
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
-        """BGR pictures ``(3, h, w)`` of 0 to 255, each with its sample, to samples with ``pred_instances``."""
+        """Add ``pred_instances`` to the samples of BGR images ``(3, h, w)`` of 0 to 255."""
         (batch,) = self.arrays(inputs, data_samples)
         found = zip(*self.session(**batch), strict=True)
         for sample, outputs in zip(data_samples, found, strict=True):
@@ -197,59 +197,59 @@ class ExportedDetector(ExportedFrameNetwork):
         return found
 
     def _pasted(self, masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-        """Of the whole picture ``(N, H, W)``: of large pictures one at a time, as mmdet does on a CPU."""
+        """Masks of the whole image ``(N, H, W)``, pasted one at a time for large images, as mmdet does on a CPU."""
         whole = torch.zeros(len(masks), *size, dtype=torch.bool)
-        together = max(1, PIXELS_TOGETHER // (size[0] * size[1]))
+        together = max(1, PASTED_PIXELS // (size[0] * size[1]))
         for start in range(0, len(masks), together):
-            some = slice(start, start + together)
-            part, region = _do_paste_mask(masks[some, None], boxes[some], *size, skip_empty=True)
-            whole[(some, *region)] = part >= self.mask_thr
+            chunk = slice(start, start + together)
+            part, region = _do_paste_mask(masks[chunk, None], boxes[chunk], *size, skip_empty=True)
+            whole[(chunk, *region)] = part >= self.mask_thr
         return whole
 
 
-def _most_of(counts: Tensor, most: int) -> int:
-    """The largest of counts ``(B,)``, at least 1, as a size in the graph."""
+def _as_size(counts: Tensor, most: int) -> int:
+    """The largest of counts ``(B,)``, at least 1, as a symbolic size."""
     count: Any = counts.max().clamp(min=1).item()
     torch._check(count >= 1)
     torch._check(count <= most)
     return count
 
 
-def _filled(rows: Tensor, count: int) -> Tensor:
-    """``(B, count, ...)`` of ``(B, N, ...)``, zeros behind what is there."""
+def _padded(rows: Tensor, count: int) -> Tensor:
+    """Pad ``(B, N, ...)`` with zeros to ``(B, count, ...)``."""
     return torch.cat([rows, rows.new_zeros(rows.shape[0], count - rows.shape[1], *rows.shape[2:])], 1)
 
 
-def _best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The highest scores ``(B, K)`` of ``(B, N)`` and their places."""
+def _top(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The highest scores ``(B, K)`` of ``(B, N)`` and their indices."""
     return scores.topk(min(most, int(scores.shape[1])), dim=1)
 
 
-def _picked(rows: Tensor, place: Tensor) -> Tensor:
-    """Rows ``(B, N, 4)`` at places ``(B, K)``."""
+def _gathered(rows: Tensor, place: Tensor) -> Tensor:
+    """Rows of ``(B, N, 4)`` at indices ``(B, K)``."""
     return rows.gather(1, place[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _picked_class(values: Tensor, labels: Tensor) -> Tensor:
-    """``(B, N, 1, ...)`` of ``(B, N, classes, ...)``."""
+def _gathered_class(values: Tensor, labels: Tensor) -> Tensor:
+    """Values of one class, ``(B, N, 1, ...)``, of ``(B, N, classes, ...)``."""
     shape = (*labels.shape, 1, *values.shape[3:])
     return values.gather(2, labels.reshape(*labels.shape, *(1,) * (values.ndim - 2)).expand(shape))
 
 
 def _decoded(coder: Any, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
-    """Boxes ``(B, N, 4)`` moved by deltas and cut at the edges of each picture."""
+    """Boxes ``(B, N, 4)`` moved by deltas and clipped to each image."""
     moved = coder.decode(boxes.reshape(-1, 4), deltas.reshape(-1, 4)).reshape(boxes.shape)
     return torch.minimum(moved.clamp(min=0), sizes[:, None, [1, 0, 1, 0]])
 
 
 def _features(extractor: Any, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
-    """Of each box ``(B, N, 4)`` from the map of its size, ``(B * N, C, side, side)``."""
+    """Features ``(B * N, C, side, side)`` of each box ``(B, N, 4)`` from the map for its size."""
     batch, count = boxes.shape[:2]
     number = torch.arange(batch, device=boxes.device).to(boxes)[:, None, None].expand(-1, count, 1)
     regions = torch.cat([number, boxes], -1).flatten(0, 1)
     levels = min(extractor.num_inputs, len(maps))
     level = extractor.map_roi_levels(regions, levels)
-    # One after the other, how many there are of each depends on the data; then back in order.
+    # Level by level, since their numbers depend on the data; then back in the original order.
     parts, places = [], []
     for layer, level_map, wanted in zip(extractor.roi_layers, maps, range(levels), strict=False):
         (place,) = torch.nonzero(level == wanted, as_tuple=True)

@@ -11,15 +11,14 @@ from mmengine.registry import MODELS
 
 
 def class_places(model: ConfigDict) -> list[tuple[str, int]]:
-    """The places in the config that say how many classes the model predicts; the head's own default where a config does
-    not say it."""
+    """The config keys that set how many classes the model predicts, with the head's default where a key is missing."""
     found = [
         (f'{place}.num_classes', number)
         for place, head in _heads(model)
         if (number := head.get('num_classes', _default_number(head))) is not None
     ]
     queries = model.get('panoptic_head')
-    # What the things are among things and stuff, only their data set knows.
+    # With stuff classes, only the data set knows which classes are things.
     if queries is not None and not queries.num_stuff_classes:
         found.append(('model.panoptic_head.num_things_classes', queries.num_things_classes))
     return found
@@ -39,7 +38,7 @@ def predicts_masks(model: ConfigDict) -> bool:
 
 
 def _heads(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The heads that predict classes of boxes or masks, with their place in the config."""
+    """The heads that predict classes of boxes or masks, with their key in the config."""
     for owner, place in ((model, 'model'), (model.get('roi_head') or {}, 'model.roi_head')):
         for name in ('bbox_head', 'mask_head'):
             given = owner.get(name)
@@ -51,9 +50,9 @@ def _heads(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def _default_number(head: ConfigDict) -> int | None:
-    """The number that a head predicts whose config doesn't say it."""
-    kind = class_of(head, 'mmdet', MODELS)
-    for base in inspect.getmro(kind) if kind else ():
+    """The default number of classes of a head."""
+    head_class = class_of(head, 'mmdet', MODELS)
+    for base in inspect.getmro(head_class) if head_class else ():
         parameter = inspect.signature(vars(base).get('__init__', lambda: None)).parameters.get('num_classes')
         if parameter is not None:
             return parameter.default if isinstance(parameter.default, int) else None

@@ -1,4 +1,4 @@
-"""What a detector gets right and wrong, as parts of a report."""
+"""Sections of a report about a detector."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from hiera_mm.errors import UserError
 from hiera_mm.evaluation.object_analysis import SIZES, ClassResult, ImageFaults, ObjectAnalysis
 from hiera_mm.inference.report import charts
-from hiera_mm.inference.report.parts import PICTURE_SIDE, SHOWN, Section, Table, Tested, as_source, most_confused
+from hiera_mm.inference.report.parts import IMAGE_SIDE, MAX_SHOWN, Section, Table, Tested, as_data_url, most_confused
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import Label, colour_of, draw
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
@@ -19,7 +19,7 @@ import pycocotools.mask
 
 
 def sections(trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]:
-    """AP of each class, confusions, and the images with most faults."""
+    """AP of each class, confusions, and the images with the most errors."""
     detector = Detector(trained, tested.dataset.metainfo['classes'])
     file = _annotations(trained)
     tested_ids = {found['img_id'] for found in tested.predictions}
@@ -46,14 +46,16 @@ def sections(trained: TrainedModel, tested: Tested, score_thr: float) -> Iterato
     yield Section('Classes', 'AP by class and by size of the object, the worst first.', tables, drawn)
     names = [category['name'] for category in boxes.categories]
     yield Section(
-        'What is taken for what',
+        'Confusions',
         f'Objects and boxes with a score of at least {score_thr} that overlap by a half.',
         [most_confused(boxes.confusion, [*names, 'nothing'], [*names, 'missed'])],
         [('Confusion', charts.confusion_table(boxes.confusion, [*names, 'nothing'], [*names, 'missed']))],
     )
-    worst = sorted(boxes.faults, key=lambda fault: -fault.total)[:SHOWN]
-    pictures = [_beside(detector, fault, file, tested, score_thr) for fault in worst if fault.total]
-    yield Section('Pictures with most faults', 'The ground truth left, the prediction right.', pictures=pictures)
+    worst = sorted(boxes.faults, key=lambda fault: -fault.total)[:MAX_SHOWN]
+    pictures = [_comparison(detector, fault, file, tested, score_thr) for fault in worst if fault.total]
+    yield Section(
+        'Images with the most errors', 'Ground truth on the left, prediction on the right.', pictures=pictures
+    )
 
 
 def _annotations(trained: TrainedModel) -> CocoFile:
@@ -62,18 +64,18 @@ def _annotations(trained: TrainedModel) -> CocoFile:
     if not first.get('ann_file'):
         raise UserError("The report needs the annotation file of the test set; name it: test_evaluator.ann_file='...'.")
     file = read_annotations(first.ann_file, 'ann_file')
-    # What has no mask is a box for this.
+    # Objects without a mask are taken as boxes.
     return file.for_masks(fill_masks_from_boxes=True) if trained.model.with_mask else file
 
 
 def _results(tested: Tested, numbers: Sequence[Any]) -> Iterator[dict]:
-    """In COCO's result format."""
-    for picture in tested.predictions:
-        found = picture['pred_instances']
+    """The predictions in COCO's result format."""
+    for image in tested.predictions:
+        found = image['pred_instances']
         masks = found.get('masks') or [None] * len(found['scores'])
         for box, score, label, mask in zip(found['bboxes'], found['scores'], found['labels'], masks, strict=True):
             x1, y1, x2, y2 = map(float, box)
-            entry = dict(image_id=picture['img_id'], category_id=numbers[int(label)], score=float(score))
+            entry = dict(image_id=image['img_id'], category_id=numbers[int(label)], score=float(score))
             if entry['category_id'] is not None:
                 entry['bbox'] = [x1, y1, x2 - x1, y2 - y1]
                 yield entry if mask is None else dict(entry, segmentation=mask)
@@ -89,10 +91,10 @@ def _figure(value: float) -> str:
     return '' if math.isnan(value) else f'{value:.3f}'
 
 
-def _beside(
+def _comparison(
     detector: Detector, fault: ImageFaults, file: CocoFile, tested: Tested, score_thr: float
 ) -> tuple[str, str]:
-    """The faults in words, and the picture twice."""
+    """A caption with the errors, and the image with truth and prediction."""
     image = fault.image
     (found,) = (found for found in tested.predictions if found['img_id'] == image['id'])
     size = {side: image[side] for side in ('width', 'height') if side in image}
@@ -109,10 +111,8 @@ def _beside(
     height, width = frame.shape[:2]
     every = Detections(boxes, scores, labels, detector.names, (height, width), predicted.get('masks'))
     pair = np.concatenate([draw(frame, truth), draw(frame, labels_of(every.above(score_thr)))], axis=1)
-    words = (
-        f'{image["file_name"]}: {fault.missed} missed, {fault.mistaken} taken for another, {fault.invented} invented'
-    )
-    return words, as_source(pair, 2 * PICTURE_SIDE)
+    words = f'{image["file_name"]}: {fault.missed} missed, {fault.mistaken} confused, {fault.invented} invented'
+    return words, as_data_url(pair, 2 * IMAGE_SIDE)
 
 
 def _label(entry: dict, name: str, names: Sequence[str], size: tuple[int, ...]) -> Label:

@@ -1,4 +1,4 @@
-"""The objects of an image, as plain numpy."""
+"""The result of detection, in numpy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from mmdet.structures.mask import encode_mask_results
 
 @dataclass(frozen=True)
 class Detections:
-    """Objects of one picture, the surest first.
+    """Objects of an image, highest score first.
 
     Attributes:
-        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels of the picture.
+        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels of the image.
         scores: ``(N,)``, 0 to 1.
-        labels: ``(N,)``, numbers of classes.
-        names: Of all classes of the model, by number.
-        size: Height and width of the picture.
-        run_lengths: Of the N masks; None for a model without masks.
+        labels: Class numbers ``(N,)``.
+        names: Names of all classes of the model, by number.
+        size: Height and width of the image.
+        run_lengths: The N masks; None for a model without masks.
     """
 
     boxes: np.ndarray
@@ -37,25 +37,25 @@ class Detections:
 
     @property
     def masks(self) -> np.ndarray | None:
-        """``(N, H, W)``, of bool; None for a model without masks. They are stored as run lengths, as those of a large
-        picture would take gigabytes."""
+        """Boolean masks ``(N, H, W)``; None for a model without masks. They are stored as run lengths, since arrays for
+        large images would take gigabytes."""
         if self.run_lengths is None:
             return None
         decoded = [pycocotools.mask.decode(mask).astype(bool) for mask in self.run_lengths]
         return np.array(decoded, bool).reshape(len(self), *self.size)
 
     def above(self, score: float) -> 'Detections':
-        """Those with at least this score."""
+        """The objects with at least this score."""
         return self.chosen(np.flatnonzero(self.scores >= score))
 
     def chosen(self, places: Sequence[int] | np.ndarray) -> 'Detections':
-        """Those at these places, in this order."""
+        """The objects at these indices, in this order."""
         masks = None if self.run_lengths is None else [self.run_lengths[place] for place in places]
         picked = self.boxes[places], self.scores[places], self.labels[places]
         return Detections(*picked, self.names, self.size, masks)
 
     def to_coco(self) -> Iterator[dict]:
-        """Entries of COCO's result format, but for the numbers of picture and category: ``bbox`` (x, y, width, height),
+        """Entries of COCO's result format without image and category ids: ``bbox`` (x, y, width, height),
         ``score``, ``category_name``, and ``segmentation`` as text that fits JSON."""
         masks: Sequence[RunLengths | None] = self.run_lengths or [None] * len(self)
         for box, score, label, mask in zip(self.boxes, self.scores, self.labels, masks, strict=True):
@@ -67,14 +67,14 @@ class Detections:
             yield entry
 
     def to_json(self) -> dict:
-        """As JSON takes it: ``width``, ``height`` and ``objects``, see :meth:`to_coco`."""
+        """Convert to JSON: ``width``, ``height`` and ``objects``, see :meth:`to_coco`."""
         return dict(width=self.size[1], height=self.size[0], objects=list(self.to_coco()))
 
     def to_supervision(self) -> Any:
-        """As ``supervision.Detections``, with the names as ``data['class_name']``.
+        """Convert to ``supervision.Detections``, with the names as ``data['class_name']``.
 
         Raises:
-            UserError: where the package is not installed.
+            UserError: if the package is not installed.
         """
         require_extra('supervision', 'data')
         import supervision
@@ -88,7 +88,7 @@ class Detections:
 
 
 def detections_from(sample: Any, names: Sequence[str]) -> Detections:
-    """Of a predicted ``DetDataSample``."""
+    """Convert a predicted ``DetDataSample``."""
     found = sample.pred_instances.numpy()
     masks = encode_mask_results(found.masks) if 'masks' in found else None
     order = np.argsort(-found.scores, kind='stable')
@@ -97,7 +97,7 @@ def detections_from(sample: Any, names: Sequence[str]) -> Detections:
 
 
 def labels_of(found: Detections) -> list[Label]:
-    """Class and score of each object, a colour for each class."""
+    """Labels with class and score of each object, coloured by class."""
     masks: Sequence[RunLengths | None] = found.run_lengths or [None] * len(found)
     return [
         Label(box, [f'{found.names[label]} {score:.2f}'], colour_of(int(label)), mask)

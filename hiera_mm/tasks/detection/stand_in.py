@@ -1,7 +1,7 @@
-"""Stand-in data in COCO's format."""
+"""Stand-in data in COCO's format: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.checks.fault import class_of, classes_of
-from hiera_mm.rehearsal.stand_in import label_of, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
 from hiera_mm.synthetic.shapes import draw_scene
 
 import mmcv
@@ -17,7 +17,7 @@ def draw_coco(dataset: ConfigDict, classes: int, count: int, random: np.random.G
     annotations: list[dict] = []
     for number in range(1, count + 1):
         image, objects = draw_scene(random)
-        name = f'{label_of(dataset)}_{number:012d}.jpg'
+        name = f'{file_prefix(dataset)}_{number:012d}.jpg'
         mmcv.imwrite(image, folder / name)
         images.append(dict(id=number, file_name=name, height=image.shape[0], width=image.shape[1]))
         for entry in objects:

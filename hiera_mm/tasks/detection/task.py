@@ -40,7 +40,7 @@ from torch import Tensor
 
 
 class DetectionTask(Task):
-    """Finds objects in images: boxes, and masks where the model has them."""
+    """Finds objects in images: boxes, and masks if the model has them."""
 
     name = 'detectors'
     options = dict(
@@ -59,8 +59,8 @@ class DetectionTask(Task):
     dump = DumpDetections
 
     def recognises(self, config: Config) -> bool:
-        kind = class_of(config.get('model', {}), config.get('default_scope'), MODELS)
-        return kind is not None and issubclass(kind, BaseDetector)
+        model_class = class_of(config.get('model', {}), config.get('default_scope'), MODELS)
+        return model_class is not None and issubclass(model_class, BaseDetector)
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return heads.class_places(model)
@@ -83,7 +83,7 @@ class DetectionTask(Task):
         return count_images(key, dataset)
 
     def artist_of(self, kind: type) -> Artist | None:
-        # Panoptic sets have a format of their own, which is not drawn.
+        # Stand-in data in the panoptic format are not supported.
         return draw_coco if issubclass(kind, CocoDataset) and not issubclass(kind, CocoPanopticDataset) else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:

@@ -1,4 +1,4 @@
-"""The class of every pixel of many files, as index masks and drawn."""
+"""Segments many files: index masks, drawings, and a table of shares."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,8 @@ from hiera_mm.tasks.segmentation.segmenter import Segmenter
 import numpy as np
 from PIL import Image
 
-MASKS = 'masks'
-"""Folder of the masks, among the results."""
+MASK_FOLDER = 'masks'
+"""Name of the folder of the masks."""
 
 
 def segment_files(
@@ -26,20 +26,20 @@ def segment_files(
     drawn: bool = True,
     interval: int = 1,
 ) -> Outcome:
-    """Write ``masks/NAME.png`` (of a video ``masks/NAME/FRAME.png``), whose pixels are class numbers, each image and
-    video again with its classes in colours, and ``predictions.csv`` with each class's share of each image.
+    """Write index masks ``masks/NAME.png`` (for videos ``masks/NAME/FRAME.png``), copies of images and videos with the
+    classes in colour, and ``predictions.csv`` with each class's share of each image.
 
     Args:
         segmenter: The model.
         inputs: Images, videos and streams.
-        folder: Where the results go.
+        folder: Output folder.
         batch_size: Number of images or frames that are computed together.
         drawn: Whether to draw.
-        interval: Of a video, only the first of every ``interval`` frames is looked at; the others show its classes.
+        interval: Predict only every ``interval``-th frame of a video; the frames between show its classes.
     """
     settings = dict(model=segmenter.trained.version, classes=segmenter.names, interval=interval, drawn=drawn)
     outcome = Outcome(folder, settings, inputs)
-    predict_frames(segmenter, outcome, folder, MaskWriter(folder / MASKS), batch_size, drawn, interval)
+    predict_frames(segmenter, outcome, folder, MaskWriter(folder / MASK_FOLDER), batch_size, drawn, interval)
     write_shares(folder, outcome.progress.entries(), segmenter.names)
     outcome.close()
     return outcome
@@ -62,7 +62,7 @@ class MaskWriter:
 
 
 def write_mask(path: Path, found: Segmentation) -> None:
-    """Write the class numbers as an image of one channel, with a palette by which viewers show it in colours."""
+    """Write the class numbers as an image of one channel, with a palette for viewers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = Image.fromarray(found.labels, 'P')
     mask.putpalette(palette_of(len(found.names)).tobytes())
@@ -71,11 +71,11 @@ def write_mask(path: Path, found: Segmentation) -> None:
 
 
 def write_shares(folder: Path, entries: Iterable[dict], names: Sequence[str]) -> None:
-    """Write ``predictions.csv``: a row for each image or frame with the share of it that each class has.
+    """Write ``predictions.csv``: a row for each image or frame with the share of each class.
 
     Args:
-        folder: Where the file goes.
-        entries: A dict for each image or frame: ``input``, ``shares``, and for a video ``frame`` and ``time``.
+        folder: Output folder.
+        entries: A dict for each image or frame: ``input``, ``shares``, and for videos ``frame`` and ``time``.
         names: The classes.
     """
     with atomic_write(folder / 'predictions.csv') as unfinished, unfinished.open('w', newline='') as file:
@@ -86,6 +86,6 @@ def write_shares(folder: Path, entries: Iterable[dict], names: Sequence[str]) ->
 
 
 def _as_png(name: str) -> Path:
-    """The mask's name; images of one name with several endings keep theirs."""
+    """File name of a mask; keeps the image's own ending, since images may differ in it alone."""
     path = Path(name)
     return path if path.suffix == '.png' else path.with_name(path.name + '.png')

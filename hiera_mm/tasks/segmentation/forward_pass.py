@@ -1,4 +1,4 @@
-"""What a forward pass of a segmentor takes."""
+"""Parameters, operations and loss of a forward pass of a segmentor."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,11 +31,11 @@ def segmentor_complexity(model: ConfigDict, height: int, width: int) -> Parts:
 def training_loss(model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
     """Cross-entropy of all heads, as the model computes it."""
     pixels = torch.empty(batch, channels_of(config), *shape)
-    return torch.stack([_loss_of(logits) for logits in _logits_of(model, pixels)]).sum()
+    return torch.stack([_head_loss(logits) for logits in _head_logits(model, pixels)]).sum()
 
 
-def _logits_of(model: Any, pixels: Tensor) -> Iterator[Tensor]:
-    """The logits of each head, as large as the images, in which size the loss takes them."""
+def _head_logits(model: Any, pixels: Tensor) -> Iterator[Tensor]:
+    """The logits of each head, upsampled to the images' size as for the loss."""
     maps = model.extract_feat(pixels)
     auxiliary = getattr(model, 'auxiliary_head', None)
     heads = [] if auxiliary is None else auxiliary if isinstance(auxiliary, nn.ModuleList) else [auxiliary]
@@ -43,8 +43,8 @@ def _logits_of(model: Any, pixels: Tensor) -> Iterator[Tensor]:
         yield nn.functional.interpolate(head(maps), pixels.shape[-2:], mode='bilinear')
 
 
-def _loss_of(logits: Tensor) -> Tensor:
-    """Cross entropy, and the accuracy that is logged, for which a GPU sorts the many logits."""
+def _head_loss(logits: Tensor) -> Tensor:
+    """Cross-entropy, and the sorting of logits that mmsegmentation's accuracy needs on a GPU."""
     batch, _, height, width = logits.shape
     loss = nn.functional.cross_entropy(logits.float(), torch.zeros(batch, height, width, dtype=torch.long))
     return loss + 0 * logits.sort(dim=1).values.float().mean()

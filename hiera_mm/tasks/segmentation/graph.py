@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference.formats.graph import Graph, Normalised, image_inputs, note_of_padding, resized_to, within
+from hiera_mm.inference.formats.graph import Graph, Normalised, image_inputs, padding_note, resized_to, zero_padding
 from hiera_mm.inference.formats.network import ExportedFrameNetwork
 from hiera_mm.tasks.segmentation.segmenter import Segmenter
 
@@ -22,30 +22,30 @@ def graph_of_segmenter(segmenter: Segmenter, size: tuple[int, int] | None) -> Gr
         size: Height and width of the pixels; by default those of the test pipeline.
 
     Raises:
-        UserError: for a model with one output for two classes, or a pipeline that does not say one size.
+        UserError: for a model with one output for two classes, or a pipeline without a single size.
     """
     trained = segmenter.trained
     if len(segmenter.names) != trained.model.out_channels:
-        raise UserError(f"'{trained.source}' tells two classes by one number, which can't be exported.")
+        raise UserError(f"'{trained.source}' has one output for two classes, which can't be exported.")
     divisor = (trained.model.data_preprocessor.test_cfg or {}).get('size_divisor') or 1
     if size is None:
         sides = resized_to(trained.test_pipeline, trained.source)
         if len(set(sides)) > 1:
             raise UserError(
-                f"Images may have any shape up to {max(sides)} pixels a side when '{trained.source}' is tested; say to "
-                'which all are padded: --size HEIGHT WIDTH.'
+                f"Images may have any shape up to {max(sides)} pixels per side when '{trained.source}' is tested; set "
+                'the size to which they are padded: --size HEIGHT WIDTH.'
             )
         size = (-(-sides[0] // divisor) * divisor,) * 2
-    note = note_of_padding(size, divisor) if divisor < max(size) else ''
+    note = padding_note(size, divisor) if divisor < max(size) else ''
     return Graph(SegmenterGraph(trained.model), image_inputs(size), ['logits'], note)
 
 
 class SegmenterGraph(Normalised):
-    """Pixels ``(B, 3, H, W)`` and ``sizes`` ``(B, 2)``, the height and width of each picture in them, its upper left
-    corner in theirs, to logits ``(B, classes, H, W)``.
+    """Pixels ``(B, 3, H, W)`` and ``sizes`` ``(B, 2)``, the height and width of each image, which lies in the upper
+    left corner, to logits ``(B, classes, H, W)``.
 
     Args:
-        model: Of mmsegmentation, tested whole or in windows.
+        model: A segmentor of mmsegmentation, tested on whole images or in windows.
     """
 
     def __init__(self, model: Any) -> None:
@@ -53,17 +53,17 @@ class SegmenterGraph(Normalised):
         self.model: Any = model
 
     def forward(self, pixels: Tensor, sizes: Tensor) -> Tensor:
-        inside = within(self.normalised(pixels), sizes)
+        inside = zero_padding(self.normalised(pixels), sizes)
         height, width = int(pixels.shape[2]), int(pixels.shape[3])
-        # Of the first picture alone, as the number of pictures is not fixed.
+        # Metadata of one image only, as the batch size is not fixed.
         return self.model.inference(inside, [dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), (height, width))])
 
 
 class ExportedSegmenter(ExportedFrameNetwork):
-    """Takes what mmsegmentation's segmentors take in testing, and gives what they give."""
+    """An exported segmentor with the interface of mmsegmentation's models in testing."""
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[Any], mode: str = 'predict') -> list:
-        """BGR pictures ``(3, h, w)`` of 0 to 255, each with its sample, to samples with ``pred_sem_seg``."""
+        """Add ``pred_sem_seg`` to the samples of BGR images ``(3, h, w)`` of 0 to 255."""
         (batch,) = self.arrays(inputs, data_samples)
         (logits,) = self.session(**batch)
         for sample, (height, width), logit in zip(data_samples, batch['sizes'], logits, strict=True):

@@ -1,8 +1,8 @@
-"""Stand-in images and index masks."""
+"""Stand-in images and index masks: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.checks.fault import class_of
 from hiera_mm.checks.masks import count_mask_values, dataset_setting
-from hiera_mm.rehearsal.stand_in import label_of, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
 from hiera_mm.synthetic.shapes import draw_scene
 
 import mmcv
@@ -11,13 +11,12 @@ from mmengine.config import ConfigDict
 
 
 def draw_masks(dataset: ConfigDict, classes: int, count: int, random: np.random.Generator) -> None:
-    """Draw images and masks with the endings that the data set's type asks for and all numbers that it knows, 0 among
-    them where it is ignored."""
+    """Draw images and masks with the file endings of the data set and all its class numbers, including an ignored 0."""
     kind = class_of(dataset, 'mmseg')
     root, folder = root_and_folder(dataset, 'img_path')
     numbers = count_mask_values(dataset, kind)
     endings = dataset_setting(dataset, kind, 'img_suffix') or '.jpg', dataset_setting(dataset, kind, 'seg_map_suffix')
-    names = [f'{label_of(dataset)}_{number:05d}' for number in range(count)]
+    names = [f'{file_prefix(dataset)}_{number:05d}' for number in range(count)]
     for name in names:
         image, objects = draw_scene(random)
         mask = np.zeros(image.shape[:2], np.uint8)

@@ -32,7 +32,7 @@ from mmengine.config import Config, ConfigDict
 from mmseg.datasets import BaseSegDataset
 from torch import Tensor
 
-HEADS = ('decode_head', 'auxiliary_head')
+HEAD_KEYS = ('decode_head', 'auxiliary_head')
 
 
 class SegmentationTask(Task):
@@ -50,7 +50,7 @@ class SegmentationTask(Task):
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [
             (f'model.{name}.num_classes', head.num_classes)
-            for name in HEADS
+            for name in HEAD_KEYS
             for head in dicts_in(model.get(name))
             if 'num_classes' in head
         ]
@@ -72,7 +72,7 @@ class SegmentationTask(Task):
         return draw_masks if masks.reads_masks(kind) else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
-        parts = [model.neck] if model.get('neck') else [model.get(name) for name in HEADS]
+        parts = [model.neck] if model.get('neck') else [model.get(name) for name in HEAD_KEYS]
         yield from (part for part in parts if isinstance(part, dict))
 
     def input_shape(self, config: Config) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The class of every voxel of many files, as NIfTI masks and in millilitres."""
+"""Segments many volumes: NIfTI masks and a table of millilitres."""
 
 import csv
 import gzip
@@ -10,23 +10,23 @@ from hiera_mm.inference.prediction import Outcome, each_result
 from hiera_mm.readers.inputs import Input
 from hiera_mm.tasks.volumes.volume_segmenter import VolumeSegmentation, VolumeSegmenter
 
-MASKS = 'masks'
-"""Folder of the masks, among the results."""
+MASK_FOLDER = 'masks'
+"""Name of the folder of the masks."""
 
 
 def segment_volumes(segmenter: VolumeSegmenter, inputs: Sequence[Input], folder: Path) -> Outcome:
-    """Write ``masks/NAME``, NIfTI files whose voxels are class numbers, in the places of the volume's own voxels, and
-    ``predictions.csv`` with each class's millilitres.
+    """Write ``masks/NAME``, NIfTI files of class numbers on the volume's own voxel grid, and ``predictions.csv`` with
+    each class's millilitres.
 
     Args:
         segmenter: The model.
         inputs: Volumes.
-        folder: Where the results go.
+        folder: Output folder.
     """
     outcome = Outcome(folder, dict(model=segmenter.trained.version, classes=segmenter.names), inputs)
     files = {entry: entry.source for entry in outcome.left}
     for entry, found in each_result(segmenter.predict, files, 1, outcome):
-        write_labels(folder / MASKS / entry.name, found)
+        write_labels(folder / MASK_FOLDER / entry.name, found)
         outcome.finish(entry, dict(millilitres=[round(amount, 3) for amount in found.millilitres().values()]))
     write_millilitres(folder, outcome.progress.entries(), segmenter.names)
     outcome.close()
@@ -34,7 +34,7 @@ def segment_volumes(segmenter: VolumeSegmenter, inputs: Sequence[Input], folder:
 
 
 def write_labels(path: Path, found: VolumeSegmentation) -> None:
-    """Write the class numbers as a NIfTI file that lies where its volume does."""
+    """Write the class numbers as a NIfTI file with the volume's affine."""
     import nibabel
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +44,10 @@ def write_labels(path: Path, found: VolumeSegmentation) -> None:
 
 
 def write_millilitres(folder: Path, entries: Iterable[dict], names: Sequence[str]) -> None:
-    """Write ``predictions.csv``: a row for each volume with the millilitres that each class has.
+    """Write ``predictions.csv``: a row for each volume with the millilitres of each class.
 
     Args:
-        folder: Where the file goes.
+        folder: Output folder.
         entries: A dict for each volume: ``input`` and ``millilitres``.
         names: The classes.
     """

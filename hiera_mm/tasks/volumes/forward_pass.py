@@ -1,4 +1,4 @@
-"""What a forward pass of a segmentor of volumes takes."""
+"""Parameters, operations and loss of a forward pass of a volume segmentor."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def volume_complexity(model: ConfigDict) -> Parts:
 
 
 def training_loss(model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
-    """Everything that MONAI's loss of a batch of crops holds; its own looks at numbers."""
+    """A substitute for MONAI's loss of a batch of crops with the same tensors; MONAI's reads values."""
     crops = torch.empty(batch, channels_of(config), *config.test_cfg.crop_size)
     return _dice_and_entropy(model.logits(crops).float())
 

@@ -1,4 +1,4 @@
-"""Stand-in volumes with labels."""
+"""Stand-in volumes with labels: generated data for a rehearsal when those of the config are missing."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from mmengine.config import ConfigDict
 
 
 def draw_volumes(dataset: ConfigDict, classes: int, count: int, random: np.random.Generator) -> None:
-    """Draw volumes and add their part to the list that the data set reads."""
+    """Draw volumes and add them to the list that the data set reads."""
     path = Path(dataset.get('data_root') or '', dataset.ann_file)
     part = dataset.get('data_list_key', 'training')
     listed = []

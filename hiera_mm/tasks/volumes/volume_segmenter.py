@@ -1,4 +1,4 @@
-"""The class of every voxel of volumes."""
+"""The predictor of volume segmentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from mmengine.dataset import pseudo_collate
 
 @dataclass(frozen=True)
 class VolumeSegmentation:
-    """Of the voxels of one volume.
+    """The class of every voxel of a volume.
 
     Attributes:
-        labels: ``(X, Y, Z)``, numbers of classes, unsigned bytes, voxel by voxel as in the file.
-        affine: From a voxel's numbers to its place in millimetres, ``(4, 4)``, the file's.
-        names: Of the classes, by number.
+        labels: Class numbers ``(X, Y, Z)``, unsigned bytes, on the file's voxel grid.
+        affine: The file's matrix ``(4, 4)`` from voxel indices to millimetres.
+        names: Names of the classes, by number.
     """
 
     labels: np.ndarray
@@ -31,21 +31,21 @@ class VolumeSegmentation:
     names: Sequence[str]
 
     def millilitres(self) -> dict[str, float]:
-        """How much of the volume each class has."""
+        """Millilitres of each class."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
-        of_a_voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
-        return {name: float(count * of_a_voxel) for name, count in zip(self.names, counts, strict=True)}
+        voxel_volume = abs(np.linalg.det(self.affine[:3, :3])) / 1000
+        return {name: float(count * voxel_volume) for name, count in zip(self.names, counts, strict=True)}
 
 
 class VolumeSegmenter:
-    """A :class:`hiera_mm.models.volume_segmentor.VolumeSegmentor` that takes NIfTI files.
+    """Predicts NIfTI files with a :class:`hiera_mm.models.VolumeEncoderDecoder`.
 
     Args:
         trained: The model.
         classes: Names of its classes; by default those of its training.
 
     Raises:
-        UserError: for another number of names than classes; without MONAI.
+        UserError: if the number of names differs from that of classes; without MONAI.
     """
 
     kinds: Sequence[Kind] = (Kind.VOLUME,)
@@ -56,31 +56,31 @@ class VolumeSegmenter:
             self.steps = volume_steps(trained.test_pipeline)
 
     def predict(self, volumes: str | Path | Sequence[str | Path]) -> VolumeSegmentation | list[VolumeSegmentation]:
-        """The classes of one volume's voxels, or a list of them for a list of volumes.
+        """Segment one volume, or each of a list.
 
         Args:
             volumes: Paths of NIfTI files.
 
         Raises:
-            BrokenFileError: for a file that is missing or no volume.
-            UserError: for voxels that are no numbers, and a number of channels that the model does not take.
+            BrokenFileError: for a file that is missing or not a volume.
+            UserError: for voxels that are not numbers, and for a number of channels that the model does not take.
         """
-        return one_or_several(lambda paths: [self._of(str(path)) for path in paths], volumes)
+        return one_or_several(lambda paths: [self._segment(str(path)) for path in paths], volumes)
 
     @torch.no_grad()
-    def _of(self, path: str) -> VolumeSegmentation:
+    def _segment(self, path: str) -> VolumeSegmentation:
         header = read_header(path)
         with explained_steps():
             sample = packed(self.steps(pipeline_input(VolumePair(path, None), len(self.names))))
         with in_scope(self.trained.config):
             (found,) = self.trained.model.test_step(pseudo_collate([sample]))
-        labels = _as_the_file(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])
+        labels = _to_file_grid(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])
         return VolumeSegmentation(labels, header.affine, self.names)
 
 
-def _as_the_file(labels: torch.Tensor, affine: np.ndarray, wanted: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Labels ``(X, Y, Z)`` of the pipeline's voxels at those of the file: the nearest, and background where the
-    pipeline cut off."""
+def _to_file_grid(labels: torch.Tensor, affine: np.ndarray, wanted: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Resample labels ``(X, Y, Z)`` to the file's voxel grid, by nearest neighbour, with background where the pipeline
+    cropped."""
     from monai.data import MetaTensor
     from monai.transforms import SpatialResample
 

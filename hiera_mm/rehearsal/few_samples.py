@@ -1,4 +1,4 @@
-"""A data set cut down to a whole batch and the last one."""
+"""A data set reduced to one full batch and the last batch."""
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -7,15 +7,15 @@ from mmengine.registry import DATASETS
 
 @DATASETS.register_module()
 class FewSamples:
-    """As many samples of a data set, from its whole length, as make one batch and the last batch of an epoch.
+    """Evenly spread samples of a data set, enough for one full batch and the last batch of an epoch.
 
     Args:
         dataset: Config of the data set.
-        batch_size: Of its loader.
-        batches: Of an epoch of the set that this one stands in for; None where it is the set itself.
+        batch_size: Batch size of its loader.
+        batches: Batches of an epoch of the data set that stand-in data replace; None if these are the real data.
 
     Attributes:
-        batches: Of a whole epoch.
+        batches: Batches of a whole epoch.
     """
 
     def __init__(self, dataset: dict, batch_size: int, batches: int | None) -> None:
@@ -34,17 +34,17 @@ class FewSamples:
         return self.whole[self.indices[index]]
 
     def get_data_info(self, index: int) -> dict:
-        """For samplers that look at a sample without loading it."""
+        """Metadata of a sample, for samplers that don't load it."""
         return self.whole.get_data_info(self.indices[index])
 
     def __getattr__(self, name: str) -> object:
-        # While a worker unpickles this, there is no data set yet.
+        # While a worker unpickles this object, it has no data set yet.
         if name == 'whole':
             raise AttributeError(name)
         return getattr(self.whole, name)
 
 
-def cut(loader: ConfigDict, batches: int | None) -> None:
-    """Have a data loader's config give a few samples of its data set; ``batches`` as for :class:`FewSamples`."""
+def keep_few_samples(loader: ConfigDict, batches: int | None) -> None:
+    """Reduce the data set of a loader's config to :class:`FewSamples`; ``batches`` is as there."""
     batch_size = loader.get('batch_size', 1)
     loader.dataset = ConfigDict(type='FewSamples', dataset=loader.dataset, batch_size=batch_size, batches=batches)

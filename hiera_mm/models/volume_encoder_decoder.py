@@ -1,4 +1,4 @@
-"""The class of every voxel of a volume."""
+"""A model that predicts the class of every voxel of a volume."""
 
 import math
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 
-@MODELS.register_module()
-class VolumeSegmentor(BaseModel):
-    """Hiera for clips on volumes, whose slices are the frames, and a decoder; learns by MONAI's Dice and cross-entropy
-    (``DiceCELoss``, as Swin UNETR) and is tested in windows that overlap.
+@MODELS.register_module(name=['VolumeEncoderDecoder', 'VolumeSegmentor'])
+class VolumeEncoderDecoder(BaseModel):
+    """Hiera for clips, with the slices of a volume as frames, and a decoder. Trains with MONAI's ``DiceCELoss`` (as
+    Swin UNETR) and predicts in overlapping windows.
 
     Args:
         backbone: A ``Hiera`` config with ``num_frames``, and with ``in_channels`` as the volumes have them.
-        decoder: Such as ``UNETRDecoder``.
-        test_cfg: ``crop_size``, ``(D, H, W)`` of the windows; ``overlap``, their shared part, 0 to 1; ``batch_size``,
-            how many are computed at once.
+        decoder: Config of a decoder such as ``UNETRDecoder``.
+        test_cfg: ``crop_size``, ``(D, H, W)`` of the windows; ``overlap``, the share by which they overlap, 0 to
+            1; ``batch_size``, how many windows are computed at once.
         data_preprocessor, init_cfg: As for mmengine's models.
 
     Raises:
-        UserError: without MONAI; for windows, and in training for crops, that Hiera's mask units don't fill.
+        UserError: without MONAI; for windows, and in training for crops, that can't be split into mask units.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class VolumeSegmentor(BaseModel):
         self.backbone, self.decoder = MODELS.build(backbone), MODELS.build(decoder)
         self.test_cfg = test_cfg
         self.criterion = DiceCELoss(to_onehot_y=True, softmax=True)
-        _must_be_filled(test_cfg['crop_size'], 'model.test_cfg.crop_size')
+        _check_size(test_cfg['crop_size'], 'model.test_cfg.crop_size')
 
     def forward(
         self, inputs: Tensor, data_samples: list[BaseDataElement] | None = None, mode: str = 'tensor'
@@ -54,8 +54,8 @@ class VolumeSegmentor(BaseModel):
         unsigned bytes; otherwise logits ``(B * views, classes, D, H, W)`` of crops.
 
         Args:
-            inputs: ``(B, views, channels, D, H, W)``; a view counts as an input of its own.
-            data_samples: With ``label``, ``(views, 1, D, H, W)``, for the loss.
+            inputs: ``(B, views, channels, D, H, W)``; each view counts as an input.
+            data_samples: For the loss, with ``label`` ``(views, 1, D, H, W)``.
         """
         volumes = inputs.flatten(0, 1)
         if mode == 'predict':
@@ -64,12 +64,12 @@ class VolumeSegmentor(BaseModel):
         if mode != 'loss':
             return logits
         labels = torch.cat([sample.label for sample in data_samples or []])
-        # In half precision sums over a crop's voxels would overflow.
+        # In half precision, sums over the voxels of a crop would overflow.
         return dict(loss=self.criterion(logits.float(), labels))
 
     def logits(self, volumes: Tensor) -> Tensor:
-        """``(B, classes, D, H, W)`` of ``(B, channels, D, H, W)``."""
-        _must_be_filled(volumes.shape[2:], 'a crop of the pipeline')
+        """Logits ``(B, classes, D, H, W)`` of volumes ``(B, channels, D, H, W)``."""
+        _check_size(volumes.shape[2:], 'a crop of the pipeline')
         return self.decoder(volumes, self.backbone(volumes))
 
     def _predicted(self, volumes: Tensor, samples: Sequence[BaseDataElement]) -> list[BaseDataElement]:
@@ -87,10 +87,10 @@ class VolumeSegmentor(BaseModel):
         return list(samples)
 
 
-def _must_be_filled(size: Sequence[int], what: str) -> None:
+def _check_size(size: Sequence[int], what: str) -> None:
     depth, *sides = size
     filled = len(sides) == 2 and not depth % FRAME_STRIDE and not any(side % UNIT_PIXELS for side in sides)
-    # One unit alone has no deviation to normalise by.
+    # Instance norm needs more than one position, and a single unit leaves one.
     if not filled or math.prod(size) < 2 * FRAME_STRIDE * UNIT_PIXELS**2:
         raise UserError(
             f"{what} is {tuple(size)}; Hiera's mask units need an even depth and a height and width that are multiples "

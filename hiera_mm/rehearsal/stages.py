@@ -15,7 +15,7 @@ import torch
 from mmengine.device import get_max_cuda_memory
 from mmengine.runner import log_processor
 
-STATIONS = (
+STAGES = (
     'data',
     'model',
     'loaders and schedule',
@@ -29,10 +29,10 @@ STATIONS = (
     'test',
     'prediction file',
 )
-"""In the order of a run."""
+"""Names of the stages, in the order of a run."""
 
-SHARE_OF_LOOKING = 0.03
-"""Most of the time that may go into looking at the memory, which is slow where much is held."""
+MEMORY_CHECK_SHARE = 0.03
+"""Largest share of the time spent on measuring memory, which is slow for large processes."""
 
 
 @dataclass
@@ -40,13 +40,13 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        name: One of :data:`STATIONS`.
-        outcome: ``'passed'``, ``'failed'``, ``'left out'`` where the config has no such stage, or ``'not reached'``.
-        seconds: Spent there.
-        memory: Most bytes that the process and its data-loading workers held, None where the system doesn't tell.
-        gpu_memory: Most bytes that torch held on the GPU, None without one.
-        words: What is worth knowing; for a failed stage, what is wrong and what to do.
-        trace: The whole trace of what was raised there.
+        name: One of :data:`STAGES`.
+        outcome: ``'passed'``, ``'failed'``, ``'left out'`` if the config has no such stage, or ``'not reached'``.
+        seconds: Duration.
+        memory: Peak bytes of the process and its data-loading workers; None if the system doesn't say.
+        gpu_memory: Peak bytes of torch on the GPU; None without one.
+        words: Notes; for a failed stage, what is wrong and what to do.
+        trace: Traceback of the error of a failed stage.
     """
 
     name: str
@@ -58,19 +58,19 @@ class Stage:
     trace: str = ''
 
 
-class Course:
-    """All stages, of which at most one is open: what takes time and memory is counted there."""
+class Stages:
+    """All stages of a rehearsal. At most one is open, and time and memory are counted for it."""
 
     def __init__(self) -> None:
-        self.stages = {name: Stage(name) for name in STATIONS}
+        self.by_name = {name: Stage(name) for name in STAGES}
         self.open: Stage | None = None
         self.since = 0.0
         self.watching = threading.Event()
 
     def enter(self, name: str) -> None:
-        """Close the open stage and open this one, for the first time or once more."""
+        """Close the open stage and open this one, for the first time or again."""
         self.close()
-        self.open, self.since = self.stages[name], time.perf_counter()
+        self.open, self.since = self.by_name[name], time.perf_counter()
         if self.open.outcome == 'not reached':
             self.open.outcome = 'passed'
         if torch.cuda.is_available():
@@ -81,45 +81,45 @@ class Course:
         if self.open is None:
             return
         self.open.seconds += time.perf_counter() - self.since
-        self._look_at_gpu()
+        self._record_gpu_memory()
         self.open = None
 
     def say(self, name: str, words: str) -> None:
-        """Add what is worth knowing to a stage, unless it has failed."""
-        if self.stages[name].outcome != 'failed':
-            self.stages[name].words.append(words)
+        """Add a note to a stage, unless it has failed."""
+        if self.by_name[name].outcome != 'failed':
+            self.by_name[name].words.append(words)
 
     def fail(self, name: str, words: str, trace: str = '') -> None:
         """Mark a stage as failed."""
-        stage = self.stages[name]
+        stage = self.by_name[name]
         stage.outcome, stage.words, stage.trace = 'failed', [words], trace
 
     def leave_out(self, name: str, why: str) -> None:
-        """Mark a stage that the config's run does not have."""
-        self.stages[name] = Stage(name, outcome='left out', words=[why])
+        """Mark a stage that the run of the config does not have."""
+        self.by_name[name] = Stage(name, outcome='left out', words=[why])
 
     @contextlib.contextmanager
     def part(self, first: str) -> Iterator[None]:
-        """A part of the run that begins with the stage ``first`` and may enter others; an error ends the part and
-        is put down to the stage that is then open.
+        """A part of the run that begins with the stage ``first`` and may enter others. An error ends the part and is
+        recorded for the stage that is then open.
         """
         self.enter(first)
         try:
             yield
         except Exception as error:
             failed = self.open.name if self.open else first
-            # As text, since the error itself would keep the runner and its workers.
+            # As text, since the error would keep the runner and its workers alive.
             self.fail(failed, describe(error), ''.join(traceback.format_exception(error)))
         finally:
             self.close()
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Look at the memory every now and then."""
+        """Measure memory in a thread, at intervals."""
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
-            # Whoever logs the most that a GPU held, as mmengine does, begins it anew.
+            # mmengine resets the peak of GPU memory when it logs it.
             with replaced(log_processor, 'get_max_cuda_memory', self._logged_gpu_memory):
                 yield
         finally:
@@ -127,10 +127,10 @@ class Course:
             watcher.join()
 
     def _logged_gpu_memory(self, device: torch.device | None = None) -> int:
-        self._look_at_gpu()
+        self._record_gpu_memory()
         return get_max_cuda_memory(device)
 
-    def _look_at_gpu(self) -> None:
+    def _record_gpu_memory(self) -> None:
         if self.open is not None and torch.cuda.is_available():
             self.open.gpu_memory = max(self.open.gpu_memory or 0, torch.cuda.max_memory_allocated())
 
@@ -139,13 +139,13 @@ class Course:
         while not self.watching.wait(pause):
             stage, start = self.open, time.perf_counter()
             held = memory_held()
-            pause = max(0.05, (time.perf_counter() - start) / SHARE_OF_LOOKING)
+            pause = max(0.05, (time.perf_counter() - start) / MEMORY_CHECK_SHARE)
             if stage is not None and held is not None:
                 stage.memory = max(stage.memory or 0, held)
 
 
 def memory_held() -> int | None:
-    """Bytes that this process and its children hold, what they share counted once; None where that isn't told."""
+    """Bytes of this process and its children, counting shared memory once; None if the system doesn't say."""
     process, held = psutil.Process(), 0
     try:
         for one in (process, *process.children(recursive=True)):

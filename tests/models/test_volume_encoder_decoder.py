@@ -1,7 +1,7 @@
 """The segmentor of volumes: its loss against the formulas, its windows, and sizes that it refuses."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.models import UNETRDecoder, VolumeSegmentor
+from hiera_mm.models import UNETRDecoder, VolumeEncoderDecoder
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def segmentor(channels=1, classes=3, crop_size=(8, 64, 32), overlap=0.0):
     decoder = dict(
         type='UNETRDecoder', num_classes=classes, in_channels=[16, 32, 64, 128], channels=4, image_channels=channels
     )
-    return VolumeSegmentor(backbone, decoder, dict(crop_size=crop_size, overlap=overlap, batch_size=2))
+    return VolumeEncoderDecoder(backbone, decoder, dict(crop_size=crop_size, overlap=overlap, batch_size=2))
 
 
 @pytest.mark.parametrize('channels', [1, 4])
