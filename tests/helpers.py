@@ -21,7 +21,7 @@ import torch
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
 from torchvision import transforms
 
@@ -289,4 +289,6 @@ def groups_by_name(model, optimizer):
 
 def model_complexity(model, shape=None):
     """Parameters and operations of a model's parts, and the size of its input."""
-    return task_of(Config(dict(model=model))).complexity(model, shape)
+    scope = DefaultScope.get_current_instance()
+    config = Config(dict(model=model, default_scope=scope.scope_name if scope else None))
+    return task_of(config).complexity(model, shape)

@@ -181,7 +181,10 @@ class Task:
 
     def graph(self, predictor: Any, size: tuple[int, int] | None) -> Graph:
         """The exportable graph of a predictor's model, for inputs of a height and width."""
-        raise UserError(f"'{predictor.trained.source}' can't be exported yet; use the model by hiera_mm.load.")
+        raise UserError(
+            f"'{predictor.trained.source}' is one of the {self.name}, which can't be exported yet; use the model by "
+            'hiera_mm.load.'
+        )
 
     def exported_model(self, exported: Exported) -> BaseModel:
         """An exported file as a model with the inputs and outputs that the original has in testing."""

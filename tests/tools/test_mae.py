@@ -122,9 +122,9 @@ def test_a_clip_is_pretrained_on_and_shown_with_a_row_for_every_second_frame(tmp
     assert len(losses_of(tmp_path / 'run')) == 3
     video = tmp_path / 'motion/val/00000.mp4'
     checkpoint = tmp_path / 'run' / 'epoch_1.pth'
-    code, printed = run_command('predict', checkpoint, video, '--device', 'cpu', '--out-dir', tmp_path)
+    code, printed = run_command('predict', checkpoint, video, '--device', 'cpu', '--out-dir', tmp_path / 'out')
     assert code == 0, printed
-    with Image.open(tmp_path / '00000_mae.png') as picture:
+    with Image.open(tmp_path / 'out' / '00000_mae.png') as picture:
         assert picture.size == (3 * 64 + 2 * 4, 8 * 64 + 7 * 4)
 
 

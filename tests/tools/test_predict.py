@@ -290,7 +290,7 @@ def test_a_picture_that_the_annotation_file_lacks_is_told_before_anything_is_com
     shutil.copytree(shapes / 'val', tmp_path / 'mine')
     shutil.copy(shapes / 'val' / '000001.png', tmp_path / 'mine' / 'other.png')
     result = predict(detector, tmp_path / 'mine', '--ann-file', ann_file)
-    assert_explained(result[:2], f"The annotation file '{ann_file}' has no picture 'other.png', but 4 (")
+    assert_explained(result[:2], f"The annotation file '{ann_file}' has no image 'other.png', but 4 (")
     assert not list(result[2].glob('*.png'))
 
 

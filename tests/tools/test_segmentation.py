@@ -81,7 +81,7 @@ def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
         file = tmp_path / f'model.{ending}'
         code, printed = run_command('export', tmp_path / 'published', file)
         assert code == 0, printed
-        assert 'pads every picture to 128 x 128' in printed
+        assert 'pads every image to 128 x 128' in printed
         code, printed = run_command('test', TINY, file, '--work-dir', tmp_path / ending, *options(masks))
         assert code == 0, printed
         assert float(printed.split(' mIoU: ')[-1].split()[0]) == pytest.approx(metric, abs=1.0)
@@ -134,4 +134,4 @@ def test_without_mmsegmentation_a_sentence_names_it(run_command, monkeypatch, tm
 
 
 def test_the_options_of_other_models_are_refused(run_command, trained, masks):
-    assert_explained(run_command('predict', trained, masks / 'images', '--topk', 3), '--topk', 'Segmenter')
+    assert_explained(run_command('predict', trained, masks / 'images', '--topk', 3), '--topk', 'one of the segmentors')

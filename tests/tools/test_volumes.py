@@ -82,9 +82,13 @@ def test_from_training_to_every_use(run_command, trained, volumes, tmp_path):
     code, printed = run_command('report', trained)
     assert code == 0 and 'Dice_ellipsoid' in (trained / 'report.html').read_text(), printed
 
-    assert_explained(run_command('export', trained, tmp_path / 'model.onnx'), 'segments volumes', "can't be exported")
-    assert_explained(run_command('serve', trained), 'segments volumes', 'predict')
-    assert_explained(run_command('predict', trained, volumes, '--topk', 3), '--topk', 'VolumeSegmenter')
+    assert_explained(
+        run_command('export', trained, tmp_path / 'model.onnx'), 'segmentors of volumes', "can't be exported"
+    )
+    assert_explained(run_command('serve', trained), 'takes volumes', 'predict')
+    assert_explained(
+        run_command('predict', trained, volumes, '--topk', 3), '--topk', 'one of the segmentors of volumes'
+    )
 
 
 @pytest.mark.slow
