@@ -1,7 +1,7 @@
 """Refuses settings of a config that can't take effect."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -134,7 +134,13 @@ def convert_setting(shipped: Any, name: str, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def refuse_contradictions(settings: Mapping[str, Any], before: Config, after: Config, config: Config) -> None:
+def refuse_contradictions(
+    settings: Mapping[str, Any],
+    before: Config,
+    after: Config,
+    config: Config,
+    overridden: Set[tuple[str, ...]],
+) -> None:
     """Refuse a nested key that contradicts its setting at the top, and a setting whose effect is overridden by nested
     keys everywhere.
 
@@ -143,6 +149,7 @@ def refuse_contradictions(settings: Mapping[str, Any], before: Config, after: Co
         before: The inherited config, without the settings.
         after: The inherited config, with the settings.
         config: The user's config, with the settings.
+        overridden: The keys that the command line sets, which may contradict the config.
 
     Raises:
         UserError: naming both.
@@ -150,7 +157,7 @@ def refuse_contradictions(settings: Mapping[str, Any], before: Config, after: Co
     changed = [
         (path, value)
         for path, value in _leaves(after)
-        if path[0] in RUNNER_SETTINGS and _value_at(before, path) != value
+        if path[0] in RUNNER_SETTINGS and path not in overridden and _value_at(before, path) != value
     ]
     for path, value in changed:
         name, found = LONG_FORMS.get(path[-1], ''), _value_at(config, path)

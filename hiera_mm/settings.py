@@ -63,10 +63,9 @@ def read_config(
             config = read(path)
         own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}
         # What the command line sets in its long form has the last word.
-        override(config, options, path)
-        refuse_contradictions(own, before, _read_inherited(files.shipped, values, read), config)
-    else:
-        override(config, options, path)
+        overridden = {tuple(key.split('.')) for key in option_values(options)}
+        refuse_contradictions(own, before, _read_inherited(files.shipped, values, read), config, overridden)
+    override(config, options, path)
     return config
 
 

@@ -46,7 +46,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_its_seed_and_without_other_weights
     if asked == 'by the config':
         config.resume = True
     begins = resume(config, {'auto': 'auto', 'by path': str(path), 'by the config': None}[asked])
-    assert begins.startswith('goes on from iteration 3')
+    assert begins.startswith('resumes from iteration 3')
     assert config.resume is True and config.load_from == str(path) and config.model.backbone.init_cfg is None
     assert config.randomness == dict(seed=7, deterministic=True)
 
@@ -66,7 +66,7 @@ def test_damaged_checkpoints_are_passed_over_and_refused_where_no_other_is_there
     (tmp_path / 'iter_2.pth').write_bytes(whole[: len(whole) // 2])
     assert newest(config_in(tmp_path)).source.endswith('iter_1.pth')
     (tmp_path / 'iter_1.pth').unlink()
-    with pytest.raises(UserError, match=r'None of the checkpoints in .* is whole \(iter_2.pth\)'):
+    with pytest.raises(UserError, match=r'All checkpoints in .* are damaged \(iter_2.pth\)'):
         newest(config_in(tmp_path))
 
 
@@ -93,7 +93,7 @@ def test_weights_alone_are_no_run(tmp_path, missing):
     state = torch.load(path)
     del state[missing]
     torch.save(state, path)
-    with pytest.raises(UserError, match=f'holds weights, but not the state of a run to resume .*{missing}'):
+    with pytest.raises(UserError, match=f'has weights, but not the state of a run to resume .*{missing}'):
         resume(config_in(tmp_path), str(path))
 
 

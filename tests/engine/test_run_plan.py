@@ -17,7 +17,7 @@ def test_the_plan_says_what_the_run_then_does(run_command, shapes, tmp_path):
     options += ['default_hooks.checkpoint.interval=12', 'default_hooks.logger.interval=10']
     code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options)
     assert code == 0, printed
-    assert '8 pictures or clips, 2 an iteration: 24 iterations are 6 epochs' in printed
+    assert '8 images or clips, 2 per iteration: 24 iterations are 6 epochs' in printed
     assert 'validation every 24 iterations' in printed and 'checkpoint every 12 iterations' in printed
     assert len(list(tmp_path.glob('iter_*.pth'))) == 2
     assert re.search(

@@ -163,7 +163,7 @@ def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
     make_acting_shapes(tmp_path / 'actions', train=1, val=1)
     actions = {number: f'action {number}' for number in range(1, 8)}
     model = load(save_random_weights(ACTIONS_CONFIG, tmp_path / 'a.pth'), device='cpu', classes=actions)
-    assert 'what testing sees, 128 x 128 pixels' in export(model, tmp_path / f'crop_{name}')
+    assert 'crops as in testing, 128 x 128 pixels' in export(model, tmp_path / f'crop_{name}')
     assert export(model, tmp_path / name, size=(128, 160)) == ''
     video = tmp_path / 'actions' / 'val' / 'val00000.mp4'
     settings = dict(boxes={1: [[10, 10, 90, 100], [50, 20, 120, 110]], 2: [[0, 0, 60, 120]]}, score_thr=0.0)

@@ -69,7 +69,7 @@ def test_faults_are_told(run_command, backbone, images, tmp_path):
     training, validation = read_images(images / 'train'), read_images(images / 'val')
     with pytest.raises(UserError, match=r'3 \(blue, green, red\) of the classes have fewer than 7'):
         probe(backbone, training, validation, shots=7)
-    with pytest.raises(UserError, match='backbone of clips'):
+    with pytest.raises(UserError, match='backbone for clips'):
         probe(Hiera(TINY, num_frames=4), training, validation)
     torch.save(backbone.state_dict(), tmp_path / 'weights.pth')
     assert_explained(run_command('probe', tmp_path / 'weights.pth', images, '--shots', 'few'), '--shots', "'few'")

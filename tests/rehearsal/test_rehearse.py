@@ -130,8 +130,8 @@ FAULTS = {
     'a metric that the checkpoint hook does not know': (
         DETECTOR + "default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP_5'))",
         'best checkpoint',
-        "the best by 'coco/bbox_mAP_5', which no evaluator gives; set default_hooks.checkpoint.save_best to one of "
-        "'coco/bbox_mAP',",
+        "the best checkpoint by 'coco/bbox_mAP_5', a metric that no evaluator gives; set "
+        "default_hooks.checkpoint.save_best to one of 'coco/bbox_mAP',",
     ),
     'weights that are not there': (
         DETECTOR

@@ -20,9 +20,7 @@ def options_for(folder, *others):
         options += [f'{dataset}.ann_file={folder}/{part}.csv', f'{dataset}.proposal_file={folder}/{part}_proposals.pkl']
         options += [f'{dataset}.data_prefix.video={folder}/{part}', f'{dataset}.label_file={folder}/actions.pbtxt']
     for evaluator in ('val_evaluator', 'test_evaluator'):
-        for number in '01':
-            options += [f'{evaluator}.{number}.ann_file={folder}/val.csv']
-            options += [f'{evaluator}.{number}.label_file={folder}/actions.pbtxt']
+        options += [f'{evaluator}.ann_file={folder}/val.csv', f'{evaluator}.label_file={folder}/actions.pbtxt']
     return options
 
 
@@ -263,10 +261,10 @@ def test_more_ranks_than_actions_are_named(run_command, actions, tmp_path):
 
 
 def test_the_evaluators_files_are_looked_at(run_command, actions, tmp_path):
-    absent = options_for(actions) + ['val_evaluator.1.label_file=none.pbtxt']
+    absent = options_for(actions) + ['val_evaluator.label_file=none.pbtxt']
     result = run_command('train', ACTIONS, '--work-dir', tmp_path, *absent)
     assert_explained(result, "The action list 'none.pbtxt' does not exist; put it there or correct label_file.")
     (tmp_path / 'other.pbtxt').write_text('item {\n  name: "sing"\n  id: 66\n}\n')
-    other = options_for(actions) + [f'val_evaluator.0.label_file={tmp_path}/other.pbtxt']
+    other = options_for(actions) + [f'val_evaluator.label_file={tmp_path}/other.pbtxt']
     result = run_command('train', ACTIONS, '--work-dir', tmp_path, *other)
-    assert_explained(result, 'of val_evaluator, so that nothing can be scored; correct label_file.')
+    assert_explained(result, 'of val_evaluator, so nothing can be scored; correct label_file.')

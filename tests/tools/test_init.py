@@ -154,7 +154,7 @@ def test_a_folder_gets_a_config_that_trains(run_command, tmp_path, contents, kin
     )
     path.write_text(path.read_text() + SMALL.format(masks=MASKS if base.startswith('mask') else ''))
     code, printed = run_command('train', path, '--work-dir', tmp_path / 'run')
-    assert code == 0 and 'coco/bbox_mAP' in printed and '5 pictures or clips, 4 an iteration' in printed, printed
+    assert code == 0 and 'coco/bbox_mAP' in printed and '5 images or clips, 4 per iteration' in printed, printed
     (best,) = (tmp_path / 'run').glob('best_coco_bbox_mAP_iter_2.pth')
     code, printed = run_command('test', path, best, '--show-dir', tmp_path / 'drawn', '--work-dir', tmp_path / 'test')
     assert code == 0 and len(list((tmp_path / 'drawn').glob('*.png'))) == 5, printed

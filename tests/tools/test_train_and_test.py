@@ -218,7 +218,7 @@ def test_a_checkpoint_of_other_classes_is_refused(run_command, trained, shapes, 
 def test_a_checkpoint_of_another_model_is_refused(run_command, trained, shapes, tmp_path):
     torch.save(dict(state_dict={'stem.weight': torch.ones(3)}), tmp_path / 'other.pth')
     result = run_command('test', TINY, tmp_path / 'other.pth', '--work-dir', tmp_path, *shapes_options(shapes))
-    assert_explained(result, "other.pth' holds no Hiera: its 1 tensors, such as 'stem.weight'")
+    assert_explained(result, "other.pth' holds no Hiera: the names of its 1 tensors, such as 'stem.weight'")
     state = torch.load(trained / 'iter_2.pth', weights_only=False)['state_dict']
     torch.save({key: value for key, value in state.items() if 'mask_head' not in key}, tmp_path / 'part.pth')
     result = run_command('test', TINY, tmp_path / 'part.pth', '--work-dir', tmp_path, *shapes_options(shapes))
