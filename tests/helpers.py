@@ -18,7 +18,6 @@ import cv2
 import hiera
 import numpy as np
 import torch
-from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
@@ -64,8 +63,11 @@ class MadeUpFilm:
 
 def forget_earlier_runs():
     """mmengine keeps loggers by the second they were made in; a fresh program has none that write to a closed file."""
-    for manager in (MMLogger, MessageHub, Visualizer, DetLocalVisualizer):
+    managers = [MMLogger, MessageHub, Visualizer]
+    for manager in managers:
         manager._instance_dict.clear()
+        # Those of mmdet, mmseg and mmaction are kept by their own classes.
+        managers += manager.__subclasses__()
 
 
 def shapes_options(folder):
