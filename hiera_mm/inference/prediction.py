@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import BrokenFileError
+from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.progress import Progress
 from hiera_mm.readers.inputs import Input, Kind
@@ -149,6 +149,26 @@ def write_image(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as unfinished:
         Image.fromarray(image).save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
+
+
+def names_without_endings(inputs: Sequence[Input]) -> dict[Input, str]:
+    """Names of the inputs without ``.jpg`` and the like, by which their results are named.
+
+    Raises:
+        UserError: if the results of two inputs would have the same name.
+    """
+    names: dict[Input, str] = {}
+    owners: dict[str, Input] = {}
+    for entry in inputs:
+        name = Path(entry.name).with_suffix('').as_posix()
+        first = owners.setdefault(name, entry)
+        if first is not entry:
+            raise UserError(
+                f'The results of {first.source} and {entry.source} would both be named {name}: rename one of the '
+                'files, or predict them into folders of their own (--out-dir).'
+            )
+        names[entry] = name
+    return names
 
 
 def result_path(folder: Path, name: str, ending: str) -> Path:

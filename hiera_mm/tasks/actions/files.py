@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError
-from hiera_mm.inference.prediction import Outcome, result_path
+from hiera_mm.inference.prediction import Outcome, names_without_endings, result_path
 from hiera_mm.inference.visualization import write_annotated
 from hiera_mm.readers.inputs import Input
 from hiera_mm.readers.videos import open_video
@@ -36,11 +36,12 @@ def act_in_files(
         model=persons.detector.trained.version, score_thr=persons.score_thr, wanted=persons.wanted
     )
     settings = dict(model=detector.trained.version, boxes=boxes, persons=finder, step=step, score_thr=score_thr)
+    names = names_without_endings(inputs)
     outcome = Outcome(folder, dict(settings, drawn=drawn), inputs)
     for entry in outcome.left:
         with outcome.unless_broken():
             result = detector.predict(entry.source, boxes, persons, step, score_thr)
-            name = Path(entry.name).with_suffix('').as_posix()
+            name = names[entry]
             with atomic_write(result_path(folder, name, '_actions.json')) as unfinished:
                 unfinished.write_text(json.dumps(result, indent=1))
             if drawn:
