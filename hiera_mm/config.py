@@ -3,6 +3,7 @@
 import argparse
 import ast
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any, NamedTuple
 from hiera_mm import CONFIGS
 from hiera_mm.errors import UserError, first_few, require_extra
 from hiera_mm.program import command_line
+from hiera_mm.replaced import replaced
 
 import mmcv.ops
+import mmengine.config.utils
 import mmengine.registry
 import yaml
 from mmengine.config import Config, ConfigDict, DictAction
@@ -21,6 +24,8 @@ from mmengine.registry import Registry
 
 RUN_AS_PYTHON = {'CameraMotionCompensation'}
 """Registered types that run a string of the config as Python."""
+
+_load_once = functools.cache(mmengine.config.utils.load)
 
 
 def read_config_file(path: str) -> Config:
@@ -35,7 +40,9 @@ def read_config_file(path: str) -> Config:
         if found.endswith(('.yml', '.yaml')):
             # mmengine's reader would create any object that such a file names.
             yaml.safe_load(Path(found).read_text(encoding='utf-8'))
-        return get_config(found) if '::' in found else Config.fromfile(found)
+        # To find one base such as `mmdet::...`, mmengine reads the 300 indices of that package.
+        with replaced(mmengine.config.utils, 'load', _load_once):
+            return get_config(found) if '::' in found else Config.fromfile(found)
     except UserError:
         raise
     except Exception as error:  # A config is a program, which can raise anything.

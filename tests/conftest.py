@@ -1,5 +1,6 @@
 """What the tests share: a small generated data set, and commands run in this process."""
 
+import atexit
 import fcntl
 import gc
 import os
@@ -34,10 +35,8 @@ def pytest_collection_finish():
     """What is imported by now stays, so that collecting garbage, as each data set does, needn't look at it again."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_unconfigure():
-    gc.unfreeze()
+    # Not before pytest looks for garbage a last time. Extensions tell what the interpreter's end hasn't freed.
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(autouse=True)

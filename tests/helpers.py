@@ -1,5 +1,7 @@
 """What several test modules use."""
 
+import copy
+import functools
 import json
 import os
 import signal
@@ -178,9 +180,14 @@ def save_random_weights(config, path, seed=0):
 
 def read(name):
     """One of the suite's configs, and its default scope set."""
-    config = Config.fromfile(FOLDER / name)
+    config = copy.deepcopy(_read_once(name))
     init_default_scope(config.default_scope)
     return config
+
+
+@functools.cache
+def _read_once(name):
+    return Config.fromfile(FOLDER / name)
 
 
 def official_classifier(**arguments):

@@ -5,14 +5,23 @@ from hiera_mm.errors import UserError
 
 import pytest
 from mmengine.config import Config
+from yapf.yapflib import yapf_api
 
-from tests.helpers import CONFIGS, FOLDER
+from tests.helpers import CONFIGS, read
+from tests.remembered import lay_out
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_what_mmengine_prints_of_a_config_is_read_again(name):
-    config = Config.fromfile(FOLDER / name)
+def test_what_mmengine_prints_of_a_config_is_read(name):
+    config = read(name)
     assert config_from_text(config.pretty_text, name).to_dict() == config.to_dict()
+
+
+def test_the_layout_of_what_mmengine_prints_changes_nothing(monkeypatch):
+    monkeypatch.setattr(yapf_api, 'FormatCode', lay_out)
+    config = read('ava_hiera_b.py')
+    assert config.pretty_text.count('\n') > 2 * len(config)
+    assert config_from_text(config.pretty_text, 'file').to_dict() == config.to_dict()
 
 
 def test_keys_that_are_no_names_are_read_wherever_they_stand():

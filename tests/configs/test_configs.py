@@ -32,8 +32,7 @@ def test_the_configs_of_the_table_are_there():
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_it_survives_dumping_and_says_where_its_values_come_from(name, tmp_path):
-    # As it is, not laid out in lines, which takes most of the time.
-    config = Config.fromfile(FOLDER / name, format_python_code=False)
+    config = read(name)
     config.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == config.to_dict()
     lines = (FOLDER / name).read_text().splitlines()

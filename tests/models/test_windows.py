@@ -25,7 +25,17 @@ SAM2 = dict(
     bp=(14, (8, 4, 14, 7), (12, 16, 20)),
     l=(7, (8, 4, 16, 8), (23, 33, 43)),
 )
-SHALLOW_L = dict(ARCHITECTURES['l'], depths=(1, 2, 4, 2))
+
+
+def narrow(name):
+    """A published architecture with 16 channels for each head of its first stage."""
+    return dict(ARCHITECTURES[name], embed_dim=16 * ARCHITECTURES[name]['num_heads'])
+
+
+def narrow_timm(name, arch, **arguments):
+    """timm's model of a name with random weights, as narrow as ``narrow(arch)``."""
+    width = {key: narrow(arch)[key] for key in ('embed_dim', 'num_heads')}
+    return perturbed(timm.create_model(name, **width, **arguments)).eval()
 
 
 def trunk_and_ours(arch, side, windows, global_blocks, **arguments):
@@ -61,10 +71,7 @@ def with_weights_of(oracle, model):
 )
 def test_maps_equal_those_of_sam2s_trunk(name, size):
     side, windows, global_blocks = SAM2[name]
-    arch = ARCHITECTURES[name]
-    if name == 'l':
-        arch, global_blocks = SHALLOW_L, (4, 5, 6)
-    trunk, model = trunk_and_ours(arch, side, windows, global_blocks)
+    trunk, model = trunk_and_ours(narrow(name), side, windows, global_blocks)
     image = torch.randn(1, 3, *size)
     with torch.no_grad():
         assert_same_maps(model(image), trunk(image))
@@ -119,12 +126,12 @@ def test_sizes_that_are_no_multiple_of_32_equal_zeros_added_outside(size):
 
 @pytest.mark.parametrize('name, arch, side', [('tiny', 't', 224), ('base_plus', 'bp', 224), ('tiny', 't', 512)])
 def test_maps_equal_timms_hiera(name, arch, side):
-    oracle = perturbed(timm.create_model(f'hiera_{name}_224', img_size=side)).eval()
+    oracle = narrow_timm(f'hiera_{name}_224', arch, img_size=side)
     image = torch.randn(1, 3, side, side)
     with torch.no_grad():
         expected = oracle.forward_intermediates(image, intermediates_only=True)
         for pos_embed in ('resized', 'absolute_win'):
-            model = with_weights_of(oracle, Hiera(arch, pos_embed=pos_embed, pos_embed_size=side // 4))
+            model = with_weights_of(oracle, Hiera(narrow(arch), pos_embed=pos_embed, pos_embed_size=side // 4))
             assert_same_maps(model(image), expected)
 
 
@@ -139,9 +146,9 @@ def test_maps_equal_timms_hiera(name, arch, side):
 )
 @pytest.mark.usefixtures('kernels')
 def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
-    oracle = perturbed(timm.create_model(f'hiera_{name}_abswin_256', img_size=size)).eval()
+    oracle = narrow_timm(f'hiera_{name}_abswin_256', arch, img_size=size)
     settings = dict(pos_embed='absolute_win', pos_embed_size=side, pos_embed_antialias=True)
-    model = with_weights_of(oracle, Hiera(arch, **settings))
+    model = with_weights_of(oracle, Hiera(narrow(arch), **settings))
     image = torch.randn(1, 3, *size)
     with torch.no_grad():
         assert_same_maps(model(image), oracle.forward_intermediates(image, intermediates_only=True))
@@ -149,7 +156,7 @@ def test_maps_equal_timms_absolute_win_models(arch, name, side, size):
 
 def birders(kind, arch, side, **settings):
     """A model of the package birder for pictures of this side, with random weights."""
-    settings = dict(ARCHITECTURES[arch], drop_path_rate=0.0, **settings)
+    settings = dict(narrow(arch), drop_path_rate=0.0, **settings)
     return perturbed(kind(3, 5, config=settings, size=(side, side))).eval()
 
 
@@ -164,7 +171,7 @@ def assert_birders_maps(oracle, model, side):
 def test_maps_equal_birders_absolute_win_models(side):
     oracle = birders(BirderHiera, 'b', side, abs_win_pos_embed=True)
     settings = dict(pos_embed='absolute_win', pos_embed_size=side // 16, pos_embed_antialias=True)
-    assert_birders_maps(oracle, Hiera('b', **settings), side)
+    assert_birders_maps(oracle, Hiera(narrow('b'), **settings), side)
 
 
 @pytest.mark.parametrize('side', [224, 448])
@@ -174,7 +181,7 @@ def test_maps_equal_birders_hieradet(windows, side):
     settings = dict(global_pos_size=(7, 7), global_att_blocks=[7, 10, 13], window_spec=list(windows or (8, 4, 0, 0)))
     oracle = birders(HieraDet, 's', side, **settings)
     model = Hiera(
-        's',
+        narrow('s'),
         pos_embed='absolute_win',
         pos_embed_size=7,
         window_sizes=windows,
@@ -192,10 +199,10 @@ def test_maps_equal_birders_hieradet(windows, side):
     ],
 )
 def test_maps_equal_timms_trunks_of_sam2(name, arch, size):
-    oracle = perturbed(timm.create_model(f'sam2_hiera_{name}')).eval()
+    oracle = narrow_timm(f'sam2_hiera_{name}', arch)
     side, windows, global_blocks = SAM2[arch]
     settings = dict(window_sizes=windows, global_blocks=global_blocks, pos_embed='absolute_win', pos_embed_size=side)
-    model = with_weights_of(oracle, Hiera(arch, **settings))
+    model = with_weights_of(oracle, Hiera(narrow(arch), **settings))
     image = torch.randn(1, 3, *size)
     with torch.no_grad():
         assert_same_maps(model(image), oracle.forward_intermediates(image, intermediates_only=True))
@@ -203,9 +210,9 @@ def test_maps_equal_timms_trunks_of_sam2(name, arch, size):
 
 def test_maps_equal_the_hidden_states_of_transformers_classifier():
     """Its HieraBackbone is no oracle: it never puts the tokens in order."""
-    config = transformers.HieraConfig(depths=[1, 2, 7, 2])
+    config = transformers.HieraConfig(depths=[1, 2, 7, 2], embed_dim=16)
     oracle = perturbed(transformers.HieraForImageClassification(config)).eval()
-    model = with_weights_of(oracle, Hiera('t'))
+    model = with_weights_of(oracle, Hiera(narrow('t')))
     image = torch.randn(2, 3, 224, 224)
     with torch.no_grad():
         expected = oracle(image, output_hidden_states=True).reshaped_hidden_states[1:]
