@@ -1,4 +1,4 @@
-"""Work of other packages that tests do without or share, as it took a quarter of their time and none of them is about it.
+"""Work of other packages that took a quarter of the tests' time, and that tests do without or share.
 
 - Laying out a config's text in lines (yapf). ``tests/test_config.py`` does it once.
 - Finding a config in an installed package, for which mmengine reads 300 files.

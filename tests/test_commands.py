@@ -126,7 +126,9 @@ def test_importing_the_package_registers_in_processes_that_a_command_starts():
     assert done.stdout == 'False\n', done.stderr
 
 
-@pytest.mark.parametrize('name, registered', [('my_own.py', 'True'), ('train.py', 'False')])
+@pytest.mark.parametrize(
+    'name, registered', [pytest.param('my_own.py', 'True', marks=pytest.mark.slow), ('train.py', 'False')]
+)
 def test_only_the_suites_own_tools_put_registering_off(name, registered):
     program = (
         f"import sys\nsys.argv = ['{ROOT / 'tools' / name}']\nimport hiera_mm\n"

@@ -104,7 +104,7 @@ def test_several_sides_or_lengths_give_a_plot_of_growth(run_benchmark, tmp_path)
 
 def test_only_the_mask_units_that_are_kept_are_computed(run_benchmark, tmp_path):
     out = tmp_path / 'result'
-    code, printed = run_benchmark('models', 'masked:t:0', 'masked:t:0.75', '--size', 256, '--repeats', 1, '--out', out)
+    code, printed = run_benchmark('models', 'masked:t:0', 'masked:t:0.75', '--size', 128, '--repeats', 1, '--out', out)
     assert code == 0, printed
     whole, quarter = (float(row['macs']) for row in rows_of(out.with_suffix('.csv')).values())
     assert quarter < 0.4 * whole
@@ -112,7 +112,7 @@ def test_only_the_mask_units_that_are_kept_are_computed(run_benchmark, tmp_path)
 
 def test_densely_masked_units_are_computed_but_not_seen(run_benchmark, tmp_path):
     out = tmp_path / 'result'
-    code, printed = run_benchmark('models', 'masked:t:0', 'dense:t:0.75', '--size', 256, '--repeats', 1, '--out', out)
+    code, printed = run_benchmark('models', 'masked:t:0', 'dense:t:0.75', '--size', 128, '--repeats', 1, '--out', out)
     assert code == 0, printed
     plain, dense = (float(row['macs']) for row in rows_of(out.with_suffix('.csv')).values())
     assert dense == plain

@@ -28,6 +28,7 @@ def test_it_trains_every_config_with_every_seed_and_writes_means_and_spreads(sha
     assert len(list(tmp_path.glob('*/*/*.log'))) == 2, 'nothing is trained again'
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_stops_it_with_a_sentence(shapes, tmp_path, run_benchmark):
     result = run_benchmark('compare', tmp_path / 'gone.py', '--work-dir', tmp_path)
     assert_explained((result[0], result[1].rpartition('\n')[0].rpartition('\n')[2]), "gone.py' with seed 0 failed")

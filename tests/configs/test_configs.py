@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.complexity import count_macs, count_parameters
-from hiera_mm.config import read_config_file
+from hiera_mm.config import dicts_in, read_config_file
 from hiera_mm.errors import UserError
 from hiera_mm.tasks.detection.forward_pass import detector_complexity
 from hiera_mm.weights.zoo import ZOO
@@ -74,7 +74,7 @@ def test_a_training_step_under_autocast_on_a_cpu_has_the_loss_of_float32():
 
 
 def reduced_detector(model):
-    """With the widths of the config and fewer blocks, for small images."""
+    """With the backbone's widths of the config, and fewer blocks, channels of its heads and proposals."""
     full = detector_widths(model)
     model.backbone.init_cfg = None
     model.backbone.arch = dict(full, depths=(1, 1, 2, 1))
@@ -83,6 +83,10 @@ def reduced_detector(model):
     rcnn = model.train_cfg.rcnn
     for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
         stage.sampler.num = 8
+    for part in dicts_in(model.roi_head):
+        part.update({key: 16 for key in ('conv_out_channels', 'fc_out_channels') if key in part})
+    model.test_cfg.rpn.max_per_img = 20
+    model.test_cfg.rcnn.max_per_img = 5
     detector = MODELS.build(model)
     detector.init_weights()
     return detector

@@ -3,6 +3,7 @@
 At 224 x 224 pixels the windows of the configs hold the whole map of stages 3 and 4, as the published models do.
 """
 
+from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.models import Hiera
 
 import hiera
@@ -21,9 +22,14 @@ IMAGE = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(5))
 LARGER = torch.randn(1, 3, 320, 448, generator=torch.Generator().manual_seed(5))
 
 
-def maps_of_detector(config, checkpoint, image=IMAGE):
+NARROW = dict(ARCHITECTURES['bp'], embed_dim=32)
+"""For files of SAM 2's trunk, whose full width takes seconds."""
+
+
+def maps_of_detector(config, checkpoint, image=IMAGE, arch=None):
     """Maps of the backbone, before the norms that no published model has, of a detector that was initialised."""
     model = read(config).model
+    model.backbone.arch = arch or model.backbone.arch
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
     model.backbone.out_norm = False
     # Nothing that follows the backbone takes part.
@@ -84,9 +90,10 @@ def test_timm_absolute_win(tmp_path):
 
 
 def test_timms_trunk_of_sam2(tmp_path):
-    oracle = perturbed(timm.create_model('sam2_hiera_base_plus'))
+    width = {key: NARROW[key] for key in ('embed_dim', 'num_heads')}
+    oracle = perturbed(timm.create_model('sam2_hiera_base_plus', **width))
     safetensors.torch.save_file(oracle.state_dict(), tmp_path / 'model.safetensors')
-    maps = maps_of_detector('mask_rcnn_hiera_bp_sam2.py', tmp_path / 'model.safetensors', LARGER)
+    maps = maps_of_detector('mask_rcnn_hiera_bp_sam2.py', tmp_path / 'model.safetensors', LARGER, NARROW)
     assert_same_maps(maps, timms_maps(oracle, LARGER))
 
 
@@ -114,10 +121,12 @@ def test_transformers_masked_autoencoder(tmp_path):
 
 @pytest.mark.parametrize('version', ['sam2', 'sam2.1'])
 def test_sam2s_whole_model(tmp_path, version):
-    whole = build_sam2(f'configs/{version}/{version}_hiera_b+.yaml', device='cpu')
+    narrow = ['trunk.embed_dim=32', 'neck.backbone_channel_list=[256,128,64,32]']
+    narrow = [f'++model.image_encoder.{setting}' for setting in narrow]
+    whole = build_sam2(f'configs/{version}/{version}_hiera_b+.yaml', device='cpu', hydra_overrides_extra=narrow)
     trunk = perturbed(whole.image_encoder.trunk)
     torch.save(dict(model=whole.state_dict()), tmp_path / f'{version}_hiera_base_plus.pt')
-    maps = maps_of_detector('mask_rcnn_hiera_bp_sam2.py', tmp_path / f'{version}_hiera_base_plus.pt', LARGER)
+    maps = maps_of_detector('mask_rcnn_hiera_bp_sam2.py', tmp_path / f'{version}_hiera_base_plus.pt', LARGER, NARROW)
     with torch.no_grad():
         assert_same_maps(maps, trunk.eval()(LARGER))
 
@@ -126,22 +135,22 @@ def test_sam2_of_transformers(tmp_path):
     vision = dict(
         backbone_config=dict(
             model_type='sam2_hiera_det_model',
-            hidden_size=112,
+            hidden_size=32,
             blocks_per_stage=[2, 3, 16, 3],
-            embed_dim_per_stage=[112, 224, 448, 896],
+            embed_dim_per_stage=[32, 64, 128, 256],
             num_attention_heads_per_stage=[2, 4, 8, 16],
             window_positional_embedding_background_size=[14, 14],
             window_size_per_stage=[8, 4, 14, 7],
             global_attention_blocks=[12, 16, 20],
         ),
-        backbone_channel_list=[896, 448, 224, 112],
+        backbone_channel_list=[256, 128, 64, 32],
     )
     whole = transformers.Sam2Model(transformers.Sam2Config(vision_config=vision)).eval()
     backbone = perturbed(whole.vision_encoder.backbone)
     whole.save_pretrained(tmp_path)
     with torch.no_grad():
         expected = [state.permute(0, 3, 1, 2) for state in backbone(LARGER).intermediate_hidden_states]
-    maps = maps_of_detector('mask_rcnn_hiera_bp_sam2.py', tmp_path / 'model.safetensors', LARGER)
+    maps = maps_of_detector('mask_rcnn_hiera_bp_sam2.py', tmp_path / 'model.safetensors', LARGER, NARROW)
     assert_same_maps(maps, expected)
 
 

@@ -1,13 +1,13 @@
 """The runner's ``load_from`` and ``resume``, through the tools and through mmengine alone."""
 
-import os
-import subprocess
-import sys
+import io
 
+from hiera_mm.engine.load_from import load_data_only
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
 
 import hiera
+import mmengine.runner.checkpoint
 import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint
@@ -83,22 +83,17 @@ def test_a_hostile_pickle_is_refused_with_a_sentence_and_does_not_run(
     assert not (ROOT / 'payload_ran').exists()
 
 
-def test_no_loader_of_mmengine_executes_a_pickle(tmp_path, monkeypatch):
+@pytest.mark.parametrize('loader', ['_load_checkpoint', 'load_from_local', '_safe_torch_load', 'of a fetched file'])
+def test_no_loader_of_mmengine_executes_a_pickle(tmp_path, monkeypatch, loader):
     """In a process that has begun a run of this suite."""
+    monkeypatch.chdir(tmp_path)
     torch.save(dict(state_dict=Payload()), tmp_path / 'hostile.pth')
-    code = (
-        'import hiera_mm, mmengine.runner.checkpoint as c\n'
-        'from hiera_mm.engine.load_from import load_data_only; load_data_only()\n'
-        'for load in (c._load_checkpoint, c.load_from_local, c._safe_torch_load):\n'
-        '    try: load("hostile.pth", map_location="cpu")\n'
-        '    except hiera_mm.errors.UserError as error: print(error)\n'
-        'import io; fetched = io.BytesIO(open("hostile.pth", "rb").read())\n'
-        'try: c._safe_torch_load(fetched)\n'
-        'except hiera_mm.errors.UserError as error: print(error)\n'
-    )
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.stdout.count('could run code when loaded: posix.system') == 4, done.stdout + done.stderr
+    load_data_only()
+    fetched = loader == 'of a fetched file'
+    load = getattr(mmengine.runner.checkpoint, '_safe_torch_load' if fetched else loader)
+    file = io.BytesIO((tmp_path / 'hostile.pth').read_bytes()) if fetched else 'hostile.pth'
+    with pytest.raises(UserError, match='could run code when loaded: posix.system'):
+        load(file, map_location='cpu')
     assert not (tmp_path / 'payload_ran').exists()
 
 

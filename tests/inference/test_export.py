@@ -151,14 +151,14 @@ def test_clips_get_the_same_probabilities(tmp_path, name):
 
 def test_pictures_get_the_same_probabilities(tmp_path):
     model = load(save_random_weights(IMAGES, tmp_path / 'images.pth'), device='cpu')
-    export(model, tmp_path / 'model.onnx')
+    export(model, tmp_path / 'model.xml')
     pictures = list(np.random.default_rng(0).integers(0, 256, (3, 300, 260, 3), np.uint8))
-    exported = load(str(tmp_path / 'model.onnx'))
+    exported = load(str(tmp_path / 'model.xml'))
     for found, expected in zip(exported.predict(pictures), model.predict(pictures), strict=True):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
 
-@pytest.mark.parametrize('name', one_now('model.onnx'))
+@pytest.mark.parametrize('name', one_now('model.pt2'))
 def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
     make_acting_shapes(tmp_path / 'actions', train=1, val=1)
     actions = {number: f'action {number}' for number in range(1, 8)}
@@ -237,11 +237,11 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
     model = load(detector, device='cpu')
     with pytest.raises(UserError, match=r"model.engine' must end in one of .onnx, .xml, .pt2"):
         export(model, tmp_path / 'model.engine')
-    export(model, tmp_path / 'model.onnx', size=(32, 32))
+    export(model, tmp_path / 'model.pt2', size=(32, 32))
     with pytest.raises(UserError, match='but the exported file takes 32 x 32; export it again with --size'):
-        load(str(tmp_path / 'model.onnx')).predict(np.zeros((64, 64, 3), np.uint8))
+        load(str(tmp_path / 'model.pt2')).predict(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(UserError, match='is an exported model, which contains its config; leave --config out'):
-        load(str(tmp_path / 'model.onnx'), TINY)
+        load(str(tmp_path / 'model.pt2'), TINY)
     elsewhere = load(detector, device='cpu')
     elsewhere.trained.model.to('meta')
     with pytest.raises(UserError, match="exported from the CPU, but this one is on 'meta'; load it with device='cpu'"):
@@ -250,9 +250,9 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
         (tmp_path / f'broken_{name}').write_bytes(b'none')
         with pytest.raises(UserError, match="is not a .* file from 'hiera-mm export'"):
             load(str(tmp_path / f'broken_{name}'))
-    export_backbone(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.onnx')
+    export_backbone(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.pt2')
     with pytest.raises(UserError, match='is an exported backbone, which predicts nothing'):
-        load(str(tmp_path / 'backbone.onnx'))
+        load(str(tmp_path / 'backbone.pt2'))
 
 
 @pytest.mark.slow

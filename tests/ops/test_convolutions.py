@@ -46,10 +46,10 @@ def test_offsets_move_down_first_and_then_to_the_right():
 
 @pytest.mark.parametrize('groups, deform_groups', [(1, 1), (2, 2)])
 def test_gradients_are_those_of_small_steps(groups, deform_groups):
-    pixels, weight = drawn(2, 4, 6, 5).requires_grad_(), drawn(4, 4 // groups, 3, 3).requires_grad_()
+    pixels, weight = drawn(2, 4, 3, 2).requires_grad_(), drawn(4, 4 // groups, 3, 3).requires_grad_()
     # Away from whole pixels, where values have kinks.
-    offset = (0.5 + drawn(2, 18 * deform_groups, 6, 5, spread=0.05)).requires_grad_()
-    mask = torch.rand(2, 9 * deform_groups, 6, 5, dtype=torch.float64).requires_grad_()
+    offset = (0.5 + drawn(2, 18 * deform_groups, 3, 2, spread=0.05)).requires_grad_()
+    mask = torch.rand(2, 9 * deform_groups, 3, 2, dtype=torch.float64).requires_grad_()
     bias = drawn(4).requires_grad_()
 
     def plain(pixels, offset, weight):
@@ -113,8 +113,8 @@ def reassembled(features, masks, side, groups, factor):
 
 @pytest.mark.parametrize('side, groups, factor', [(3, 1, 2), (5, 2, 2), (1, 4, 3)])
 def test_carafe_is_a_sum_around_each_pixel(side, groups, factor):
-    features = drawn(2, 4, 4, 3).requires_grad_()
-    masks = drawn(2, groups * side**2, 4 * factor, 3 * factor).requires_grad_()
+    features = drawn(2, 4, 3, 2).requires_grad_()
+    masks = drawn(2, groups * side**2, 3 * factor, 2 * factor).requires_grad_()
     expected = reassembled(features, masks, side, groups, factor)
     torch.testing.assert_close(carafe(features, masks, side, groups, factor), expected)
     torch.testing.assert_close(carafe_naive(features, masks, side, groups, factor), expected)

@@ -49,6 +49,7 @@ def faults_with(monkeypatch):
     return look
 
 
+@pytest.mark.slow  # tests/run.sh begins with it
 def test_the_installed_environment_is_sound():
     done = subprocess.run([sys.executable, '-m', 'hiera_mm', 'check-env'], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.coded_videos import write_with_pyav
-from tests.helpers import ROOT, assert_explained, forget_earlier_runs
+from tests.helpers import ROOT, assert_explained, forget_earlier_runs, run_program
 
 TINY = ROOT / 'tests' / 'data' / 'tiny_upernet.py'
 
@@ -34,13 +34,12 @@ def options(masks, *more):
     ]
 
 
-@pytest.fixture
-def trained(run_command, masks, tmp_path):
+@pytest.fixture(scope='module')
+def trained(masks, tmp_path_factory):
     """The folder of a run."""
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(masks))
-    assert code == 0, printed
-    assert 'mIoU' in printed
-    return tmp_path / 'run'
+    folder = tmp_path_factory.mktemp('run')
+    assert 'mIoU' in run_program('train', TINY, '--work-dir', folder, *options(masks))
+    return folder
 
 
 def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
@@ -77,20 +76,27 @@ def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
     card = (tmp_path / 'published/README.md').read_text()
     assert 'pipeline_tag: image-segmentation' in card and (tmp_path / 'published/example.jpg').is_file()
 
-    for ending in ('onnx', 'xml', 'pt2'):
-        file = tmp_path / f'model.{ending}'
-        code, printed = run_command('export', tmp_path / 'published', file)
-        assert code == 0, printed
-        assert 'pads every image to 128 x 128' in printed
-        code, printed = run_command('test', TINY, file, '--work-dir', tmp_path / ending, *options(masks))
-        assert code == 0, printed
-        assert float(printed.split(' mIoU: ')[-1].split()[0]) == pytest.approx(metric, abs=1.0)
-
     forget_earlier_runs()
     code, printed = run_command('report', trained)
     assert code == 0, printed
     page = (trained / 'report.html').read_text()
     assert all(name in page for name in NAMES) and 'of the pixels are right' in page
+
+
+@pytest.mark.parametrize(
+    'ending', ['onnx', *(pytest.param(ending, marks=pytest.mark.slow) for ending in ('xml', 'pt2'))]
+)
+def test_an_exported_file_is_tested_with_the_metric_of_the_checkpoint(run_command, trained, masks, tmp_path, ending):
+    file = tmp_path / f'model.{ending}'
+    code, printed = run_command('export', trained, file)
+    assert code == 0, printed
+    assert 'pads every image to 128 x 128' in printed
+    metrics = []
+    for tested in (file, next(trained.glob('best_mIoU_*.pth'))):
+        code, printed = run_command('test', TINY, tested, '--work-dir', tmp_path / 'test', *options(masks))
+        assert code == 0, printed
+        metrics.append(float(printed.split(' mIoU: ')[-1].split()[0]))
+    assert metrics[0] == pytest.approx(metrics[1], abs=1.0)
 
 
 def mean_iou(predictions):
