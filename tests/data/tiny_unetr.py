@@ -3,7 +3,7 @@ _base_ = '../../configs/unetr_hiera_t_shapes.py'
 
 model = dict(
     backbone=dict(arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))),
-    decoder=dict(in_channels=[16, 32, 64, 128], channels=4),
+    decoder=dict(in_channels=[16, 32, 64, 128], channels=2),
 )
 train_dataloader = dict(num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)

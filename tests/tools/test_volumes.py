@@ -25,7 +25,7 @@ TINY = ROOT / 'tests' / 'data' / 'tiny_unetr.py'
 @pytest.fixture(scope='module')
 def volumes(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data') / 'volumes'
-    make_volume_shapes(folder, train=4, val=2)
+    make_volume_shapes(folder, train=2, val=2)
     return folder
 
 
@@ -55,7 +55,7 @@ def test_from_training_to_every_use(run_command, trained, volumes, tmp_path):
     code, printed = run_command(
         'predict', trained, volumes / 'images', volumes / 'labels/val_001.nii.gz', '--out-dir', tmp_path / 'found'
     )
-    assert code == 0 and '7 of 7 inputs' in printed, printed
+    assert code == 0 and '5 of 5 inputs' in printed, printed
     rows = {row['file']: row for row in csv.DictReader((tmp_path / 'found/predictions.csv').open())}
     each = []
     for number in (1, 2):
@@ -173,5 +173,5 @@ def test_the_memory_of_a_step_is_about_what_it_takes():
     init_default_scope(config.default_scope)
     memory = training_memory(config, task_of(config), (64, 64), autocast=False, with_cp=False)
     voxels = 32 * 64 * 64
-    # Ten maps of 4 channels at full resolution at least, and the logits with their softmax and truth.
-    assert memory.per_sample > (10 * 4 + 3 * 3) * voxels * torch.float32.itemsize
+    # Ten maps of 2 channels at full resolution at least, and the logits with their softmax and truth.
+    assert memory.per_sample > (10 * 2 + 3 * 3) * voxels * torch.float32.itemsize
