@@ -157,7 +157,8 @@ def test_sam2_of_transformers(tmp_path):
 @pytest.mark.parametrize('where', ['alone', 'in a detector', 'in a recogniser', 'in an autoencoder'])
 def test_own_checkpoints(tmp_path, where):
     model = read('mask_rcnn_hiera_t.py').model.backbone
-    model.update(init_cfg=None, out_norm=False)
+    arch = dict(ARCHITECTURES['t'], embed_dim=16)
+    model.update(arch=arch, init_cfg=None, out_norm=False)
     oracle = perturbed(MODELS.build(model)).eval()
     prefix = '' if where == 'alone' else 'backbone.'
     state = {f'{prefix}{name}': value for name, value in oracle.state_dict().items()}
@@ -168,4 +169,4 @@ def test_own_checkpoints(tmp_path, where):
     assert isinstance(oracle, Hiera)
     with torch.no_grad():
         expected = oracle(LARGER)
-    assert_same_maps(maps_of_detector('mask_rcnn_hiera_t.py', tmp_path / 'iter_3.pth', LARGER), expected)
+    assert_same_maps(maps_of_detector('mask_rcnn_hiera_t.py', tmp_path / 'iter_3.pth', LARGER, arch), expected)

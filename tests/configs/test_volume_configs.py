@@ -49,8 +49,8 @@ def test_it_runs_forward_and_backward_at_reduced_depth(name):
     model = reduced(config)
     # Windows of the config are left by 80 pixels and 36 slices.
     model.test_cfg.crop_size = (36, 64, 96)
-    samples = [BaseDataElement(label=torch.randint(classes, (2, 1, 36, 64, 96), dtype=torch.uint8))]
-    batch = dict(inputs=[torch.rand(2, 1, 36, 64, 96)], data_samples=samples)
+    samples = [BaseDataElement(label=torch.randint(classes, (1, 1, 36, 64, 96), dtype=torch.uint8))]
+    batch = dict(inputs=[torch.rand(1, 1, 36, 64, 96)], data_samples=samples)
     batch = model.data_preprocessor(batch, training=True)
     loss, _ = model.parse_losses(model(**batch, mode='loss'))
     loss.backward()

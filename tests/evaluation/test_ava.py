@@ -1,5 +1,7 @@
 """AVA's mean average precision."""
 
+from multiprocessing.pool import ThreadPool
+
 from hiera_mm.evaluation.ava import AVAMetric
 from hiera_mm.readers.ava_files import read_rows
 from hiera_mm.synthetic.actions import make_acting_shapes
@@ -8,9 +10,16 @@ import numpy as np
 import pytest
 import torch
 from mmaction.evaluation import ava_eval, results2csv
+from mmaction.evaluation.functional import ava_utils
 
 ITEM = 'item {{\n  name: "{}"\n  id: {}\n}}\n'
 BOXES = torch.tensor([[0.1, 0.1, 0.4, 0.9], [0.6, 0.1, 0.9, 0.9]])
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    """In place of the 32 processes that mmaction2 starts for each evaluation."""
+    monkeypatch.setattr(ava_utils.multiprocessing, 'Pool', lambda count: ThreadPool(2))
 
 
 @pytest.fixture

@@ -43,7 +43,9 @@ def assert_maps_equal(maps, expected, tolerance=1e-4):
         assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
-@pytest.mark.parametrize('arch', ['t', 's', 'b', 'bp', *REDUCED])
+@pytest.mark.parametrize(
+    'arch', ['t', 'bp', *(pytest.param(arch, marks=pytest.mark.slow) for arch in ('s', 'b', *REDUCED))]
+)
 def test_stage_maps_equal_the_official_ones_at_224(arch):
     settings = REDUCED.get(arch, arch)
     oracle = perturbed(official(settings)).eval()
