@@ -68,7 +68,10 @@ def shrink_images(config: Config, task: RehearsedTask, side: int) -> None:
     if factor >= 1:
         return
     for step, key in sizes:
-        step[key] = _scaled(step[key], factor)
+        before, step[key] = step[key], _scaled(step[key], factor)
+        if key == 'scale_range' and len({*step[key]}) < len({*before}):
+            # A range that sizes are drawn from must not become a single size.
+            step[key] = (step[key][0], step[key][0] + UNIT_PIXELS)
     task.shrink_input(config, partial(_scaled, factor=factor))
     padding = config.model.get('data_preprocessor', {})
     if padding.get('pad_size_divisor', 1) > UNIT_PIXELS:

@@ -87,6 +87,16 @@ def test_every_side_follows_in_proportion(name, sizes):
         assert config.model.input_size == (128, 128)
 
 
+@pytest.mark.parametrize('side', [32, 64, 96, 128, 256])
+def test_a_range_of_sides_stays_a_range(side):
+    config = read_config_file(str(FOLDER / 'ava_hiera_b.py'))
+    shrink_images(config, task_of(config), side)
+    (shortest, longest) = next(
+        step.scale_range for step in config.train_dataloader.dataset.pipeline if 'scale_range' in step
+    )
+    assert 0 < shortest < longest <= side + 32
+
+
 @pytest.mark.parametrize('name', ['unetr_hiera_b_btcv_128.py', 'mae_hiera_t_volumes.py'])
 def test_crops_of_volumes_shrink_in_depth_as_well(name):
     config = read_config_file(str(FOLDER / name))
