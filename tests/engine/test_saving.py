@@ -1,5 +1,7 @@
 """Checkpoints are whole before older ones go, whatever happens in between. As programs: tools/test_lost_runs.py."""
 
+import time
+
 from hiera_mm.engine.saving import CheckpointHook, Writing
 from hiera_mm.errors import UserError
 
@@ -47,6 +49,21 @@ def test_old_checkpoints_go_when_the_new_one_is_whole(tmp_path, monkeypatch, kep
     assert torch.load(tmp_path / 'iter_2.pth')['state_dict'].keys() == {'weight'}
 
 
+@pytest.mark.parametrize('ends_with', [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_run_that_fails_finishes_its_checkpoint_and_reports_its_own_error(tmp_path, ends_with):
+    def write():
+        time.sleep(0.1)
+        (tmp_path / 'iter_1.pth').touch()
+        raise OSError('a second error')
+
+    with pytest.raises(ends_with, match='the first'), Writing.finished_on_failure():
+        Writing.then(write)
+        raise ends_with('the first error')
+    assert (tmp_path / 'iter_1.pth').is_file()
+    # Nothing of it is left for the next run in this process.
+    Writing.finish()
+
+
 def test_an_old_checkpoint_that_a_kill_left_beside_the_new_one_goes(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointHook, '_remove', lambda hook, name: None)
@@ -83,19 +100,31 @@ def test_a_better_checkpoint_is_written_before_the_best_one_goes(tmp_path, monke
     assert 'best_score_iter_1.pth' in checkpoints(tmp_path)
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
-    class Poison(Hook):
-        priority = 'VERY_HIGH'
+class SetWeights(Hook):
+    """Sets the weights at the second iteration."""
 
-        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-            if runner.iter == 1:
-                runner.model.weight.data[1] = float('inf')
+    priority = 'VERY_HIGH'
 
+    def __init__(self, weights):
+        self.weights = torch.tensor(weights)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 1:
+            runner.model.weight.data[:] = self.weights
+
+
+@pytest.mark.parametrize('number', [float('inf'), float('-inf'), float('nan')])
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, number):
     with pytest.raises(UserError, match='At iteration 2 the weights are no longer numbers'):
-        small_runner(tmp_path, 4, hooks=[Poison()]).train()
+        small_runner(tmp_path, 4, hooks=[SetWeights([0.5, number])]).train()
     # As the command does; the first may still be in the making.
     Writing.finish()
     assert checkpoints(tmp_path) == ['iter_1.pth']
+
+
+def test_weights_so_large_that_their_sum_is_no_number_are_saved(tmp_path):
+    small_runner(tmp_path, 2, hooks=[SetWeights([3e38, 3e38])]).train()
+    assert torch.load(tmp_path / 'iter_2.pth')['state_dict']['weight'].tolist() == pytest.approx([3e38, 3e38])
 
 
 def test_a_resumed_run_has_the_weights_of_one_that_was_not_interrupted(tmp_path):
