@@ -100,6 +100,18 @@ def test_a_better_checkpoint_is_written_before_the_best_one_goes(tmp_path, monke
     assert 'best_score_iter_1.pth' in checkpoints(tmp_path)
 
 
+def test_a_better_checkpoint_of_the_same_iteration_replaces_the_best_one(tmp_path):
+    """As when a run resumes at an iteration that it had validated already."""
+    runner = small_runner(tmp_path, 1, scores=[0.1], save_best='score', rule='greater')
+    runner.train()
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+    best = tmp_path / 'best_score_iter_1.pth'
+    before = best.stat().st_mtime_ns
+    hook._save_best_checkpoint(runner, dict(score=0.5))
+    Writing.finish()
+    assert best.stat().st_mtime_ns > before
+
+
 class SetWeights(Hook):
     """Sets the weights at the second iteration."""
 
