@@ -70,11 +70,11 @@ class Task:
 
     # Checking data.
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        """The check for data sets of the class ``kind``; None without one."""
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        """The check for data sets of the class ``dataset_type``; None without one."""
         return None
 
-    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
+    def class_names(self, dataset: ConfigDict, dataset_type: type) -> list[str] | None:
         """The classes of a data set whose labels are names; None for others."""
         return None
 
@@ -83,14 +83,14 @@ class Task:
         yield from ()
 
     def faults_of_evaluator(
-        self, key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable
+        self, key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
     ) -> Iterator[Fault]:
         """Faults of one evaluator.
 
         Args:
             key: ``'val_evaluator'`` or ``'test_evaluator'``.
             evaluator: Its config.
-            kind: Its Python class.
+            metric_type: Its Python class.
             config: The whole config.
             read: Reads a COCO file, with a cache.
         """
@@ -111,8 +111,8 @@ class Task:
 
     # Rehearsing a run.
 
-    def artist_of(self, kind: type) -> Artist | None:
-        """The function that draws stand-in data for data sets of the class ``kind``; None without one."""
+    def artist_of(self, dataset_type: type) -> Artist | None:
+        """The function that draws stand-in data for data sets of the class ``dataset_type``; None without one."""
         return None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
@@ -214,7 +214,7 @@ class Task:
         """
         raise UserError('--show-dir draws boxes and masks, which this model does not predict; use --out instead.')
 
-    def draw_sheet(self, dataset: ConfigDict, kind: type, path: Path) -> int:
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, path: Path) -> int:
         """Write a sheet of a data set's images with their annotations; returns the number of images, 0 without a
         sheet."""
         return 0

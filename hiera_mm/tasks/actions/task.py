@@ -57,8 +57,8 @@ class ActionsTask(Task):
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.roi_head.bbox_head.num_classes', model.roi_head.bbox_head.num_classes)]
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return ava.faults if issubclass(kind, AVAClipDataset) else None
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return ava.faults if issubclass(dataset_type, AVAClipDataset) else None
 
     def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]:
         """Recall among more actions than there are, at which mmaction2 stops without a message."""
@@ -72,13 +72,13 @@ class ActionsTask(Task):
             )
 
     def faults_of_evaluator(
-        self, key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable
+        self, key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
     ) -> Iterator[Fault]:
-        if issubclass(kind, AVAMetric):
+        if issubclass(metric_type, AVAMetric):
             yield from ava.faults_of_metric(key, evaluator, self.class_places(config.model))
 
-    def artist_of(self, kind: type) -> Artist | None:
-        return draw_ava if issubclass(kind, AVADataset) else None
+    def artist_of(self, dataset_type: type) -> Artist | None:
+        return draw_ava if issubclass(dataset_type, AVADataset) else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
         yield model.roi_head.bbox_head

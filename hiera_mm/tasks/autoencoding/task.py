@@ -37,14 +37,14 @@ class AutoencodingTask(Task):
     def recognises(self, config: Config) -> bool:
         return 'input_size' in config.get('model', {})
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return volumes.faults if issubclass(kind, VolumeDataset) else classification.check_of(kind)
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return volumes.faults if issubclass(dataset_type, VolumeDataset) else classification.check_of(dataset_type)
 
     def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
         return classification.faults_between(datasets)
 
-    def artist_of(self, kind: type) -> Artist | None:
-        return draw_volumes if issubclass(kind, VolumeDataset) else classification.artist_of(kind)
+    def artist_of(self, dataset_type: type) -> Artist | None:
+        return draw_volumes if issubclass(dataset_type, VolumeDataset) else classification.artist_of(dataset_type)
 
     def shrink(self, model: ConfigDict) -> None:
         model.update(TINY_DECODER)

@@ -45,11 +45,11 @@ class ClassificationTask(Task):
         number = model.cls_head.get('num_classes')
         return [] if number is None else [('model.cls_head.num_classes', number)]
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return check_of(kind)
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return check_of(dataset_type)
 
-    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
-        return videos.classes_of_list(dataset) if issubclass(kind, ClipDataset) else None
+    def class_names(self, dataset: ConfigDict, dataset_type: type) -> list[str] | None:
+        return videos.classes_of_list(dataset) if issubclass(dataset_type, ClipDataset) else None
 
     def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]:
         """Mixup or cutmix with another number of classes than the head."""
@@ -66,8 +66,8 @@ class ClassificationTask(Task):
     def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
         return faults_between(datasets)
 
-    def artist_of(self, kind: type) -> Artist | None:
-        return artist_of(kind)
+    def artist_of(self, dataset_type: type) -> Artist | None:
+        return artist_of(dataset_type)
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
         yield model.cls_head
@@ -125,10 +125,10 @@ class ClassesResult:
         return None
 
 
-def check_of(kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+def check_of(dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
     """The check of data sets of images or clips, with or without labels."""
     checks = {ClipDataset: videos.faults, ImageDataset: images.faults}
-    return next((check for base, check in checks.items() if issubclass(kind, base)), None)
+    return next((check for base, check in checks.items() if issubclass(dataset_type, base)), None)
 
 
 def faults_between(datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
@@ -136,7 +136,7 @@ def faults_between(datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterat
     return images.faults_between([dataset for dataset, kind in datasets if kind and issubclass(kind, ImageDataset)])
 
 
-def artist_of(kind: type) -> Artist | None:
+def artist_of(dataset_type: type) -> Artist | None:
     """The function that draws stand-in images or clips, with or without labels."""
     artists = {ImageDataset: draw_images, VideoDataset: draw_videos}
-    return next((artist for base, artist in artists.items() if issubclass(kind, base)), None)
+    return next((artist for base, artist in artists.items() if issubclass(dataset_type, base)), None)

@@ -13,16 +13,18 @@ from mmdet.evaluation import CocoMetric, CocoPanopticMetric
 from mmengine.config import Config, ConfigDict
 
 
-def faults_of_evaluator(key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable) -> Iterator[Fault]:
+def faults_of_evaluator(
+    key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
+) -> Iterator[Fault]:
     """Faults of one of COCO's metrics; see :meth:`hiera_mm.tasks.task.Task.faults_of_evaluator`."""
-    if issubclass(kind, CocoPanopticMetric):
+    if issubclass(metric_type, CocoPanopticMetric):
         if importlib.util.find_spec('panopticapi') is None:
             yield Fault(
                 Severity.BLOCKS,
                 f'{key} scores panoptic quality, for which mmdet needs the package panopticapi; run: pip install '
                 'git+https://github.com/cocodataset/panopticapi.git',
             )
-    elif issubclass(kind, CocoMetric):
+    elif issubclass(metric_type, CocoMetric):
         # Only for two-stage detectors is it certain that there are no masks.
         masks = predicts_masks(config.model) or 'roi_head' not in config.model
         yield from coco.faults_of_metric(key, evaluator, config, read, masks)

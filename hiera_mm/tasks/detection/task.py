@@ -68,23 +68,25 @@ class DetectionTask(Task):
     def class_count(self, model: ConfigDict) -> int:
         return heads.class_count(model)
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return coco.faults if coco.reads_coco(kind) else None
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return coco.faults if coco.reads_coco(dataset_type) else None
 
-    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
-        return classes_of(dataset, kind) if coco.reads_coco(kind) else None
+    def class_names(self, dataset: ConfigDict, dataset_type: type) -> list[str] | None:
+        return classes_of(dataset, dataset_type) if coco.reads_coco(dataset_type) else None
 
     def faults_of_evaluator(
-        self, key: str, evaluator: ConfigDict, kind: type, config: Config, read: Callable
+        self, key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
     ) -> Iterator[Fault]:
-        return faults_of_evaluator(key, evaluator, kind, config, read)
+        return faults_of_evaluator(key, evaluator, metric_type, config, read)
 
     def count_images(self, key: str, dataset: ConfigDict) -> int | None:
         return count_images(key, dataset)
 
-    def artist_of(self, kind: type) -> Artist | None:
+    def artist_of(self, dataset_type: type) -> Artist | None:
         # Stand-in data in the panoptic format are not supported.
-        return draw_coco if issubclass(kind, CocoDataset) and not issubclass(kind, CocoPanopticDataset) else None
+        if issubclass(dataset_type, CocoPanopticDataset):
+            return None
+        return draw_coco if issubclass(dataset_type, CocoDataset) else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
         if model.get('neck'):
@@ -141,8 +143,8 @@ class DetectionTask(Task):
         # An absolute path stops mmdet's hook from putting the folder below a time stamp.
         config.default_hooks.visualization.update(draw=True, interval=1, test_out_dir=os.path.abspath(folder))
 
-    def draw_sheet(self, dataset: ConfigDict, kind: type, path: Path) -> int:
-        return draw_sheet(dataset, path) if coco.reads_coco(kind) else 0
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, path: Path) -> int:
+        return draw_sheet(dataset, path) if coco.reads_coco(dataset_type) else 0
 
 
 def _drawn(frame: np.ndarray, found: Detections, score_thr: float) -> np.ndarray:

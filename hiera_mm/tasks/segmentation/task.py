@@ -55,12 +55,12 @@ class SegmentationTask(Task):
             if 'num_classes' in head
         ]
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return masks.faults if issubclass(kind, BaseSegDataset) else None
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return masks.faults if issubclass(dataset_type, BaseSegDataset) else None
 
-    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
-        named = issubclass(kind, BaseSegDataset) and masks.names_classes(dataset, kind)
-        return classes_of(dataset, kind) if named else None
+    def class_names(self, dataset: ConfigDict, dataset_type: type) -> list[str] | None:
+        named = issubclass(dataset_type, BaseSegDataset) and masks.names_classes(dataset, dataset_type)
+        return classes_of(dataset, dataset_type) if named else None
 
     def count_images(self, key: str, dataset: ConfigDict) -> int | None:
         kind = class_of(dataset, 'mmseg')
@@ -68,8 +68,8 @@ class SegmentationTask(Task):
             return None
         return len(masks.image_mask_pairs(dataset, kind))
 
-    def artist_of(self, kind: type) -> Artist | None:
-        return draw_masks if masks.reads_masks(kind) else None
+    def artist_of(self, dataset_type: type) -> Artist | None:
+        return draw_masks if masks.reads_masks(dataset_type) else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
         parts = [model.neck] if model.get('neck') else [model.get(name) for name in HEAD_KEYS]

@@ -37,15 +37,15 @@ class VolumesTask(Task):
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.decoder.num_classes', model.decoder.num_classes)]
 
-    def check_of(self, kind: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return volumes.faults if issubclass(kind, VolumeDataset) else None
+    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
+        return volumes.faults if issubclass(dataset_type, VolumeDataset) else None
 
-    def class_names(self, dataset: ConfigDict, kind: type) -> list[str] | None:
-        named = issubclass(kind, VolumeDataset) and dataset.get('metainfo', {}).get('classes')
-        return classes_of(dataset, kind) if named else None
+    def class_names(self, dataset: ConfigDict, dataset_type: type) -> list[str] | None:
+        named = issubclass(dataset_type, VolumeDataset) and dataset.get('metainfo', {}).get('classes')
+        return classes_of(dataset, dataset_type) if named else None
 
-    def artist_of(self, kind: type) -> Artist | None:
-        return draw_volumes if issubclass(kind, VolumeDataset) else None
+    def artist_of(self, dataset_type: type) -> Artist | None:
+        return draw_volumes if issubclass(dataset_type, VolumeDataset) else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
         yield model.decoder
