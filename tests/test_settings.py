@@ -470,6 +470,22 @@ def test_what_the_user_wrote_in_full_stays(settled):
     assert config.default_hooks.checkpoint.interval == 9 and config.train_cfg.max_iters == 300
 
 
+@pytest.mark.parametrize('length', ['epochs = 100', 'max_iters = 1000'])
+def test_checkpoints_are_saved_as_often_as_the_user_validates(settled, length):
+    config = settled(f'{length}\ntrain_cfg = dict(val_interval=7)\n')
+    assert config.train_cfg.val_interval == config.default_hooks.checkpoint.interval == 7
+
+
+def test_the_command_line_settles_what_contradicts_itself_in_the_file(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'\nbatch_size = 2\ntrain_dataloader = dict(batch_size=5)\n"
+    )
+    with pytest.raises(UserError, match='train_dataloader.batch_size = 5, and at its top batch_size = 2 for the same'):
+        read_config(str(path))
+    assert read_config(str(path), ['train_dataloader.batch_size=3']).train_dataloader.batch_size == 3
+
+
 def test_a_config_without_settings_keeps_the_recipe(settled):
     config = settled()
     inherited = read_config_file('mask_rcnn_hiera_t')

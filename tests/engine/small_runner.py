@@ -38,7 +38,9 @@ def batches(samples):
     return DataLoader([dict(inputs=pair) for pair in numbers], batch_size=2)
 
 
-def small_runner(folder, iterations, *, scores=None, hooks=None, resume=None, **checkpoint):
+def small_runner(
+    folder, iterations, *, scores=None, hooks=None, resume=None, learning_rate=0.1, schedule=None, **checkpoint
+):
     """``iterations`` of batches of two numbers, with a checkpoint after each.
 
     Args:
@@ -47,6 +49,8 @@ def small_runner(folder, iterations, *, scores=None, hooks=None, resume=None, **
         scores: Of a validation after each of them; none without.
         hooks: Of one's own, beside mmengine's.
         resume: Checkpoint to go on from.
+        learning_rate: Of AdamW.
+        schedule: Config of its schedule; constant without.
         checkpoint: Settings of the hook that saves.
     """
     validation = {}
@@ -58,7 +62,8 @@ def small_runner(folder, iterations, *, scores=None, hooks=None, resume=None, **
         str(folder),
         train_dataloader=batches(20),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=1),
-        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=learning_rate)),
+        param_scheduler=schedule and dict(by_epoch=False, **schedule),
         default_hooks=dict(
             checkpoint=saving,
             logger=dict(type='LoggerHook', interval=1),

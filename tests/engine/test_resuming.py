@@ -8,6 +8,10 @@ from hiera_mm.errors import UserError
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from tests.engine.small_runner import small_runner
+from tests.helpers import forget_earlier_runs
 
 
 def config_in(folder, **more):
@@ -82,7 +86,8 @@ def test_checkpoints_elsewhere_are_found_by_the_file_that_names_the_last(tmp_pat
     (tmp_path / 'run').mkdir()
     (tmp_path / 'run' / 'last_checkpoint').write_text(str(elsewhere))
     assert newest(config_in(tmp_path / 'run')).source == str(elsewhere)
-    # A copy of the whole folder goes on from its own.
+    # A copy of the whole folder goes on from its own, though the other has gone on since.
+    save(elsewhere.with_name('iter_6.pth'), 6)
     save(tmp_path / 'run' / 'iter_4.pth', 4)
     assert newest(config_in(tmp_path / 'run')).source == str(tmp_path / 'run' / 'iter_4.pth')
 
@@ -108,3 +113,52 @@ def test_a_restarted_process_goes_on_from_what_its_own_run_has_saved(tmp_path, m
     assert 'iteration 100 ' in resume(config_in(tmp_path / 'run'), str(other)), 'nothing of its own yet'
     save(tmp_path / 'run' / 'iter_7.pth', 7)
     assert 'iteration 7 ' in resume(config_in(tmp_path / 'run'), str(other))
+
+
+class KeepRates(Hook):
+    """The learning rate of each iteration."""
+
+    def __init__(self):
+        self.rates = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.rates += runner.optim_wrapper.get_lr()['lr']
+
+
+def rates_of(folder, iterations, **more):
+    forget_earlier_runs()
+    rates = KeepRates()
+    small_runner(folder, iterations, hooks=[dict(type='ResumeHook'), rates], **more).train()
+    return rates.rates
+
+
+STEPS = dict(type='MultiStepLR', milestones=[2, 5], gamma=0.1)
+SCHEDULES = dict(
+    none=None,
+    steps=STEPS,
+    warm_up=dict(type='LinearLR', start_factor=0.1, begin=0, end=6),
+    # From its base value again and again.
+    waves=dict(type='CosineAnnealingLR', T_max=2),
+)
+
+
+@pytest.mark.parametrize('name', SCHEDULES)
+def test_another_learning_rate_scales_all_that_is_left_of_the_schedule(tmp_path, name):
+    schedule = SCHEDULES[name]
+    straight = rates_of(tmp_path / 'straight', 9, schedule=schedule)
+    last = tmp_path / 'straight' / 'iter_3.pth'
+    assert rates_of(tmp_path / 'same', 9, schedule=schedule, resume=last) == pytest.approx(straight[3:])
+    halved = rates_of(tmp_path / 'half', 9, schedule=schedule, resume=last, learning_rate=0.05)
+    assert halved == pytest.approx([rate / 2 for rate in straight[3:]])
+
+
+def test_another_schedule_has_no_effect_and_is_told(tmp_path, capfd):
+    straight = rates_of(tmp_path / 'straight', 6, schedule=STEPS)
+    last = tmp_path / 'straight' / 'iter_3.pth'
+    capfd.readouterr()
+    assert rates_of(tmp_path / 'same', 6, schedule=STEPS, resume=last) == pytest.approx(straight[3:])
+    assert 'schedule of the config' not in ''.join(capfd.readouterr())
+    other = dict(STEPS, milestones=[4], gamma=0.5)
+    assert rates_of(tmp_path / 'other', 6, schedule=other, resume=last) == pytest.approx(straight[3:])
+    printed = ''.join(capfd.readouterr())
+    assert "differs from the checkpoint's, which stays in effect: gamma is 0.1 there and 0.5 in the config" in printed

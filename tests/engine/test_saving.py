@@ -112,6 +112,26 @@ def test_a_better_checkpoint_of_the_same_iteration_replaces_the_best_one(tmp_pat
     assert best.stat().st_mtime_ns > before
 
 
+def test_a_checkpoint_made_in_a_validation_has_the_random_states_of_before_it(tmp_path):
+    """The regular one is written again where the best score has changed, in the middle of the validation."""
+
+    class DrawInValidation(Hook):
+        before = None
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            self.before = torch.get_rng_state()
+
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            torch.rand(7)
+
+    draw = DrawInValidation()
+    small_runner(tmp_path, 1, hooks=[draw], scores=[0.1], save_best='score', rule='greater').train()
+    assert not torch.equal(torch.get_rng_state(), draw.before)
+    for name in ('iter_1.pth', 'best_score_iter_1.pth'):
+        saved = torch.load(tmp_path / name)['random_states']
+        assert torch.equal(saved[0]['torch'], draw.before), name
+
+
 class SetWeights(Hook):
     """Sets the weights at the second iteration."""
 
