@@ -1,9 +1,11 @@
-"""COCO's result format of many files."""
+"""Results of detection, and COCO's format of them for many files."""
 
 import json
 
 from hiera_mm.tasks.detection.files import CocoIds, write_coco
+from hiera_mm.tasks.detection.results import Detections
 
+import numpy as np
 import pytest
 
 ENTRIES = [
@@ -34,3 +36,10 @@ def test_ids_are_those_of_the_annotation_file(tmp_path, a, b):
     (tmp_path / 'given.json').write_text(json.dumps(dict(images=images, categories=categories, annotations=[])))
     found = written(tmp_path, CocoIds(['disc', 'bar'], str(tmp_path / 'given.json')))
     assert found == ([(b, 9), (a, 3), (a, 3)], {'b.png': b, 'a.png': a}, dict(disc=3, bar=9))
+
+
+@pytest.mark.parametrize('score, kept', [(0.0, 3), (0.25, 3), (0.5, 2), (0.75, 1), (0.76, 0)])
+def test_a_score_at_the_threshold_counts(score, kept):
+    scores = np.array([0.75, 0.5, 0.25], np.float32)
+    found = Detections(np.zeros((3, 4)), scores, np.zeros(3, int), ['disc'], (6, 8), None).above(score)
+    assert found.scores.tolist() == scores[:kept].tolist()
