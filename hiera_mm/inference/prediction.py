@@ -152,7 +152,17 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 def names_without_endings(inputs: Sequence[Input]) -> dict[Input, str]:
-    """Names of the inputs without ``.jpg`` and the like, by which their results are named.
+    """As :func:`result_names`, where results are named after inputs without ``.jpg`` and the like."""
+    return result_names(inputs, lambda entry: Path(entry.name).with_suffix('').as_posix())
+
+
+def drawn_name(entry: Input) -> str:
+    """Name of the copy of an image, video or stream with its predictions drawn."""
+    return entry.name if entry.kind is Kind.IMAGE else with_ending(Path(entry.name), '.mp4').as_posix()
+
+
+def result_names(inputs: Sequence[Input], name_of: Callable[[Input], str]) -> dict[Input, str]:
+    """The name of each input's result.
 
     Raises:
         UserError: if the results of two inputs would have the same name.
@@ -160,7 +170,7 @@ def names_without_endings(inputs: Sequence[Input]) -> dict[Input, str]:
     names: dict[Input, str] = {}
     owners: dict[str, Input] = {}
     for entry in inputs:
-        name = Path(entry.name).with_suffix('').as_posix()
+        name = name_of(entry)
         first = owners.setdefault(name, entry)
         if first is not entry:
             raise UserError(
@@ -173,10 +183,14 @@ def names_without_endings(inputs: Sequence[Input]) -> dict[Input, str]:
 
 def result_path(folder: Path, name: str, ending: str) -> Path:
     """The path of a result for the input ``name``; creates its folder."""
-    path = folder / name
-    path = path if path.suffix == ending else path.with_name(path.name + ending)
+    path = with_ending(folder / name, ending)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def with_ending(path: Path, ending: str) -> Path:
+    """The path, with an ending behind its own if that is another one, since inputs may differ in it alone."""
+    return path if path.suffix == ending else path.with_name(path.name + ending)
 
 
 def _drawn_frames(

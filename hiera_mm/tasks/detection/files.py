@@ -7,7 +7,7 @@ from typing import Any
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import UserError, examples
-from hiera_mm.inference.prediction import Outcome, predict_frames
+from hiera_mm.inference.prediction import Outcome, drawn_name, predict_frames, result_names
 from hiera_mm.inference.visualization import draw
 from hiera_mm.readers.coco_files import read_annotations
 from hiera_mm.readers.inputs import Input
@@ -43,8 +43,9 @@ def detect_in_files(
         ann_file: A COCO file whose ids of images and categories are used.
 
     Raises:
-        UserError: if the annotation file does not fit.
+        UserError: if the annotation file does not fit, or the results of two inputs would have the same name.
     """
+    result_names(inputs, drawn_name)
     ids = CocoIds(detector.names, ann_file)
     settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)

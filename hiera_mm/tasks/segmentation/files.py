@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.inference.prediction import Outcome, predict_frames
+from hiera_mm.inference.prediction import Outcome, drawn_name, predict_frames, result_names, with_ending
 from hiera_mm.inference.visualization import palette_of
-from hiera_mm.readers.inputs import Input
+from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
 from hiera_mm.tasks.segmentation.segmenter import Segmenter
 
@@ -36,7 +36,12 @@ def segment_files(
         batch_size: Number of images or frames that are computed together.
         drawn: Whether to draw.
         interval: Predict only every ``interval``-th frame of a video; the frames between show its classes.
+
+    Raises:
+        UserError: if the results of two inputs would have the same name.
     """
+    result_names(inputs, drawn_name)
+    result_names(inputs, lambda entry: mask_path(entry.name, None if entry.kind is Kind.IMAGE else 0).as_posix())
     settings = dict(model=segmenter.trained.version, classes=segmenter.names, interval=interval, drawn=drawn)
     outcome = Outcome(folder, settings, inputs)
     predict_frames(segmenter, outcome, folder, MaskWriter(folder / MASK_FOLDER), batch_size, drawn, interval)
@@ -55,7 +60,7 @@ class MaskWriter:
         return dict(shares=[round(share, 5) for share in found.shares().values()])
 
     def write(self, found: Segmentation, name: str, frame: int | None) -> None:
-        write_mask(self.folder / (_as_png(name) if frame is None else Path(name, f'{frame:06d}.png')), found)
+        write_mask(self.folder / mask_path(name, frame), found)
 
     def draw(self, frame: np.ndarray, found: Segmentation) -> np.ndarray:
         return draw_regions(frame, found)
@@ -85,7 +90,6 @@ def write_shares(folder: Path, entries: Iterable[dict], names: Sequence[str]) ->
             writer.writerow([entry['input'], entry.get('frame'), entry.get('time'), *entry['shares']])
 
 
-def _as_png(name: str) -> Path:
-    """File name of a mask; keeps the image's own ending, since images may differ in it alone."""
-    path = Path(name)
-    return path if path.suffix == '.png' else path.with_name(path.name + '.png')
+def mask_path(name: str, frame: int | None) -> Path:
+    """Where the mask of an image, or of a frame of a video, is written below the folder of masks."""
+    return with_ending(Path(name), '.png') if frame is None else Path(name, f'{frame:06d}.png')
