@@ -169,3 +169,12 @@ learning_rate = 3e-4
     path.write_text(path.read_text().replace('epochs = 4', 'epochs = 4\nmax_iters = 3'))
     with pytest.raises(UserError, match='both epochs and max_iters'):
         read_config(str(path))
+
+
+@pytest.mark.parametrize('size', [(256, 384), (384, 256), (512, 512)])
+def test_crops_are_height_and_width_as_mmsegmentation_has_them(size):
+    config = read('segformer_hiera_b_ade20k.py')
+    for step in config.train_dataloader.dataset.pipeline:
+        if 'crop_size' in step:
+            step.crop_size = size
+    assert task_of(config).input_shape(config) == size

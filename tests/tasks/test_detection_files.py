@@ -2,11 +2,14 @@
 
 import json
 
+from hiera_mm.tasks import task_of
 from hiera_mm.tasks.detection.files import CocoIds, write_coco
 from hiera_mm.tasks.detection.results import Detections
 
 import numpy as np
 import pytest
+
+from tests.helpers import read
 
 ENTRIES = [
     dict(input='b.png', width=8, height=6, objects=[dict(category_name='bar', score=0.9, bbox=[1, 1, 2, 2])]),
@@ -43,3 +46,10 @@ def test_a_score_at_the_threshold_counts(score, kept):
     scores = np.array([0.75, 0.5, 0.25], np.float32)
     found = Detections(np.zeros((3, 4)), scores, np.zeros(3, int), ['disc'], (6, 8), None).above(score)
     assert found.scores.tolist() == scores[:kept].tolist()
+
+
+def test_drawings_of_a_test_lie_where_the_user_says_and_not_below_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read('mask_rcnn_hiera_b.py')
+    task_of(config).draw_test(config, 'shown')
+    assert config.default_hooks.visualization.test_out_dir == str(tmp_path / 'shown')
