@@ -80,31 +80,29 @@ def _modified(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
 
 
+def _beside(name):
+    folder = SHARED_DATA / name
+    if not folder.is_dir():
+        pytest.skip(f'there is no folder {folder}')
+    return folder
+
+
 @pytest.fixture(scope='session')
 def coco_photographs():
     """Folder of three annotated photographs that lie beside the repository, not in it."""
-    folder = SHARED_DATA / 'coco_voc3'
-    if not folder.is_dir():
-        pytest.skip(f'the photographs are not at {folder}')
-    return folder
+    return _beside('coco_voc3')
 
 
 @pytest.fixture(scope='session')
 def real_videos():
     """Folder of two real videos that lie beside the repository, not in it."""
-    folder = SHARED_DATA / 'video'
-    if not folder.is_dir():
-        pytest.skip(f'the videos are not at {folder}')
-    return folder
+    return _beside('video')
 
 
 @pytest.fixture(scope='session')
 def ava_sample():
     """Folder of a few lines of AVA's own files, which lie beside the repository, not in it."""
-    folder = SHARED_DATA / 'ava_sample'
-    if not folder.is_dir():
-        pytest.skip(f'the sample of AVA is not at {folder}')
-    return folder
+    return _beside('ava_sample')
 
 
 @pytest.fixture

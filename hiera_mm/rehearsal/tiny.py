@@ -69,7 +69,7 @@ def shrink_images(config: Config, task: RehearsedTask, side: int) -> None:
         return
     for step, key in sizes:
         before, step[key] = step[key], _scaled(step[key], factor)
-        if key == 'scale_range' and len({*step[key]}) < len({*before}):
+        if key == 'scale_range' and len({*_sides(step[key])}) < len({*_sides(before)}):
             # A range that sizes are drawn from must not become a single size.
             step[key] = (step[key][0], step[key][0] + UNIT_PIXELS)
     task.shrink_input(config, partial(_scaled, factor=factor))

@@ -45,7 +45,8 @@ def detect_in_files(
     Raises:
         UserError: if the annotation file does not fit, or the results of two inputs would have the same name.
     """
-    result_names(inputs, drawn_name)
+    if drawn:
+        result_names(inputs, drawn_name)
     ids = CocoIds(detector.names, ann_file)
     settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)

@@ -40,7 +40,8 @@ def segment_files(
     Raises:
         UserError: if the results of two inputs would have the same name.
     """
-    result_names(inputs, drawn_name)
+    if drawn:
+        result_names(inputs, drawn_name)
     result_names(inputs, lambda entry: mask_path(entry.name, None if entry.kind is Kind.IMAGE else 0).as_posix())
     settings = dict(model=segmenter.trained.version, classes=segmenter.names, interval=interval, drawn=drawn)
     outcome = Outcome(folder, settings, inputs)
