@@ -30,6 +30,9 @@ GROUPS = {
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
+WITHOUT_TORCH = ('check-env', 'init')
+"""Commands that read files only, or say what can't be imported."""
+
 FORMER_NAMES = {'flops': 'plan'}
 
 
@@ -48,8 +51,8 @@ def main(command: str | None = None, arguments: Sequence[str] | None = None) -> 
     parser.add_argument('--traceback', action='store_true', help='print the whole trace behind an error')
     parsed = parser.parse_args(words)
     parsed.words = words
-    if command == 'check-env':  # which must run even if nothing can be imported
-        sys.exit(module.run(parsed))
+    if command not in WITHOUT_TORCH:
+        import hiera_mm.registration  # noqa: F401
     from hiera_mm.commands.faults import as_sentences
 
     with as_sentences(parsed.traceback):

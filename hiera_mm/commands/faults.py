@@ -6,8 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-import hiera_mm.registration  # noqa: F401  (first: it repairs what the imports below need)
-from hiera_mm.explain import explain
+from hiera_mm.errors import UserError, user_message
 
 
 @contextlib.contextmanager
@@ -22,7 +21,7 @@ def as_sentences(with_trace: bool = False) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sentence = explain(error)
+        sentence = user_message(error) if isinstance(error, UserError) else _explained(error)
         if sentence is None:
             raise
         sys.stdout.flush()
@@ -30,3 +29,11 @@ def as_sentences(with_trace: bool = False) -> Iterator[None]:
             traceback.print_exception(error)
         print(f'Error: {sentence}', file=sys.stderr)
         sys.exit(1)
+
+
+def _explained(error: Exception) -> str | None:
+    # Imported late, for commands that need no torch; first what repairs the other imports.
+    import hiera_mm.registration  # noqa: F401
+    from hiera_mm.explain import explain
+
+    return explain(error)

@@ -1,10 +1,10 @@
-"""Write a config for detection data in a folder.
+"""Write a config for detection data in a folder, and say what became of each file in it.
 
-hiera-mm init --coco my_data
+hiera-mm init my_data
 hiera-mm init --yolo my_data --out my_config.py
 
-YOLO's and Pascal VOC's files are converted by the package supervision into COCO's, in the folder coco_annotations
-beside the config.
+COCO's files are used as they are. Those of YOLO, Pascal VOC and LabelMe, and a validation part that is put apart, are
+written in COCO's format to the folder CONFIG_annotations beside the config. The images stay where they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hiera_mm.readers.found_sets import FoundSet
+    from hiera_mm.readers.found_sets import FoundPart, FoundSets
+
+NAMES = dict(coco="COCO's layout", yolo="YOLO's layout", voc="Pascal VOC's layout", labelme="LabelMe's layout")
 
 STRIDE = 32
 """Sides are rounded up to a multiple of this many pixels."""
@@ -29,11 +31,7 @@ _base_ = 'hiera_mm::{base}.py'
 
 data_root = {root!r}
 classes = {classes!r}
-train_ann_file = {train_file!r}
-train_data_prefix = {train_images!r}
-val_ann_file = {val_file!r}
-val_data_prefix = {val_images!r}
-
+{files}
 image_size = ({side}, {side})
 batch_size = 4
 epochs = {epochs}
@@ -60,10 +58,19 @@ SMALL_SIDE = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    formats = parser.add_mutually_exclusive_group(required=True)
-    formats.add_argument('--coco', metavar='FOLDER', help="folder with COCO's annotation files (.json) and images")
-    formats.add_argument('--yolo', metavar='FOLDER', help="folder with YOLO's data.yaml, images and labels")
-    formats.add_argument('--voc', metavar='FOLDER', help="folder with Pascal VOC's Annotations and JPEGImages")
+    layouts = parser.add_mutually_exclusive_group(required=True)
+    layouts.add_argument(
+        'folder', nargs='?', metavar='FOLDER', help='folder with annotated images, in any layout below'
+    )
+    layouts.add_argument('--coco', metavar='FOLDER', help="with COCO's annotation files (.json) and images")
+    layouts.add_argument('--yolo', metavar='FOLDER', help="with YOLO's data.yaml, obj.data or classes.txt")
+    layouts.add_argument('--voc', metavar='FOLDER', help="with Pascal VOC's XML files and images")
+    layouts.add_argument('--labelme', metavar='FOLDER', help="with LabelMe's JSON files and images")
+    shapes = parser.add_mutually_exclusive_group()
+    shapes.add_argument('--boxes', action='store_true', help='train boxes, even if all objects have masks')
+    shapes.add_argument(
+        '--polygons', action='store_true', help='train polygons as masks, even if all have four corners'
+    )
     parser.add_argument('--out', default='my_config.py', help='the config to write (default: %(default)s)')
     parser.add_argument(
         '--size', choices=['t', 's', 'b', 'bp', 'l', 'h'], default='t', help='size of Hiera (default: %(default)s)'
@@ -78,53 +85,55 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.atomic_write import atomic_write
     from hiera_mm.errors import UserError
     from hiera_mm.program import command_line
-    from hiera_mm.readers.found_sets import find_coco, find_voc, find_yolo
+    from hiera_mm.readers.found_sets import SIGNS, find_sets, layout_of
 
     out = Path(arguments.out)
     if out.exists():
         raise UserError(f"'{out}' already exists; name another file with --out, or remove it.")
     if out.suffix != '.py':
         raise UserError(f"The config '{out}' must have a name that ends in .py.")
-    converted = out.resolve().parent / 'coco_annotations'
-    if arguments.coco:
-        train, val = find_coco(Path(arguments.coco))
-    elif arguments.yolo:
-        train, val = find_yolo(Path(arguments.yolo), converted)
-    else:
-        train, val = find_voc(Path(arguments.voc), converted)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    layout = next((name for name in SIGNS if getattr(arguments, name)), None)
+    folder = Path(getattr(arguments, layout) if layout else arguments.folder)
+    annotations = out.resolve().parent / f'{out.stem}_annotations'
+    shape = 'boxes' if arguments.boxes else 'polygons' if arguments.polygons else None
+    layout = layout or layout_of(folder)
+    found = find_sets(folder, layout, annotations, shape)
     with atomic_write(out) as unfinished:
         unfinished.write_text(
-            config_text(train, val, arguments.size, arguments.epochs, arguments.random_weights), encoding='utf-8'
+            config_text(found, arguments.size, arguments.epochs, arguments.random_weights), encoding='utf-8'
         )
-    print(f'{len(train.file.images)} images to train on, {len(val.file.images)} to validate; the config is {out}.')
-    print(f'Next: {command_line("check-data")} {out} && {command_line("train")} {out}')
+    print(f'{folder}: {NAMES[layout]}, classes {", ".join(found.classes)}; {"masks" if found.masks else "boxes"}')
+    print('\n'.join(f'  {line}' for line in found.account))
+    print(''.join(f'Note: {note}\n' for note in found.notes), end='')
+    if annotations.is_dir():
+        print(f'The annotations are in {annotations}, on which the config depends.')
+    print(f'The config is {out}. Next: {command_line("check-data")} {out} && {command_line("train")} {out}')
 
 
-def config_text(train: FoundSet, val: FoundSet, size: str, epochs: int, random_weights: bool) -> str:
-    """The config for a training and a validation set: with masks if every object has one, with boxes only otherwise."""
-    files = (train.file, val.file)
-    masks = all('segmentation' in a for file in files for a in file.annotations if not a['iscrowd'])
-    places = [train.ann_file.resolve(), val.ann_file.resolve(), train.images.resolve(), val.images.resolve()]
-    root = Path(os.path.commonpath([place.parent if place.is_file() else place for place in places]))
-    train_file, val_file, train_images, val_images = (str(place.relative_to(root)) for place in places)
-    side = _side(train)
+def config_text(found: FoundSets, size: str, epochs: int, random_weights: bool) -> str:
+    """The config for a training, a validation and perhaps a test set."""
+    places = [place.resolve() for part in found.parts.values() for place in (part.ann_file.parent, part.folder)]
+    root = Path(os.path.commonpath(places))
+    side = _side(found.parts['train'])
     return CONFIG_TEMPLATE.format(
-        images=sum(len(file.images) for file in files),
+        images=sum(len(part.images) for part in found.parts.values()),
         folder=root,
-        boxes_or_masks='with masks' if masks else 'with boxes',
-        base=f'{"mask" if masks else "faster"}_rcnn_hiera_{size}',
+        boxes_or_masks='with masks' if found.masks else 'with boxes',
+        base=f'{"mask" if found.masks else "faster"}_rcnn_hiera_{size}',
         root=f'{root}/',
-        classes=tuple(category['name'] for category in train.file.categories),
-        train_file=train_file,
-        train_images=f'{train_images}/',
-        val_file=val_file,
-        val_images=f'{val_images}/',
+        classes=found.classes,
+        files=''.join(_part_text(name, part, root) for name, part in found.parts.items()),
         side=side,
         epochs=epochs,
         rate='6e-4' if random_weights else '1e-4',
         start=_model(side <= SMALL_SIDE, random_weights),
     )
+
+
+def _part_text(name: str, part: FoundPart, root: Path) -> str:
+    ann_file = part.ann_file.resolve().relative_to(root).as_posix()
+    folder = part.folder.resolve().relative_to(root).as_posix()
+    return f'{name}_ann_file = {ann_file!r}\n{name}_data_prefix = {f"{folder}/"!r}\n'
 
 
 def _model(small: bool, random_weights: bool) -> str:
@@ -133,13 +142,7 @@ def _model(small: bool, random_weights: bool) -> str:
     return PRETRAINED + (SMALL_MODEL.format(small=SMALL_IMAGES) if small else '')
 
 
-def _side(found: FoundSet) -> int:
+def _side(part: FoundPart) -> int:
     """The longest side of 90 % of the images, rounded and limited."""
-    from hiera_mm.readers.images import image_size
-
-    sizes = [
-        (image['width'], image['height']) if 'width' in image else image_size(found.images / image['file_name'], False)
-        for image in found.file.images
-    ]
-    longest = sorted(max(size) for size in sizes)[len(sizes) * 9 // 10]
+    longest = sorted(part.longest_sides)[len(part.longest_sides) * 9 // 10]
     return min(max(-(-longest // STRIDE) * STRIDE, MIN_SIDE), MAX_SIDE)

@@ -145,7 +145,7 @@ def test_a_folder_gets_a_config_that_trains(run_command, tmp_path, contents, kin
     path = tmp_path / 'my_config.py'
     option = f'--{kind.split()[0]}'
     code, printed = run_command('init', option, tmp_path / 'set', '--out', path, '--random-weights')
-    assert code == 0 and '5 images to train on, 5 to validate' in printed, printed
+    assert code == 0 and 'training    5 images, 10 objects' in printed and 'validation  5 images' in printed, printed
     assert f"_base_ = 'hiera_mm::{base}.py'" in path.read_text()
     share, objects = box_agreement(trained_set(path))
     assert share > 0.9 and objects == 10
@@ -163,8 +163,10 @@ def test_a_folder_gets_a_config_that_trains(run_command, tmp_path, contents, kin
 def test_a_fifth_is_put_apart_where_there_is_one_file(run_command, tmp_path, contents):
     (tmp_path / 'set' / 'all.json').write_text(json.dumps(contents['train']))
     code, printed = run_command('init', '--coco', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 0 and '4 images to train on, 1 to validate' in printed, printed
-    files = {part: json.loads((tmp_path / 'set' / f'all_{part}.json').read_text()) for part in ('train', 'val')}
+    assert code == 0 and 'training    4 images' in printed and 'validation  1 image,' in printed, printed
+    files = {
+        part: json.loads((tmp_path / 'my_config_annotations' / f'{part}.json').read_text()) for part in ('train', 'val')
+    }
     names = [{image['file_name'] for image in content['images']} for content in files.values()]
     assert not names[0] & names[1] and len(names[0] | names[1]) == 5
     share, objects = box_agreement(trained_set(tmp_path / 'my_config.py'))
@@ -174,7 +176,7 @@ def test_a_fifth_is_put_apart_where_there_is_one_file(run_command, tmp_path, con
 def test_pascal_voc_without_lists_is_split(run_command, tmp_path, contents):
     as_voc(tmp_path / 'set', contents, listed=False)
     code, printed = run_command('init', '--voc', tmp_path / 'set', '--out', tmp_path / 'my_config.py')
-    assert code == 0 and '8 images to train on, 2 to validate' in printed, printed
+    assert code == 0 and 'training    8 images' in printed and 'validation  2 images' in printed, printed
 
 
 @pytest.mark.parametrize(
@@ -182,9 +184,9 @@ def test_pascal_voc_without_lists_is_split(run_command, tmp_path, contents):
     [
         ('--coco', lambda folder: None, "holds no annotation file in COCO's format"),
         ('--yolo', lambda folder: None, 'has no data.yaml'),
-        ('--voc', lambda folder: None, 'holds neither Annotations and JPEGImages'),
+        ('--voc', lambda folder: None, 'holds no images with XML files'),
         ('--yolo', lambda folder: (folder / 'data.yaml').write_text('a: 1'), 'is not a data.yaml'),
-        ('--yolo', lambda folder: (folder / 'data.yaml').write_text('names: [a]\ntrain: x'), "folder 'x' as train"),
+        ('--yolo', lambda folder: (folder / 'data.yaml').write_text('names: [a]\ntrain: x'), "names 'x' as train"),
         ('--coco', lambda folder: shutil.rmtree(folder), 'does not exist'),
     ],
 )
