@@ -31,7 +31,7 @@ warm_up, cool_down = min(0.25, epochs / 12), epochs / 2
 train_cfg = dict(max_epochs=epochs)
 optim_wrapper = dict(optimizer=dict(lr=learning_rate))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=warm_up, convert_to_iter_based=True),
+    dict(type='WarmUpLR', start_factor=0.01, begin=0, end=warm_up, convert_to_iter_based=True),
     dict(
         type='ReciprocalSquareRootLR',
         timescale=epochs,

@@ -76,7 +76,7 @@ optim_wrapper = dict(optimizer=dict(lr=learning_rate, weight_decay=0.05), clip_g
 warm_up = max(1, round(max_iters * 40 / 450))
 cosine = dict(type='CosineAnnealingLR', by_epoch=False, begin=warm_up, end=max_iters, eta_min_ratio=0.01)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+    dict(type='WarmUpLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
     *([cosine] if warm_up < max_iters else []),
 ]
 auto_scale_lr = dict(base_batch_size=4)

@@ -74,7 +74,7 @@ optim_wrapper = dict(
 warm_up = max(1, min(40, round(0.05 * max_iters)))
 cosine = dict(type='CosineAnnealingLR', by_epoch=False, begin=warm_up, end=max_iters, eta_min_ratio=0.01)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+    dict(type='WarmUpLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
     *([cosine] if warm_up < max_iters else []),
 ]
 auto_scale_lr = dict(base_batch_size=8)

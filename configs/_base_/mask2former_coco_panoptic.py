@@ -61,9 +61,11 @@ train_cfg = dict(
     val_interval=val_interval,
     dynamic_intervals=[(365001, max_iters)] if of_recipe else None,
 )
-param_scheduler = dict(
-    end=max_iters, milestones=[max(1, round(max_iters * place / 368750)) for place in (327778, 355092)]
-)
+milestones = [max(1, round(max_iters * place / 368750)) for place in (327778, 355092)]
+# A list, as of all other configs, in place of the base's dict.
+param_scheduler = [
+    dict(type='MultiStepLR', begin=0, end=max_iters, by_epoch=False, milestones=milestones, gamma=0.1),
+]
 optim_wrapper = dict(
     optimizer=dict(lr=learning_rate),
     constructor='GroupedOptimWrapperConstructor',

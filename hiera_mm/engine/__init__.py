@@ -17,6 +17,7 @@ from hiera_mm.engine.resuming import ResumeHook
 from hiera_mm.engine.run_plan import RunPlanHook
 from hiera_mm.engine.saving import CheckpointHook, save_whole_files
 from hiera_mm.engine.sharding import FullyShardedRunner
+from hiera_mm.engine.warm_up import WarmUpLR
 
 __all__ = [
     'AmpOptimWrapper',
@@ -38,5 +39,6 @@ __all__ = [
     'SelfSeededDataset',
     'StopOnInvalidLossHook',
     'StopOnSignalHook',
+    'WarmUpLR',
     'save_whole_files',
 ]

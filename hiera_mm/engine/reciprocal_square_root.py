@@ -17,7 +17,7 @@ class ReciprocalSquareRootLR(LRSchedulerMixin, _ParamScheduler):
     0 over the last ``cool_down`` steps.
 
     Until the cool-down starts the rate does not depend on when training ends, so one run can be cooled down after
-    several lengths. For a warm-up put a ``LinearLR`` before it.
+    several lengths. For a warm-up put a ``WarmUpLR`` before it.
 
     Args:
         optimizer: As for mmengine's schedulers.

@@ -5,9 +5,11 @@ import statistics
 import time
 from collections.abc import Iterator
 
+from hiera_mm.errors import UserError
+
 from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.optim import MultiStepLR
+from mmengine.optim import LinearLR, MultiStepLR
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
@@ -32,6 +34,7 @@ class RunPlanHook(Hook):
         self._waits: list[float] = []
 
     def before_train(self, runner: Runner) -> None:
+        _refuse_stuck_warm_up(runner)
         runner.logger.info('\n'.join(['The run:', *(f'  {line}' for line in _plan(runner))]))
         self._seconds, self._waits, self._ended = [], [], time.monotonic()
 
@@ -57,6 +60,16 @@ class RunPlanHook(Hook):
                 )
 
 
+def _refuse_stuck_warm_up(runner: Runner) -> None:
+    for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():
+        stuck = type(scheduler) is LinearLR and scheduler.total_iters == 0
+        if stuck and scheduler.start_factor != scheduler.end_factor:
+            raise UserError(
+                f'A warm-up by LinearLR over a single step would leave the learning rate at {scheduler.start_factor:g} '
+                "of itself for the whole run; use type='WarmUpLR' in param_scheduler, or leave the warm-up out."
+            )
+
+
 def _plan(runner: Runner) -> Iterator[str]:
     loader = runner.train_dataloader
     images = len(loader.dataset)
@@ -66,6 +79,10 @@ def _plan(runner: Runner) -> Iterator[str]:
     yield (
         f'{images} images or clips, {batch} per iteration: {iterations} iterations are {iterations / epoch:.3g} epochs'
     )
+    accumulated = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    if accumulated > 1:
+        updates = math.ceil(iterations / accumulated)
+        yield f'gradients of {accumulated} iterations are accumulated: {updates} updates of {batch * accumulated} each'
     by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
     unit = 'iterations' if by_iteration else 'epochs'
     if runner.val_loop is not None:
@@ -75,17 +92,21 @@ def _plan(runner: Runner) -> Iterator[str]:
             kept = hook.save_best if isinstance(hook.save_best, list) else [hook.save_best]
             best = f', the best by {" and ".join(kept)} kept' if hook.save_best else ''
             yield f'checkpoint every {hook.interval} {"epochs" if hook.by_epoch else "iterations"}{best}'
-    yield from _learning_rates(runner)
+    yield from _learning_rates(runner, iterations)
 
 
-def _learning_rates(runner: Runner) -> Iterator[str]:
+def _learning_rates(runner: Runner, iterations: int) -> Iterator[str]:
     rates = [group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups]
     yield f'learning rate {max(rates):.3g}'
     for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():
-        if isinstance(scheduler, MultiStepLR):
-            places = ', '.join(map(str, sorted(scheduler.milestones)))
-            unit = 'epochs' if scheduler.by_epoch else 'iterations'
-            yield f'learning rate times {scheduler.gamma:g} after {places} {unit}'
+        unit = 'epochs' if scheduler.by_epoch else 'iterations'
+        if isinstance(scheduler, LinearLR) and scheduler.total_iters > 0:
+            yield f'warm-up over {scheduler.end - scheduler.begin} {unit}'
+        elif isinstance(scheduler, MultiStepLR):
+            length = runner.max_epochs if scheduler.by_epoch else iterations
+            places = [str(place) for place in sorted(scheduler.milestones) if place < length]
+            if places:
+                yield f'learning rate times {scheduler.gamma:g} after {", ".join(places)} {unit}'
 
 
 def _duration(seconds: float) -> str:

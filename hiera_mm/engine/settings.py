@@ -18,7 +18,8 @@ def compile_model(config: Config) -> None:
 
 
 def scale_learning_rate(config: Config) -> None:
-    """Scale the learning rate by the batch size (``--auto-scale-lr``).
+    """Scale the learning rate by the images of an update (``--auto-scale-lr``): over all processes, and over the
+    iterations whose gradients are accumulated, which mmengine leaves out.
 
     Raises:
         UserError: for a config that doesn't say for which batch size its learning rate was chosen.
@@ -29,3 +30,4 @@ def scale_learning_rate(config: Config) -> None:
             'auto_scale_lr = dict(base_batch_size=...) in the config.'
         )
     config.auto_scale_lr.enable = True
+    config.auto_scale_lr.base_batch_size /= config.optim_wrapper.get('accumulative_counts', 1)

@@ -24,7 +24,7 @@ optim_wrapper = dict(
 warm_up = max(1, min(1500, round(0.05 * max_iters)))
 fall = dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=warm_up, end=max_iters)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=warm_up),
+    dict(type='WarmUpLR', start_factor=1e-6, by_epoch=False, begin=0, end=warm_up),
     *([fall] if warm_up < max_iters else []),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=16)

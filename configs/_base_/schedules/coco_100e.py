@@ -31,7 +31,7 @@ optim_wrapper = dict(
 warm_up = max(1, min(250, round(0.05 * max_iters)))
 milestones = [max(1, round(max_iters * place / 184375)) for place in (163889, 177546)]
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=warm_up),
+    dict(type='WarmUpLR', start_factor=0.001, by_epoch=False, begin=0, end=warm_up),
     dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=milestones, gamma=0.1),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=64)

@@ -33,7 +33,7 @@ cosine = dict(
 )
 # A run of one epoch is warm-up alone.
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=True, begin=0, end=warm_up, convert_to_iter_based=True),
+    dict(type='WarmUpLR', start_factor=0.001, by_epoch=True, begin=0, end=warm_up, convert_to_iter_based=True),
     *([cosine] if warm_up < epochs else []),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=global_batch)

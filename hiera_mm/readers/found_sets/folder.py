@@ -53,7 +53,7 @@ class Folder:
         self._known = set(map(str, self.files))
         self._used: dict[str, str] = {}
         self._left_out: dict[str, str] = {}
-        self._noted: dict[str, list[str]] = defaultdict(list)
+        self._noted: dict[str, dict[str, None]] = defaultdict(dict)
 
     def __contains__(self, path: Path) -> bool:
         """Whether a file exists, in the folder or elsewhere."""
@@ -73,12 +73,12 @@ class Folder:
 
     def note(self, sentence: str, item: object) -> None:
         """Remember something that happened to an item; ``sentence`` follows the number of items and their names."""
-        self._noted[sentence].append(str(item))
+        self._noted[sentence][str(item)] = None
 
     @property
     def notes(self) -> list[str]:
         """A sentence for each kind of thing that was noted."""
-        return [f'{examples(items)} {sentence}' for sentence, items in self._noted.items()]
+        return [f'{examples(list(items))} {sentence}' for sentence, items in self._noted.items()]
 
     def account(self) -> list[str]:
         """A line for the files of each reason why they are not used; every file that is in no part is in one."""
