@@ -198,18 +198,39 @@ def own_files(path: str) -> OwnFiles:
         return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set())
     if '::' in path:
         return OwnFiles(set(), set(), set(), {path})
-    found = OwnFiles(set(), set(), set(), set())
-    for line in ast.parse(Path(path).read_text(encoding='utf-8')).body if path.endswith('.py') else []:
-        for part in (part for part in ast.walk(line) if isinstance(part, ast.Name)):
-            if isinstance(part.ctx, ast.Load):
-                found.used.add(part.id)
-            elif isinstance(line, ast.Assign | ast.AnnAssign):
-                found.assigned.add(part.id)
+    text = Path(path).read_text(encoding='utf-8')
+    if path.endswith('.py'):
+        found = OwnFiles(*_names_in(ast.parse(text)), set(), set())
+    else:
+        found = OwnFiles({*(yaml.safe_load(text) or {})}, set(), set(), set())
     for base in Config._get_base_files(path):
         inner = own_files(base if '::' in base else Config._get_cfg_path(base, path)[0])
         for mine, theirs in zip(found, inner, strict=True):
             mine |= theirs
     return found
+
+
+def _names_in(module: ast.Module) -> tuple[set[str], set[str]]:
+    """The names that a module assigns at its top level, also in branches and imports, and those that it uses."""
+    assigned, used = set[str](), set[str]()
+    inside = [part for line in module.body for part in _at_top_level(line)]
+    for part in inside:
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            assigned |= {(alias.asname or alias.name).partition('.')[0] for alias in part.names}
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            assigned.add(part.id)
+    for part in ast.walk(module):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+            used.add(part.id)
+    return assigned, used
+
+
+def _at_top_level(part: ast.AST) -> Iterator[ast.AST]:
+    """A statement and its parts, except those with names of their own: functions, classes, comprehensions."""
+    yield part
+    if not isinstance(part, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.comprehension):
+        for inner in ast.iter_child_nodes(part):
+            yield from _at_top_level(inner)
 
 
 def is_shipped(path: str) -> bool:

@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.class_names import classes_from
 
 from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, Runner
@@ -23,6 +22,18 @@ LONG_FORMS = dict(
     **dict(classes='classes', num_classes='num_classes', num_things_classes='num_classes'),
 )
 """Nested keys of a config, and the setting at the top that sets each."""
+
+OTHER_NAMES = dict(
+    **dict.fromkeys(('lr', 'base_lr', 'lr0'), 'learning_rate'),
+    **dict.fromkeys(('max_epochs', 'max_epoch', 'num_epochs', 'n_epochs', 'total_epochs'), 'epochs'),
+    **dict.fromkeys(('iters', 'max_iter', 'num_iters', 'iterations'), 'max_iters'),
+    **dict.fromkeys(('train_batch_size', 'samples_per_gpu', 'train_batch_size_per_gpu', 'batch'), 'batch_size'),
+    **dict.fromkeys(('img_scale', 'img_size', 'imgsz', 'input_size'), 'image_size'),
+    **dict.fromkeys(('class_names', 'metainfo', 'names', 'class_name'), 'classes'),
+)
+"""Names of settings in other programs, in lower case."""
+
+FILE_SETTINGS = ('data_root', 'label_file', '_ann_file', '_data_prefix', '_exclude_file', '_proposal_file')
 
 REASONS = dict(
     classes='an autoencoder has no classes, AVA has label_file and num_classes, and one list does not distinguish '
@@ -60,15 +71,29 @@ def refuse_unread_options(values: Mapping[str, Any], config: Config, settings: s
         raise UserError(f"--cfg-options sets '{key}', but nothing reads '{name}'; {hint}")
 
 
-def refuse_misspelt(names: set[str], settings: set[str]) -> None:
-    """Refuse names at the top of a user's config that are almost those of settings (misspellings).
+def refuse_misspelt(names: set[str], settings: set[str], stated: set[str]) -> None:
+    """Refuse names at the top of a user's config that nothing reads, but that were meant as settings: misspellings,
+    other programs' names for them, and names that this package's files compute with.
+
+    Args:
+        names: The names that the user's files assign, but don't use.
+        settings: The settings that the config has.
+        stated: The names of all constants of this package's files.
 
     Raises:
         UserError: naming the setting.
     """
     known = {*RUNNER_SETTINGS, *settings}
-    for name in sorted(names - known):
-        if close := get_close_matches(name, known, n=1, cutoff=MIN_SIMILARITY):
+    for name in sorted(names - known - {*REASONS}):
+        meant = name.lower() if name.lower() in settings else OTHER_NAMES.get(name.lower())
+        close = [meant] if meant else get_close_matches(name, known, n=1, cutoff=MIN_SIMILARITY)
+        if name in stated and not name.startswith('_'):
+            raise UserError(
+                f"The config sets '{name}' at its top, which has no effect, since only this package's own files "
+                'compute with it; set the keys that it is used for, such as train_dataloader.dataset.pipeline or '
+                'param_scheduler.'
+            )
+        if close:
             raise UserError(f"The config sets '{name}' at its top, which nothing reads; did you mean {close[0]}?")
 
 
@@ -107,33 +132,6 @@ def refuse_class_count(settings: Mapping[str, Any]) -> None:
         raise UserError(f'The config sets classes = {classes} and num_classes = {number}; leave num_classes out.')
 
 
-def convert_setting(shipped: Any, name: str, value: Any) -> Any:
-    """Convert a user's value to the form of the constant in this package's files: one side to a pair, a folder to a
-    dict of folders, a file of class names to the names.
-
-    Args:
-        shipped: The constant in this package's files.
-        name: Name of the setting.
-        value: The user's value.
-
-    Raises:
-        UserError: for a wrong number of sides, or for different sides where they must be equal.
-    """
-    if name == 'classes':
-        return classes_from(value)
-    if isinstance(shipped, dict):
-        return {next(iter(shipped)): value} if isinstance(value, str) else dict(value)
-    if isinstance(shipped, tuple) and isinstance(value, int):
-        return (value,) * len(shipped)
-    if isinstance(shipped, tuple) and len(value) != len(shipped):
-        raise UserError(f'{name} = {value} at the top of the config needs {len(shipped)} numbers, such as {shipped}.')
-    if isinstance(shipped, int) and isinstance(value, list | tuple):
-        if len({*value}) != 1:
-            raise UserError(f'{name} = {value} at the top of the config must be one number, such as {shipped}.')
-        return value[0]
-    return tuple(value) if isinstance(value, list) else value
-
-
 def refuse_contradictions(
     settings: Mapping[str, Any],
     before: Config,
@@ -154,11 +152,17 @@ def refuse_contradictions(
     Raises:
         UserError: naming both.
     """
-    changed = [
-        (path, value)
-        for path, value in _leaves(after)
-        if path[0] in RUNNER_SETTINGS and path not in overridden and _value_at(before, path) != value
-    ]
+    changed = [(path, value) for path, value in _changed(before, after) if path not in overridden]
+    for name in (name for name in settings if name.endswith(FILE_SETTINGS)):
+        for path, value in changed:
+            found = _value_at(config, path)
+            inside_lists = any(key.isdigit() for key in path)
+            same = any(value == text or str(value).endswith(f'/{text}') for text in _texts_of(settings[name]))
+            if same and found not in (None, value) and not inside_lists:
+                raise UserError(
+                    f'The config sets {".".join(path)} = {found!r}, and at its top {name} = {settings[name]!r} for the '
+                    'same; leave one of them out.'
+                )
     for path, value in changed:
         name, found = LONG_FORMS.get(path[-1], ''), _value_at(config, path)
         if name == 'num_classes' and 'classes' in settings:
@@ -176,6 +180,46 @@ def refuse_contradictions(
                 f'{".".join(paths[0])}, and every other key that it would set, to something else; leave one of them '
                 'out.'
             )
+
+
+def values_without_effect(settings: Mapping[str, Any], before: Config, after: Config, config: Config) -> set[str]:
+    """Settings that name files and folders which occur nowhere in the inherited config, or only where nothing runs.
+
+    Args:
+        settings: The settings at the top of the user's config.
+        before: The inherited config, without the settings.
+        after: The inherited config, with the settings.
+        config: The user's config, with the settings.
+    """
+    idle = {part for part in ('val', 'test') if config.get(f'{part}_cfg') is None}
+    changed = [value for path, value in _changed(before, after) if path[0].partition('_')[0] not in idle]
+    return {
+        name
+        for name, value in settings.items()
+        if name.endswith(FILE_SETTINGS) and value != before.get(name)
+        if not all(any(_comes_from(found, text) for found in changed) for text in _texts_of(value))
+    }
+
+
+def _changed(before: Config, after: Config) -> list[tuple[tuple[str, ...], Any]]:
+    """The nested values that runners read and that differ, as they are after, with their paths."""
+    return [
+        (path, value)
+        for path, value in _leaves(after)
+        if path[0] in RUNNER_SETTINGS and _value_at(before, path) != value
+    ]
+
+
+def _comes_from(value: Any, path: str) -> bool:
+    """Whether a value of a config is a path, or the path inside a folder."""
+    return isinstance(value, str) and (value == path or value.endswith(f'/{path}') or value.startswith(path))
+
+
+def _texts_of(value: Any) -> list[str]:
+    """The paths in a setting that are not empty."""
+    return [
+        text for text in (value.values() if isinstance(value, Mapping) else [value]) if isinstance(text, str) and text
+    ]
 
 
 def _leaves(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

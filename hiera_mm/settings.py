@@ -11,20 +11,23 @@ from typing import Any
 from hiera_mm.config import OwnFiles, is_shipped, option_values, override, own_files, read_config_file
 from hiera_mm.replaced import replaced
 from hiera_mm.setting_faults import (
-    convert_setting,
     refuse_both_lengths,
     refuse_class_count,
     refuse_contradictions,
     refuse_misspelt,
     refuse_unread_options,
     refuse_without_effect,
+    values_without_effect,
 )
+from hiera_mm.setting_values import converted
 
 from mmengine.config import Config
 
-LENGTHS = ('epochs', 'max_iters')
+LENGTHS = dict(max_iters='max_iters', max_epochs='epochs')
+"""Settings of the length, by their keys in ``train_cfg``."""
+
 SETTINGS = (
-    *('classes', 'num_classes', 'image_size', 'crop_size', 'batch_size', 'learning_rate', *LENGTHS),
+    *('classes', 'num_classes', 'image_size', 'crop_size', 'batch_size', 'learning_rate', *LENGTHS.values()),
     *('data_root', 'label_file'),
     *(f'{part}_{kind}' for part in ('train', 'val', 'test') for kind in ('ann_file', 'data_prefix')),
     *(f'{part}_{kind}' for part in ('train', 'val') for kind in ('exclude_file', 'proposal_file')),
@@ -37,7 +40,7 @@ Read = Callable[[str], Config]
 def read_config(
     path: str,
     options: Sequence[str] = (),
-    counted: Mapping[str, int] | None = None,
+    counted: Mapping[str, Any] | None = None,
     read: Read = read_config_file,
 ) -> Config:
     """Read a config and apply its settings, except ``epochs`` in a run that counts iterations, which
@@ -52,19 +55,23 @@ def read_config(
     Raises:
         UserError: for a config that can't be read, and for a setting that has no effect or contradicts another.
     """
-    config, files, given = _read_unchanged(path, options, read)
+    constants = Constants()
+    config, files, given = _read_unchanged(path, options, read, constants)
     if values := given | dict(counted or {}):
         before = _read_inherited(files.shipped, {}, read)
-        values = {name: convert_setting(before.get(name), name, value) for name, value in values.items()}
+        values = {name: converted(name, value, before.get(name)) for name, value in values.items()}
         refuse_class_count(values)
-        if 'classes' in values:
+        if values.get('classes') is not None:
             values['num_classes'] = len(values['classes'])
-        with _replaced_constants(values):
+        with constants.replaced(values, files.assigned, option_values(options)):
             config = read(path)
+        config.update({name: value for name, value in values.items() if name not in files.assigned})
         own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}
         # What the command line sets in its long form has the last word.
         overridden = {tuple(key.split('.')) for key in option_values(options)}
-        refuse_contradictions(own, before, _read_inherited(files.shipped, values, read), config, overridden)
+        after = _read_inherited(files.shipped, values, read)
+        refuse_without_effect(values_without_effect(own, before, after, config), {*SETTINGS} & {*before})
+        refuse_contradictions(own, before, after, config, overridden)
     override(config, options, path)
     return config
 
@@ -75,15 +82,17 @@ def given_settings(path: str, options: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         UserError: as :func:`read_config`.
     """
-    return _read_unchanged(path, options, read_config_file)[2]
+    return _read_unchanged(path, options, read_config_file, Constants())[2]
 
 
-def _read_unchanged(path: str, options: Sequence[str], read: Read) -> tuple[Config, OwnFiles, dict[str, Any]]:
+def _read_unchanged(
+    path: str, options: Sequence[str], read: Read, constants: 'Constants'
+) -> tuple[Config, OwnFiles, dict[str, Any]]:
     """A config before its settings are applied, the files that it consists of, and the settings."""
     values = option_values(options)
-    with _replaced_constants({}) as stated:
+    with constants.replaced({}):
         config = read(path)
-    files = own_files(path)
+    files, stated = own_files(path), constants.stated
     known = {name for name in SETTINGS if name in stated}
     if 'max_iters' in known:
         known.add('epochs')
@@ -91,25 +100,51 @@ def _read_unchanged(path: str, options: Sequence[str], read: Read) -> tuple[Conf
         # An autoencoder reads no labels.
         known.discard('classes')
     refuse_unread_options(values, config, known)
+    assigned = files.assigned.intersection(config)
     if not files.shipped:
         if files.foreign:
-            refuse_without_effect(files.assigned.intersection(SETTINGS) - files.used, known)
+            refuse_without_effect(assigned.intersection(SETTINGS) - files.used, known)
         return config, files, {}
-    refuse_misspelt(files.assigned - files.used - stated, known)
-    given = {name: config[name] for name in SETTINGS if name in files.assigned}
-    length, interval = (_nested_value(config, values, f'train_cfg.{key}') for key in ('max_iters', 'val_interval'))
-    if not values.keys().isdisjoint({*LENGTHS, 'train_cfg.max_epochs', 'train_cfg.max_iters'}):
-        given = {name: value for name, value in given.items() if name not in LENGTHS}
-    if 'max_iters' in known and ('train_cfg.max_iters' in values or length not in (None, config.max_iters)):
-        given.setdefault('max_iters', length)
+    refuse_misspelt(assigned - files.used, known, stated)
+    given = {name: config[name] for name in SETTINGS if name in assigned}
     given |= {name: value for name, value in values.items() if name in SETTINGS}
+    given |= _settings_by_key(given, config, values)
+    given |= _length(given, config, values, known)
     refuse_both_lengths({*given} - files.used)
     refuse_without_effect({*given} - files.used, known)
     given = {name: value for name, value in given.items() if name in known}
-    if 'val_interval' in stated and not given.keys().isdisjoint(LENGTHS) and interval != config.val_interval:
+    interval = _nested_value(config, values, 'train_cfg.val_interval')
+    if 'val_interval' in stated and not given.keys().isdisjoint(LENGTHS.values()) and interval != config.val_interval:
         # Checkpoints are saved as often as the user validates.
         given['val_interval'] = interval
     return config, files, given
+
+
+def _settings_by_key(given: Mapping[str, Any], config: Config, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of which an option sets one key, such as ``train_data_prefix.img=FOLDER``."""
+    found: dict[str, Any] = {}
+    for option, value in values.items():
+        name, dot, key = option.partition('.')
+        if name in SETTINGS and dot:
+            inherited = found.get(name, given.get(name, config.get(name)))
+            found[name] = {**(inherited if isinstance(inherited, Mapping) else {}), key: value}
+    return found
+
+
+def _length(given: dict[str, Any], config: Config, values: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+    """The length where it is set by its key in ``train_cfg``; the command line's takes the place of the file's."""
+    lengths = {*LENGTHS.values()}
+    if not values.keys().isdisjoint({*lengths, *(f'train_cfg.{key}' for key in LENGTHS)}):
+        for name in lengths - {*values}:
+            given.pop(name, None)
+    found = {}
+    for key, name in LENGTHS.items():
+        value = _nested_value(config, values, f'train_cfg.{key}')
+        by_option = f'train_cfg.{key}' in values
+        stated = name in known and name in config
+        if stated and (by_option or (value not in (None, config[name]) and name not in given)):
+            found[name] = value
+    return found
 
 
 def _nested_value(config: Config, values: Mapping[str, Any], key: str) -> Any:
@@ -120,33 +155,78 @@ def _nested_value(config: Config, values: Mapping[str, Any], key: str) -> Any:
 
 def _read_inherited(shipped: Iterable[str], values: Mapping[str, Any], read: Read) -> Config:
     """Read only this package's files, with these values of constants."""
-    with tempfile.TemporaryDirectory() as folder, _replaced_constants(values):
+    with tempfile.TemporaryDirectory() as folder, Constants().replaced(values):
         path = Path(folder, 'inherited.py')
         path.write_text(f'_base_ = {sorted(shipped)!r}', encoding='utf-8')
         return read(str(path))
 
 
-@contextlib.contextmanager
-def _replaced_constants(values: Mapping[str, Any]) -> Iterator[set[str]]:
-    """Make mmengine read this package's files with these values in place of the constants of the same names.
+class Constants:
+    """Constants of this package's files while mmengine reads a config.
 
-    Yields:
-        The names of all constants in those files, filled while they are read.
+    Attributes:
+        stated: The names of all constants in the files that were read.
     """
-    plain, stated = Config._substitute_predefined_vars, set[str]()
 
-    def substitute(filename: str, temporary: str) -> None:
-        plain(filename, temporary)
-        if not is_shipped(filename):
-            return
-        tree = ast.parse(Path(temporary).read_text(encoding='utf-8'))
-        for line in tree.body:
-            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
-                stated.add(line.targets[0].id)
-                if line.targets[0].id in values:
-                    line.value = ast.parse(repr(values[line.targets[0].id]), mode='eval').body
-        if values:
-            Path(temporary).write_text(ast.unparse(tree), encoding='utf-8')
+    def __init__(self) -> None:
+        self.stated: set[str] = set()
+        self._original: dict[str, dict[str, Any]] = {}
 
-    with replaced(Config, '_substitute_predefined_vars', substitute):
-        yield stated
+    @contextlib.contextmanager
+    def replaced(
+        self, values: Mapping[str, Any], assigned: Iterable[str] = (), options: Mapping[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Make mmengine read this package's files with these values in place of the constants of the same names.
+
+        Args:
+            values: The values.
+            assigned: Names that the user's files assign: these files see the constants of an earlier reading in
+                ``_base_``, since what they compute from them is in ``values`` already.
+            options: Values that take the place of what the user's files assign.
+        """
+        substitute, to_dict = Config._substitute_predefined_vars, Config._file2dict
+        reading: list[str] = []
+
+        def replaced_text(filename: str, temporary: str) -> None:
+            substitute(filename, temporary)
+            if is_shipped(filename):
+                self.stated |= _replace(temporary, values)
+            elif temporary.endswith('.py'):
+                _replace(temporary, options or {})
+
+        def with_original_constants(filename: str, *arguments: Any, **named: Any) -> tuple:
+            reader = reading[-1] if reading else ''
+            reading.append(filename)
+            try:
+                found = to_dict(filename, *arguments, **named)
+            finally:
+                reading.pop()
+            if is_shipped(filename) and reader and not is_shipped(reader):
+                seen = self._original.setdefault(filename, dict(found[0]))
+                found[0].update({name: seen[name] for name in assigned if name in seen and name in values})
+            return found
+
+        with (
+            replaced(Config, '_substitute_predefined_vars', replaced_text),
+            replaced(Config, '_file2dict', with_original_constants),
+        ):
+            yield
+
+
+def _replace(path: str, values: Mapping[str, Any]) -> set[str]:
+    """Write these values in place of the constants of the same names into a Python file.
+
+    Returns:
+        The names of all constants in the file.
+    """
+    tree = ast.parse(Path(path).read_text(encoding='utf-8'))
+    names = set()
+    for line in tree.body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            name = line.targets[0].id
+            names.add(name)
+            if name in values:
+                line.value = ast.parse(repr(values[name]), mode='eval').body
+    if not names.isdisjoint(values):
+        Path(path).write_text(ast.unparse(tree), encoding='utf-8')
+    return names

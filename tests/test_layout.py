@@ -21,7 +21,7 @@ LAYERS = (
         'complexity',
         'replaced',
     },
-    {'readers', 'weights', 'synthetic', 'settings', 'setting_faults'},
+    {'readers', 'weights', 'synthetic', 'settings', 'setting_faults', 'setting_values'},
     {'models', 'datasets'},
     {'evaluation'},
     {'engine', 'checks'},

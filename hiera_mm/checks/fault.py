@@ -101,11 +101,13 @@ def unwrapped(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]
 
 
 def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS) -> type | None:
-    """The class that a dict's ``type`` names for a runner with this default scope; None if it is not registered."""
-    if not isinstance(part.get('type'), str):
-        return part.get('type')
+    """The class that a dict's ``type`` names for a runner with this default scope; None if it is not registered, or if
+    there is no such dict."""
+    named = part.get('type') if isinstance(part, dict) else None
+    if not isinstance(named, str):
+        return named if inspect.isclass(named) else None
     with (
-        DefaultScope.overwrite_default_scope(scope or 'mmengine'),
+        DefaultScope.overwrite_default_scope(part.get('_scope_') or scope or 'mmengine'),
         registry.switch_scope_and_registry(None) as searched,
     ):
         found = searched.get(part.type)

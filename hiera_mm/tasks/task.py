@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.checks.fault import DataPart, Fault
+from hiera_mm.checks.fault import DataPart, Fault, class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.errors import UserError
 from hiera_mm.evaluation.dump import DumpNamedResults, WholeDump
@@ -20,6 +20,7 @@ from hiera_mm.rehearsal.stand_in import Artist
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
+from mmengine.registry import MODELS
 from torch import Tensor
 
 
@@ -31,6 +32,7 @@ class Task:
 
     Attributes:
         name: The name used in messages.
+        model_types: Classes of its models.
         options: The supported options of ``hiera-mm predict``, with their defaults.
         names_key: Whether published models list ``'classes'`` in order or ``'actions'`` by number.
         page_score: Initial score threshold of the web page; None if predictions have no scores to filter by.
@@ -43,6 +45,7 @@ class Task:
     """
 
     name = 'other models'
+    model_types: tuple[type, ...] = ()
     options: Mapping[str, Any] = {}
     names_key = 'classes'
     page_score: float | None = None
@@ -56,8 +59,9 @@ class Task:
     # Reading a config.
 
     def recognises(self, config: Config) -> bool:
-        """Whether a config belongs to this task."""
-        return False
+        """Whether a config belongs to this task: by default, whether its model is of one of ``model_types``."""
+        model_class = class_of(config.get('model'), config.get('default_scope'), MODELS)
+        return model_class is not None and issubclass(model_class, self.model_types)
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         """The config keys that set how many classes the model predicts, such as

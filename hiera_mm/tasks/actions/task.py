@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks import ava
-from hiera_mm.checks.fault import DataPart, Fault, Severity
+from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.ava import AVAClipDataset
 from hiera_mm.engine.training_plan import pipeline_shape
@@ -28,7 +28,9 @@ from hiera_mm.tasks.task import Task
 import numpy as np
 from mmaction.datasets import AVADataset
 from mmaction.evaluation import AVAMetric
+from mmaction.models.roi_heads import AVARoIHead
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS
 from torch import Tensor
 
 
@@ -51,8 +53,11 @@ class ActionsTask(Task):
     needs_persons = True
 
     def recognises(self, config: Config) -> bool:
-        head = config.get('model', {}).get('roi_head') or {}
-        return str(head.get('type', '')).rpartition('.')[2] == 'AVARoIHead'
+        model = config.get('model')
+        if not isinstance(model, dict):
+            return False
+        head = class_of(model.get('roi_head'), model.get('_scope_') or config.get('default_scope'), MODELS)
+        return head is not None and issubclass(head, AVARoIHead)
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.roi_head.bbox_head.num_classes', model.roi_head.bbox_head.num_classes)]

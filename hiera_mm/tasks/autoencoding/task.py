@@ -11,6 +11,7 @@ from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import PageResult, TrainedModel
+from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.autoencoding.files import reconstruct_files
@@ -31,11 +32,9 @@ class AutoencodingTask(Task):
     """Reconstructs masked parts of images, clips or volumes."""
 
     name = 'masked autoencoders'
+    model_types = (MaskedAutoencoder,)
     options = dict(seed=0)
     draws_images = True
-
-    def recognises(self, config: Config) -> bool:
-        return 'input_size' in config.get('model', {})
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else classification.check_of(dataset_type)

@@ -26,6 +26,7 @@ from hiera_mm.tasks.classification.stand_in import draw_images, draw_videos
 from hiera_mm.tasks.task import Task
 
 from mmaction.datasets import VideoDataset
+from mmaction.models import BaseRecognizer
 from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
@@ -34,12 +35,10 @@ class ClassificationTask(Task):
     """Finds the class of images or of clips."""
 
     name = 'classifiers'
+    model_types = (BaseRecognizer,)
     options = dict(batch_size=1, topk=5, fps=30.0)
     lists_classes = True
     quantisable = True
-
-    def recognises(self, config: Config) -> bool:
-        return 'cls_head' in config.get('model', {})
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         number = model.cls_head.get('num_classes')

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks import coco
-from hiera_mm.checks.fault import DataPart, Fault, class_of, classes_of
+from hiera_mm.checks.fault import DataPart, Fault, classes_of
 from hiera_mm.complexity import Parts
 from hiera_mm.engine.training_plan import pipeline_shape
 from hiera_mm.evaluation.dump import DumpDetections
@@ -35,7 +35,6 @@ import numpy as np
 from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS
 from torch import Tensor
 
 
@@ -43,6 +42,7 @@ class DetectionTask(Task):
     """Finds objects in images: boxes, and masks if the model has them."""
 
     name = 'detectors'
+    model_types = (BaseDetector,)
     options = dict(
         batch_size=1,
         pred_score_thr=0.3,
@@ -57,10 +57,6 @@ class DetectionTask(Task):
     finds_persons = True
     quantisable = True
     dump = DumpDetections
-
-    def recognises(self, config: Config) -> bool:
-        model_class = class_of(config.get('model', {}), config.get('default_scope'), MODELS)
-        return model_class is not None and issubclass(model_class, BaseDetector)
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return heads.class_places(model)

@@ -30,6 +30,7 @@ from hiera_mm.tasks.task import Task
 import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.datasets import BaseSegDataset
+from mmseg.models import BaseSegmentor
 from torch import Tensor
 
 HEAD_KEYS = ('decode_head', 'auxiliary_head')
@@ -39,13 +40,11 @@ class SegmentationTask(Task):
     """Finds the class of every pixel of images."""
 
     name = 'segmentors'
+    model_types = (BaseSegmentor,)
     options = dict(batch_size=1, no_save_vis=False, frame_interval=1)
     draws_images = True
     quantisable = True
     dump = DumpRegions
-
-    def recognises(self, config: Config) -> bool:
-        return 'decode_head' in config.get('model', {})
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [

@@ -11,6 +11,7 @@ from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 from hiera_mm.readers.inputs import Input
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.task import Task
@@ -30,9 +31,7 @@ class VolumesTask(Task):
     """Finds the class of every voxel of volumes."""
 
     name = 'segmentors of volumes'
-
-    def recognises(self, config: Config) -> bool:
-        return 'decoder' in config.get('model', {})
+    model_types = (VolumeEncoderDecoder,)
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.decoder.num_classes', model.decoder.num_classes)]

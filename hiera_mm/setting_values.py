@@ -1,0 +1,111 @@
+"""Converts a user's settings to the form of this package's constants, and refuses values that can't be meant."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.class_names import classes_from
+
+COUNTS = ('batch_size', 'max_iters', 'num_classes')
+SIZES = ('image_size', 'crop_size')
+POSITIVE = ('epochs', 'learning_rate')
+FILES = ('data_root', 'label_file', '_ann_file', '_data_prefix', '_exclude_file', '_proposal_file')
+"""Endings of settings that name files and folders."""
+
+OPTIONAL = ('_exclude_file', '_proposal_file', 'label_file', '_ann_file')
+"""Endings of settings that may be None."""
+
+
+def converted(name: str, value: Any, shipped: Any) -> Any:
+    """Convert a value: one side to a pair, a folder to a dict of folders, a file of class names to the names, numpy's
+    numbers to Python's.
+
+    Args:
+        name: Name of the setting.
+        value: The user's value.
+        shipped: The constant in this package's files.
+
+    Raises:
+        UserError: for a value that the setting can't have.
+    """
+    value = value.item() if hasattr(value, 'item') else value
+    if name == 'classes':
+        return value if value is shipped else _classes(value)
+    if name in COUNTS:
+        return _whole(name, value)
+    if name in SIZES:
+        return _sides(name, value, shipped)
+    if name in POSITIVE:
+        return _positive(name, value, whole=isinstance(shipped, int))
+    return _file(name, value, shipped) if name.endswith(FILES) else value
+
+
+def _refused(name: str, value: object, wanted: str) -> UserError:
+    return UserError(f'{name} = {value!r} at the top of the config must be {wanted}.')
+
+
+def _classes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, str | list | tuple) or not value:
+        raise _refused('classes', value, "the names of the classes, such as ('cat', 'dog'), or a file with one a line")
+    names = classes_from(value)
+    if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
+        raise UserError(f'The classes at the top of the config must be names, but {examples(wrong)} are not text.')
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UserError(
+            f'The classes at the top of the config name {examples(repeated)} more than once; give each class its own '
+            'name.'
+        )
+    return names
+
+
+def _whole(name: str, value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise _refused(name, value, 'a whole number from 1 on')
+    return value
+
+
+def _positive(name: str, value: Any, whole: bool) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise _refused(name, value, 'a number above 0')
+    if name == 'epochs' and whole and value != int(value):
+        raise _refused(name, value, 'a whole number, since this run counts epochs')
+    return int(value) if name == 'epochs' and whole else value
+
+
+def _sides(name: str, value: Any, shipped: Any) -> int | tuple[int, ...]:
+    sides = [side.item() if hasattr(side, 'item') else side for side in value] if _is_list(value) else [value]
+    if not sides or any(type(side) is not int or side < 1 for side in sides):
+        raise _refused(name, value, f'whole numbers of pixels, such as {shipped}')
+    if not _is_list(shipped):
+        if len(set(sides)) != 1:
+            raise UserError(f'{name} = {value} at the top of the config must be one number, such as {shipped}.')
+        return sides[0]
+    if len(sides) not in (len(shipped), 1) or (_is_list(value) and len(sides) != len(shipped)):
+        raise UserError(f'{name} = {value} at the top of the config needs {len(shipped)} numbers, such as {shipped}.')
+    return tuple(sides) if len(sides) > 1 else tuple(sides) * len(shipped)
+
+
+def _file(name: str, value: Any, shipped: Any) -> Any:
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if value is None and name.endswith(OPTIONAL):
+        return value
+    if isinstance(shipped, Mapping):
+        folders = {next(iter(shipped)): value} if isinstance(value, str) else value
+        if isinstance(folders, Mapping) and set(folders) <= set(shipped) and _are_texts(folders.values()):
+            return dict(folders)
+        raise _refused(name, value, f'a folder, or a dict of folders with the keys {", ".join(shipped)}')
+    if not isinstance(value, str):
+        raise _refused(name, value, f'a path, such as {shipped!r}')
+    return value
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _are_texts(values: Any) -> bool:
+    return all(isinstance(value, str) for value in values)
