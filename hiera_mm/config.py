@@ -5,6 +5,7 @@ import ast
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +26,15 @@ from mmengine.registry import Registry
 RUN_AS_PYTHON = {'CameraMotionCompensation'}
 """Registered types that run a string of the config as Python."""
 
+READ_PLAINLY = ContextVar('READ_PLAINLY', default=False)
+"""Whether mmengine reads a config as it stands, without the effect of the settings at its top."""
+
 _load_once = functools.cache(mmengine.config.utils.load)
 
 
 def read_config_file(path: str) -> Config:
-    """Read a config by its path, by its name if it is one of this package's, or by its name in an installed package, as
-    in ``mmdet::faster_rcnn/...py``.
+    """Read a config as it stands: by its path, by its name if it is one of this package's, or by its name in an
+    installed package, as in ``mmdet::faster_rcnn/...py``.
 
     Raises:
         UserError: if the file or one that it inherits from is missing or not a valid config.
@@ -41,7 +45,7 @@ def read_config_file(path: str) -> Config:
             # mmengine's reader would create any object that such a file names.
             yaml.safe_load(Path(found).read_text(encoding='utf-8'))
         # To find one base such as `mmdet::...`, mmengine reads the 300 indices of that package.
-        with replaced(mmengine.config.utils, 'load', _load_once):
+        with replaced(mmengine.config.utils, 'load', _load_once), _plainly():
             return get_config(found) if '::' in found else Config.fromfile(found)
     except UserError:
         raise
@@ -49,6 +53,15 @@ def read_config_file(path: str) -> Config:
         if 'mmseg' in str(error):
             require_extra('mmseg', 'seg', 'onedl-mmsegmentation')
         raise UserError(f"The config '{path}' can't be read: {_reason(error)}.") from error
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    before = READ_PLAINLY.set(True)
+    try:
+        yield
+    finally:
+        READ_PLAINLY.reset(before)
 
 
 def config_from_text(text: str, source: str) -> Config:

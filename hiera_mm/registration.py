@@ -9,7 +9,8 @@ from hiera_mm import compat, ops  # noqa: E402  (they import those packages)
 ops.install()
 compat.repair()
 
-from hiera_mm import datasets, engine, evaluation, models  # noqa: E402,F401  (they need what was just repaired)
+from hiera_mm import datasets, engine, evaluation, models, settings  # noqa: E402,F401  (they need what was repaired)
 
 engine.save_whole_files()
+settings.apply_when_read()
 models.keep_boxes_in_float32()

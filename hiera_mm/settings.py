@@ -3,12 +3,14 @@ from them."""
 
 import ast
 import contextlib
+import copy
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hiera_mm.config import OwnFiles, is_shipped, option_values, override, own_files, read_config_file
+from hiera_mm import CONFIGS
+from hiera_mm.config import READ_PLAINLY, OwnFiles, is_shipped, option_values, override, own_files, read_config_file
 from hiera_mm.replaced import replaced
 from hiera_mm.setting_faults import (
     refuse_both_lengths,
@@ -35,6 +37,22 @@ SETTINGS = (
 """Constants that a user may set; a config has those that are defined in the package's files that it inherits from."""
 
 Read = Callable[[str], Config]
+
+
+class Settled(NamedTuple):
+    """What is remembered of a config that was read with its settings.
+
+    Attributes:
+        given: The settings in the file and on the command line.
+        values: All settings of the config.
+        length: ``train_cfg.max_iters``.
+        counted: Whether the length was set by the number of training images.
+    """
+
+    given: dict[str, Any]
+    values: dict[str, Any]
+    length: int | None
+    counted: bool = False
 
 
 def read_config(
@@ -73,7 +91,38 @@ def read_config(
         refuse_without_effect(values_without_effect(own, before, after, config), {*SETTINGS} & {*before})
         refuse_contradictions(own, before, after, config, overridden)
     override(config, options, path)
+    remember(config, given, counted is not None)
     return config
+
+
+def remember(config: Config, given: Mapping[str, Any], counted: bool = False) -> None:
+    """Remember the settings of a config, see :class:`Settled`."""
+    values = {name: config[name] for name in SETTINGS if name in config}
+    length = (config.get('train_cfg') or {}).get('max_iters')
+    # Config takes attributes for keys of the config.
+    object.__setattr__(config, '_settled', Settled(dict(given), copy.deepcopy(values), length, counted))
+
+
+def settled(config: Config) -> Settled | None:
+    """What is remembered of a config; None if it was not read with its settings."""
+    return vars(config).get('_settled')
+
+
+def apply_when_read() -> None:
+    """Give settings their effect in the configs that other programs read, if these inherit from this package's."""
+    plain = Config.__init__
+
+    def init(
+        self: Config, cfg_dict: dict | None = None, cfg_text: str | None = None, filename: Any = None, **more: Any
+    ) -> None:
+        plain(self, cfg_dict, cfg_text, filename, **more)
+        # mmengine gives the text of all inherited files, each after its path, where it has read a file.
+        if filename and cfg_text and CONFIGS in cfg_text and not READ_PLAINLY.get():
+            read = read_config(str(filename))
+            object.__setattr__(self, '_cfg_dict', read._cfg_dict)
+            object.__setattr__(self, '_settled', settled(read))
+
+    Config.__init__ = init
 
 
 def given_settings(path: str, options: Sequence[str] = ()) -> dict[str, Any]:

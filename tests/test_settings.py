@@ -308,9 +308,9 @@ def test_a_config_of_another_package_has_no_settings_of_this_suite(tmp_path):
     assert read_config(str(path)).metainfo.classes == ('cat', 'dog')
 
 
-def test_a_file_is_read_as_it_stands_by_mmengine_itself(settled, tmp_path):
+def test_mmengine_itself_reads_a_file_with_its_settings(settled, tmp_path):
     settled('batch_size = 3')
-    assert Config.fromfile(tmp_path / 'mine.py').train_dataloader.batch_size == 4
+    assert Config.fromfile(tmp_path / 'mine.py').train_dataloader.batch_size == 3
 
 
 @pytest.mark.parametrize(

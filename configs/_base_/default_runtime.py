@@ -4,6 +4,7 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['hiera_mm'], allow_failed_imports=False)
 default_hooks = dict(
+    settings=dict(type='SettingsHook'),
     fit_checkpoint=dict(type='FitCheckpointHook'),
     plan=dict(type='RunPlanHook'),
     invalid_loss=dict(type='StopOnInvalidLossHook'),

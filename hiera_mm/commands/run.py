@@ -25,7 +25,6 @@ def run(arguments: argparse.Namespace) -> None:
     path = _tool_path(arguments.tool)
     sys.argv = [str(path), *map(_expand_config_path, arguments.arguments)]
     _name_seaborn_styles()
-    _apply_settings_on_read()
     # As python does for a script, which may import modules next to it.
     sys.path.insert(0, str(path.parent))
     runpy.run_path(str(path), run_name='__main__')
@@ -39,20 +38,6 @@ def _tool_path(tool: str) -> Path:
     if not path.is_file():
         raise UserError(f"The tool '{tool}' does not exist ({path}); give the path of a Python file.")
     return path
-
-
-def _apply_settings_on_read() -> None:
-    """Apply the settings at the top of every config that the tool reads, as in training."""
-    from hiera_mm.settings import read_config
-
-    from mmengine.config import Config
-
-    plain = Config.fromfile
-
-    def fromfile(filename: str | Path, *arguments: object, **named: object) -> Config:
-        return read_config(str(filename), read=lambda path: plain(path, *arguments, **named))
-
-    Config.fromfile = fromfile
 
 
 def _name_seaborn_styles() -> None:

@@ -16,6 +16,7 @@ from hiera_mm.engine.reciprocal_square_root import ReciprocalSquareRootLR
 from hiera_mm.engine.resuming import ResumeHook
 from hiera_mm.engine.run_plan import RunPlanHook
 from hiera_mm.engine.saving import CheckpointHook, save_whole_files
+from hiera_mm.engine.settings_hook import SettingsHook
 from hiera_mm.engine.sharding import FullyShardedRunner
 from hiera_mm.engine.warm_up import WarmUpLR
 
@@ -37,6 +38,7 @@ __all__ = [
     'ResumeHook',
     'RunPlanHook',
     'SelfSeededDataset',
+    'SettingsHook',
     'StopOnInvalidLossHook',
     'StopOnSignalHook',
     'WarmUpLR',

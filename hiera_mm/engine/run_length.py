@@ -7,7 +7,7 @@ from typing import Protocol
 
 from hiera_mm.checks.fault import unwrapped
 from hiera_mm.errors import UserError
-from hiera_mm.settings import given_settings, read_config
+from hiera_mm.settings import given_settings, read_config, remember
 
 from mmengine.config import Config, ConfigDict
 
@@ -50,6 +50,7 @@ def set_run_length(config: Config, task: CountedTask, path: str, options: Sequen
     longer = read_config(path, options, counted)
     for name in DEPENDENT_SETTINGS:
         config[name] = longer[name]
+    remember(config, given, counted=True)
 
 
 def training_images(config: Config, task: CountedTask) -> int | None:
