@@ -47,7 +47,7 @@ def changes_in(path):
 
 
 # Only while a command of this suite runs, or while it reads a config.
-DURING_COMMANDS = {'fromfile', 'get_max_cuda_memory', 'load', '_substitute_predefined_vars'}
+DURING_COMMANDS = {'_file2dict', '_substitute_predefined_vars', 'get_max_cuda_memory', 'load'}
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
