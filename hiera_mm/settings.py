@@ -81,7 +81,8 @@ def read_config(
         refuse_class_count(values)
         if values.get('classes') is not None:
             values['num_classes'] = len(values['classes'])
-        with constants.replaced(values, files.assigned, option_values(options)):
+        chosen = {name: values[name] for name in option_values(options) if name in values}
+        with constants.replaced(values, files.assigned, chosen):
             config = read(path)
         config.update({name: value for name, value in values.items() if name not in files.assigned})
         own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}

@@ -43,7 +43,7 @@ def faults_of_images(part: DataPart, file: CocoFile, folder: Path) -> Iterator[F
     yield from first_faults(part, broken, "images can't be read")
     pairs = [(image, found) for image, found in zip(images, opened, strict=True) if isinstance(found, ImageHeader)]
     yield from _faults_of_sizes(part, file, pairs)
-    yield from _faults_of_orientation(part, pairs)
+    yield from _faults_of_orientation(part, file, pairs)
     yield from _faults_of_depth(part, folder, [image['file_name'] for image, found in pairs if found.deep])
 
 
@@ -86,8 +86,20 @@ def _faults_of_sizes(part: DataPart, file: CocoFile, pairs: list[tuple[dict, Ima
         )
 
 
-def _faults_of_orientation(part: DataPart, pairs: list[tuple[dict, ImageHeader]]) -> Iterator[Fault]:
+def _faults_of_orientation(part: DataPart, file: CocoFile, pairs: list[tuple[dict, ImageHeader]]) -> Iterator[Fault]:
     """Only an image's size can tell whether boxes refer to the image before or after its EXIF rotation."""
+    turned = [
+        f"'{image['file_name']}'"
+        for image, header in pairs
+        if header.orientation >= 5 and image['id'] in file.fit_turned
+    ]
+    if turned:
+        yield Fault(
+            Severity.BLOCKS,
+            f"{part.key}: {examples(turned)} of the images are rotated by their EXIF data, and '{file.path}' gives "
+            'their width and height before the rotation and their boxes after it, or the other way round; exchange '
+            'width and height of these images there.',
+        )
     if part.dataset.get('exif_orientation'):
         return
     displayed = stored = 0

@@ -6,6 +6,7 @@ from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.readers.class_names import numbers_by_name, with_class_names
 from hiera_mm.readers.image_lists import read_images
+from hiera_mm.readers.images import open_image, rgb_pixels
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -84,15 +85,23 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
 class ReadImage(BaseTransform):
     """Read ``img_path`` as RGB; adds ``imgs``, one frame, and the other keys that mmaction2's transforms need.
 
+    Args:
+        bit_depth: How many bits are used in grey images of 16 bits, such as 12; by default all, and an image that would
+            then be nearly black is an error.
+
     Raises:
         BrokenFileError: for a file that is missing, truncated or not an image.
+        UserError: for an image whose bit depth is ambiguous.
     """
+
+    def __init__(self, bit_depth: int | None = None) -> None:
+        self.bit_depth = bit_depth
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
         try:
-            with Image.open(path) as image:
-                frame = np.array(image.convert('RGB'))
+            with open_image(path) as image:
+                frame = rgb_pixels(image, path, self.bit_depth)
         except FileNotFoundError as error:
             raise BrokenFileError(f"The image '{path}' does not exist; correct data_prefix or ann_file.") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

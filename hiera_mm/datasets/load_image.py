@@ -1,6 +1,10 @@
 """Loads images in the orientation and bit depth that their annotations refer to."""
 
+from io import BytesIO
+
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.images import EXIF_ORIENTATION, eight_bits, open_image, rgb_pixels, turned_back
+from hiera_mm.readers.images import turned as as_displayed
 
 import cv2
 import mmcv
@@ -8,9 +12,11 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile as PlainLoadImageFromFile
 from mmdet.registry import TRANSFORMS
 from mmengine import fileio
+from PIL import Image
+
+TIFF_MARKS = (b'II*\0', b'MM\0*')
 
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-FULL_DEPTH = 16
 
 
 # Registered in mmdet under mmcv's name, so that every detector's pipeline is checked.
@@ -67,6 +73,26 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         )
 
     def _decoded(self, content: bytes, path: str, turned: bool) -> np.ndarray | None:
+        """The pixels, turned by EXIF or as stored. OpenCV turns JPEG and PNG files; Pillow, which reads the orientation
+        of all formats, turns TIFF files."""
+        if content[:4] in TIFF_MARKS and (orientation := _orientation(content)) != 1:
+            shown = self._decoded_by_pillow(content, path)
+            return np.ascontiguousarray(shown if turned else turned_back(shown, orientation))
+        image = self._decoded_by_backend(content, path, turned)
+        if turned and image is not None and (content[8:12] == b'WEBP' or content[4:8] == b'ftyp'):
+            return np.ascontiguousarray(as_displayed(image, _orientation(content)))
+        return image
+
+    def _decoded_by_pillow(self, content: bytes, path: str) -> np.ndarray:
+        try:
+            with open_image(BytesIO(content)) as image:
+                return rgb_pixels(image, path, self.bit_depth)[..., ::-1]
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BrokenFileError(
+                f"The image '{path}' can't be decoded ({error}); replace it or take it out of the annotation file."
+            ) from error
+
+    def _decoded_by_backend(self, content: bytes, path: str, turned: bool) -> np.ndarray | None:
         flag = COLOUR if self.color_type == 'color' and self.imdecode_backend == 'cv2' else self.color_type
         if not turned:
             flag = flag | cv2.IMREAD_IGNORE_ORIENTATION if isinstance(flag, int) else f'{flag}_ignore_orientation'
@@ -80,18 +106,15 @@ class LoadImageFromFile(PlainLoadImageFromFile):
             raise BrokenFileError(
                 f"The image '{path}' can't be decoded; replace the file or take it out of the annotation file."
             )
-        return image if image.dtype == np.uint8 or not isinstance(flag, int) else self._in_8_bits(image, path)
+        deep = isinstance(flag, int) and image.dtype != np.uint8
+        return eight_bits(image, path, self.bit_depth) if deep else image
 
-    def _in_8_bits(self, image: np.ndarray, path: str) -> np.ndarray:
-        if image.dtype != np.uint16:
-            raise UserError(
-                f"The image '{path}' has {image.dtype} pixels, whose range is unknown; convert it to 8 or 16 bits."
-            )
-        depth, largest = self.bit_depth or FULL_DEPTH, int(image.max())
-        if self.bit_depth is None and 0 < largest < 4096:
-            raise UserError(
-                f"The image '{path}' has 16 bits a channel, but no value over {largest}, so it would be nearly black; "
-                f'set bit_depth={max(largest.bit_length(), 8)} in LoadImageFromFile of the pipelines, or bit_depth=16 '
-                'if it is that dark.'
-            )
-        return np.clip(image >> (depth - 8), 0, 255).astype(np.uint8)
+
+def _orientation(content: bytes) -> int:
+    """The EXIF orientation of an image file, 1 if it has none or can't be read."""
+    try:
+        with open_image(BytesIO(content)) as image:
+            found = image.getexif().get(EXIF_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError):
+        return 1
+    return found if found in range(1, 9) else 1

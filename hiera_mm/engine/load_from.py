@@ -58,6 +58,7 @@ class FitCheckpointHook(Hook):
             state, _ = unwrap(checkpoint, source)
         if runner._resume:
             check_fits(model, state, source)
+            check_resumed_classes(runner, checkpoint, source)
         if report:
             runner.logger.info(report)
         checkpoint['state_dict'] = state
@@ -72,10 +73,36 @@ def check_classes(runner: Runner, trained: Sequence[str] | None, source: str) ->
     tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
     if trained and tested and list(trained) != list(tested):
         raise UserError(
-            f"The checkpoint '{source}' was trained with the classes {first_few(list(trained))}, but the test set has "
-            f'{first_few(list(tested))}; set the classes of the config to those of training, in their order (the order '
-            'in the annotation file does not matter).'
+            f"The checkpoint '{source}' was trained with other classes than those of the test set: "
+            f'{_first_difference(trained, tested)}; set the classes of the config to those of training, in their order '
+            '(the order in the annotation file does not matter).'
         )
+
+
+def check_resumed_classes(runner: Runner, checkpoint: dict, source: str) -> None:
+    """Check that a resumed run has the classes that it began with, in the same order.
+
+    Raises:
+        UserError: if they differ, naming both.
+    """
+    trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    now = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
+    if trained and now and list(trained) != list(now):
+        raise UserError(
+            f"The classes of the config are not those that the run in '{source}' began with: "
+            f'{_first_difference(trained, now)}; labels would change their meaning. Set the classes of the first run, '
+            'or start from its weights alone: --cfg-options load_from=CHECKPOINT.'
+        )
+
+
+def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
+    """Where two lists of names differ, in words."""
+    if sorted(first) == sorted(second):
+        number = next(i for i, pair in enumerate(zip(first, second, strict=True)) if pair[0] != pair[1])
+        return f"number {number} was '{first[number]}' and is '{second[number]}'"
+    gone, new = ([name for name in one if name not in other] for one, other in ((first, second), (second, first)))
+    told = ([f'{first_few(gone)} gone'] if gone else []) + ([f'{first_few(new)} new'] if new else [])
+    return f'{len(first)} then and {len(second)} now, {" and ".join(told)}'
 
 
 def load_from_anywhere(filename: str, map_location: object = None, **_: object) -> dict:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import UserError
+from hiera_mm.readers.images import rgb_pixels
 
 import numpy as np
 import PIL.Image
@@ -31,7 +32,7 @@ def as_rgb(image: np.ndarray | Image) -> np.ndarray:
         UserError: for an array of another shape or type.
     """
     if isinstance(image, Image):
-        return np.array(image.convert('RGB'))
+        return rgb_pixels(image, 'given')
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
         form = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
         raise UserError(f'An image must be a path, a Pillow image, or an RGB array (H, W, 3) of uint8, but is {form}.')
@@ -44,7 +45,7 @@ def as_bgr(image: np.ndarray | Image) -> np.ndarray:
 
 
 def read_image(path: str) -> np.ndarray:
-    """Read an image file as RGB ``(H, W, 3)``, turned by its EXIF data.
+    """Read an image file as RGB ``(H, W, 3)``, as stored.
 
     Raises:
         BrokenFileError: for a file that can't be read.

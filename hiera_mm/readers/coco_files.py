@@ -31,6 +31,7 @@ class CocoFile:
         categories: Each with ``id`` and ``name``.
         repairs: A sentence for each thing that was derived or left out.
         doubts: A sentence for each thing that may be right but often is not.
+        fit_turned: Ids of images of which a box leaves the size in the file, but would fit if the image were turned.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class CocoFile:
     categories: list[dict]
     repairs: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    fit_turned: set = field(default_factory=set)
 
     def for_masks(self, fill_masks_from_boxes: bool | None) -> CocoFile:
         """A copy in which every annotation has a mask. For a crowd without one it is the box, since a crowd only

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError, examples, first_few
-from hiera_mm.readers.coco_objects import REFUSED, REPAIRED, SHIFTED, ObjectChecker
+from hiera_mm.readers.coco_objects import OTHER_FORMS, REFUSED, REPAIRED, SHIFTED, ObjectChecker
 from hiera_mm.readers.coco_values import is_id, is_text, number_of, whole_number
 
 SECTIONS = ('images', 'annotations', 'categories')
@@ -18,13 +18,15 @@ MAX_SHIFTED_SHARE = 0.1
 
 
 class Normalised(NamedTuple):
-    """The normalised lists, and a sentence for each repair and each doubt."""
+    """The normalised lists, a sentence for each repair and each doubt, and the images whose boxes would fit if they
+    were turned."""
 
     images: list[dict]
     annotations: list[dict]
     categories: list[dict]
     repairs: list[str]
     doubts: list[str]
+    fit_turned: set
 
 
 class Normaliser:
@@ -36,6 +38,7 @@ class Normaliser:
         self.images, self.annotations, self.categories = images, annotations, categories
         self.repairs: list[str] = []
         self.doubts: list[str] = []
+        self.fit_turned: set = set()
 
     def run(self) -> Normalised:
         """Normalise everything.
@@ -48,7 +51,7 @@ class Normaliser:
         self._normalise_images()
         self._number_annotations()
         self._normalise_objects()
-        return Normalised(self.images, self.annotations, self.categories, self.repairs, self.doubts)
+        return Normalised(self.images, self.annotations, self.categories, self.repairs, self.doubts, self.fit_turned)
 
     def _refuse(self, items: Sequence[object], fault: str) -> None:
         """Raise if there are any items; ``fault`` completes the sentence after their names."""
@@ -196,6 +199,7 @@ class Normaliser:
                 'boxes and masks are taken as they are.'
             )
         self._refuse_other_forms_of_boxes(found)
+        self.fit_turned = found.fit_turned
         for fault, sentence in REPAIRED.items():
             self._note_repair(found.items[fault], sentence)
         self.annotations = [annotation for annotation in self.annotations if id(annotation) not in found.left_out]
@@ -206,11 +210,12 @@ class Normaliser:
                 f"In the annotation file '{self.path}' of {self.key}, all boxes lie between 0 and 1, so they seem to "
                 "be fractions of the image's sides; give x, y, width and height in pixels."
             )
-        leaving = found.items['leaving']
-        if leaving and found.as_corners == found.boxes:
+        leaving = found.items['leaving'] + found.items['empty']
+        form = next((form for form in OTHER_FORMS if form in found.forms), None)
+        if leaving and found.boxes and form:
             raise UserError(
                 f"In the annotation file '{self.path}' of {self.key}, the boxes of {examples(leaving)} annotations "
-                'leave their image, and all boxes fit as x1, y1, x2, y2; COCO has x, y, width, height: correct them.'
+                f'leave their image, and all boxes fit as {form}; COCO has x, y, width, height: correct them.'
             )
 
     def _resolve_ids(self, part: str, own: list, references: list, name: str) -> tuple[list, list]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hiera_mm.readers.coco_run_lengths import to_rle
 from hiera_mm.readers.coco_values import number_of
@@ -42,14 +42,38 @@ REPAIRED = dict(
 """Faults that are repaired because there is no doubt what is meant."""
 
 
+Box = tuple[float, float, float, float]
+
+OTHER_FORMS: dict[str, Callable[[Box], Box]] = {
+    'x1, y1, x2, y2': lambda box: box,
+    'y1, x1, y2, x2': lambda box: (box[1], box[0], box[3], box[2]),
+    'y, x, height, width': lambda box: (box[1], box[0], box[1] + box[3], box[0] + box[2]),
+    'x and y of the centre, width, height': lambda box: (
+        *(box[0] - box[2] / 2, box[1] - box[3] / 2),
+        *(box[0] + box[2] / 2, box[1] + box[3] / 2),
+    ),
+}
+"""Other meanings of a box's four numbers than COCO's, as functions to the corners x1, y1, x2, y2."""
+
+
 class ObjectChecker:
-    """Sorts annotations by their faults, in one pass, since files have up to a million."""
+    """Sorts annotations by their faults, in one pass, since files have up to a million.
+
+    Attributes:
+        items: Annotations by fault.
+        left_out: Objects to leave out, by ``id()``.
+        boxes, within_one, with_both: Counts of boxes, of those between 0 and 1, and of those with a mask.
+        forms: Those of ``OTHER_FORMS`` in which every box would fit.
+        fit_turned: Images of which a box leaves the size in the file, but would fit if the image were turned.
+    """
 
     def __init__(self, annotations: list[dict], sizes: dict) -> None:
         self.annotations, self.sizes = annotations, sizes
         self.items: dict[str, list] = defaultdict(list)
         self.left_out: set[int] = set()
-        self.boxes = self.within_one = self.as_corners = self.with_both = 0
+        self.boxes = self.within_one = self.with_both = 0
+        self.forms = set(OTHER_FORMS)
+        self.fit_turned: set = set()
 
     def run(self) -> ObjectChecker:
         for annotation in self.annotations:
@@ -157,15 +181,21 @@ class ObjectChecker:
     def _count_forms(self, x: float, y: float, w: float, h: float, size: tuple) -> None:
         self.boxes += 1
         self.within_one += x + w <= 1.001 and y + h <= 1.001
-        width, height = size
-        if w > x and h > y and (width is None or (w <= width + 1 and h <= height + 1)):
-            self.as_corners += 1
+        width, height = size if size[0] is not None else (math.inf, math.inf)
+        # Most sets leave no form after a few boxes.
+        for form in [*self.forms]:
+            x1, y1, x2, y2 = OTHER_FORMS[form]((x, y, w, h))
+            if not (-1 <= x1 < x2 <= width + 1 and -1 <= y1 < y2 <= height + 1):
+                self.forms.remove(form)
 
     def _clip_box(self, annotation: dict, box: tuple, size: tuple) -> bool:
         x, y, w, h = box
         width, height = size
         if width is None:
             width = height = math.inf
+        within, turned = (max(x + w - sides[0], y + h - sides[1]) <= 1 for sides in ((width, height), (height, width)))
+        if turned and not within and min(x, y) >= -1:
+            self.fit_turned.add(annotation['image_id'])
         if w == 0 or h == 0 or x >= width or y >= height or x + w <= 0 or y + h <= 0:
             self.items['empty'].append(annotation['id'])
             self.left_out.add(id(annotation))

@@ -1,10 +1,12 @@
-"""The header of an image file (size, EXIF orientation, bit depth), and whether the file is complete."""
+"""Image files: the header (size, EXIF orientation, bit depth), whether a file is complete, and its pixels in 8 bits."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.errors import BrokenFileError
+from hiera_mm.errors import BrokenFileError, UserError
 
+import numpy as np
 from PIL import Image
 
 EXIF_ORIENTATION = 274
@@ -15,8 +17,14 @@ END_MARKERS = {'JPEG': (b'\xff\xd9', 65536), 'PNG': (b'IEND', 64)}
 data to a JPEG."""
 
 
+FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'AVIF', 'JPEG2000', 'PPM', 'TGA', 'PCX')
+"""The formats that are read, whatever a file's name says; Pillow would start other programs for some of the rest."""
+
 DEEP_MODES = ('I;16', 'I;16B', 'I;16L', 'I', 'F')
 """Pillow's modes with more than 8 bits a channel."""
+
+
+FULL_DEPTH = 16
 
 
 class ImageHeader(NamedTuple):
@@ -39,6 +47,75 @@ class ImageHeader(NamedTuple):
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
+def open_image(path: str | Path | BytesIO) -> Image.Image:
+    """Open an image file with Pillow, as one of ``FORMATS``.
+
+    Raises:
+        OSError: as :func:`PIL.Image.open`.
+    """
+    Image.init()
+    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def rgb_pixels(image: Image.Image, name: str | Path, bit_depth: int | None = None) -> np.ndarray:
+    """An image's pixels as RGB ``(H, W, 3)`` of unsigned bytes; grey images of more bits keep their grades.
+
+    Args:
+        image: The image.
+        name: Its path, for messages.
+        bit_depth: As for :func:`eight_bits`.
+
+    Raises:
+        UserError: as :func:`eight_bits`.
+    """
+    if image.mode not in DEEP_MODES:
+        return np.array(image.convert('RGB'))
+    grey = eight_bits(np.array(image), name, bit_depth)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def eight_bits(pixels: np.ndarray, name: str | Path, bit_depth: int | None = None) -> np.ndarray:
+    """Pixels of 16 bits in 8 bits.
+
+    Args:
+        pixels: Unsigned integers of 16 bits, or larger ones within that range.
+        name: The image's path, for messages.
+        bit_depth: How many bits are used, such as 12; by default all.
+
+    Raises:
+        UserError: for other numbers, whose range is unknown, and for an image that would be nearly black.
+    """
+    within = np.issubdtype(pixels.dtype, np.integer) and pixels.size and 0 <= pixels.min() <= pixels.max() < 2**16
+    if not within:
+        raise UserError(
+            f"The image '{name}' has {pixels.dtype} pixels, whose range is unknown; convert it to 8 or 16 bits."
+        )
+    largest = int(pixels.max())
+    if bit_depth is None and 0 < largest < 4096:
+        raise UserError(
+            f"The image '{name}' has 16 bits a channel, but no value over {largest}, so it would be nearly black; set "
+            f'bit_depth={max(largest.bit_length(), 8)} in the first step of the pipelines, or bit_depth=16 if it is '
+            'that dark.'
+        )
+    return np.clip(pixels >> ((bit_depth or FULL_DEPTH) - 8), 0, 255).astype(np.uint8)
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels ``(H, W, ...)`` as stored, turned as an EXIF orientation from 1 to 8 asks for."""
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def turned_back(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """The opposite of :func:`turned`."""
+    return turned(pixels, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def read_image_header(path: str | Path) -> ImageHeader:
     """Read an image's header.
 
@@ -46,11 +123,13 @@ def read_image_header(path: str | Path) -> ImageHeader:
         BrokenFileError: if the file is missing, is not an image, or is cut off.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             orientation = image.getexif().get(EXIF_ORIENTATION, 1)
             if orientation not in range(1, 9):
                 orientation = 1
-            header = ImageHeader(*image.size, orientation, image.mode in DEEP_MODES)
+            # Pillow itself turns TIFF files, and gives the size afterwards.
+            stored = image.size[::-1] if image.format == 'TIFF' and orientation >= 5 else image.size
+            header = ImageHeader(*stored, orientation, image.mode in DEEP_MODES)
             if image.format in END_MARKERS and not _has_end_marker(path, *END_MARKERS[image.format]):
                 # More data than usual may follow the end marker, so only decoding the pixels can tell.
                 image.load()

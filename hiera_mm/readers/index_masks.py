@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import BrokenFileError, UserError, examples, first_few
+from hiera_mm.readers.images import open_image
 from hiera_mm.readers.text import files_below, read_text
 
 import numpy as np
@@ -81,7 +82,7 @@ def read_mask(path: str | Path) -> np.ndarray:
         UserError: for an image in colour, and for numbers above 255.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             mask = np.asarray(image)
     except FileNotFoundError as error:
         raise BrokenFileError(f"The mask '{path}' does not exist; put it there or correct data_prefix.") from error

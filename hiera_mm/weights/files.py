@@ -1,6 +1,7 @@
 """Finds, downloads and reads checkpoint files without running code in them, and writes them atomically."""
 
 import difflib
+import hashlib
 import os
 import pickle
 import re
@@ -26,6 +27,9 @@ from mmengine.dist import barrier, get_dist_info
 
 TRAINING_STATE = training_state_classes()
 """Classes that a run's checkpoint may contain beside its weights."""
+
+MAX_NAME = 150
+"""Characters of a name that are kept in the cache."""
 
 WRITABLE_ENDINGS = ('.pth', '.pt', '.safetensors')
 
@@ -236,6 +240,11 @@ def _download(address: str, path: Path) -> None:
 
 
 def _file_name(address: str) -> str:
-    """The last part of an address; on Hugging Face, where that is the same for all models, with the model's name."""
-    hub = re.match(r'https://huggingface\.co/([^/]+)/([^/]+)/resolve/[^/]+/(.+)', address)
-    return '--'.join(hub.groups()).replace('/', '--') if hub else address.rsplit('/', 1)[-1]
+    """The name of a file in the cache, another one for each address: its last part, on Hugging Face with the model's
+    name, and a hash of the whole address. The zoo's files differ by their names and need no hash."""
+    hub = re.match(r'https://huggingface\.co/([^/]+)/([^/]+)/resolve/[^/]+/([^?#]+)', address)
+    name = '--'.join(hub.groups()).replace('/', '--') if hub else re.split('[?#]', address)[0].rsplit('/', 1)[-1]
+    if address in {entry.address for entry in ZOO.values()}:
+        return name
+    stem, ending = os.path.splitext(name)
+    return f'{stem[:MAX_NAME]}-{hashlib.sha256(address.encode()).hexdigest()[:8]}{ending}'

@@ -118,6 +118,9 @@ OTHER_WRAPPERS = (
 """Keys under which other training code stores weights, in search order."""
 
 
+WRAPPERS = re.compile(r'(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
+"""Parts of names that torch's wrappers add anywhere."""
+
 _BLOCK = re.compile(r'blocks\.(\d+)\.')
 _STAGE = r'(?:encoder\.stages\.\d+\.layers|body\.stage\d+)\.\d+'
 """Prefix of a block's name in formats that number blocks by stage."""
@@ -146,7 +149,9 @@ def to_our_names(checkpoint: Mapping, source: str, allow_nan: bool = False) -> W
         inside, others = {key.removeprefix(prefix): value for key, value in state.items()}, {}
     else:
         inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        others = {key: value for key, value in state.items() if not key.startswith(prefix)}
+        # Other training code keeps the whole model under a name of its own, such as 'model.'.
+        outer = prefix.removesuffix('backbone.') if prefix.endswith('backbone.') else ''
+        others = {key.removeprefix(outer): value for key, value in state.items() if not key.startswith(prefix)}
     if name == 'birder' and 'features.0.weight' in inside:
         name = 'birder hieradet'
     if FORMATS[name].mark == _MARK:
@@ -208,8 +213,12 @@ def unwrap(checkpoint: Mapping, source: str, allow_nan: bool = False) -> tuple[d
             'training that wrote them had failed; use an earlier checkpoint. To start the backbone from it anyway: '
             "init_cfg=dict(type='Pretrained', checkpoint=..., allow_nan=True)."
         )
-    # torch's wrappers for training on several devices add this prefix.
-    return {key.removeprefix('module.'): value for key, value in state.items()}, wrapper
+    return {_without_wrappers(key): value for key, value in state.items()}, wrapper
+
+
+def _without_wrappers(name: str) -> str:
+    """A tensor's name without what torch's wrappers add: for several devices, for compiled parts, for sharding."""
+    return WRAPPERS.sub('', name).removeprefix('module.')
 
 
 def _only_weights_key(checkpoint: Mapping, source: str) -> str | None:

@@ -244,6 +244,14 @@ def fit_to_model(model: BaseModel, checkpoint: Mapping, source: str) -> tuple[di
     ]
     without_place = sorted(others.keys() - own.keys())
     absent = sorted(key for key in own.keys() - others.keys() if not key.startswith('backbone.'))
+    if weights.format == 'hiera_mm' and without_place and absent and not used:
+        print_log(
+            f"The checkpoint '{source}' holds more than a backbone, but under names that this model doesn't have, such "
+            f'as {_list_keys(without_place)}: all of {_list_keys(absent)} start from random weights. If it was trained '
+            'with this config, rename its tensors.',
+            logger='current',
+            level=logging.WARNING,
+        )
     return fitted | used, (
         f'{report} Beside the backbone: {len(used)} tensors used; of another shape, so left as initialised: '
         f'{", ".join(odd) or "none"}; without a place: {_list_keys(without_place)}; not in the file, so left as '

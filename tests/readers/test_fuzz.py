@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import warnings
 from functools import partial
 
@@ -15,7 +16,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.readers.ava_files import read_action_list, read_exclusions, read_proposals, read_rows
 from hiera_mm.readers.class_names import read_class_names
 from hiera_mm.readers.coco_files import read_annotations
-from hiera_mm.readers.found_sets import find_voc, find_yolo
+from hiera_mm.readers.found_sets import find_sets
 from hiera_mm.readers.image_lists import read_images
 from hiera_mm.readers.images import read_image_header
 from hiera_mm.readers.labelled_lists import read_video_list
@@ -291,9 +292,17 @@ def test_yolos_folders(tmp_path, changed):
         for number in range(2):
             (labels / f'{number}.txt').write_text('0 0.5 0.5 0.2 0.2\n1 0.2 0.2 0.1 0.1\n')
     (folder / 'data.yaml').write_text(YOLO_NAMES)
-    find_yolo(folder, tmp_path / 'out')
+    find = partial(find_anew, folder, 'yolo', tmp_path / 'out')
+    find()
 
-    fuzz(folder / changed, damaged((folder / changed).read_bytes()), partial(find_yolo, folder, tmp_path / 'out'))
+    fuzz(folder / changed, damaged((folder / changed).read_bytes()), find)
+
+
+def find_anew(folder, layout, out):
+    try:
+        return find_sets(folder, layout, out)
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
 
 
 VOC = """<annotation><folder>a</folder><filename>0.png</filename>
@@ -311,6 +320,7 @@ def test_pascal_vocs_folders(tmp_path, changed):
     for number, part in enumerate(('train', 'val')):
         (folder / 'Annotations' / f'{number}.xml').write_text(VOC.replace('0.png', f'{number}.png'))
         (folder / 'ImageSets' / 'Main' / f'{part}.txt').write_text(f'{number}\n')
-    find_voc(folder, tmp_path / 'out')
+    find = partial(find_anew, folder, 'voc', tmp_path / 'out')
+    find()
 
-    fuzz(folder / changed, damaged((folder / changed).read_bytes()), partial(find_voc, folder, tmp_path / 'out'))
+    fuzz(folder / changed, damaged((folder / changed).read_bytes()), find)

@@ -212,7 +212,7 @@ def test_a_checkpoint_of_other_classes_is_refused(run_command, trained, shapes, 
     options = [*shapes_options(shapes), "test_dataloader.dataset.metainfo.classes=('bar','circle','triangle')"]
     options.append("train_dataloader.dataset.metainfo.classes=('bar','circle','triangle')")
     result = run_command('test', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path, *options)
-    assert_explained(result, 'was trained with the classes circle, bar, triangle, but the test set has bar, circle')
+    assert_explained(result, "other classes than those of the test set: number 0 was 'circle' and is 'bar'")
 
 
 def test_a_checkpoint_of_another_model_is_refused(run_command, trained, shapes, tmp_path):

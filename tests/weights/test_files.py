@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import tracemalloc
 import zipfile
 
 from hiera_mm.errors import UserError
-from hiera_mm.weights.files import locate_checkpoint, read_checkpoint, write_checkpoint
+from hiera_mm.weights.files import _file_name, locate_checkpoint, read_checkpoint, write_checkpoint
+from hiera_mm.weights.zoo import ZOO
 
 import pytest
 import safetensors.torch
@@ -159,7 +161,8 @@ def test_a_download_is_made_once_and_kept_in_torchs_cache(serve, tmp_path):
     for _ in range(2):
         assert torch.equal(read_checkpoint(server.address)['a'], WEIGHTS['a'])
     assert server.requests == 1
-    assert [path.name for path in (tmp_path / 'cache/hub/checkpoints').iterdir()] == ['weights.pth']
+    (cached,) = (tmp_path / 'cache/hub/checkpoints').iterdir()
+    assert re.fullmatch(r'weights-\w{8}\.pth', cached.name)
 
 
 def test_after_a_broken_download_the_next_one_starts_clean(serve, tmp_path):
@@ -173,14 +176,14 @@ def test_after_a_broken_download_the_next_one_starts_clean(serve, tmp_path):
 
 def test_a_download_that_always_breaks_off_is_an_error_and_leaves_nothing(serve, tmp_path):
     server = serve(broken_answers=99)
-    with pytest.raises(UserError, match=r"weights.pth' \(\d+ bytes\) is damaged.*download it again"):
+    with pytest.raises(UserError, match=r"weights-\w+.pth' \(\d+ bytes\) is damaged.*download it again"):
         read_checkpoint(server.address)
     assert not list((tmp_path / 'cache/hub/checkpoints').iterdir())
 
 
 def test_an_address_that_cannot_be_reached_says_where_to_put_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    with pytest.raises(UserError, match=f"put it at '{tmp_path}/hub/checkpoints/weights.pth'"):
+    with pytest.raises(UserError, match=f"put it at '{tmp_path}/hub/checkpoints/weights-\\w+.pth'"):
         read_checkpoint('http://127.0.0.1:9/weights.pth')
     assert not list((tmp_path / 'hub' / 'checkpoints').iterdir())
 
@@ -238,3 +241,36 @@ def test_a_folder_is_told_from_nothing_and_its_files_are_named(tmp_path):
         (tmp_path / 'snapshot' / name).touch()
     with pytest.raises(UserError, match=r'is a folder; .*holds 2 \(model.safetensors, pytorch_model.bin\)'):
         read_checkpoint(str(tmp_path / 'snapshot'))
+
+
+HUB = 'https://huggingface.co/me/mine/resolve'
+ADDRESSES = [
+    'https://example.org/a/model.pth',
+    'https://example.org/b/model.pth',
+    'http://example.org/a/model.pth',
+    'https://example.org/a/model.pth?version=2',
+    'https://example.org/a/model.pth?version=3',
+    'https://example.org/a/Model.pth',
+    f'{HUB}/v1/model.safetensors',
+    f'{HUB}/v2/model.safetensors',
+    f'{HUB}/main/model.safetensors',
+    f'{HUB}/main/part/model.safetensors',
+    'https://huggingface.co/me--mine/x/resolve/main/model.safetensors',
+    f'https://example.org/{"long" * 100}/{"name" * 100}.pth',
+    *(entry.address for entry in ZOO.values()),
+]
+
+
+def test_each_address_has_its_own_file_in_the_cache():
+    names = {address: _file_name(address) for address in ADDRESSES}
+    assert len(set(names.values())) == len(names)
+    assert all(re.fullmatch(r'[\w.+-]{1,200}', name) for name in names.values())
+    assert names[f'{HUB}/v1/model.safetensors'].startswith('me--mine--model-')
+    assert all(name.endswith(('.pth', '.pt', '.safetensors', '.bin', '.pth.tar')) for name in names.values())
+
+
+def test_files_of_the_zoo_keep_their_names():
+    """Copies that were downloaded earlier, or by hand, are found."""
+    for entry in ZOO.values():
+        if 'huggingface' not in entry.address:
+            assert _file_name(entry.address) == entry.address.rsplit('/', 1)[-1]

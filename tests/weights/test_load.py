@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
+from mmdet.registry import MODELS
+from mmengine.config import Config
 from sam2.modeling.backbones.hieradet import Hiera as Trunk
 from timm.models._manipulate import adapt_input_conv
 
+from tests.helpers import TINY as TINY_DETECTOR
 from tests.helpers import forget_earlier_runs
 
 SETTINGS = dict(embed_dim=16, num_heads=1, depths=(1, 1, 2, 1))
@@ -312,3 +315,46 @@ def test_what_other_parts_of_a_whole_model_use_is_not_called_dropped():
     assert 'for them: none' in report and '2 tensors used' in report
     _, report = fit_to_model(Whole(), dict(state_dict=state | {'other.weight': torch.ones(2)}), 'file')
     assert "without a place: 1 key ('other.weight')" in report
+
+
+@pytest.mark.parametrize(
+    'rename',
+    [
+        lambda key: key,
+        lambda key: f'model.{key}',
+        lambda key: f'module.{key}',
+        lambda key: f'_orig_mod.{key}',
+        lambda key: f'module._orig_mod.{key}',
+        lambda key: f'net.{key}',
+        lambda key: f'detector.model.{key}',
+        lambda key: key.replace('backbone.', 'backbone._orig_mod.').replace('neck.', 'neck._orig_mod.'),
+        lambda key: f'_fsdp_wrapped_module.{key}',
+        lambda key: key.replace('blocks.0.', 'blocks.0._checkpoint_wrapped_module.'),
+    ],
+    ids=['plain', 'model', 'module', 'compiled', 'compiled module', 'net', 'two', 'parts', 'sharded', 'recomputed'],
+)
+def test_a_whole_model_loads_whatever_wraps_it(rename):
+    model, other = small_detector(), small_detector()
+    content = dict(state_dict={rename(key): value for key, value in other.state_dict().items()})
+    state, _ = fit_to_model(model, content, 'x.pth')
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(state[key], value) for key, value in other.state_dict().items())
+
+
+def test_parts_under_other_names_are_warned_of(capfd):
+    forget_earlier_runs()
+    model = small_detector()
+    state = {key.replace('neck.', 'fpn.').replace('roi_head.', 'head.'): v for key, v in model.state_dict().items()}
+    state = {key.replace('rpn_head.', 'rpn.'): value for key, value in state.items()}
+    fit_to_model(model, dict(state_dict=state), 'x.pth')
+    said = 'start from random weights. If it was trained with this config, rename its tensors'
+    assert said in ''.join(capfd.readouterr())
+
+
+def small_detector():
+    config = Config.fromfile(TINY_DETECTOR).model
+    config.backbone.init_cfg = None
+    model = MODELS.build(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    return model

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from hiera_mm.inference.report import charts
 from hiera_mm.inference.report.parts import IMAGE_SIDE, MAX_SHOWN, Section, Table, Tested, as_data_url, most_confused
 from hiera_mm.readers.frames import FrameReader
+from hiera_mm.readers.images import open_image, rgb_pixels
 from hiera_mm.readers.videos import open_video
 
 import numpy as np
-from PIL import Image
 
 
 def sections(tested: Tested) -> Iterator[Section]:
@@ -43,7 +43,7 @@ def sections(tested: Tested) -> Iterator[Section]:
 def _shown_image(sample: dict) -> np.ndarray:
     """The image, or the middle frame of a clip."""
     if 'img_path' in sample:
-        with Image.open(sample['img_path']) as image:
-            return np.asarray(image.convert('RGB'))
+        with open_image(sample['img_path']) as image:
+            return rgb_pixels(image, sample['img_path'])
     reader: FrameReader = sample.get('video_reader') or open_video(sample['filename'])
     return reader.frames([len(reader) // 2])[0]
