@@ -4,7 +4,7 @@ import argparse
 import ast
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,6 +62,25 @@ def _plainly() -> Iterator[None]:
         yield
     finally:
         READ_PLAINLY.reset(before)
+
+
+def apply_when_read(read_settled: Callable[[str], Config]) -> None:
+    """Give settings their effect in the configs that other programs read, if these inherit from this package's.
+
+    Args:
+        read_settled: Reads a file with its settings.
+    """
+    plain = Config.__init__
+
+    def init(
+        self: Config, cfg_dict: dict | None = None, cfg_text: str | None = None, filename: Any = None, **more: Any
+    ) -> None:
+        plain(self, cfg_dict, cfg_text, filename, **more)
+        # mmengine gives the text of all inherited files, each after its path, where it has read a file.
+        if filename and cfg_text and CONFIGS in cfg_text and not READ_PLAINLY.get():
+            vars(self).update(vars(read_settled(str(filename))))
+
+    Config.__init__ = init
 
 
 def config_from_text(text: str, source: str) -> Config:

@@ -9,8 +9,8 @@ from hiera_mm import compat, ops  # noqa: E402  (they import those packages)
 ops.install()
 compat.repair()
 
-from hiera_mm import datasets, engine, evaluation, models, settings  # noqa: E402,F401  (they need what was repaired)
+from hiera_mm import config, datasets, engine, evaluation, models, settings  # noqa: E402,F401  (they need what was repaired)
 
 engine.save_whole_files()
-settings.apply_when_read()
+config.apply_when_read(settings.read_config)
 models.keep_boxes_in_float32()

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hiera_mm import CONFIGS
-from hiera_mm.config import READ_PLAINLY, OwnFiles, is_shipped, option_values, override, own_files, read_config_file
+from hiera_mm.config import OwnFiles, is_shipped, option_values, override, own_files, read_config_file
 from hiera_mm.replaced import replaced
 from hiera_mm.setting_faults import (
     refuse_both_lengths,
@@ -85,7 +84,8 @@ def read_config(
         with constants.replaced(values, files.assigned, chosen):
             config = read(path)
         config.update({name: value for name, value in values.items() if name not in files.assigned})
-        own = {name: value for name, value in values.items() if name in SETTINGS and name not in files.used}
+        at_the_top = files.assigned.union(option_values(options)) - files.used
+        own = {name: value for name, value in values.items() if name in SETTINGS and name in at_the_top}
         # What the command line sets in its long form has the last word.
         overridden = {tuple(key.split('.')) for key in option_values(options)}
         after = _read_inherited(files.shipped, values, read)
@@ -107,23 +107,6 @@ def remember(config: Config, given: Mapping[str, Any], counted: bool = False) ->
 def settled(config: Config) -> Settled | None:
     """What is remembered of a config; None if it was not read with its settings."""
     return vars(config).get('_settled')
-
-
-def apply_when_read() -> None:
-    """Give settings their effect in the configs that other programs read, if these inherit from this package's."""
-    plain = Config.__init__
-
-    def init(
-        self: Config, cfg_dict: dict | None = None, cfg_text: str | None = None, filename: Any = None, **more: Any
-    ) -> None:
-        plain(self, cfg_dict, cfg_text, filename, **more)
-        # mmengine gives the text of all inherited files, each after its path, where it has read a file.
-        if filename and cfg_text and CONFIGS in cfg_text and not READ_PLAINLY.get():
-            read = read_config(str(filename))
-            object.__setattr__(self, '_cfg_dict', read._cfg_dict)
-            object.__setattr__(self, '_settled', settled(read))
-
-    Config.__init__ = init
 
 
 def given_settings(path: str, options: Sequence[str] = ()) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def test_the_schedule_is_100_epochs_of_coco_with_vitdets_steps(name):
     config = read(name)
     assert config.train_cfg.max_iters == round(100 * 118000 / 64) == 184375
     warm_up, steps = config.param_scheduler
-    assert (warm_up.type, warm_up.start_factor, warm_up.begin, warm_up.end) == ('LinearLR', 0.001, 0, 250)
+    assert (warm_up.type, warm_up.start_factor, warm_up.begin, warm_up.end) == ('WarmUpLR', 0.001, 0, 250)
     assert (steps.type, steps.milestones, steps.gamma) == ('MultiStepLR', [163889, 177546], 0.1)
     assert (steps.begin, steps.end) == (0, 184375)
     assert not warm_up.by_epoch and not steps.by_epoch

@@ -148,7 +148,7 @@ def test_crops_that_quarter_turns_would_change_are_refused(tmp_path):
 
 def test_a_run_of_one_epoch_has_the_warm_up_alone(tmp_path):
     config = settled(tmp_path, 'epochs = 1')
-    assert [(each.type, each.end) for each in config.param_scheduler] == [('LinearLR', 1)]
+    assert [(each.type, each.end) for each in config.param_scheduler] == [('WarmUpLR', 1)]
 
 
 def test_a_length_that_is_set_twice_is_refused(tmp_path):
