@@ -92,8 +92,19 @@ def read_config(
         refuse_without_effect(values_without_effect(own, before, after, config), {*SETTINGS} & {*before})
         refuse_contradictions(own, before, after, config, overridden)
     override(config, options, path)
+    _without_workers(config)
     remember(config, given, counted is not None)
     return config
+
+
+def _without_workers(config: Config) -> None:
+    """Leave out what torch refuses for data that is loaded without processes of its own."""
+    for part in ('train', 'val', 'test'):
+        loader = config.get(f'{part}_dataloader')
+        if isinstance(loader, dict) and loader.get('num_workers') == 0:
+            loader.pop('prefetch_factor', None)
+            if loader.get('persistent_workers'):
+                loader['persistent_workers'] = False
 
 
 def remember(config: Config, given: Mapping[str, Any], counted: bool = False) -> None:

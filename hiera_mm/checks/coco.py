@@ -8,11 +8,12 @@ from hiera_mm.checks.coco_images import faults_of_images
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of
 from hiera_mm.config import dicts_in
 from hiera_mm.datasets import coco
-from hiera_mm.errors import UserError, first_few
+from hiera_mm.errors import UserError, examples, first_few
 from hiera_mm.readers.coco_files import CocoFile
 
 from mmdet.datasets import CocoDataset as PlainCocoDataset
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, DefaultScope
 
 
 def reads_coco(dataset_class: type) -> bool:
@@ -179,13 +180,41 @@ def _faults_of_objects(part: DataPart, file: CocoFile, classes: Sequence[str]) -
         )
     if part.before_training:
         return
-    without = len(file.images) - len({annotation['image_id'] for annotation in file.annotations})
+    yield from _counts_of_loaded(part, file, classes)
+
+
+def _counts_of_loaded(part: DataPart, file: CocoFile, classes: Sequence[str]) -> Iterator[Fault]:
+    """What the data set yields, which may be less than the file lists."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        loaded = DATASETS.build(dict(part.dataset, type=part.dataset_class, pipeline=[], lazy_init=True))
+        loaded.file = file
+        loaded.full_init()
+    objects: Counter[str] = Counter()
+    empty = 0
+    for number in range(len(loaded)):
+        instances = loaded.get_data_info(number).get('instances', ())
+        empty += not instances
+        objects.update(classes[each['bbox_label']] for each in instances if not each['ignore_flag'])
     counts = ', '.join(f'{name} {objects[name]}' for name in classes[:100])
     yield Fault(
         Severity.NOTE,
-        f'{part.key}: {len(file.images)} images, {without} of them without annotations; objects of each class: '
+        f'{part.key}: {len(loaded)} images, {empty} of them without annotations; objects of each class: '
         f'{counts}{", ..." if len(classes) > 100 else ""}.',
     )
+    dropped = len(file.images) - len(loaded)
+    if dropped:
+        least = (part.dataset.get('filter_cfg') or {}).get('min_size', 0)
+        small = [
+            image['file_name']
+            for image in file.images
+            if min(image.get('width', least), image.get('height', least)) < least
+        ]
+        named = f'{examples(small)} of them have a side under min_size = {least} pixels' if small else 'no small ones'
+        yield Fault(
+            Severity.FAULT if len(small) > len(loaded) else Severity.NOTE,
+            f"{part.key}: {dropped} of the {len(file.images)} images in '{file.path}' are left out by filter_cfg: "
+            f'{named}, the others have no objects of the classes; set filter_cfg=None in the data set to use all.',
+        )
 
 
 def _full_name(dataset_class: type) -> str:

@@ -23,6 +23,7 @@ class Severity(Enum):
     BLOCKS = 'the run would stop, or its results would be wrong'
     FAULT = 'some samples are damaged or missing'
     NOTE = 'allowed, but worth knowing'
+    UNCHECKED = 'not looked at'
 
 
 class Fault(NamedTuple):

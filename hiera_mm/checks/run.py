@@ -61,6 +61,10 @@ def faults_of(
             checked.append((dataset, dataset_class))
             check = task.check_of(dataset_class) if dataset_class else None
             source = str({name: value for name, value in dataset.items() if name != 'pipeline'})
+            remote = bool(dataset.get('backend_args'))
+            if count != 0 and (check is None or remote) and source not in seen:
+                kind = f'{dataset.get("type")} in a remote store' if remote else dataset.get('type')
+                yield Fault(Severity.UNCHECKED, f'{key}: not checked, as there is no check for {kind}.')
             if check is not None and dataset_class is not None and source not in seen:
                 part = DataPart(key, dataset, dataset_class, loader, config[loader], task, config.model, read, count)
                 yield from _with_reader_errors(check(part))

@@ -7,6 +7,7 @@ written to the work folder for each loader.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = read_config(arguments)
     count = None if arguments.videos == 'all' else int(arguments.videos)
-    faults = notes = 0
+    counts: Counter[Severity] = Counter()
     for fault in faults_of(config, count=count):
-        note = fault.severity is Severity.NOTE
-        faults += not note
-        notes += note
-        print(f'Note: {fault.sentence}' if note else fault.sentence)
+        counts[fault.severity] += 1
+        print(f'Note: {fault.sentence}' if fault.severity is Severity.NOTE else fault.sentence)
+    notes, unchecked = counts[Severity.NOTE], counts[Severity.UNCHECKED]
+    faults = counts.total() - notes - unchecked
     if not faults:
         _draw_sheets(config, task_of(config))
-    print(f'{_counted(faults, "fault")}, {_counted(notes, "note")}.')
+    rest = f'; {_counted(unchecked, "data set")} not checked' if unchecked else ''
+    print(f'{_counted(faults, "fault")}, {_counted(notes, "note")}{rest}.')
     return 1 if faults else 0
 
 

@@ -24,6 +24,9 @@ class CocoDataset(PlainCocoDataset):
     :func:`~hiera_mm.readers.coco_files.read_annotations`, and labels follow the class names: the order of categories in
     the file does not matter, and a validation file may lack some.
 
+    Attributes:
+        file: Set before ``full_init``, the annotations as read, which are not read again.
+
     Args:
         fill_masks_from_boxes: For objects without a mask: True takes the box as the mask in training and evaluation,
             False leaves the object out of the mask loss and mask AP. By default, a model with masks refuses such a set.
@@ -47,6 +50,7 @@ class CocoDataset(PlainCocoDataset):
                 'is loaded, and no model in hiera_mm uses it; leave it out.'
             )
         self.fill_masks_from_boxes, self.exif_orientation = fill_masks_from_boxes, exif_orientation
+        self.file: CocoFile | None = None
         super().__init__(*args, **kwargs)
 
     @classmethod
@@ -69,14 +73,32 @@ class CocoDataset(PlainCocoDataset):
             self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
         return [self._parsed(image, objects[image['id']]) for image in file.images]
 
+    def filter_data(self) -> list[dict]:
+        """The entries that mmdet's filter keeps.
+
+        Raises:
+            UserError: if it keeps none.
+        """
+        kept = super().filter_data()
+        if self.data_list and not kept:
+            least = (self.filter_cfg or {}).get('min_size', 0)
+            raise UserError(
+                f"None of the {len(self.data_list)} images in '{self.ann_file}' would be used: filter_cfg of the data "
+                f'set leaves out images whose shorter side is under {least} pixels, and those without objects of the '
+                'classes; set filter_cfg=None there, or correct the file.'
+            )
+        return kept
+
     def _read(self) -> CocoFile:
         steps = getattr(self.pipeline, 'transforms', ())
-        with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
-            file = read_annotations(
-                path, 'ann_file', without_objects=self.test_mode and not any(hasattr(s, 'with_bbox') for s in steps)
-            )
-        for sentence in file.repairs + file.doubts:
-            print_log(sentence, 'current', level=logging.WARNING)
+        file = self.file
+        if file is None:
+            with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
+                file = read_annotations(
+                    path, 'ann_file', without_objects=self.test_mode and not any(hasattr(s, 'with_bbox') for s in steps)
+                )
+            for sentence in file.repairs + file.doubts:
+                print_log(sentence, 'current', level=logging.WARNING)
         if any(getattr(step, 'with_mask', False) for step in steps):
             file = file.for_masks(self.fill_masks_from_boxes)
         self._metainfo['fill_masks_from_boxes'] = self.fill_masks_from_boxes

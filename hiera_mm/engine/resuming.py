@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.engine.parameter_groups import regroup
 from hiera_mm.engine.running import LOCK_FILE, restarted
-from hiera_mm.engine.saving import INTERRUPTED, LAST
+from hiera_mm.engine.saving import INTERRUPTED, last_named
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import Checkpoint, DamagedFile, read_checkpoint
 
@@ -100,7 +100,7 @@ def newest(config: Config, since: float = 0) -> Checkpoint | None:
 def _by_naming(config: Config) -> Iterator[list[Path]]:
     """Lists of the checkpoints of epochs, of iterations, and of an interruption, each with the newest first."""
     folder = Path(config.work_dir)
-    named = Path(folder, LAST).read_text().strip() if Path(folder, LAST).is_file() else ''
+    named = last_named(folder)
     # Checkpoints may be in another folder (CheckpointHook's out_dir), which the file names.
     folders = {folder, *([Path(named).parent] if named and Path(named).is_file() and not _moved(folder, named) else [])}
     for pattern in (r'epoch_(\d+)\.pth', r'iter_(\d+)\.pth', re.escape(INTERRUPTED) + '()'):

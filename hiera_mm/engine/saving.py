@@ -292,8 +292,15 @@ def save_whole_files() -> None:
 
 def named_last(folder: str) -> str | None:
     """Path of the checkpoint that ``last_checkpoint`` names relative to its folder; None without that file."""
-    name = mmengine.runner.checkpoint.find_latest_checkpoint(folder)
+    name = last_named(Path(folder))
     return os.path.join(folder, name) if name else None
+
+
+def last_named(folder: Path) -> str:
+    """What the file ``last_checkpoint`` of a folder says; empty without it, or where its bytes are no text."""
+    path = folder / LAST
+    text = path.read_bytes().decode('utf-8', errors='replace').strip() if path.is_file() else ''
+    return text if text.isprintable() and '\ufffd' not in text else ''
 
 
 def save_whole(

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hiera_mm.config import config_from_text, dicts_in, must_be_registered
-from hiera_mm.engine.saving import LAST
+from hiera_mm.engine.saving import last_named
 from hiera_mm.errors import UserError
 from hiera_mm.inference.formats import Exported, is_exported, open_exported
 from hiera_mm.inference.trained import InferenceTask, TrainedModel
@@ -92,9 +92,13 @@ def checkpoint_in(source: str) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return source
-    if not (folder / LAST).is_file():
-        raise UserError(f"The folder '{source}' has neither a published model nor a run's checkpoints.")
-    return str(folder / Path((folder / LAST).read_text().strip()).name)
+    name = Path(last_named(folder)).name
+    if not name:
+        raise UserError(
+            f"The folder '{source}' has neither a published model nor a run's checkpoints (whose file last_checkpoint "
+            'names the newest); name a checkpoint in it.'
+        )
+    return str(folder / name)
 
 
 def _config_in(checkpoint: Mapping, source: str) -> Config:

@@ -13,6 +13,9 @@ from hiera_mm.readers.text import is_hidden
 import cv2
 import numpy as np
 
+FLOW = ('flow_x', 'flow_y')
+"""Beginnings of the names of optical flow, which mmaction2's layout keeps beside the frames."""
+
 
 class FrameFolder:
     """A reader like :class:`hiera_mm.readers.videos.VideoFile`, for frames in a folder (mmaction2's layout).
@@ -39,7 +42,7 @@ class FrameFolder:
             ) from error
         if not self.path.is_dir():
             raise BrokenFileError(f"The frame folder '{path}' does not exist; extract the frames or set data_prefix.")
-        self.length = _count(str(path), os.path.splitext(filename_tmpl)[1], self.path.stat().st_mtime_ns)
+        self.length = _count(str(path), filename_tmpl, self.path.name, self.path.stat().st_mtime_ns)
         self.times, self.duration = np.arange(self.length) / rate, self.length / rate
         if self.length == 0:
             raise BrokenFileError(
@@ -81,7 +84,11 @@ def infer_frame_naming(folder: str | Path) -> tuple[str, int]:
     Raises:
         BrokenFileError: if the files are not numbered in one consistent way, without gaps.
     """
-    names = sorted(entry.name for entry in os.scandir(folder) if not is_hidden(entry.name) and entry.is_file())
+    names = sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if not is_hidden(entry.name) and entry.is_file() and not entry.name.startswith(FLOW)
+    )
     parts = [re.fullmatch(r'(.*?)(\d+)(\.\w+)', name) for name in names]
     numbers = sorted(int(part[2]) for part in parts if part)
     around = {(part[1], part[3]) for part in parts if part}
@@ -100,6 +107,11 @@ def _literal(text: str) -> str:
 
 
 @functools.cache
-def _count(folder: str, ending: str, changed: int) -> int:
+def _count(folder: str, template: str, video: str, changed: int) -> int:
+    """How many files have names of the template; others, such as optical flow, may lie beside them."""
     # Cached until the folder changes: the frames of 15 minutes are 27,000 entries.
-    return sum(entry.name.endswith(ending) for entry in os.scandir(folder))
+    return sum(_is_numbered(entry.name, template, video) for entry in os.scandir(folder))
+
+
+def _is_numbered(name: str, template: str, video: str) -> bool:
+    return any(template.format(int(number), video_id=video) == name for number in re.findall(r'\d+', name))

@@ -111,16 +111,19 @@ def index_by_decoding(path: str, version: tuple[int, int]) -> Index:
 
 @contextlib.contextmanager
 def open_stream(path: str) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Open a file; yields it and its video stream (not a cover image)."""
-    with av.open(path, options=OPEN_OPTIONS) as container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        if not streams:
+    """Open a file; yields it and its video stream: the one that FFmpeg's own programs take, and no cover image."""
+    # Before a colon in a plain path, FFmpeg would read the name of a protocol.
+    with av.open(f'file:{path}', options=OPEN_OPTIONS) as container:
+        videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not videos:
             raise broken(path, 'it has no video stream')
-        if streams[0].codec_context is None:
+        best = container.streams.best('video')
+        stream = best if best in videos else videos[0]
+        if stream.codec_context is None:
             raise broken(path, 'its codec is not known')
         # Data loader workers already run in parallel; more threads here would only hold more frames.
-        streams[0].codec_context.thread_count = 1
-        yield container, streams[0]
+        stream.codec_context.thread_count = 1
+        yield container, stream
 
 
 @contextlib.contextmanager

@@ -66,7 +66,8 @@ class ActionDetector:
 
         Args:
             video: The file, of any length and rate; a clip that is too short repeats its first and last frames.
-            boxes: Boxes of persons by seconds, x1, y1, x2, y2 in pixels; then only these seconds are used, and no
+            boxes: Boxes of persons by seconds, x1, y1, x2, y2 in pixels, or all as shares of the sides; then only these
+                seconds are used, and no
                 detector is needed.
             persons: Finds the persons if no boxes are given.
             step: Interval in seconds; persons are searched in the frame in the middle of each interval.
@@ -191,11 +192,22 @@ def _find_persons(reader: FrameReader, step: float, persons: 'PersonFinder | Non
     return found
 
 
+def _are_shares(boxes: Mapping) -> bool:
+    """Whether all boxes lie between 0 and 1, as shares of the frame's sides do."""
+    try:
+        return all(0 <= float(side) <= 1 for given in boxes.values() for box in given for side in box)
+    except (TypeError, ValueError):
+        return False
+
+
 def _check_boxes(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, Persons]:
     """Check a user's boxes; returns them relative to the frame, with scores of 1, by seconds."""
     if not boxes:
         raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
     found = {}
+    if _are_shares(boxes):
+        # As in AVA's files; no person is smaller than a pixel.
+        sides = np.ones(4, np.float32)
     for second, given in sorted(boxes.items(), key=lambda item: float(item[0])):
         try:
             corners = np.array(given, np.float32).reshape(-1, 4)
