@@ -2,7 +2,7 @@
 
 from hiera_mm.engine.collecting import CollectInWorkDirHook
 from hiera_mm.engine.compiling import CompileHook
-from hiera_mm.engine.drawing import DrawRegionsHook
+from hiera_mm.engine.drawing import DrawObjectsHook, DrawRegionsHook
 from hiera_mm.engine.half_precision import AmpOptimWrapper
 from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
@@ -26,6 +26,7 @@ __all__ = [
     'CollectInWorkDirHook',
     'CompileHook',
     'DepthLayerDecayConstructor',
+    'DrawObjectsHook',
     'DrawRegionsHook',
     'FitCheckpointHook',
     'FullyShardedRunner',

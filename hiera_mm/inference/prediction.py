@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.errors import UNUSABLE, BrokenFileError, UserError
+from hiera_mm.explain import describe
 from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.progress import Progress
 from hiera_mm.readers.inputs import Input, Kind
@@ -43,12 +44,17 @@ class Outcome:
         self.left = [entry for entry in inputs if entry.name not in self.progress.done]
 
     @contextmanager
-    def unless_broken(self) -> Iterator[None]:
-        """If the input that is read inside is broken, record that and continue."""
+    def unless_broken(self, entry: Input) -> Iterator[None]:
+        """If the input that is read inside can't be used, record that and continue. A fault of the model or the
+        settings, which other inputs would meet as well, ends the run."""
         try:
             yield
-        except BrokenFileError as error:
+        except UNUSABLE as error:
             self.broken.append(str(error))
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:  # Decoders, resizing and encoders raise anything for odd files.
+            self.broken.append(f"'{entry.source}' can't be predicted: {describe(error)}")
 
     def finish(self, entry: Input, result: dict | None = None) -> None:
         """Keep the result of an input, if given, and mark the input as finished."""
@@ -109,7 +115,7 @@ def predict_frames(
         outcome.finish(entry, writer.entry(found))
     stream = partial(predictor.stream, batch_size=batch_size, interval=interval, **settings)
     for entry in (entry for entry in outcome.left if entry.kind is not Kind.IMAGE):
-        with outcome.unless_broken():
+        with outcome.unless_broken(entry):
             reader = Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
             frames = _drawn_frames(stream, reader, entry.name, outcome.progress, writer)
             if drawn:
@@ -128,9 +134,13 @@ def each_result(
     for batch in (entries[start : start + batch_size] for start in track(starts, 'Predicting', disable=not entries)):
         try:
             yield from zip(batch, predict([given[entry] for entry in batch]), strict=True)
-        except BrokenFileError:
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, UserError) and not isinstance(error, UNUSABLE):
+                raise
             for entry in batch:
-                with outcome.unless_broken():
+                with outcome.unless_broken(entry):
                     yield entry, predict(given[entry])
 
 

@@ -368,7 +368,7 @@ class Block(nn.Module):
         drop_path: Stochastic depth of both branches.
         layer_scale: A learned factor for each channel of both branches.
         pooled_shortcut: Where the width doubles, the shortcut is the maximum and the mean of the 2 x 2 tokens
-            of the unnormalised input, concatenated.
+            of the unnormalised input, concatenated; without pooling, of each token alone.
     """
 
     def __init__(
@@ -384,7 +384,7 @@ class Block(nn.Module):
         pooled_shortcut: bool,
     ) -> None:
         super().__init__()
-        self.pools = pools
+        self.pools, self.widens = pools, dim != dim_out
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, dim_out, heads, window_side, window_times, pools)
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
@@ -414,7 +414,7 @@ class Block(nn.Module):
             return pool_units(widened) if self.pools else widened
         if self.pools:
             return torch.cat([pool_units(units), average_units(units)], dim=-1)
-        return units
+        return torch.cat([units, units], dim=-1) if self.widens else units
 
 
 @per_row

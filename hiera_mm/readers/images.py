@@ -4,7 +4,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.errors import BrokenFileError, UnclearFileError
 
 import numpy as np
 from PIL import Image
@@ -66,7 +66,7 @@ def rgb_pixels(image: Image.Image, name: str | Path, bit_depth: int | None = Non
         bit_depth: As for :func:`eight_bits`.
 
     Raises:
-        UserError: as :func:`eight_bits`.
+        UnclearFileError: as :func:`eight_bits`.
     """
     if image.mode not in DEEP_MODES:
         return np.array(image.convert('RGB'))
@@ -83,16 +83,16 @@ def eight_bits(pixels: np.ndarray, name: str | Path, bit_depth: int | None = Non
         bit_depth: How many bits are used, such as 12; by default all.
 
     Raises:
-        UserError: for other numbers, whose range is unknown, and for an image that would be nearly black.
+        UnclearFileError: for other numbers, whose range is unknown, and for an image that would be nearly black.
     """
     within = np.issubdtype(pixels.dtype, np.integer) and pixels.size and 0 <= pixels.min() <= pixels.max() < 2**16
     if not within:
-        raise UserError(
+        raise UnclearFileError(
             f"The image '{name}' has {pixels.dtype} pixels, whose range is unknown; convert it to 8 or 16 bits."
         )
     largest = int(pixels.max())
     if bit_depth is None and 0 < largest < 4096:
-        raise UserError(
+        raise UnclearFileError(
             f"The image '{name}' has 16 bits a channel, but no value over {largest}, so it would be nearly black; set "
             f'bit_depth={max(largest.bit_length(), 8)} in the first step of the pipelines, or bit_depth=16 if it is '
             'that dark.'

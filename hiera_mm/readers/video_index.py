@@ -73,7 +73,10 @@ def index_by_packets(path: str, version: tuple[int, int]) -> Index:
     with errors_with_path(path), open_stream(path) as (container, stream):
         packets = [_read_packet(packet, stream) for packet in container.demux(stream) if packet.size]
         if container.format.name.startswith('mov') and len(packets) < stream.frames:
-            raise broken(path, f'only {len(packets)} of {stream.frames} frames are there')
+            # An edit list may hide whole groups of pictures, as in films that were trimmed without encoding them again.
+            there = _count_packets(path, ignore_editlist='1')
+            if there < stream.frames:
+                raise broken(path, f'only {there} of {stream.frames} frames are there')
         shown = [packet for packet in packets if packet.is_shown]
         stamps = [packet.stamp for packet in shown if packet.stamp is not None]
         distinct = len(set(stamps)) == len(shown) > 0
@@ -109,16 +112,31 @@ def index_by_decoding(path: str, version: tuple[int, int]) -> Index:
         return Index(places, places[:0], places / rate, len(places) / rate, rate, decoded=True, counted=True)
 
 
+def _preference(stream: av.VideoStream) -> int:
+    """How ffmpeg ranks the streams of a file: by their size, and by the mark as the default."""
+    return stream.width * stream.height + 5_000_000 * bool(stream.disposition & Disposition.default)
+
+
+def _count_packets(path: str, **options: str) -> int:
+    with open_stream(path, **options) as (container, stream):
+        return sum(packet.size > 0 for packet in container.demux(stream))
+
+
 @contextlib.contextmanager
-def open_stream(path: str) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Open a file; yields it and its video stream: the one that FFmpeg's own programs take, and no cover image."""
+def open_stream(path: str, **options: str) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """Open a file; yields it and its video stream: the one that the program ffmpeg takes, and no cover image.
+
+    Args:
+        path: The file.
+        options: More options of FFmpeg.
+    """
     # Before a colon in a plain path, FFmpeg would read the name of a protocol.
-    with av.open(f'file:{path}', options=OPEN_OPTIONS) as container:
+    with av.open(f'file:{path}', options=OPEN_OPTIONS | options) as container:
         videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         if not videos:
             raise broken(path, 'it has no video stream')
-        best = container.streams.best('video')
-        stream = best if best in videos else videos[0]
+        # Some programs write the cover without its mark, as a track of one frame.
+        stream = max([each for each in videos if each.frames != 1] or videos, key=_preference)
         if stream.codec_context is None:
             raise broken(path, 'its codec is not known')
         # Data loader workers already run in parallel; more threads here would only hold more frames.

@@ -638,7 +638,7 @@ def test_12_bits_in_16_are_told_instead_of_read_as_black(changed):
     with pytest.raises(
         UserError,
         match=r'16 bits a channel, but no value over \d+.*set bit_depth=12 in '
-        r'LoadImageFromFile',
+        r'the first step',
     ):
         check_data(config, LOADERS)
     for loader in LOADERS:

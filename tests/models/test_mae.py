@@ -188,3 +188,20 @@ def test_other_inputs_than_it_was_made_for_are_told():
         model(torch.randn(1, 1, 3, 96, 96), mode='loss')
     with pytest.raises(UserError, match='takes 3 channels, but got 4; set in_channels=4'):
         model(torch.randn(1, 1, 4, 64, 64), mode='loss')
+
+
+@pytest.mark.parametrize('frames', [None, 4])
+def test_pooled_shortcuts_widen_where_nothing_is_pooled(frames):
+    """The last stage of an autoencoder's encoder, which keeps its tokens, and doubles its width."""
+    arch = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1), pooled_shortcut=True)
+    size = (64, 64) if frames is None else (frames, 64, 64)
+    model = MaskedAutoencoder(
+        dict(type='Hiera', arch=arch, num_frames=frames),
+        input_size=size,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=1,
+    )
+    loss = model(torch.rand(2, 1, 3, *size), mode='loss')['loss']
+    loss.backward()
+    assert torch.isfinite(loss) and all(p.grad is not None for p in model.backbone.blocks.parameters())

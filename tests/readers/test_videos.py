@@ -1,6 +1,7 @@
 """Video files: exactly the frames that a player shows, whatever the codec, the container and the time stamps."""
 
 import shutil
+import struct
 import subprocess
 
 from hiera_mm.errors import BrokenFileError
@@ -128,13 +129,17 @@ def test_a_mirrored_film_is_what_ffmpeg_makes_of_it(tmp_path, turn):
     assert frame.shape == expected.shape and np.abs(frame.astype(int) - expected).max() <= 2
 
 
-def test_a_cover_picture_is_not_the_film(tmp_path):
+@pytest.mark.parametrize('marked', [True, False])
+@pytest.mark.parametrize('first', [True, False])
+def test_a_cover_picture_is_not_the_film(tmp_path, marked, first):
     write_with_pyav(tmp_path / 'film.mp4')
     with av.open(str(tmp_path / 'film.mp4')) as source, av.open(str(tmp_path / 'covered.mp4'), 'w') as target:
+        film = None if first else target.add_stream_from_template(source.streams.video[0])
         cover = target.add_stream('mjpeg', rate=25)
         cover.width, cover.height, cover.pix_fmt = 64, 64, 'yuvj420p'
-        cover.disposition = av.stream.Disposition.attached_pic
-        film = target.add_stream_from_template(source.streams.video[0])
+        if marked:
+            cover.disposition = av.stream.Disposition.attached_pic
+        film = film or target.add_stream_from_template(source.streams.video[0])
         target.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format='rgb24')))
         target.mux(cover.encode())
         for packet in source.demux(video=0):
@@ -143,6 +148,46 @@ def test_a_cover_picture_is_not_the_film(tmp_path):
                 target.mux(packet)
     covered = open_video(tmp_path / 'covered.mp4')
     assert len(covered) == 60 and number_of(covered.frames([33])[0]) == 33
+
+
+@pytest.mark.parametrize(
+    'name', ['10:30.mp4', 'http:film.mp4', 'a b.mp4', '%20.mp4', 'film?.mp4', '#1.mp4', "it's.mp4"]
+)
+def test_names_that_mean_something_to_ffmpeg_are_names(tmp_path, name):
+    write_with_pyav(tmp_path / 'film.mp4')
+    (tmp_path / 'film.mp4').rename(tmp_path / name)
+    assert len(open_video(tmp_path / name)) == 60
+
+
+@pytest.mark.parametrize('first, last', [(45, 90), (0, 45), (30, 60), (0, 90)])
+def test_a_film_that_was_trimmed_by_its_edit_list_has_the_frames_that_are_shown(tmp_path, first, last):
+    path = tmp_path / 'a.mp4'
+    write_with_pyav(path, times=np.arange(90) / 25, options=dict(g='15', bf='2'))
+    content = bytearray(path.read_bytes())
+    place = content.index(b'elst') + 12
+    length, start = struct.unpack_from('>Ii', content, place)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        begin = start + round(first / stream.average_rate / stream.time_base)
+    struct.pack_into('>Ii', content, place, length * (last - first) // 90, begin)
+    path.write_bytes(content)
+    with av.open(str(path)) as container:
+        shown = [number_of(frame.to_ndarray(format='rgb24')) for frame in container.decode(video=0)]
+    film = open_video(path)
+    assert [number_of(frame) for frame in film.frames(range(len(film)))] == shown
+
+
+def test_a_film_of_which_the_end_is_missing_is_still_refused(tmp_path, ffmpeg):
+    path = tmp_path / 'a.mp4'
+    write_with_pyav(path, times=np.arange(90) / 25)
+    faststart = tmp_path / 'b.mp4'
+    command = ['ffmpeg', '-v', 'fatal', '-i', str(path), '-c', 'copy', '-movflags', 'faststart', str(faststart)]
+    subprocess.run(command, check=True)
+    whole = faststart.read_bytes()
+    faststart.write_bytes(whole[: len(whole) * 2 // 3])
+    path = faststart
+    with pytest.raises(BrokenFileError):
+        open_video(path)
 
 
 VARIABLE = [*np.arange(60) / 30, *(2 + np.arange(40) / 10)]

@@ -39,7 +39,7 @@ def act_in_files(
     names = names_without_endings(inputs)
     outcome = Outcome(folder, dict(settings, drawn=drawn), inputs)
     for entry in outcome.left:
-        with outcome.unless_broken():
+        with outcome.unless_broken(entry):
             result = detector.predict(entry.source, boxes, persons, step, score_thr)
             name = names[entry]
             with atomic_write(result_path(folder, name, '_actions.json')) as unfinished:

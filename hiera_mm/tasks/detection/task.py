@@ -137,7 +137,8 @@ class DetectionTask(Task):
 
     def draw_test(self, config: Config, folder: str) -> None:
         # An absolute path stops mmdet's hook from putting the folder below a time stamp.
-        config.default_hooks.visualization.update(draw=True, interval=1, test_out_dir=os.path.abspath(folder))
+        hook = dict(type='DrawObjectsHook', draw=True, interval=1, test_out_dir=os.path.abspath(folder))
+        config.default_hooks.visualization.update(hook)
 
     def draw_sheet(self, dataset: ConfigDict, dataset_type: type, path: Path) -> int:
         return draw_sheet(dataset, path) if coco.reads_coco(dataset_type) else 0
