@@ -56,8 +56,8 @@ def explain(error: BaseException) -> str | None:
         )
     if missing := re.search(r"No such file or directory: '(.*\.(?:jpe?g|png|bmp|webp|tiff?))'", text, re.IGNORECASE):
         return (
-            f"The image '{missing[1]}' is missing; put it there, correct data_prefix in the config, or take it out "
-            'of the annotation file.'
+            f"The image '{missing[1]}' is missing; correct the path, in a data set by data_prefix or its annotation "
+            'file.'
         )
     return _about_files(error) or _about_building(error, text) or _about_running(error, text)
 

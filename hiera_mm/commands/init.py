@@ -90,6 +90,8 @@ def run(arguments: argparse.Namespace) -> None:
     out = Path(arguments.out)
     if out.exists():
         raise UserError(f"'{out}' already exists; name another file with --out, or remove it.")
+    if arguments.epochs < 1:
+        raise UserError(f'--epochs must be at least 1, but is {arguments.epochs}.')
     if out.suffix != '.py':
         raise UserError(f"The config '{out}' must have a name that ends in .py.")
     layout = next((name for name in SIGNS if getattr(arguments, name)), None)

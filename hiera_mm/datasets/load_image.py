@@ -47,8 +47,7 @@ class LoadImageFromFile(PlainLoadImageFromFile):
             if self.ignore_empty:
                 return None
             raise BrokenFileError(
-                f"The image '{path}' is missing; put it there, correct data_prefix in the config, or take it out of "
-                'the annotation file.'
+                f"The image '{path}' is missing; correct the path, in a data set by data_prefix or its annotation file."
             ) from error
         image = self._as_annotated(content, results)
         if image is None:
@@ -103,9 +102,7 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         if image is None:
             if self.ignore_empty:
                 return None
-            raise BrokenFileError(
-                f"The image '{path}' can't be decoded; replace the file or take it out of the annotation file."
-            )
+            raise BrokenFileError(f"The image '{path}' can't be decoded; replace the file, or leave it out.")
         deep = isinstance(flag, int) and image.dtype != np.uint8
         return eight_bits(image, path, self.bit_depth) if deep else image
 

@@ -131,6 +131,10 @@ def fit_to_backbone(
         if held.replace('(images', '(clips') == wanted:
             remedy = 'add inflate=True to init_cfg to start clips from images'
         raise UserError(f"The checkpoint '{source}' holds a {held}, but the model's backbone is a {wanted}; {remedy}.")
+    unused = {key for key in given if key.startswith('out_norms.') and key not in own}
+    if unused:
+        given = {key: value for key, value in given.items() if key not in unused}
+        dropped['norms of maps that this model does not give'] = len(unused)
     windows = _compare_sam2_windows(backbone, weights, own, source)
     tables, resizing = backbone.fit_position_tables(given, source)
     given = {key: value for key, value in given.items() if not key.startswith('pos_embed')} | tables

@@ -115,6 +115,9 @@ def test_what_weights_do_not_tell_is_asked_for(tmp_path):
     with pytest.raises(UserError, match='does not say which windows its Hiera was trained with'):
         backbone(str(tmp_path / 'x.pth'))
     backbone(str(tmp_path / 'x.pth'), window_sizes=None, out_norm=True)
+    everything = backbone(str(tmp_path / 'x.pth'), window_sizes=None, out_norm=True)(SMALL)
+    last = backbone(str(tmp_path / 'x.pth'), window_sizes=None, out_norm=True, out_indices=(3,))(SMALL)
+    assert len(last) == 1 and torch.equal(last[0], everything[3])
     with pytest.raises(TypeError, match='windows'):
         backbone(str(tmp_path / 'small.pth'), arch=small, windows=(1, 2))
 

@@ -96,6 +96,16 @@ def test_given_boxes_get_the_scores_of_the_test_pipeline_without_its_crop(detect
             assert names[2] == 'left' and names[7] == 'blink'
 
 
+def test_boxes_may_be_shares_of_the_sides(detector, films):
+    """As those in AVA's files; taken for pixels, each would be less than one."""
+    boxes = boxes_of(films, 'val00000')
+    shares = {second: [np.array(box) / [160, 128, 160, 128] for box in each] for second, each in boxes.items()}
+    found = [detector.predict(films / 'val' / 'val00000.mp4', boxes=given, score_thr=0.0) for given in (boxes, shares)]
+    for one, other in zip(*(result['predictions'] for result in found), strict=True):
+        for person, same in zip(one['persons'], other['persons'], strict=True):
+            np.testing.assert_allclose(person['bbox'], same['bbox'], atol=0.01)
+
+
 def test_unsure_actions_are_left_out(detector, films):
     result = detector.predict(films / 'val' / 'val00000.mp4', boxes={1: [[10, 10, 40, 60]]}, score_thr=0.99)
     assert result['predictions'][0]['persons'][0]['actions'] == []
@@ -158,6 +168,7 @@ def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
     [
         ({1: [[10, 10, 400, 60]]}, 'which has 160 x 128 pixels and 3.0 seconds; give x1, y1, x2, y2 in pixels'),
         ({1: [[50, 10, 20, 60]]}, 'give x1, y1, x2, y2 in pixels'),
+        ({1: [[0.5, 0.1, 0.2, 0.6]]}, 'give x1, y1, x2, y2 in pixels'),
         ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are outside'),
         ({1: [[10, 10, 40]]}, 'The boxes at second 1 are not lists of x1, y1, x2, y2'),
         ({}, 'There are no boxes; give some by seconds'),

@@ -108,6 +108,8 @@ def find_sets(path: Path, layout: str, out: Path, shape: str | None = None) -> F
         UserError: for files that can't be read, or whose part can't be told; nothing is written then.
     """
     folder = Folder(path)
+    if path.is_file() and layout in ('voc', 'labelme'):
+        raise UserError(f"'{path}' is a file; name the folder of the set, since each image has a file of its own.")
     with _new_folder(out):
         if layout == 'coco':
             found: Layout | None = None

@@ -16,6 +16,9 @@ IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.av
 ANNOTATION_ENDINGS = ('.json', '.xml', '.txt', '.yaml', '.yml', '.names', '.data', '.csv')
 """Endings of files that can hold annotations."""
 
+DESCRIPTIONS = ('.json', '.yaml', '.yml', '.data', '.names', 'classes.txt')
+"""Endings of files that describe a set, and can be named instead of its folder."""
+
 PARTS = ('train', 'val', 'test')
 
 USES = dict(train='training', val='validation', test='test')
@@ -47,6 +50,11 @@ class Folder:
         if not path.exists():
             raise UserError(f"The folder '{path}' does not exist; correct the path.")
         self.given = path
+        if path.is_file() and not path.name.lower().endswith(DESCRIPTIONS):
+            raise UserError(
+                f"'{path}' is a file that describes no set; name the folder of the set, or its annotation file "
+                '(.json), data.yaml, obj.data or classes.txt.'
+            )
         self.root = path.parent if path.is_file() else path
         self.files = list(files_below(self.root))
         self.images = [path for path in self.files if path.name.lower().endswith(IMAGE_ENDINGS)]
