@@ -90,6 +90,14 @@ def test_runs_by_epochs(name, start, least, epoch_length):
         assert max(expected) == RATE
 
 
+@pytest.mark.parametrize('epoch_length', [1, 2, 3, 10, 100])
+def test_a_warm_up_of_a_part_of_an_epoch(epoch_length):
+    found = [dict(type='WarmUpLR', start_factor=0.01, begin=0, end=0.17, convert_to_iter_based=True)]
+    warm_up = int(0.17 * epoch_length)
+    expected = [by_hand(step, warm_up, 0.01) for step in range(2 * epoch_length)]
+    assert rates(found, 2 * epoch_length, epoch_length) == pytest.approx(expected)
+
+
 def test_a_warm_up_of_more_steps_is_that_of_mmengine():
     for steps in (2, 3, 10):
         ours, theirs = (
