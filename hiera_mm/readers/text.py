@@ -48,11 +48,21 @@ def files_below(folder: str | Path, endings: Sequence[str] | None = None) -> Ite
         folder: Where to look.
         endings: Endings of the files, in lower case, such as ``('.mp4',)``; case is ignored. None for all files.
     """
+    seen = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        # A link to a folder that is walked through anyway would give its files twice, or without end.
+        links_last = sorted(folders, key=lambda name: (os.path.islink(os.path.join(place, name)), name))
+        folders[:] = sorted(name for name in links_last if not is_hidden(name) and _is_new(place, name, seen))
         for name in sorted(names):
             if not is_hidden(name) and (endings is None or name.lower().endswith(tuple(endings))):
                 yield Path(place, name)
+
+
+def _is_new(place: str, name: str, seen: set[str]) -> bool:
+    """Whether a folder was not seen before; links count as what they name."""
+    real, count = os.path.realpath(os.path.join(place, name)), len(seen)
+    seen.add(real)
+    return len(seen) > count
 
 
 def folders_in(folder: str | Path) -> list[str]:

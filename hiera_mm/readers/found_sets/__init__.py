@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +14,10 @@ from typing import NamedTuple
 from hiera_mm.errors import UserError, examples
 from hiera_mm.readers.found_sets.coco import find_coco_parts
 from hiera_mm.readers.found_sets.conversion import FoundPart, Layout, convert
-from hiera_mm.readers.found_sets.folder import USES, Folder
+from hiera_mm.readers.found_sets.folder import MARK, USES, Folder
 from hiera_mm.readers.found_sets.labelme import LabelMeLayout
 from hiera_mm.readers.found_sets.voc import VocLayout
-from hiera_mm.readers.found_sets.yolo import CLASS_FILES, YoloLayout
+from hiera_mm.readers.found_sets.yolo import YoloLayout, describes_yolo
 
 LAYOUTS: dict[str, Callable[[Folder], Layout]] = dict(yolo=YoloLayout, voc=VocLayout, labelme=LabelMeLayout)
 
@@ -68,16 +71,15 @@ def layout_of(path: Path) -> str:
 
 
 def _is_coco(folder: Folder) -> bool:
-    return any(b'"images"' in _ends(path) for path in folder.with_ending('.json'))
+    return any(_contains(path, b'"images"') for path in folder.with_ending('.json'))
 
 
 def _is_yolo(folder: Folder) -> bool:
-    described = [path for path in folder.with_ending('.yaml', '.yml') if b'names' in path.read_bytes()]
-    return bool(described or folder.with_ending('obj.data', *CLASS_FILES))
+    return any(describes_yolo(path) for path in folder.files)
 
 
 def _is_voc(folder: Folder) -> bool:
-    return any(b'<annotation' in _ends(path) for path in folder.with_ending('.xml')[:FEW])
+    return any(re.search(rb'<annotation[\s>]', _ends(path)) for path in folder.with_ending('.xml')[:FEW])
 
 
 def _is_labelme(folder: Folder) -> bool:
@@ -85,6 +87,14 @@ def _is_labelme(folder: Folder) -> bool:
 
 
 SIGNS: dict[str, Callable[[Folder], bool]] = dict(coco=_is_coco, yolo=_is_yolo, voc=_is_voc, labelme=_is_labelme)
+
+
+def _contains(path: Path, word: bytes) -> bool:
+    with path.open('rb') as file:
+        if not os.fstat(file.fileno()).st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(word) >= 0
 
 
 def _ends(path: Path) -> bytes:
@@ -117,6 +127,8 @@ def find_sets(path: Path, layout: str, out: Path, shape: str | None = None) -> F
         else:
             found = LAYOUTS[layout](folder)
             parts, classes = convert(found, folder, out)
+        if not any(part.objects for part in parts.values()):
+            raise UserError(f"No image in '{path}' has an object; annotate the images first.")
         masks = _with_masks(parts, shape, path)
     notes = folder.notes
     if masks and shape is None and isinstance(found, YoloLayout) and found.oriented:
@@ -139,7 +151,9 @@ def _new_folder(path: Path) -> Iterator[None]:
     except BaseException:
         rmtree(path)
         raise
-    if not any(path.iterdir()):
+    if any(path.iterdir()):
+        (path / MARK).touch()
+    else:
         path.rmdir()
 
 
@@ -162,7 +176,7 @@ def _count(part: FoundPart) -> str:
 
 def _shared_images(parts: dict[str, FoundPart]) -> list[str]:
     """A sentence for each two parts that share images, since results on these say nothing about new images."""
-    images = {name: set(part.images) for name, part in parts.items()}
+    images = {name: set(map(os.path.realpath, part.images)) for name, part in parts.items()}
     return [
         f'{examples(sorted(shared))} of the images are in both the {USES[first]} and the {USES[second]} part.'
         for first, second in (('train', 'val'), ('train', 'test'), ('val', 'test'))

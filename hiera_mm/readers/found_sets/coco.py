@@ -14,6 +14,8 @@ from hiera_mm.readers.found_sets.folder import PARTS, USES, Folder, part_named_i
 from hiera_mm.readers.found_sets.labelme import is_labelme
 from hiera_mm.readers.images import image_size
 
+UNTRAINED = 'of the classes have objects only outside the training part; they are left out.'
+
 DUMMY = (
     'of the classes have no object in any part; Roboflow writes such a class 0 for the set as a whole: remove it from '
     'classes in the config to leave it out.'
@@ -31,13 +33,15 @@ def find_coco_parts(folder: Folder, out: Path) -> tuple[dict[str, FoundPart], li
     files = _annotation_files(folder)
     places = {part: _image_folder(folder, path, files[path]) for part, path in _parts_of(folder, files).items()}
     read = {part: files[path] for part, path in _parts_of(folder, files).items()}
-    split = with_validation({part: file.images for part, file in read.items()}, str(folder.root))
+    split = with_validation({part: file.images for part, file in read.items()}, folder)
     names = [category['name'] for category in read['train' if 'train' in read else None].categories]
     for part, file in read.items():
         for image in file.images:
             folder.use(places[part] / image['file_name'], part or 'all')
         folder.use(file.path, part or 'all')
     _note_unused_classes(folder, read, names)
+    for sentence in (sentence for file in read.values() for sentence in file.repairs + file.doubts):
+        folder.say(sentence)
     found = {}
     for part, images in split.items():
         source = part if part in read else 'train' if 'train' in read else None
@@ -143,8 +147,16 @@ def _image_folder(folder: Folder, path: Path, file: CocoFile) -> Path:
     fitting = [place for place in fitting if all(place / name in folder for name in names)]
     part = part_named_in(path, root)
     own = [place for place in fitting if part_named_in(place, root) == part]
-    if fitting:
-        return (own or fitting)[0]
+    if not own:
+        # The images of another part may have the same names.
+        own = [place for place in fitting if part is None or part_named_in(place, root) is None]
+    if own:
+        also = {os.path.realpath(place) for place in own} - {os.path.realpath(own[0])}
+        if also:
+            folder.say(
+                f"Images of all names in '{path}' are in '{own[0]}', which is used, and in {examples(sorted(also))}."
+            )
+        return own[0]
     best = max(places, key=lambda place: sum((place / name).is_file() for name in names[:200]))
     missing = [name for name in names if not (best / name).is_file()]
     raise UserError(
@@ -161,6 +173,8 @@ def _note_unused_classes(folder: Folder, read: Mapping[str | None, CocoFile], na
     for name in names:
         if name not in used:
             folder.note(DUMMY, f"'{name}'")
+    for name in sorted(used - set(names)):
+        folder.note(UNTRAINED, f"'{name}'")
 
 
 def _write_selection(file: CocoFile, images: list[dict], path: Path) -> CocoFile:

@@ -80,7 +80,7 @@ def convert(layout: Layout, folder: Folder, out: Path) -> tuple[dict[str, FoundP
     Raises:
         UserError: for images or label files that can't be used.
     """
-    parts = with_validation({part: list(images) for part, images in layout.parts.items()}, str(folder.root))
+    parts = with_validation({part: list(images) for part, images in layout.parts.items()}, folder)
     labels = {image: label for images in layout.parts.values() for image, label in images.items()}
     numbers = {name: number for number, name in enumerate(layout.classes, start=1)}
     turned: list[Path] = []
@@ -103,7 +103,7 @@ def convert(layout: Layout, folder: Folder, out: Path) -> tuple[dict[str, FoundP
     return found, names
 
 
-def with_validation(parts: Mapping[str | None, list], place: str) -> dict[str, list]:
+def with_validation(parts: Mapping[str | None, list], folder: Folder) -> dict[str, list]:
     """The parts train, val and, where there is one, test. Without a validation part, a fifth of the training part,
     chosen at random but always the same, becomes it.
 
@@ -114,18 +114,24 @@ def with_validation(parts: Mapping[str | None, list], place: str) -> dict[str, l
     train = filled.get('train', filled.get(None))
     if train is None:
         raise UserError(
-            f"'{place}' has no training part with images, only {', '.join(map(str, filled)) or 'none at all'}; put the "
-            "word 'train' into the name of its file or folder."
+            f"'{folder.root}' has no training part with images, only {', '.join(map(str, filled)) or 'none at all'}; "
+            "put the word 'train' into the name of its file or folder."
         )
     result = {'train': train, 'val': filled.get('val', [])}
     if not result['val']:
         if len(train) < 2:
-            raise UserError(f"'{place}' has {len(train)} images; at least two are needed, to train and to validate.")
+            raise UserError(
+                f"'{folder.root}' has {len(train)} images; at least two are needed, to train and to validate."
+            )
         order = sorted(range(len(train)), key=lambda i: str(train[i]))
         random.Random(0).shuffle(order)
         apart = set(order[: max(1, round(VALIDATION_SHARE * len(order)))])
         result['train'] = [item for i, item in enumerate(train) if i not in apart]
         result['val'] = [item for i, item in enumerate(train) if i in apart]
+        folder.say(
+            f'There is no validation part, so {len(apart)} of the {len(train)} training images, chosen at random, are '
+            'put apart for it.'
+        )
     if 'test' in filled:
         result['test'] = filled['test']
     return result

@@ -19,6 +19,9 @@ ANNOTATION_ENDINGS = ('.json', '.xml', '.txt', '.yaml', '.yml', '.names', '.data
 DESCRIPTIONS = ('.json', '.yaml', '.yml', '.data', '.names', 'classes.txt')
 """Endings of files that describe a set, and can be named instead of its folder."""
 
+MARK = '.written_by_hiera_mm_init'
+"""A file in folders of converted annotations, which are no part of the user's data."""
+
 PARTS = ('train', 'val', 'test')
 
 USES = dict(train='training', val='validation', test='test')
@@ -49,6 +52,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise UserError(f"The folder '{path}' does not exist; correct the path.")
+        path = Path(os.path.abspath(path))
         self.given = path
         if path.is_file() and not path.name.lower().endswith(DESCRIPTIONS):
             raise UserError(
@@ -56,16 +60,21 @@ class Folder:
                 '(.json), data.yaml, obj.data or classes.txt.'
             )
         self.root = path.parent if path.is_file() else path
-        self.files = list(files_below(self.root))
+        self.files = [path for path in files_below(self.root) if not (path.parent / MARK).exists()]
         self.images = [path for path in self.files if path.name.lower().endswith(IMAGE_ENDINGS)]
         self._known = set(map(str, self.files))
         self._used: dict[str, str] = {}
         self._left_out: dict[str, str] = {}
         self._noted: dict[str, dict[str, None]] = defaultdict(dict)
+        self._said: dict[str, None] = {}
 
     def __contains__(self, path: Path) -> bool:
         """Whether a file exists, in the folder or elsewhere."""
-        return str(path) in self._known or path.is_file()
+        try:
+            return str(path) in self._known or path.is_file()
+        except OSError:
+            # A name that is too long.
+            return False
 
     def with_ending(self, *endings: str) -> list[Path]:
         """The files with one of these endings, in lower case; case is ignored."""
@@ -73,20 +82,24 @@ class Folder:
 
     def use(self, path: Path, part: str) -> None:
         """Say that a file is used for a part, or as ``'all'`` for all of them."""
-        self._used[str(path)] = part
+        self._used[os.path.abspath(path)] = part
 
     def leave_out(self, path: Path, reason: str) -> None:
         """Say that a file is not used; ``reason`` completes "image that ..."."""
-        self._left_out.setdefault(str(path), reason)
+        self._left_out.setdefault(os.path.abspath(path), reason)
 
     def note(self, sentence: str, item: object) -> None:
         """Remember something that happened to an item; ``sentence`` follows the number of items and their names."""
         self._noted[sentence][str(item)] = None
 
+    def say(self, sentence: str) -> None:
+        """Remember a sentence that is whole."""
+        self._said[sentence] = None
+
     @property
     def notes(self) -> list[str]:
         """A sentence for each kind of thing that was noted."""
-        return [f'{examples(list(items))} {sentence}' for sentence, items in self._noted.items()]
+        return [f'{examples(list(items))} {sentence}' for sentence, items in self._noted.items()] + list(self._said)
 
     def account(self) -> list[str]:
         """A line for the files of each reason why they are not used; every file that is in no part is in one."""

@@ -24,6 +24,10 @@ from PIL import Image
 CIRCLE_POINTS = 32
 """Corners of the polygon that stands for a circle."""
 
+POLYGONS = ('polygon', 'rotation', 'oriented_rectangle')
+
+EMPTY = 'of the label files have objects without width or height, or outside of their image; these are left out.'
+CUT = 'of the label files have objects that leave their image; they are cut at its edges.'
 LINES = 'of the label files have points and lines, which enclose nothing; these are left out.'
 
 
@@ -59,7 +63,8 @@ class LabelMeLayout:
         content = _parsed(label)
         groups: dict[object, list[tuple[str, list[float]]]] = defaultdict(list)
         for number, shape in enumerate(content['shapes']):
-            name = str(shape.get('label') or '').strip() if isinstance(shape, dict) else ''
+            label_text = shape.get('label') if isinstance(shape, dict) else None
+            name = '' if label_text is None else str(label_text).strip()
             if not name:
                 raise UserError(f"Shape {number} in the label file '{label}' has no label; add it.")
             polygons = _polygons(shape, label)
@@ -69,7 +74,7 @@ class LabelMeLayout:
             key = (name, 'shape', number) if group is None else (name, 'group', group)
             groups[key] += [(name, polygon) for polygon in polygons]
         width, height = _size(content) or header.displayed
-        objects = [_object(parts, width, height) for parts in groups.values() if parts]
+        objects = [_object(parts, width, height, label, self.folder) for parts in groups.values() if parts]
         # LabelMe rotates images as EXIF says, and its sizes are those that it displays.
         said = _size(content) or header.displayed
         return Labels([found for found in objects if found is not None], said)
@@ -105,10 +110,11 @@ def _polygons(shape: dict, label: Path) -> list[list[float]]:
         points = [(float(x), float(y)) for x, y in shape['points']]
         if not all(math.isfinite(value) for point in points for value in point):
             raise ValueError
-        if kind == 'polygon' and len(points) > 2:
+        if kind in POLYGONS and len(points) > 2:
             return [[value for point in points for value in point]]
         if kind == 'rectangle':
-            (x1, x2), (y1, y2) = (sorted(sides) for sides in zip(*points, strict=True))
+            x1, y1 = (min(sides) for sides in zip(*points, strict=True))
+            x2, y2 = (max(sides) for sides in zip(*points, strict=True))
             return [[x1, y1, x2, y1, x2, y2, x1, y2]]
         if kind == 'circle':
             (x, y), edge = points
@@ -132,18 +138,25 @@ def _mask_polygons(encoded: str, corner: Sequence[float]) -> list[list[float]]:
     import cv2
 
     mask = np.array(Image.open(io.BytesIO(base64.b64decode(encoded)), formats=['PNG'])).astype(np.uint8)
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    # OpenCV's outlines run through the middle of pixels: in an image of twice the size, they tell the pixels' edges.
+    doubled = np.kron(mask, np.ones((2, 2), np.uint8))
+    outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [
-        [float(value) + corner[i % 2] for i, value in enumerate(outline.flatten())]
-        for outline in outlines
-        if len(outline) > 2
+        [float((value + 1) // 2) + corner[i % 2] for i, value in enumerate(outline.flatten())] for outline in outlines
     ]
 
 
-def _object(parts: Sequence[tuple[str, list[float]]], width: int, height: int) -> FoundObject | None:
+def _object(
+    parts: Sequence[tuple[str, list[float]]], width: int, height: int, label: Path, folder: Folder
+) -> FoundObject | None:
     limits = (width, height)
     polygons = [[min(max(v, 0.0), limits[i % 2]) for i, v in enumerate(polygon)] for _, polygon in parts]
     xs = [x for polygon in polygons for x in polygon[0::2]]
     ys = [y for polygon in polygons for y in polygon[1::2]]
     box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    return FoundObject(parts[0][0], box, polygons) if box[2] > 0 and box[3] > 0 else None
+    if box[2] <= 0 or box[3] <= 0:
+        folder.note(EMPTY, label.name)
+        return None
+    if any(not -1 <= value <= limits[i % 2] + 1 for _, polygon in parts for i, value in enumerate(polygon)):
+        folder.note(CUT, label.name)
+    return FoundObject(parts[0][0], box, polygons)

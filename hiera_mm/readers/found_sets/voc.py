@@ -16,7 +16,7 @@ from hiera_mm.readers.found_sets.folder import PARTS, WORDS, Folder, part_named_
 from hiera_mm.readers.images import ImageHeader
 from hiera_mm.readers.text import read_text
 
-MASK_FOLDERS = ('segmentationclass', 'segmentationobject')
+MASK_FOLDERS = ('segmentationclass', 'segmentationobject', 'segmentationclasspng', 'segmentationclassraw', 'masks')
 
 WHOLE = ('trainval', 'default', 'all')
 """Names of lists that don't tell training from validation: VOC's own, and CVAT's."""
@@ -45,6 +45,10 @@ class VocLayout:
         lists = self._lists()
         if lists:
             self.parts |= {part: self._listed(path, images) for part, path in lists.items()}
+            if _part_of_list(lists.get('train', Path('train')).stem) == 'whole':
+                # trainval.txt holds the other lists' images as well.
+                apart = {image for part, found in self.parts.items() if part != 'train' for image in found}
+                self.parts['train'] = {i: label for i, label in self.parts['train'].items() if i not in apart}
         else:
             parts = parts_by_folder(folder, list(self.labels))
             self.parts = {part: {image: self.labels[image] for image in found} for part, found in parts.items()}
@@ -53,14 +57,15 @@ class VocLayout:
         tree = _parsed(label)
         size = _size(tree)
         width, height = size or header.displayed
-        objects = [_object(entry, label, self.folder) for entry in tree.findall('object')]
+        entries = [entry for entry in tree.findall('object') if not _is_set(entry, 'deleted')]
+        objects = [_object(entry, label, self.folder) for entry in entries]
         kept = [cut for found in objects if (cut := _cut(found, width, height, label, self.folder)) is not None]
         return Labels(kept, size)
 
     def _images(self) -> list[Path]:
         images = []
         for image in self.folder.images:
-            if {part.lower() for part in image.parts} & set(MASK_FOLDERS):
+            if {part.lower() for part in image.relative_to(self.folder.root).parts} & set(MASK_FOLDERS):
                 self.folder.leave_out(image, 'are masks, which are not read')
             else:
                 images.append(image)
@@ -82,6 +87,8 @@ class VocLayout:
                 continue
             named = Path((tree.findtext('filename') or '').strip().replace('\\', '/')).name
             found = by_stem.get(label.stem) or by_name.get(named) or by_stem.get(named, [])
+            if len(found) > 1 and any(image.name == named for image in found):
+                found = [image for image in found if image.name == named]
             nearest = _nearest(label, found, self.folder.root)
             if nearest is None:
                 self.folder.leave_out(label, 'have no image')
@@ -105,7 +112,7 @@ class VocLayout:
         for path in self.folder.with_ending('.txt'):
             if 'imagesets' not in (part.lower() for part in path.relative_to(self.folder.root).parts):
                 continue
-            if 'main' not in (part.lower() for part in path.parts) and path.parent.name.lower() != 'imagesets':
+            if path.parent.name.lower() not in ('main', 'imagesets'):
                 self.folder.leave_out(path, 'are lists of another task')
                 continue
             part = _part_of_list(path.stem)
@@ -119,15 +126,20 @@ class VocLayout:
         if whole is not None and 'train' not in lists:
             lists['train'] = whole
         elif whole is not None:
-            self.folder.leave_out(whole, 'repeat what other lists name')
+            own, others = ({*_lines(path)} for path in (whole, lists['train']))
+            others.update(line for path in lists.values() for line in _lines(path))
+            more = own - others
+            self.folder.leave_out(
+                whole,
+                f'name {len(more)} images that no list of a part names' if more else 'repeat what other lists name',
+            )
         return lists
 
     def _listed(self, path: Path, images: Sequence[Path]) -> dict[Path, Path | None]:
         self.folder.use(path, _part_of_list(path.stem) or 'all')
         known = _names_of(images, self.folder.root)
-        lines = [line.strip() for line in read_text(path, 'list of images').splitlines() if line.strip()]
         found, missing = {}, []
-        for line in lines:
+        for line in _lines(path):
             # Lists of a class have 1, 0 or -1 behind each name.
             named = known.get(line) or known.get(re.sub(r'\s+-?[01]$', '', line), [])
             image = _of_part(named, path, self.folder.root, line)
@@ -143,6 +155,10 @@ class VocLayout:
         return found
 
 
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path, 'list of images').splitlines() if line.strip()]
+
+
 def _part_of_list(stem: str) -> str | None:
     """``'train'``, ``'val'``, ``'test'``, ``'whole'``, or None for another list, such as that of a class."""
     name = stem.lower()
@@ -153,9 +169,12 @@ def _part_of_list(stem: str) -> str | None:
 
 def _nearest(label: Path, images: Sequence[Path], root: Path) -> Path | None:
     """Among images of a label file's name, the one beside it, or of the same part, or the only one."""
+    part = part_named_in(label, root)
+    images = [image for image in images if part is None or part_named_in(image, root) in (None, part)]
     if len(images) < 2:
         return images[0] if images else None
     for near in (
+        [image for image in images if _inner(image, root) == _inner(label, root)],
         [image for image in images if image.parent == label.parent],
         [image for image in images if image.parent.parent == label.parent.parent],
         [image for image in images if part_named_in(image, root) == part_named_in(label, root)],
@@ -163,6 +182,11 @@ def _nearest(label: Path, images: Sequence[Path], root: Path) -> Path | None:
         if len(near) == 1:
             return near[0]
     raise UserError(f"'{label}' could annotate each of {examples(images)}; give the images different names.")
+
+
+def _inner(path: Path, root: Path) -> tuple[str, ...]:
+    """The folders around a file below the first one: images/a/b/1.jpg and annotations/a/b/1.xml are alike."""
+    return path.relative_to(root).parts[1:-1]
 
 
 def _names_of(images: Sequence[Path], root: Path) -> Mapping[str, list[Path]]:
@@ -222,12 +246,18 @@ def _object(entry: ElementTree.Element, label: Path, folder: Folder) -> FoundObj
     (x1, x2), (y1, y2) = sorted(corners[0::2]), sorted(corners[1::2])
     if [x1, y1, x2, y2] != corners:
         folder.note(REVERSED, label.name)
-    ignored = (entry.findtext('difficult') or '0').strip().lower() not in ('', '0', 'false', 'unspecified')
+    ignored = _is_set(entry, 'difficult')
     if ignored:
         folder.note(DIFFICULT, label.name)
     # Pascal VOC counts pixels from 1 and includes the last one; polygons have points.
     shifted = [[value - 1 for value in polygon]] if polygon else []
     return FoundObject(name, (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1), shifted, ignored)
+
+
+def _is_set(entry: ElementTree.Element, name: str) -> bool:
+    """Whether a mark of an object is set, as 1, true or yes."""
+    text = (entry.findtext(name) or '').strip().lower()
+    return text in ('true', 'yes') or (text.isdigit() and int(text) > 0)
 
 
 def _polygon(entry: ElementTree.Element) -> list[float]:

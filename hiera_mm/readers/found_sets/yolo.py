@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import yaml
 
 CLASS_FILES = ('classes.txt', 'obj.names')
 
+SHARED = 'of the images share their label file with an image of the same name and another ending.'
 NO_LABELS = "of the images have no label file; they are taken as images without objects, as YOLO's programs do."
 
 
@@ -58,7 +60,12 @@ class YoloLayout:
 
     def _images(self, settings: Mapping) -> dict[str | None, list[Path]]:
         """The images of each part, in the order in which they are named."""
-        named = {part: settings[key] for part in PARTS for key in settings if key.lower() in WORDS[part]}
+        named: dict[str, object] = {}
+        for part in PARTS:
+            keys = [key for key in settings if key.lower() in WORDS[part] and not _is_absent(settings[key])]
+            if len(keys) > 1:
+                raise UserError(f"'{self.settings_file}' names a part twice, as {' and '.join(keys)}; remove one.")
+            named |= {part: settings[key] for key in keys}
         places = {part: self._places(given, settings, part) for part, given in named.items() if given}
         self._refuse_same(places, named)
         if places:
@@ -68,6 +75,7 @@ class YoloLayout:
             for path in self.folder.files
             for part in PARTS
             if path.parent == self.settings_file.parent and path.name.lower() in {f'{word}.txt' for word in WORDS[part]}
+            if not any(image.stem == path.stem for image in self.folder.images)
         }
         if lists:
             return {part: self._images_in(found, part) for part, found in lists.items()}
@@ -84,10 +92,16 @@ class YoloLayout:
         plain = text.replace('\\', '/')
         # Roboflow writes ../train/images where the folder is beside the file.
         tried = [base / name for base in bases for name in (plain, plain.removeprefix('../'))]
-        tried += [bases[1] / tail for tail in tails(text)]
-        for place in tried:
-            if place.exists():
-                return place
+        found = [Path(os.path.abspath(place)) for place in tried if _exists(place)]
+        if plain.startswith('../') and len(set(found)) > 1:
+            raise UserError(
+                f"'{self.settings_file}' names '{text}' as {part}, which could be {examples(sorted(set(found)))}; "
+                'correct the path.'
+            )
+        # By its end alone, a folder of images could be that of another part.
+        found += [bases[1] / tail for tail in tails(text) if tail.lower() != 'images' and _exists(bases[1] / tail)]
+        if found:
+            return found[0]
         raise UserError(
             f"'{self.settings_file}' names '{text}' as {part}, which is not at {tried[0]}; correct the path."
         )
@@ -120,7 +134,7 @@ class YoloLayout:
     def _listed(self, path: Path) -> list[Path]:
         """The images that a list names: absolute, or relative to the list, or with folders of another machine."""
         known = {image.relative_to(self.folder.root).as_posix(): image for image in self.folder.images}
-        found: list[Path] = []
+        found: dict[Path, str] = {}
         missing: list[str] = []
         for line in read_text(path, 'list of images').splitlines():
             name = line.strip().strip('"')
@@ -129,14 +143,17 @@ class YoloLayout:
             place = next((place for place in _line_places(name, path, self.folder, known) if place), None)
             if place is None:
                 missing.append(name)
-            else:
-                found.append(place)
+            elif found.setdefault(place, name) != name:
+                raise UserError(
+                    f"The list '{path}' names '{found[place]}' and '{name}', of which only '{place}' is there; put "
+                    'both images there, or take one out of the list.'
+                )
         if missing:
             raise UserError(
                 f"The list '{path}' names images that are not there: {examples(missing)}; put them there, or take "
                 'them out of the list.'
             )
-        return found
+        return list(found)
 
     def _with_labels(self, images: Iterable[Path]) -> dict[Path, Path | None]:
         labels = {image: self._label_of(image) for image in images}
@@ -148,15 +165,16 @@ class YoloLayout:
             )
         for image in without:
             self.folder.note(NO_LABELS, image.name)
+        times = Counter(label for label in labels.values() if label is not None)
+        for image, label in labels.items():
+            if label is not None and times[label] > 1:
+                self.folder.note(SHARED, image.name)
         return labels
 
     def _label_of(self, image: Path) -> Path | None:
-        beside = image.with_suffix('.txt')
-        if beside.name in CLASS_FILES:
-            beside = image
-        places = [twin for twin in _twins(image) if twin in self.folder]
-        if beside != image and beside in self.folder:
-            places.append(beside)
+        beside = [place for place in _endings(image) if place.name.lower() not in CLASS_FILES]
+        places = [place for twin in _twins(image) for place in _endings(twin) if place in self.folder]
+        places += [place for place in beside if place in self.folder]
         for other in places[1:]:
             self.folder.leave_out(other, f"repeat the label files in '{places[0].parent.name}'")
         return places[0] if places else None
@@ -174,8 +192,25 @@ def _twins(image: Path) -> list[Path]:
     for i in range(len(parts) - 2, -1, -1):
         if parts[i].lower() == 'images':
             for name in dict.fromkeys([_in_same_capitals('labels', parts[i]), 'labels', 'Labels']):
-                twins.append(Path(*parts[:i], name, *parts[i + 1 :]).with_suffix('.txt'))
+                twins.append(Path(*parts[:i], name, *parts[i + 1 :]))
     return twins
+
+
+def _endings(path: Path) -> list[Path]:
+    return [path.with_suffix('.txt'), path.with_suffix('.TXT')]
+
+
+def _is_absent(value: object) -> bool:
+    """Whether a value of ``data.yaml`` says nothing."""
+    return not value or value in ('~', 'null', 'Null', 'NULL', 'None')
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # A name that is too long.
+        return False
 
 
 def _in_same_capitals(word: str, example: str) -> str:
@@ -191,16 +226,19 @@ def _line_places(name: str, path: Path, folder: Folder, known: Mapping[str, Path
     if os.path.isfile(plain):
         yield Path(plain)
     for tail in tails(name):
-        yield known.get(tail)
+        for base in (path.parent, folder.root):
+            yield known.get(Path(os.path.relpath(base / tail, folder.root)).as_posix())
 
 
 def _settings_file(folder: Folder) -> Path:
     if folder.given.is_file():
         return folder.given
-    written = [path for path in folder.with_ending('.yaml', '.yml') if _names_classes(path)]
-    described = [path for path in written if path.name.lower() in ('data.yaml', 'data.yml')] or written
-    darknet = [path for path in folder.with_ending('.data') if 'names' in read_text(path, 'description')]
-    for found in (described, darknet, [path for path in folder.files if path.name.lower() in CLASS_FILES]):
+    kinds = [
+        [path for path in folder.files if path.name.lower().endswith(kind) and describes_yolo(path)]
+        for kind in (('.yaml', '.yml'), '.data', CLASS_FILES)
+    ]
+    kinds[0] = [path for path in kinds[0] if path.name.lower() in ('data.yaml', 'data.yml')] or kinds[0]
+    for found in kinds:
         if len(found) == 1:
             return found[0]
         if found:
@@ -214,9 +252,14 @@ def _settings_file(folder: Folder) -> Path:
     )
 
 
-def _names_classes(path: Path) -> bool:
-    content = _parsed_yaml(path)
-    return path.name.lower() in ('data.yaml', 'data.yml') or isinstance(content, dict) and 'names' in content
+def describes_yolo(path: Path) -> bool:
+    """Whether a file is a description of a set in YOLO's format, by its name or by its first words."""
+    name = path.name.lower()
+    if name in ('data.yaml', 'data.yml', *CLASS_FILES):
+        return True
+    if name.endswith(('.yaml', '.yml')):
+        return re.search(rb'^names\s*:', path.read_bytes(), re.MULTILINE) is not None
+    return name.endswith('.data') and re.search(rb'^\s*names\s*=', path.read_bytes(), re.MULTILINE) is not None
 
 
 def _parsed_yaml(path: Path) -> object:
@@ -283,8 +326,8 @@ def _names(given: object, path: Path) -> dict[int, str]:
 
 def _keypoints(settings: Mapping, path: Path) -> int:
     """How many values of keypoints follow each box."""
-    shape = settings.get('kpt_shape')
-    if not shape:
+    shape = settings.get('kpt_shape') or ()
+    if _is_absent(shape):
         return 0
     try:
         points, values = (int(side) for side in shape)

@@ -1,6 +1,9 @@
 """What can stand in a user's folder in place of the usual: read rightly, told, or refused in a sentence."""
 
+import base64
+import io
 import json
+from pathlib import Path
 
 from hiera_mm.errors import UserError
 from hiera_mm.readers.found_sets import find_sets, layout_of
@@ -11,6 +14,7 @@ from PIL import Image
 
 from tests.exports import (
     CLASSES,
+    EXPORTS,
     SIZE,
     as_coco,
     as_labelme,
@@ -408,7 +412,7 @@ def test_yolo_polygons_and_oriented_boxes(tmp_path, corners, shape, masks, note)
         (PLACES + 'names: gone.txt\n', "names 'gone.txt' as the list"),
         (PLACES + 'names: [a\n', 'not valid YAML'),
         ('val: images/val\n' + NAMES, 'has no training part'),
-        ('train: /x/data/images\nval: /y/data/images\n' + NAMES, 'names different places for train and val'),
+        ('train: /x/images/train\nval: /y/images/train\n' + NAMES, 'names different places for train and val'),
     ],
 )
 def test_yolo_settings_that_are_refused(tmp_path, settings, sentence):
@@ -773,3 +777,231 @@ def test_a_broken_image_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match='train 1.jpg'):
         find_sets(tmp_path / 'set', 'yolo', tmp_path / 'out')
+
+
+# What a breaker found
+
+
+def test_a_link_to_a_folder_gives_no_image_twice(tmp_path):
+    yolo(tmp_path / 'set', None, images='images', labels='labels', train=TRAIN)
+    write(tmp_path / 'set' / 'classes.txt', '\n'.join(CLASSES))
+    (tmp_path / 'set' / 'loop').symlink_to(tmp_path / 'set')
+    (tmp_path / 'set' / 'latest').symlink_to(tmp_path / 'set' / 'images')
+    found, said, _ = found_in(tmp_path / 'set', 'yolo')
+    assert close(found['train'] | found['val'], TRAIN) and len(found['train']) == 3
+    assert '1 of the 4 training images, chosen at random, are put apart' in said
+
+
+def test_images_of_two_parts_are_told_however_they_are_named(tmp_path, monkeypatch):
+    yolo(tmp_path / 'set', 'train: train.txt\nval: val.txt\n' + NAMES, train=TRAIN)
+    write(tmp_path / 'set' / 'train.txt', ''.join(f'{tmp_path}/set/images/train/{stem}.jpg\n' for stem in TRAIN))
+    write(tmp_path / 'set' / 'val.txt', ''.join(f'images/train/{stem}.jpg\n' for stem in TRAIN))
+    monkeypatch.chdir(tmp_path)
+    sets = find_sets(Path('set'), 'yolo', tmp_path / 'out')
+    assert 'in both the training and the validation part' in '\n'.join(sets.notes)
+    assert 'left out' not in '\n'.join(sets.account)
+
+
+def test_classes_that_only_validation_has_are_told(tmp_path):
+    coco(tmp_path / 'set', train=TRAIN, val=VAL)
+    content = as_coco(VAL)
+    content['categories'].append(dict(id=9, name='green'))
+    content['annotations'][0]['category_id'] = 9
+    write(tmp_path / 'set' / 'val.json', content)
+    assert (
+        "1 ('green') of the classes have objects only outside the training part"
+        in found_in(tmp_path / 'set', 'coco')[1]
+    )
+
+
+def test_images_of_another_part_are_not_taken(tmp_path):
+    coco(tmp_path / 'set', train=TRAIN)
+    write(tmp_path / 'set' / 'val.json', as_coco(TRAIN))
+    with pytest.raises(UserError, match='No folder in .* holds all images that .*val.json'):
+        find_sets(tmp_path / 'set', 'coco', tmp_path / 'out')
+
+
+def test_repairs_of_annotation_files_are_told(tmp_path):
+    coco(tmp_path / 'set', train=TRAIN, val=VAL)
+    content = as_coco(TRAIN)
+    content['annotations'][0]['bbox'] = [500, 500, 9, 9]
+    write(tmp_path / 'set' / 'train.json', content)
+    assert 'have boxes without width or height, or outside' in found_in(tmp_path / 'set', 'coco')[1]
+
+
+def test_a_file_with_many_classes_is_recognised(tmp_path):
+    coco(tmp_path / 'set', train=TRAIN, val=VAL)
+    content = as_coco(TRAIN)
+    classes = content['categories'] + [dict(id=i, name=f'class number {i}') for i in range(10, 400)]
+    write(tmp_path / 'set' / 'train.json', dict(info={}, categories=classes) | dict(content, categories=classes))
+    assert layout_of(tmp_path / 'set') == 'coco'
+
+
+def test_a_set_without_any_object_is_refused(tmp_path):
+    coco(tmp_path / 'set', train=dict.fromkeys(TRAIN, []), val=dict.fromkeys(VAL, []))
+    with pytest.raises(UserError, match='has an object; annotate the images first'):
+        find_sets(tmp_path / 'set', 'coco', tmp_path / 'out')
+
+
+@pytest.mark.parametrize('nothing', ['null', '~', '', '[]'])
+def test_parts_that_are_named_as_nothing_are_absent(tmp_path, nothing):
+    settings = f'train: images/train\nval: {nothing}\ntest: {nothing}\nkpt_shape: {nothing}\n{NAMES}'
+    yolo(tmp_path / 'set', settings, train=TRAIN)
+    assert list(found_in(tmp_path / 'set', 'yolo')[0]) == ['train', 'val']
+
+
+@pytest.mark.parametrize(
+    'settings, sentence',
+    [
+        (PLACES + 'valid: images/other\n' + NAMES, 'names a part twice, as val and valid'),
+        (PLACES + 'test: ../test/images\n' + NAMES, "names '../test/images' as test, which is not"),
+        (f'train: {"x" * 5000}\nval: images/val\n' + NAMES, 'as train, which is not'),
+        ('train: list.txt\nval: images/val\n' + NAMES, 'of which only .*train 0.jpg. is there'),
+    ],
+)
+def test_more_yolo_settings_that_are_refused(tmp_path, settings, sentence):
+    yolo(tmp_path / 'set', settings, train=TRAIN, val=VAL)
+    write(tmp_path / 'set' / 'list.txt', '/a/images/train/train 0.jpg\n/b/images/train/train 0.jpg\n')
+    with pytest.raises(UserError, match=sentence):
+        find_sets(tmp_path / 'set', 'yolo', tmp_path / 'out')
+
+
+def test_a_place_that_could_be_inside_or_outside_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / 'set'):
+        yolo(folder, None, 'train/images', 'train/labels', train=TRAIN)
+    write(tmp_path / 'set' / 'data.yaml', f'train: ../train/images\n{NAMES}')
+    with pytest.raises(UserError, match='which could be 2'):
+        find_sets(tmp_path / 'set', 'yolo', tmp_path / 'out')
+
+
+def test_images_that_share_a_label_file_are_told(tmp_path):
+    yolo(tmp_path / 'set', PLACES + NAMES, train=TRAIN, val=VAL)
+    draw(tmp_path / 'set' / 'images' / 'train' / 'train 0.png')
+    assert '2 (train 0.jpg, train 0.png) of the images share' in found_in(tmp_path / 'set', 'yolo')[1]
+
+
+def test_upper_case_endings_of_label_files(tmp_path):
+    yolo(tmp_path / 'set', PLACES + NAMES, train=TRAIN, val=VAL)
+    for path in (tmp_path / 'set' / 'labels').rglob('*.txt'):
+        path.rename(path.with_suffix('.TXT'))
+    assert close(found_in(tmp_path / 'set', 'yolo')[0]['train'], TRAIN)
+
+
+def test_a_darknet_set_in_an_inner_folder(tmp_path):
+    EXPORTS['cvat_yolo'][1](tmp_path / 'set' / 'my export')
+    found, _, _ = found_in(tmp_path / 'set', 'yolo')
+    assert close(found['train'], TRAIN) and close(found['val'], VAL)
+
+
+def test_an_image_called_train_beside_the_classes_is_no_list(tmp_path):
+    yolo(tmp_path / 'set', None, '', '', train=dict(train=TRAIN['train 0'], val=TRAIN['train 1'], test=[]))
+    write(tmp_path / 'set' / 'classes.txt', '\n'.join(CLASSES))
+    found, _, _ = found_in(tmp_path / 'set', 'yolo')
+    assert found['train'].keys() | found['val'].keys() == {'train', 'val', 'test'}
+
+
+@pytest.mark.parametrize('name, text', [('docker-compose.yaml', 'hostnames: a'), ('b.yml', '---\na: 1\n---\nb: 2')])
+def test_other_yaml_files_describe_no_set(tmp_path, name, text):
+    coco(tmp_path / 'set', train=TRAIN, val=VAL)
+    write(tmp_path / 'set' / name, text)
+    assert layout_of(tmp_path / 'set') == 'coco'
+
+
+def test_init_twice_in_the_data_folder_finds_the_same_set(run_command, tmp_path, monkeypatch):
+    yolo(tmp_path / 'set', PLACES + NAMES, train=TRAIN, val=VAL)
+    monkeypatch.chdir(tmp_path / 'set')
+    for name in ('a.py', 'b.py'):
+        code, printed = run_command('init', '.', '--out', name)
+        assert code == 0 and "YOLO's layout" in printed and 'a_annotations' not in printed.replace(name, '')[:200], (
+            printed
+        )
+
+
+def test_a_label_file_never_goes_to_an_image_of_another_part(tmp_path):
+    voc(tmp_path / 'set', '{}', '{}', train=TRAIN, valid=VAL)
+    write(tmp_path / 'set' / 'train' / 'new.xml', as_xml('new', TRAIN['train 0']))
+    draw(tmp_path / 'set' / 'valid' / 'new.jpg')
+    found, said, _ = found_in(tmp_path / 'set', 'voc')
+    assert close(found['train'], TRAIN) and close(found['val'], VAL)
+    assert 'have no image: train/new.xml' in said and 'have no XML file: valid/new.jpg' in said
+
+
+def test_voc_objects_that_were_deleted_are_gone(tmp_path):
+    def xml(stem, objects):
+        return as_xml(stem, objects).replace('<difficult>0</difficult>', '<deleted>1</deleted>', 1)
+
+    voc(tmp_path / 'set', xml=xml, train=TRAIN)
+    voc(tmp_path / 'set', val=VAL)
+    _, _, sets = found_in(tmp_path / 'set', 'voc')
+    assert sum(part.objects for part in sets.parts.values()) == 10 - 3
+
+
+@pytest.mark.parametrize('mark', ['no', 'None', 'false', '0', '', 'Unspecified'])
+def test_marks_that_are_not_set(tmp_path, mark):
+    voc(tmp_path / 'set', xml=lambda s, o: as_xml(s, o, difficult=mark), train=TRAIN, val=VAL)
+    assert 'difficult' not in found_in(tmp_path / 'set', 'voc')[1]
+
+
+def test_trainval_is_trained_without_what_validates(tmp_path):
+    voc(tmp_path / 'set', lists=dict(trainval=TRAIN | VAL, val=VAL), train=TRAIN, val=VAL)
+    found, said, _ = found_in(tmp_path / 'set', 'voc')
+    assert close(found['train'], TRAIN) and close(found['val'], VAL) and 'in both' not in said
+
+
+def test_a_whole_list_that_names_more_is_told(tmp_path):
+    voc(tmp_path / 'set', lists=dict(Train=list(TRAIN)[:2], Validation=VAL, default=TRAIN), train=TRAIN, val=VAL)
+    assert 'name 2 images that no list of a part names' in found_in(tmp_path / 'set', 'voc')[1]
+
+
+def test_voc_in_a_folder_called_main(tmp_path):
+    EXPORTS['voc2007'][1](tmp_path / 'main' / 'set')
+    assert list(found_in(tmp_path / 'main' / 'set', 'voc')[0]) == ['train', 'val', 'test']
+
+
+def test_the_same_names_in_mirrored_folders(tmp_path):
+    one, two = {'0': TRAIN['train 0'], '1': []}, {'0': TRAIN['train 1'], '2': []}
+    voc(tmp_path / 'set', 'images/{}', 'annotations/{}', cat=one, dog=two)
+    sets = find_sets(tmp_path / 'set', 'voc', tmp_path / 'out')
+    both = [a for p in sets.parts.values() for a in json.loads(p.ann_file.read_bytes())['annotations']]
+    assert len(both) == 4
+
+
+def test_labelme_masks_keep_their_edges(tmp_path):
+    for stem in TRAIN:
+        draw(tmp_path / 'set' / f'{stem}.jpg')
+    mask = io.BytesIO()
+    Image.fromarray(np.ones((21, 31), bool)).save(mask, 'PNG')
+    thin = io.BytesIO()
+    Image.fromarray(np.ones((1, 31), bool)).save(thin, 'PNG')
+    for stem, png in zip(TRAIN, (mask, thin, mask, thin), strict=True):
+        shape = dict(
+            label='a', shape_type='mask', points=[[10, 10], [40, 30]], mask=base64.b64encode(png.getvalue()).decode()
+        )
+        write(tmp_path / 'set' / f'{stem}.json', as_labelme(stem, []) | dict(shapes=[shape]))
+    found, _, sets = found_in(tmp_path / 'set', 'labelme')
+    both = found['train'] | found['val']
+    assert both['train 0'] == [('a', 10, 10, 31, 21)] and both['train 1'] == [('a', 10, 10, 31, 1)] and sets.masks
+
+
+@pytest.mark.parametrize(
+    'shape, box',
+    [
+        (dict(shape_type='rectangle', points=[[4, 5], [34, 5], [34, 29], [4, 29]]), (4, 5, 30, 24)),
+        (dict(shape_type='rotation', points=[[4, 5], [34, 5], [34, 29], [4, 29]]), (4, 5, 30, 24)),
+        (dict(shape_type='oriented_rectangle', points=[[4, 5], [34, 5], [34, 29], [4, 29]]), (4, 5, 30, 24)),
+    ],
+)
+def test_labelme_shapes_of_other_programs(tmp_path, shape, box):
+    for stem in TRAIN:
+        draw(tmp_path / 'set' / f'{stem}.jpg')
+        write(tmp_path / 'set' / f'{stem}.json', as_labelme(stem, []) | dict(shapes=[dict(label=0, **shape)]))
+    assert found_in(tmp_path / 'set', 'labelme')[0]['train']['train 0'] == [('0', *box)]
+
+
+def test_labelme_objects_outside_are_told(tmp_path):
+    for stem, objects in TRAIN.items():
+        draw(tmp_path / 'set' / f'{stem}.jpg')
+        more = [dict(label='blue', points=[[500, 5], [534, 5], [534, 29]])]
+        content = as_labelme(stem, objects)
+        write(tmp_path / 'set' / f'{stem}.json', dict(content, shapes=content['shapes'] + more))
+    assert '4 (train 0.json' in found_in(tmp_path / 'set', 'labelme')[1]
