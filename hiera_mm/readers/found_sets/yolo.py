@@ -65,7 +65,8 @@ class YoloLayout:
             keys = [key for key in settings if key.lower() in WORDS[part] and not _is_absent(settings[key])]
             if len(keys) > 1:
                 raise UserError(f"'{self.settings_file}' names a part twice, as {' and '.join(keys)}; remove one.")
-            named |= {part: settings[key] for key in keys}
+            if keys:
+                named[part] = settings[keys[0]]
         places = {part: self._places(given, settings, part) for part, given in named.items() if given}
         self._refuse_same(places, named)
         if places:
