@@ -60,7 +60,9 @@ class Folder:
                 '(.json), data.yaml, obj.data or classes.txt.'
             )
         self.root = path.parent if path.is_file() else path
-        self.files = [path for path in files_below(self.root) if not (path.parent / MARK).exists()]
+        found = list(files_below(self.root))
+        written = {folder for folder in {path.parent for path in found} if (folder / MARK).exists()}
+        self.files = [path for path in found if path.parent not in written] if written else found
         self.images = [path for path in self.files if path.name.lower().endswith(IMAGE_ENDINGS)]
         self._known = set(map(str, self.files))
         self._used: dict[str, str] = {}
@@ -68,13 +70,20 @@ class Folder:
         self._noted: dict[str, dict[str, None]] = defaultdict(dict)
         self._said: dict[str, None] = {}
 
-    def __contains__(self, path: Path) -> bool:
+    def __contains__(self, path: Path | str) -> bool:
         """Whether a file exists, in the folder or elsewhere."""
+        text = self._key(path)
+        if text in self._known or text.startswith(f'{self.root}{os.sep}'):
+            return text in self._known
         try:
-            return str(path) in self._known or path.is_file()
+            return os.path.isfile(text)
         except OSError:
             # A name that is too long.
             return False
+
+    def _key(self, path: Path | str) -> str:
+        text = str(path)
+        return text if text in self._known else os.path.abspath(text)
 
     def with_ending(self, *endings: str) -> list[Path]:
         """The files with one of these endings, in lower case; case is ignored."""
@@ -82,11 +91,11 @@ class Folder:
 
     def use(self, path: Path, part: str) -> None:
         """Say that a file is used for a part, or as ``'all'`` for all of them."""
-        self._used[os.path.abspath(path)] = part
+        self._used[self._key(path)] = part
 
     def leave_out(self, path: Path, reason: str) -> None:
         """Say that a file is not used; ``reason`` completes "image that ..."."""
-        self._left_out.setdefault(os.path.abspath(path), reason)
+        self._left_out.setdefault(self._key(path), reason)
 
     def note(self, sentence: str, item: object) -> None:
         """Remember something that happened to an item; ``sentence`` follows the number of items and their names."""

@@ -173,9 +173,14 @@ class YoloLayout:
         return labels
 
     def _label_of(self, image: Path) -> Path | None:
-        beside = [place for place in _endings(image) if place.name.lower() not in CLASS_FILES]
-        places = [place for twin in _twins(image) for place in _endings(twin) if place in self.folder]
-        places += [place for place in beside if place in self.folder]
+        stem = os.path.splitext(image)[0]
+        # Texts, since paths take most of the time of a large set.
+        candidates = [f'{place}{ending}' for place in (*_twins(stem), stem) for ending in ('.txt', '.TXT')]
+        places = [
+            Path(place)
+            for place in dict.fromkeys(candidates)
+            if place in self.folder and os.path.basename(place).lower() not in CLASS_FILES
+        ]
         for other in places[1:]:
             self.folder.leave_out(other, f"repeat the label files in '{places[0].parent.name}'")
         return places[0] if places else None
@@ -185,20 +190,20 @@ def _corner_count(found: FoundObject) -> int:
     return len(found.polygons[0]) // 2 if found.polygons else 0
 
 
-def _twins(image: Path) -> list[Path]:
-    """Label files of an image in a folder ``labels`` where the image's path has ``images``; the last such folder
-    first."""
-    parts = image.parts
+def _twins(stem: str) -> list[str]:
+    """Where the label file of an image may be, without ending: in a folder ``labels`` where the image's path has
+    ``images``; the last such folder first."""
+    parts = stem.split(os.sep)
     twins = []
     for i in range(len(parts) - 2, -1, -1):
         if parts[i].lower() == 'images':
             for name in dict.fromkeys([_in_same_capitals('labels', parts[i]), 'labels', 'Labels']):
-                twins.append(Path(*parts[:i], name, *parts[i + 1 :]))
+                twins.append(os.sep.join([*parts[:i], name, *parts[i + 1 :]]))
     return twins
 
 
-def _endings(path: Path) -> list[Path]:
-    return [path.with_suffix('.txt'), path.with_suffix('.TXT')]
+def _in_same_capitals(word: str, example: str) -> str:
+    return word.upper() if example.isupper() else word.capitalize() if example[0].isupper() else word
 
 
 def _is_absent(value: object) -> bool:
@@ -212,10 +217,6 @@ def _exists(path: Path) -> bool:
     except OSError:
         # A name that is too long.
         return False
-
-
-def _in_same_capitals(word: str, example: str) -> str:
-    return word.upper() if example.isupper() else word.capitalize() if example[0].isupper() else word
 
 
 def _line_places(name: str, path: Path, folder: Folder, known: Mapping[str, Path]) -> Iterable[Path | None]:
