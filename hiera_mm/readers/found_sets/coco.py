@@ -63,7 +63,7 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
         if reason:
             folder.leave_out(path, reason)
             continue
-        files[path] = read_annotations(path, str(path))
+        files[path] = read_annotations(path, 'this set')
         if not files[path].images:
             folder.leave_out(path, 'list no images')
             del files[path]
@@ -142,7 +142,9 @@ def _image_folder(folder: Folder, path: Path, file: CocoFile) -> Path:
     near = [path.parent, root, path.parent / path.stem, path.parent / 'images', path.parent.parent / 'images']
     others = sorted({parent for image in folder.images for parent in image.parents if parent.is_relative_to(root)})
     names = [image['file_name'] for image in file.images]
-    places = dict.fromkeys([*near, *others])
+    if all(os.path.isabs(name) for name in names):
+        near, others = [path.parent], []
+    places = [place for place in dict.fromkeys([*near, *others]) if place.is_dir()]
     fitting = [place for place in places if all((place / name).is_file() for name in names[:20])]
     fitting = [place for place in fitting if all(place / name in folder for name in names)]
     part = part_named_in(path, root)

@@ -8,6 +8,7 @@ from hiera_mm.readers.found_sets import find_sets, layout_of
 import pytest
 
 from tests.exports import CLASSES, EXPORTS, ONE_PART, expected_parts, read_parts, truth
+from tests.tools.test_init import SMALL
 
 
 @pytest.fixture
@@ -124,3 +125,25 @@ def test_without_a_part_the_others_stay_apart(tmp_path, name, part):
     found = find_sets(tmp_path / 'set', layout, tmp_path / 'out')
     counts = {name: len(part.images) for name, part in found.parts.items()}
     assert counts == (dict(train=3, val=1, test=2) if part == 'val' else dict(train=4, val=3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('drawn', EXPORTS, indirect=True)
+def test_the_config_of_an_export_trains_and_tests(run_command, tmp_path, drawn):
+    """On its own parts: the test part, where there is one, is the one that is tested."""
+    name, _, folder = drawn
+    path = tmp_path / 'mine.py'
+    code, printed = run_command('init', folder, '--out', path, '--random-weights')
+    assert code == 0, printed
+    text = path.read_text().replace('model = dict(backbone', 'ignored = dict(backbone').replace('epochs = 50', '')
+    path.write_text(text + SMALL.format(masks='').replace('test_dataloader = val_dataloader', ''))
+    code, printed = run_command('check-data', path, '--work-dir', tmp_path / 'checked')
+    assert code == 0 and '0 faults' in printed, printed
+    code, printed = run_command('train', path, '--work-dir', tmp_path / 'run')
+    assert code == 0 and 'coco/bbox_mAP' in printed, printed
+    options = ['--work-dir', tmp_path / 'test', '--show-dir', tmp_path / 'drawn']
+    code, printed = run_command('test', path, tmp_path / 'run' / 'iter_2.pth', *options)
+    assert code == 0, printed
+    parts = expected_parts(name)
+    tested = 1 if name in ONE_PART else len(parts.get('test', parts.get('val')))
+    assert len(list((tmp_path / 'drawn').rglob('*.jpg'))) == tested

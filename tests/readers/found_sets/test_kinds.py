@@ -154,8 +154,8 @@ def test_coco_file_names_of_other_forms(tmp_path, name):
     write(folder / 'train.json', as_coco(TRAIN, name))
     for stem in TRAIN:
         draw(folder / ('a' if 'a/' in name else '') / f'{stem}.jpg')
-    found, _, _ = found_in(folder, 'coco')
-    assert close(found['train'] | found['val'], TRAIN)
+    found, _, sets = found_in(folder, 'coco')
+    assert close(found['train'] | found['val'], TRAIN) and sets.parts['train'].folder.is_dir()
 
 
 def test_coco_images_that_are_missing_are_told(tmp_path):
