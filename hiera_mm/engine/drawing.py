@@ -34,7 +34,7 @@ class DrawRegionsHook(Hook):
     visualiser.
 
     Args:
-        folder: Output folder; a file's name is the image's path in its set, with the ending ``.png`` behind it.
+        folder: Output folder; a file's name is the image's path in its set, with ``.png`` behind another ending.
     """
 
     def __init__(self, folder: str) -> None:
@@ -46,7 +46,8 @@ class DrawRegionsHook(Hook):
         """Draw the samples of a batch."""
         for sample in outputs or ():
             loaded: Any = self._load.transform(dict(img_path=sample.img_path))
-            path = self.folder / f'{_name_in_set(runner, sample.img_path)}.png'
+            path = self.folder / _name_in_set(runner, sample.img_path)
+            path = path if path.suffix == '.png' else path.with_name(f'{path.name}.png')
             path.parent.mkdir(parents=True, exist_ok=True)
             runner.visualizer.add_datasample(path.name, loaded['img'][..., ::-1], sample, out_file=str(path))
 

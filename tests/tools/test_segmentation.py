@@ -55,7 +55,7 @@ def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
     assert len(predictions) == 3 and set(predictions[0]) == {'img_path', 'pred_sem_seg', 'gt_sem_seg'}
     assert metric == pytest.approx(100 * mean_iou(predictions), abs=0.01)
     pictures = sorted(shown.glob('*.png'))
-    assert [path.name for path in pictures] == ['val_000001.png', 'val_000002.png', 'val_000003.png']
+    assert [path.name for path in pictures] == ['000001.png', '000002.png', '000003.png']
     assert cv2.imread(str(pictures[0])).shape[1] == 2 * predictions[0]['gt_sem_seg'].shape[1]
 
     model = load(str(trained))

@@ -246,7 +246,7 @@ def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(
     init_cfg = dict(_delete_=True, type='Pretrained', checkpoint=address)
     config.write_text(f"_base_ = '{TINY}'\nmodel = dict(backbone=dict(init_cfg={init_cfg}))\n")
     result = run_command('train', config, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
-    assert_explained(result, address, f"'{tmp_path}/hub/checkpoints/weights.pth'")
+    assert_explained(result, address, f"'{tmp_path}/hub/checkpoints/weights-")
 
 
 def test_an_unknown_key_of_the_backbone_is_named(run_command, shapes, tmp_path):
