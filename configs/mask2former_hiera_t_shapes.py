@@ -23,7 +23,7 @@ width = 64
 
 attention = dict(embed_dims=width, num_heads=4)
 padding = dict(
-    type='BatchFixedSizePad', size=image_size, img_pad_value=0, pad_mask=True, mask_pad_value=0, pad_seg=False
+    type='BatchFixedSizePad', size=image_size[::-1], img_pad_value=0, pad_mask=True, mask_pad_value=0, pad_seg=False
 )
 model = dict(
     data_preprocessor=dict(batch_augments=[padding]),

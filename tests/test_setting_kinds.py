@@ -318,3 +318,14 @@ def test_what_can_be_meant_is_taken(written, line, read, value):
 def test_the_sentences_name_what_was_written(written):
     with pytest.raises(UserError, match=re.escape("batch_size = '4' at the top of the config must be a whole number")):
         written("batch_size = '4'")
+
+
+@pytest.mark.parametrize(
+    'base', ['mask2former_hiera_t_shapes', 'mask2former_hiera_t_coco', 'mask2former_hiera_t_coco_panoptic']
+)
+def test_sides_are_in_the_order_of_each_step(written, base):
+    """Scales are width and height, the padding of a batch is height and width."""
+    config = written('image_size = (256, 128)', base)
+    assert tuple(config.model.data_preprocessor.batch_augments[0].size) == (128, 256)
+    steps = config.train_dataloader.dataset.pipeline
+    assert {tuple(step[key]) for step in steps for key in ('scale', 'crop_size') if key in step} == {(256, 128)}

@@ -20,7 +20,7 @@ image_size = (1024, 1024)
 batch_size = 2
 
 batch_augments = [
-    {**{key: value for key, value in _base_.batch_augments[0].items() if key != '_scope_'}, 'size': image_size}
+    {**{key: value for key, value in _base_.batch_augments[0].items() if key != '_scope_'}, 'size': image_size[::-1]}
 ]
 model = dict(data_preprocessor=dict(batch_augments=batch_augments), backbone=_base_.hiera)
 sizes = dict(
