@@ -39,8 +39,10 @@ NOT_RUN = {
     'sam2.1_hiera_bp': "Meta's file",
     'dist_train.sh CONFIG': 'stands for any config; tests/tools/test_two_processes.py, test_machines.py',
     'slurm_train.sh PARTITION': "needs Slurm's programs; tests/tools/test_slurm.py has stand-ins",
-    'init --yolo': 'another way to the same config; tests/tools/test_init.py',
-    'init --voc': 'another way to the same config; tests/tools/test_init.py',
+    **{
+        f'init --{layout}': 'another way to the same config; tests/readers/found_sets'
+        for layout in ('coco', 'yolo', 'voc', 'labelme')
+    },
     'configs/*.py': 'hours; tests/rehearsal/test_rehearse.py takes some of them',
     'FILE_OR_ADDRESS_OR_NAME': 'stands for any; tests/tools/test_convert_weights.py',
     'convert SRC DST': 'stands for any; tests/tools/test_convert_weights.py',
@@ -180,7 +182,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
     detection_inputs(folder)
     reader = Reader(folder, DETECTOR)
-    reader.run_lines('hiera-mm init --coco my_data\nhiera-mm train my_config.py')
+    reader.run_lines('hiera-mm init my_data\nhiera-mm train my_config.py')
     return folder
 
 

@@ -215,7 +215,8 @@ class Normaliser:
         if leaving and found.boxes and form:
             raise UserError(
                 f"In the annotation file '{self.path}' of {self.key}, the boxes of {examples(leaving)} annotations "
-                f'leave their image, and all boxes fit as {form}; COCO has x, y, width, height: correct them.'
+                f'leave their image, and all boxes fit as {form}; COCO has x, y, width, height: correct them'
+                f'{" (or width and height of the images, if these are exchanged)" if form.startswith("y") else ""}.'
             )
 
     def _resolve_ids(self, part: str, own: list, references: list, name: str) -> tuple[list, list]:

@@ -58,6 +58,9 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
     """The files in COCO's format; why others are not is noted."""
     files = {}
     for path in [folder.given] if folder.given.is_file() else folder.with_ending('.json'):
+        if os.path.realpath(path) in map(os.path.realpath, files):
+            folder.leave_out(path, 'are links to another file')
+            continue
         content = _parsed(path)
         reason = _reason_against(content)
         if reason:

@@ -1005,3 +1005,11 @@ def test_labelme_objects_outside_are_told(tmp_path):
         content = as_labelme(stem, objects)
         write(tmp_path / 'set' / f'{stem}.json', dict(content, shapes=content['shapes'] + more))
     assert '4 (train 0.json' in found_in(tmp_path / 'set', 'labelme')[1]
+
+
+def test_a_link_to_an_annotation_file_is_not_a_second_one(tmp_path):
+    coco(tmp_path / 'set', train=TRAIN, val=VAL)
+    (tmp_path / 'set' / 'more').mkdir()
+    (tmp_path / 'set' / 'more' / 'instances_train.json').symlink_to(tmp_path / 'set' / 'train.json')
+    found, said, _ = found_in(tmp_path / 'set', 'coco')
+    assert close(found['train'], TRAIN) and 'are links to another file: train.json' in said
