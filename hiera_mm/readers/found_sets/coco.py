@@ -56,7 +56,7 @@ def find_coco_parts(folder: Folder, out: Path) -> tuple[dict[str, FoundPart], li
 
 def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
     """The files in COCO's format; why others are not is noted."""
-    files = {}
+    files: dict[Path, CocoFile] = {}
     for path in [folder.given] if folder.given.is_file() else folder.with_ending('.json'):
         if os.path.realpath(path) in map(os.path.realpath, files):
             folder.leave_out(path, 'are links to another file')

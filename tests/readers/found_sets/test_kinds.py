@@ -1012,4 +1012,4 @@ def test_a_link_to_an_annotation_file_is_not_a_second_one(tmp_path):
     (tmp_path / 'set' / 'more').mkdir()
     (tmp_path / 'set' / 'more' / 'instances_train.json').symlink_to(tmp_path / 'set' / 'train.json')
     found, said, _ = found_in(tmp_path / 'set', 'coco')
-    assert close(found['train'], TRAIN) and 'are links to another file: train.json' in said
+    assert close(found['train'], TRAIN) and 'are links to another file: more/instances_train.json' in said
