@@ -25,6 +25,13 @@ class FoundObject(NamedTuple):
     ignored: bool = False
 
 
+def around(name: str, polygons: list[list[float]]) -> FoundObject:
+    """An object with the box around its polygons."""
+    xs = [x for polygon in polygons for x in polygon[0::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    return FoundObject(name, (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)), polygons)
+
+
 class CocoWriter:
     """Writes one annotation file.
 

@@ -40,8 +40,13 @@ class FoundPart(NamedTuple):
     masks: bool
 
 
+CUT = 'of the label files have objects that leave their image; they are cut at its edges.'
+EMPTY = 'of the label files have objects without width or height, or outside of their image; these are left out.'
+
+
 class Labels(NamedTuple):
-    """The objects of an image, and the image's size as its label file says it, if it does."""
+    """The objects of an image as its label file has them, which may leave the image, and the image's size as the file
+    says it, if it does."""
 
     objects: list[FoundObject]
     size: tuple[int, int] | None = None
@@ -91,7 +96,7 @@ def convert(layout: Layout, folder: Folder, out: Path) -> tuple[dict[str, FoundP
             writers[part] = CocoWriter(file, numbers)
             for image in track(images, f'{USES[part]} images', disable=not sys.stdout.isatty()):
                 label = labels[image]
-                _convert_one(writers[part], layout, image, label, turned)
+                _convert_one(writers[part], layout, image, label, turned, folder)
                 folder.use(image, part)
                 if label is not None:
                     folder.use(label, part)
@@ -137,13 +142,38 @@ def with_validation(parts: Mapping[str | None, list], folder: Folder) -> dict[st
     return result
 
 
-def _convert_one(writer: CocoWriter, layout: Layout, image: Path, label: Path | None, turned: list[Path]) -> None:
+def _convert_one(
+    writer: CocoWriter, layout: Layout, image: Path, label: Path | None, turned: list[Path], folder: Folder
+) -> None:
     header = read_image_header(image)
     found = layout.read(label, image, header) if label is not None else Labels([])
     size = _annotated_size(header, found.size, image, label)
     if size is None:
         turned.append(image)
-    writer.add(image, size or header.displayed, found.objects)
+    size = size or header.displayed
+    cut = [_cut(each, size) for each in found.objects]
+    if label is not None and None in cut:
+        folder.note(EMPTY, label.name)
+    if label is not None and any(_leaves(each, size) for each, left in zip(found.objects, cut, strict=True) if left):
+        folder.note(CUT, label.name)
+    writer.add(image, size, [each for each in cut if each is not None])
+
+
+def _cut(found: FoundObject, size: tuple[int, int]) -> FoundObject | None:
+    """The object within its image; None if nothing is left of it."""
+    x, y, width, height = found.box
+    left, right = (min(max(side, 0), size[0]) for side in (x, x + width))
+    top, bottom = (min(max(side, 0), size[1]) for side in (y, y + height))
+    if right <= left or bottom <= top:
+        return None
+    polygons = [[min(max(value, 0), size[i % 2]) for i, value in enumerate(polygon)] for polygon in found.polygons]
+    return found._replace(box=(left, top, right - left, bottom - top), polygons=polygons)
+
+
+def _leaves(found: FoundObject, size: tuple[int, int]) -> bool:
+    """Whether an object leaves its image by more than a pixel, as rounding and counting from 0 or 1 make it."""
+    x, y, width, height = found.box
+    return min(x, y) < -1 or x + width > size[0] + 1 or y + height > size[1] + 1
 
 
 def _annotated_size(

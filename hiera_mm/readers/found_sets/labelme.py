@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.found_sets.coco_writer import FoundObject
+from hiera_mm.readers.found_sets.coco_writer import around
 from hiera_mm.readers.found_sets.conversion import Labels
 from hiera_mm.readers.found_sets.folder import IMAGE_ENDINGS, Folder, parts_by_folder
 from hiera_mm.readers.images import ImageHeader
@@ -26,8 +26,6 @@ CIRCLE_POINTS = 32
 
 POLYGONS = ('polygon', 'rotation', 'oriented_rectangle')
 
-EMPTY = 'of the label files have objects without width or height, or outside of their image; these are left out.'
-CUT = 'of the label files have objects that leave their image; they are cut at its edges.'
 LINES = 'of the label files have points and lines, which enclose nothing; these are left out.'
 
 
@@ -61,7 +59,7 @@ class LabelMeLayout:
 
     def read(self, label: Path, image: Path, header: ImageHeader) -> Labels:
         content = _parsed(label)
-        groups: dict[object, list[tuple[str, list[float]]]] = defaultdict(list)
+        groups: dict[tuple, list[list[float]]] = defaultdict(list)
         for number, shape in enumerate(content['shapes']):
             label_text = shape.get('label') if isinstance(shape, dict) else None
             name = '' if label_text is None else str(label_text).strip()
@@ -72,12 +70,10 @@ class LabelMeLayout:
                 self.folder.note(LINES, label.name)
             group = shape.get('group_id')
             key = (name, 'shape', number) if group is None else (name, 'group', group)
-            groups[key] += [(name, polygon) for polygon in polygons]
-        width, height = _size(content) or header.displayed
-        objects = [_object(parts, width, height, label, self.folder) for parts in groups.values() if parts]
+            groups[key] += polygons
+        objects = [around(name, polygons) for (name, *_), polygons in groups.items() if polygons]
         # LabelMe rotates images as EXIF says, and its sizes are those that it displays.
-        said = _size(content) or header.displayed
-        return Labels([found for found in objects if found is not None], said)
+        return Labels(objects, _size(content) or header.displayed)
 
     def _image_of(self, label: Path, content: dict) -> Path | None:
         named = label.parent / str(content.get('imagePath') or '').replace('\\', '/')
@@ -144,19 +140,3 @@ def _mask_polygons(encoded: str, corner: Sequence[float]) -> list[list[float]]:
     return [
         [float((value + 1) // 2) + corner[i % 2] for i, value in enumerate(outline.flatten())] for outline in outlines
     ]
-
-
-def _object(
-    parts: Sequence[tuple[str, list[float]]], width: int, height: int, label: Path, folder: Folder
-) -> FoundObject | None:
-    limits = (width, height)
-    polygons = [[min(max(v, 0.0), limits[i % 2]) for i, v in enumerate(polygon)] for _, polygon in parts]
-    xs = [x for polygon in polygons for x in polygon[0::2]]
-    ys = [y for polygon in polygons for y in polygon[1::2]]
-    box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    if box[2] <= 0 or box[3] <= 0:
-        folder.note(EMPTY, label.name)
-        return None
-    if any(not -1 <= value <= limits[i % 2] + 1 for _, polygon in parts for i, value in enumerate(polygon)):
-        folder.note(CUT, label.name)
-    return FoundObject(parts[0][0], box, polygons)

@@ -22,9 +22,7 @@ WHOLE = ('trainval', 'default', 'all')
 """Names of lists that don't tell training from validation: VOC's own, and CVAT's."""
 
 DIFFICULT = 'of the label files have objects marked difficult: neither trained nor scored, as in Pascal VOC.'
-EMPTY = 'of the label files have boxes outside of their image; these are left out.'
 REVERSED = 'of the label files have boxes whose xmin or ymin is the larger one; the corners are put in order.'
-CUT = 'of the label files have boxes that leave their image; they are cut at its edges.'
 
 
 class VocLayout:
@@ -55,12 +53,8 @@ class VocLayout:
 
     def read(self, label: Path, image: Path, header: ImageHeader) -> Labels:
         tree = _parsed(label)
-        size = _size(tree)
-        width, height = size or header.displayed
         entries = [entry for entry in tree.findall('object') if not _is_set(entry, 'deleted')]
-        objects = [_object(entry, label, self.folder) for entry in entries]
-        kept = [cut for found in objects if (cut := _cut(found, width, height, label, self.folder)) is not None]
-        return Labels(kept, size)
+        return Labels([_object(entry, label, self.folder) for entry in entries], _size(tree))
 
     def _images(self) -> list[Path]:
         images = []
@@ -275,21 +269,3 @@ def _polygon(entry: ElementTree.Element) -> list[float]:
     except ValueError:
         return []
     return values if len(values) >= 6 else []
-
-
-def _cut(found: FoundObject, width: int, height: int, label: Path, folder: Folder) -> FoundObject | None:
-    """The object within its image; None if nothing is left of it."""
-    x, y, w, h = found.box
-    left, top = min(max(x, 0), width), min(max(y, 0), height)
-    right, bottom = min(x + w, width), min(y + h, height)
-    if right <= left or bottom <= top:
-        folder.note(EMPTY, label.name)
-        return None
-    # Programs that count pixels from 0 write a 0, and some the width itself.
-    if x < -1 or y < -1 or x + w > width + 1 or y + h > height + 1:
-        folder.note(CUT, label.name)
-    polygons = [
-        [min(max(value, 0), width if i % 2 == 0 else height) for i, value in enumerate(polygon)]
-        for polygon in found.polygons
-    ]
-    return found._replace(box=(left, top, right - left, bottom - top), polygons=polygons)

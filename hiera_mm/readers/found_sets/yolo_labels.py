@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.found_sets.coco_writer import FoundObject
+from hiera_mm.readers.found_sets.coco_writer import FoundObject, around
 from hiera_mm.readers.found_sets.folder import Folder
 from hiera_mm.readers.text import read_text
 
 MAX_SHARE = 2.0
 """Largest share of the image's side that a coordinate can be; beyond it, coordinates must be pixels."""
 
-CUT = 'of the label files have objects that leave their image; they are cut at its edges.'
-EMPTY = 'of the label files have objects without width or height, or outside of their image; these are left out.'
 REPEATED = 'of the label files repeat a line; the repetition is left out.'
 
 
@@ -35,7 +33,7 @@ def read_yolo_labels(
     Raises:
         UserError: for a line that can't be read.
     """
-    objects: dict[tuple, FoundObject | None] = {}
+    objects: dict[tuple, FoundObject] = {}
     for number, line in enumerate(read_text(path, 'label file').splitlines(), start=1):
         if not line.strip():
             continue
@@ -49,8 +47,8 @@ def read_yolo_labels(
         shares = _without_keypoints(values[1:], keypoints, f"Line {number} of the label file '{path}'")
         if tuple(values) in objects:
             folder.note(REPEATED, path.name)
-        objects[tuple(values)] = _object(name, shares, size, path, folder)
-    return [found for found in objects.values() if found is not None]
+        objects[tuple(values)] = _object(name, shares, size)
+    return list(objects.values())
 
 
 def _values(line: str, where: str) -> list[float]:
@@ -80,27 +78,12 @@ def _without_keypoints(values: list[float], keypoints: int, where: str) -> list[
     return values
 
 
-def _object(name: str, shares: list[float], size: tuple[int, int], path: Path, folder: Folder) -> FoundObject | None:
-    points = _corners(shares) if len(shares) == 4 else shares
-    xs = [min(max(x, 0.0), 1.0) * size[0] for x in points[0::2]]
-    ys = [min(max(y, 0.0), 1.0) * size[1] for y in points[1::2]]
-    x, y, width, height = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-    if width <= 0 or height <= 0:
-        folder.note(EMPTY, path.name)
-        return None
-    # Rounded shares leave the image by less than a pixel.
-    if max(points) > 1 + 1 / max(size) or min(points) < -1 / max(size):
-        folder.note(CUT, path.name)
-    polygon = [value for point in zip(xs, ys, strict=True) for value in point]
-    return FoundObject(name, (x, y, width, height), [] if len(shares) == 4 else [polygon])
-
-
-def _corners(box: Sequence[float]) -> list[float]:
-    """The upper left and lower right corner of a box given by its centre."""
-    x, y, width, height = box
-    if width < 0 or height < 0:
-        return [x, y, x, y]
-    return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+def _object(name: str, shares: list[float], size: tuple[int, int]) -> FoundObject:
+    pixels = [share * size[i % 2] for i, share in enumerate(shares)]
+    if len(pixels) > 4:
+        return around(name, [pixels])
+    x, y, width, height = pixels
+    return FoundObject(name, (x - width / 2, y - height / 2, width, height), [])
 
 
 def _ranges(numbers: list[int]) -> str:
