@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from hiera_mm.errors import UserError
+from hiera_mm.setting_values import FILES as FILE_SETTINGS
 
 from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, Runner
@@ -32,8 +33,6 @@ OTHER_NAMES = dict(
     **dict.fromkeys(('class_names', 'metainfo', 'names', 'class_name'), 'classes'),
 )
 """Names of settings in other programs, in lower case."""
-
-FILE_SETTINGS = ('data_root', 'label_file', '_ann_file', '_data_prefix', '_exclude_file', '_proposal_file')
 
 REASONS = dict(
     classes='an autoencoder has no classes, AVA has label_file and num_classes, and one list does not distinguish '

@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from hiera_mm.errors import BrokenFileError, UserError
-from hiera_mm.readers.images import EXIF_ORIENTATION, eight_bits, open_image, rgb_pixels, turned_back
+from hiera_mm.readers.images import eight_bits, open_image, orientation_of, rgb_pixels, turned_back
 from hiera_mm.readers.images import turned as as_displayed
 
 import cv2
@@ -111,7 +111,6 @@ def _orientation(content: bytes) -> int:
     """The EXIF orientation of an image file, 1 if it has none or can't be read."""
     try:
         with open_image(BytesIO(content)) as image:
-            found = image.getexif().get(EXIF_ORIENTATION, 1)
+            return orientation_of(image)
     except (OSError, SyntaxError, ValueError):
         return 1
-    return found if found in range(1, 9) else 1

@@ -50,8 +50,7 @@ class FitCheckpointHook(Hook):
         report = ''
         if self.complete and not runner._resume:
             state, report = whole_state(model, checkpoint, source)
-            trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
-            check_classes(runner, trained, source)
+            check_classes(runner, _trained_classes(checkpoint), source)
         elif has_hiera(model) and not runner._resume:
             state, report = fit_to_model(model, checkpoint, source)
         else:
@@ -62,6 +61,10 @@ class FitCheckpointHook(Hook):
         if report:
             runner.logger.info(report)
         checkpoint['state_dict'] = state
+
+
+def _trained_classes(checkpoint: dict) -> Sequence[str] | None:
+    return ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
 
 
 def check_classes(runner: Runner, trained: Sequence[str] | None, source: str) -> None:
@@ -85,7 +88,7 @@ def check_resumed_classes(runner: Runner, checkpoint: dict, source: str) -> None
     Raises:
         UserError: if they differ, naming both.
     """
-    trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    trained = _trained_classes(checkpoint)
     now = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
     if trained and now and list(trained) != list(now):
         raise UserError(

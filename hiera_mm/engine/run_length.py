@@ -44,13 +44,23 @@ def set_run_length(config: Config, task: CountedTask, path: str, options: Sequen
         raise UserError(
             'epochs at the top of the config needs a training set whose images can be counted; set max_iters.'
         )
-    counted = dict(epoch_length=math.ceil(images / global_batch(config))) if images else {}
-    if 'epochs' in given and images:
-        counted['max_iters'] = max(1, math.ceil(given['epochs'] * images / global_batch(config)))
+    counted = length_constants(images, global_batch(config), given.get('epochs')) if images else {}
     longer = read_config(path, options, counted)
     for name in DEPENDENT_SETTINGS:
         config[name] = longer[name]
     remember(config, given, counted=True)
+
+
+def length_constants(images: int, batch: int, epochs: float | None) -> dict[str, int]:
+    """The constants of a config that follow from the number of training images.
+
+    Args:
+        images: Images in an epoch.
+        batch: Images per iteration over all processes.
+        epochs: The length of the run, if it is set in epochs.
+    """
+    constants = dict(epoch_length=math.ceil(images / batch))
+    return constants if epochs is None else constants | dict(max_iters=max(1, math.ceil(epochs * images / batch)))
 
 
 def training_images(config: Config, task: CountedTask) -> int | None:

@@ -1,8 +1,8 @@
 """Settings at the top of a config in runs that other programs start."""
 
-import math
 from pathlib import Path
 
+from hiera_mm.engine.run_length import length_constants
 from hiera_mm.errors import UserError
 from hiera_mm.settings import Settled, read_config, settled
 
@@ -54,10 +54,7 @@ def _set_length(runner: Runner, remembered: Settled) -> None:
         return
     loader = runner.train_loop.dataloader
     images, batch = len(loader.dataset), (loader.batch_size or loader.batch_sampler.batch_size) * get_world_size()
-    counted = dict(epoch_length=math.ceil(images / batch))
-    if 'epochs' in remembered.given:
-        counted['max_iters'] = max(1, math.ceil(remembered.given['epochs'] * images / batch))
-    longer = read_config(path, (), counted)
+    longer = read_config(path, (), length_constants(images, batch, remembered.given.get('epochs')))
     runner._train_loop = LOOPS.build(longer.train_cfg, default_args=dict(runner=runner, dataloader=loader))
     for group in runner.optim_wrapper.param_groups:
         group['lr'] = group.get('initial_lr', group['lr'])

@@ -100,6 +100,12 @@ def eight_bits(pixels: np.ndarray, name: str | Path, bit_depth: int | None = Non
     return np.clip(pixels >> ((bit_depth or FULL_DEPTH) - 8), 0, 255).astype(np.uint8)
 
 
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an image, 1 to 8; 1, upright, if it has none or another number."""
+    found = image.getexif().get(EXIF_ORIENTATION, 1)
+    return found if found in range(1, 9) else 1
+
+
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Pixels ``(H, W, ...)`` as stored, turned as an EXIF orientation from 1 to 8 asks for."""
     if orientation in (5, 6, 7, 8):
@@ -124,9 +130,7 @@ def read_image_header(path: str | Path) -> ImageHeader:
     """
     try:
         with open_image(path) as image:
-            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-            if orientation not in range(1, 9):
-                orientation = 1
+            orientation = orientation_of(image)
             # Pillow itself turns TIFF files, and gives the size afterwards.
             stored = image.size[::-1] if image.format == 'TIFF' and orientation >= 5 else image.size
             header = ImageHeader(*stored, orientation, image.mode in DEEP_MODES)

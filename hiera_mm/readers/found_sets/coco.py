@@ -31,8 +31,8 @@ def find_coco_parts(folder: Folder, out: Path) -> tuple[dict[str, FoundPart], li
             are missing.
     """
     files = _annotation_files(folder)
-    places = {part: _image_folder(folder, path, files[path]) for part, path in _parts_of(folder, files).items()}
     read = {part: files[path] for part, path in _parts_of(folder, files).items()}
+    places = {part: _image_folder(folder, file.path, file) for part, file in read.items()}
     split = with_validation({part: file.images for part, file in read.items()}, folder)
     names = [category['name'] for category in read['train' if 'train' in read else None].categories]
     for part, file in read.items():
