@@ -11,20 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hiera_mm import CONFIGS
-from hiera_mm.errors import UserError, first_few, require_extra
+from hiera_mm.errors import UserError, require_extra
 from hiera_mm.program import command_line
 from hiera_mm.replaced import replaced
 
-import mmcv.ops
 import mmengine.config.utils
-import mmengine.registry
 import yaml
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
-from mmengine.registry import Registry
-
-RUN_AS_PYTHON = {'CameraMotionCompensation'}
-"""Registered types that run a string of the config as Python."""
 
 READ_PLAINLY = ContextVar('READ_PLAINLY', default=False)
 """Whether mmengine reads a config as it stands, without the effect of the settings at its top."""
@@ -45,7 +39,7 @@ def read_config_file(path: str) -> Config:
             # mmengine's reader would create any object that such a file names.
             yaml.safe_load(Path(found).read_text(encoding='utf-8'))
         # To find one base such as `mmdet::...`, mmengine reads the 300 indices of that package.
-        with replaced(mmengine.config.utils, 'load', _load_once), _plainly():
+        with replaced(mmengine.config.utils, 'load', _load_once), as_it_stands():
             return get_config(found) if '::' in found else Config.fromfile(found)
     except UserError:
         raise
@@ -56,7 +50,7 @@ def read_config_file(path: str) -> Config:
 
 
 @contextlib.contextmanager
-def _plainly() -> Iterator[None]:
+def as_it_stands() -> Iterator[None]:
     before = READ_PLAINLY.set(True)
     try:
         yield
@@ -81,85 +75,6 @@ def apply_when_read(read_settled: Callable[[str], Config]) -> None:
             vars(self).update(vars(read_settled(str(filename))))
 
     Config.__init__ = init
-
-
-def config_from_text(text: str, source: str) -> Config:
-    """Read a config as mmengine prints it (``Config.pretty_text``, stored in checkpoints), without running code in it.
-
-    Args:
-        text: Lines ``name = value`` with literals and calls of ``dict``.
-        source: The file, for messages.
-
-    Raises:
-        UserError: if the text holds anything else.
-    """
-    try:
-        lines = [_Literals().visit(line) for line in ast.parse(text).body]
-        return Config({line.targets[0].id: ast.literal_eval(line.value) for line in lines})
-    except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
-        raise UserError(
-            f"The config inside '{source}' is not plain data ({error}); name the config that it was trained with: "
-            '--config CONFIG.'
-        ) from error
-
-
-def must_be_registered(config: Config, source: str) -> None:
-    """Refuse a config whose model or test set names a type that is in no registry.
-
-    mmengine's registries would import and call whatever a type with dots names, such as ``os.system``; mmcv would run
-    the ``type`` of its ``nms`` as Python.
-
-    Args:
-        config: The config of a trained model.
-        source: Where it comes from, for messages.
-
-    Raises:
-        UserError: naming the types.
-    """
-    registries = list(_all_registries())
-    # A detector's types may also be functions and layers of mmcv that are looked up by name.
-    names = {name for registry in registries for name in registry.module_dict} | set(mmcv.ops.__all__)
-    scopes = {registry.scope for registry in registries} | {''}
-    found = list(dicts_in([config.get('model'), config.get('test_dataloader')]))
-    unknown = {str(part['type']) for part in found if part.get('type') is not None} - {
-        f'{scope}.{name}'.lstrip('.') for scope in scopes for name in names - RUN_AS_PYTHON
-    }
-    asked = {str(part['_scope_']) for part in found if '_scope_' in part} | {str(config.get('default_scope') or '')}
-    if unknown or not asked <= scopes:
-        raise UserError(
-            f"The config inside '{source}' names types that no installed package registers, such as "
-            f'{first_few(sorted(unknown | asked - scopes))}, and its custom imports are not run; if the types are your '
-            'own, name your config: --config CONFIG.'
-        )
-
-
-def _all_registries() -> Iterator[Registry]:
-    roots = [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
-    children = [child for root in roots for child in root.children.values()]
-    for registry in [*roots, *children]:
-        # Registries are filled on first use; some of mmaction2's name modules that don't exist.
-        with contextlib.suppress(ImportError):
-            registry.import_from_location()
-        yield registry
-
-
-class _Literals(ast.NodeTransformer):
-    """Converts ``dict(a=1)`` to ``{'a': 1}``, and the names ``inf`` and ``nan`` to numbers."""
-
-    def visit_Call(self, call: ast.Call) -> ast.AST:
-        self.generic_visit(call)
-        names = [keyword.arg for keyword in call.keywords]
-        if not isinstance(call.func, ast.Name) or call.func.id != 'dict' or None in names:
-            return call
-        if call.args:
-            # mmengine prints keys that are not identifiers like this: dict({'backbone.norm': ...}).
-            only_dict = len(call.args) == 1 and isinstance(call.args[0], ast.Dict) and not names
-            return call.args[0] if only_dict else call
-        return ast.Dict([ast.Constant(name) for name in names], [keyword.value for keyword in call.keywords])
-
-    def visit_Name(self, name: ast.Name) -> ast.AST:
-        is_number = isinstance(name.ctx, ast.Load) and name.id in ('inf', 'nan')
-        return ast.Constant(float(name.id)) if is_number else name
 
 
 def _reason(error: Exception) -> str:

@@ -20,10 +20,6 @@ class UnclearFileError(UserError):
     """A file that could be read in several ways, of which only its owner knows the right one."""
 
 
-UNUSABLE = (BrokenFileError, UnclearFileError)
-"""Errors of one file that leave others usable."""
-
-
 def user_message(error: BaseException) -> str:
     """The sentence of a :class:`UserError`, also of one from a data loader's worker."""
     # torch re-raises a worker's error with the worker's whole traceback as its message.

@@ -1,7 +1,8 @@
 """Configs as text, which checkpoints and published folders hold."""
 
-from hiera_mm.config import config_from_text, override
+from hiera_mm.config import override
 from hiera_mm.errors import UserError
+from hiera_mm.inference.closed_config import config_from_text
 
 import pytest
 from mmengine.config import Config

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hiera_mm.commands.options import add_trust_option
+
 if TYPE_CHECKING:
     from hiera_mm.readers.inputs import Kind
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'model was trained on',
     )
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    add_trust_option(parser)
     parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line')
     parser.add_argument('--backbone', action='store_true', help='the backbone alone, from normalised pixels to maps')
 
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         files = _calibration_files(arguments.int8, Kind.IMAGE)
         export_backbone(backbone(arguments.model), arguments.file, size, files)
     else:
-        predictor = load(arguments.model, arguments.config, 'cpu', read_names(arguments.classes))
+        predictor = load(arguments.model, arguments.config, 'cpu', read_names(arguments.classes), arguments.trust)
         # The first kind of files that the model takes: for a detector images, not frames of videos.
         files = arguments.int8 and _calibration_files(arguments.int8, page_kinds(predictor)[0])
         note = export(predictor, arguments.file, size, files)

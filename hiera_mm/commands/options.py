@@ -99,6 +99,14 @@ def read_names(path: str | None) -> Sequence[str] | Mapping[int, str] | None:
     return read_action_list(path) if path.endswith('.pbtxt') else read_class_names(path)
 
 
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help="let a file whose author you trust run code: for a .pt2, or a config inside with texts that aren't known",
+    )
+
+
 def add_person_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of the detector that finds the persons for an action detector."""
     group.add_argument('--det-checkpoint', help='a detector that finds persons')
@@ -119,7 +127,7 @@ def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
 
     if arguments.det_checkpoint is None:
         return None
-    detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device)
+    detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device, trust=arguments.trust)
     if not detector.trained.task.finds_persons:
         raise UserError(f"'{arguments.det_checkpoint}' is not an object detector; name one that finds persons.")
     settings = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)

@@ -8,6 +8,8 @@ Tests the newest checkpoint of the run, or the named one, on the test set of its
 import argparse
 from pathlib import Path
 
+from hiera_mm.commands.options import add_trust_option
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='folder of a run, or one of its checkpoints')
@@ -15,16 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--score-thr', type=float, default=0.3, help='score threshold for confusions (%(default)s)')
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
+    add_trust_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.inference.loading import checkpoint_in
+    from hiera_mm.inference.loading import checkpoint_in, config_for_testing
     from hiera_mm.inference.report.write import write_report
     from hiera_mm.tasks import load_trained
 
-    trained = load_trained(arguments.checkpoint, arguments.config, arguments.device)
+    trained = load_trained(arguments.checkpoint, arguments.config, arguments.device, arguments.trust)
     checkpoint = Path(checkpoint_in(arguments.checkpoint))
     path = arguments.out or checkpoint.parent / 'report.html'
-    for name, value in write_report(trained, checkpoint, path, arguments.score_thr).items():
+    known = arguments.config or arguments.trust
+    config = trained.config if known else config_for_testing(trained)
+    for name, value in write_report(trained, config, checkpoint, path, arguments.score_thr).items():
         print(f'{name}: {value:.4f}')
     print(f'{path}: {path.stat().st_size / 2**20:.1f} MiB.')

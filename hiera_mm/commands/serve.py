@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from hiera_mm.commands.options import add_person_options, read_persons
+from hiera_mm.commands.options import add_person_options, add_trust_option, read_persons
 from hiera_mm.errors import UserError
 
 
@@ -23,12 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
     parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
+    add_trust_option(parser)
     parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 for access from other machines (%(default)s)')
     parser.add_argument('--port', type=int, default=7860, help='port (%(default)s)')
     parser.add_argument('--max-file-size', type=float, default=100, metavar='MB', help='largest upload (%(default)s)')
     parser.add_argument('--max-seconds', type=float, default=60, help='longest video (%(default)s)')
     parser.add_argument(
         '--max-pixels', type=float, default=50, metavar='MILLION', help='largest image or frame (%(default)s)'
+    )
+    parser.add_argument(
+        '--allowed-hosts',
+        nargs='+',
+        default=(),
+        metavar='NAME',
+        help='other names of this page, such as that of a proxy',
     )
     add_person_options(parser.add_argument_group('for action detectors'))
 
@@ -41,7 +49,9 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.inference.page_results import Limits, result_for
     from hiera_mm.tasks import load
 
-    predictor = load(arguments.model, arguments.config, arguments.device, read_names(arguments.classes))
+    predictor = load(
+        arguments.model, arguments.config, arguments.device, read_names(arguments.classes), arguments.trust
+    )
     if predictor.trained.task.needs_persons != (arguments.det_checkpoint is not None):
         raise UserError(
             f"'{arguments.model}' detects actions of persons; name a detector that finds them: --det-checkpoint."
@@ -52,7 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     limits = Limits(round(arguments.max_pixels * 1e6), arguments.max_seconds)
     look = partial(result_for, predictor, limits=limits, persons=persons)
     most_bytes = round(arguments.max_file_size * 2**20)
-    with opened_page(predictor, look, arguments.host, arguments.port, most_bytes) as page, _ended_by_signal() as ended:
+    page_settings = arguments.host, arguments.port, most_bytes, arguments.allowed_hosts
+    with opened_page(predictor, look, *page_settings) as page, _ended_by_signal() as ended:
         print(f'The page is at http://{arguments.host}:{page.server_port}; Ctrl-C stops it.', flush=True)
         ended.wait()
 

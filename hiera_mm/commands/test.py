@@ -10,7 +10,13 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from hiera_mm.commands.options import add_common_options, add_compile_option, add_config_argument, read_config
+from hiera_mm.commands.options import (
+    add_common_options,
+    add_compile_option,
+    add_config_argument,
+    add_trust_option,
+    read_config,
+)
 from hiera_mm.program import command_line
 
 if TYPE_CHECKING:
@@ -24,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help="what training, 'hiera-mm publish' or 'hiera-mm export' wrote")
     parser.add_argument('--show-dir', help='folder for images with the ground truth next to the predictions')
     parser.add_argument('--out', metavar='FILE.pkl', help='file for the predictions')
+    add_trust_option(parser)
     add_compile_option(parser)
     add_common_options(parser)
 
@@ -33,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.running import write_errors_explained
     from hiera_mm.engine.settings import compile_model
     from hiera_mm.engine.testing import prepare_test
-    from hiera_mm.inference.formats import is_exported
+    from hiera_mm.inference.loading import is_exported
     from hiera_mm.tasks import check_data, task_of
     from hiera_mm.weights.files import locate_checkpoint
 
@@ -56,7 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_data(config, ['test_dataloader'])
     prepare_test(config, arguments.checkpoint)
     if exported:
-        config.load_from, config.model = None, dict(type='ExportedModel', file=arguments.checkpoint)
+        config.load_from, config.model = (
+            None,
+            dict(type='ExportedModel', file=arguments.checkpoint, trust=arguments.trust),
+        )
         # mmsegmentation's configs set it at the top for the model, which the file replaces.
         config.pop('data_preprocessor', None)
     elif arguments.compile:

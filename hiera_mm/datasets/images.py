@@ -1,6 +1,7 @@
 """Labelled and unlabelled images for mmaction2's recognisers, which take them as clips of one frame."""
 
 from collections.abc import Callable
+from io import BytesIO
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
@@ -100,15 +101,28 @@ class ReadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         path = results['img_path']
         try:
-            with open_image(path) as image:
-                frame = rgb_pixels(image, path, self.bit_depth)
+            return results | as_clip(self._read(path, path))
         except FileNotFoundError as error:
             raise BrokenFileError(f"The image '{path}' does not exist; correct data_prefix or ann_file.") from error
+
+    def decode(self, content: bytes) -> np.ndarray:
+        """The pixels of a file's content, RGB ``(H, W, 3)``, as stored.
+
+        Raises:
+            BrokenFileError, UnclearFileError: as :meth:`transform`.
+        """
+        return self._read(BytesIO(content), 'given')
+
+    def _read(self, file: str | BytesIO, name: str) -> np.ndarray:
+        try:
+            with open_image(file) as image:
+                return rgb_pixels(image, name, self.bit_depth)
+        except FileNotFoundError:
+            raise
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BrokenFileError(
-                f"The image '{path}' is damaged, truncated or not an image; replace it or take it out."
+                f"The image '{name}' is damaged, truncated or not an image; replace it or take it out."
             ) from error
-        return results | as_clip(frame)
 
 
 def as_clip(frame: np.ndarray) -> dict:

@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.errors import BrokenFileError, UserError, first_line
 from hiera_mm.readers.images import eight_bits, open_image, orientation_of, rgb_pixels, turned_back
 from hiera_mm.readers.images import turned as as_displayed
 
@@ -49,6 +49,10 @@ class LoadImageFromFile(PlainLoadImageFromFile):
             raise BrokenFileError(
                 f"The image '{path}' is missing; correct the path, in a data set by data_prefix or its annotation file."
             ) from error
+        except (OSError, KeyError) as error:
+            # A folder, an address that does not answer or has no reader, a file of another user.
+            reason = first_line(str(error)) or type(error).__name__
+            raise BrokenFileError(f"The image '{path}' can't be read ({reason}); correct its path.") from error
         image = self._as_annotated(content, results)
         if image is None:
             return None
@@ -59,10 +63,10 @@ class LoadImageFromFile(PlainLoadImageFromFile):
     def _as_annotated(self, content: bytes, results: dict) -> np.ndarray | None:
         path, size = results['img_path'], (results.get('height'), results.get('width'))
         convention = results.get('exif_orientation')
-        shown = self._decoded(content, path, turned=convention != 'stored')
+        shown = self.decode(content, path, turned=convention != 'stored')
         if shown is None or None in size or shown.shape[:2] == size:
             return shown
-        stored = None if convention else self._decoded(content, path, turned=False)
+        stored = None if convention else self.decode(content, path, turned=False)
         if stored is not None and stored.shape[:2] == size:
             return stored
         height, width = shown.shape[:2]
@@ -71,16 +75,33 @@ class LoadImageFromFile(PlainLoadImageFromFile):
             'correct width and height there (and check that the boxes fit), or use the image that was annotated.'
         )
 
-    def _decoded(self, content: bytes, path: str, turned: bool) -> np.ndarray | None:
-        """The pixels, turned by EXIF or as stored. OpenCV turns JPEG and PNG files; Pillow, which reads the orientation
-        of all formats, turns TIFF files."""
+    def decode(self, content: bytes, path: str, turned: bool = True) -> np.ndarray | None:
+        """The pixels of a file's content, BGR ``(height, width, 3)``, turned by EXIF or as stored; None for a broken
+        file if ``ignore_empty``.
+
+        Raises:
+            BrokenFileError, UnclearFileError: as :meth:`transform`.
+        """
+        # OpenCV turns JPEG and PNG files; Pillow, which reads the orientation of all formats, turns TIFF files.
         if content[:4] in TIFF_MARKS and (orientation := _orientation(content)) != 1:
             shown = self._decoded_by_pillow(content, path)
             return np.ascontiguousarray(shown if turned else turned_back(shown, orientation))
-        image = self._decoded_by_backend(content, path, turned)
+        image = self._decoded_by_backend(content, turned)
+        if image is None:
+            if self.ignore_empty:
+                return None
+            # Pillow reads more formats, and says what is wrong with the others.
+            shown = self._decoded_by_pillow(content, path)
+            return np.ascontiguousarray(as_displayed(shown, _orientation(content)) if turned else shown)
+        deep = self._asks_for_all_bits and image.dtype != np.uint8
+        image = eight_bits(image, path, self.bit_depth) if deep else image
         if turned and image is not None and (content[8:12] == b'WEBP' or content[4:8] == b'ftyp'):
             return np.ascontiguousarray(as_displayed(image, _orientation(content)))
         return image
+
+    @property
+    def _asks_for_all_bits(self) -> bool:
+        return self.color_type == 'color' and self.imdecode_backend == 'cv2'
 
     def _decoded_by_pillow(self, content: bytes, path: str) -> np.ndarray:
         try:
@@ -91,20 +112,14 @@ class LoadImageFromFile(PlainLoadImageFromFile):
                 f"The image '{path}' can't be decoded ({error}); replace it or take it out of the annotation file."
             ) from error
 
-    def _decoded_by_backend(self, content: bytes, path: str, turned: bool) -> np.ndarray | None:
-        flag = COLOUR if self.color_type == 'color' and self.imdecode_backend == 'cv2' else self.color_type
+    def _decoded_by_backend(self, content: bytes, turned: bool) -> np.ndarray | None:
+        flag = COLOUR if self._asks_for_all_bits else self.color_type
         if not turned:
             flag = flag | cv2.IMREAD_IGNORE_ORIENTATION if isinstance(flag, int) else f'{flag}_ignore_orientation'
         try:
-            image = mmcv.imfrombytes(content, flag=flag, backend=self.imdecode_backend)
+            return mmcv.imfrombytes(content, flag=flag, backend=self.imdecode_backend)
         except (cv2.error, OSError, ValueError):
-            image = None
-        if image is None:
-            if self.ignore_empty:
-                return None
-            raise BrokenFileError(f"The image '{path}' can't be decoded; replace the file, or leave it out.")
-        deep = isinstance(flag, int) and image.dtype != np.uint8
-        return eight_bits(image, path, self.bit_depth) if deep else image
+            return None
 
 
 def _orientation(content: bytes) -> int:

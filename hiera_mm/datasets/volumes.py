@@ -9,9 +9,11 @@ from hiera_mm.errors import BrokenFileError, UserError, first_line, require_extr
 from hiera_mm.readers.class_names import with_class_names
 from hiera_mm.readers.volumes import (
     VolumePair,
+    axes_turn,
     check_alignment,
     check_finite,
     check_label_values,
+    read_header,
     read_volume_list,
 )
 
@@ -116,19 +118,24 @@ class LoadVolumes:
 
     def __call__(self, item: dict) -> dict:
         """Replace the paths ``image`` and ``label`` by tensors; adds ``source``, the path of the image."""
+        from monai.data import MetaTensor
         from monai.transforms import LoadImage
+        from nibabel.orientations import apply_orientation
 
         pair = VolumePair(item['image'], item.get('label'))
         check_alignment(pair)
         read = LoadImage(image_only=True, ensure_channel_first=True)
+        header = read_header(pair.image)
         loaded = dict(item, image=_read(read, pair.image), source=pair.image)
+        loaded['image'].affine = torch.as_tensor(header.affine)
         check_finite(pair.image, loaded['image'].numpy())
         if pair.label is not None:
             labels = _read(read, pair.label)
+            turn = axes_turn(header, read_header(pair.label))
+            labels = torch.as_tensor(np.ascontiguousarray(apply_orientation(labels.numpy()[0], turn)))[None]
             check_label_values(pair.label, labels.numpy(), item['num_classes'])
             # Both lie in the same place, so rounding errors in the affine must not lead to different sizes.
-            labels.affine = loaded['image'].affine
-            loaded['label'] = labels.to(torch.uint8)
+            loaded['label'] = MetaTensor(labels.to(torch.uint8), affine=loaded['image'].affine)
         return loaded
 
 

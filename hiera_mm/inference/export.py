@@ -63,7 +63,9 @@ def export(
     described['config'] = settings_of(predictor.trained).pretty_text
 
     def prepare_by(exported: Path) -> Prepare:
-        trained = exported_model(open_exported(str(exported)), str(exported), lambda config: task)
+        trained = exported_model(
+            open_exported(str(exported), trust=True), str(exported), lambda config: task, trust=True
+        )
         return partial(_arrays, task.predictor(trained, None))
 
     _write(write, graph, path, described, calibration, prepare_by)

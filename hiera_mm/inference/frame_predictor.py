@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.inference.images import ImageInput, as_bgr, as_rgb
+from hiera_mm.inference.images import ImageInput, as_rgb, content_of
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
@@ -33,7 +33,7 @@ class FramePredictor:
         self.trained, self.names = trained, trained.classes(classes)
         steps, scope = trained.test_pipeline, trained.config.get('default_scope', 'mmdet')
         loader = dict(steps[0], type=f'{scope}.LoadImageFromNDArray')
-        loader.pop('bit_depth', None)
+        self.bit_depth = loader.pop('bit_depth', None)
         with in_scope(trained.config):
             self.from_file, self.from_array = Compose(steps), Compose([loader, *steps[1:]])
 
@@ -57,13 +57,16 @@ class FramePredictor:
         """The output of the test pipeline for an image."""
         if isinstance(image, str | Path | Mapping):
             return self.from_file(_sample(image))
-        return self.from_array(dict(img=as_bgr(image), img_id=0))
+        return self.from_array(dict(img=np.ascontiguousarray(self.decoded(image)[..., ::-1]), img_id=0))
 
     def decoded(self, image: ImageInput | Mapping) -> np.ndarray:
         """The image that predictions refer to, RGB ``(H, W, 3)``."""
         if isinstance(image, str | Path | Mapping):
             return self.from_file.transforms[0](_sample(image))['img'][..., ::-1]
-        return as_rgb(image)
+        content = content_of(image)
+        if content is not None:
+            return self.from_file.transforms[0].decode(content, 'given')[..., ::-1]
+        return as_rgb(image, turn=True, bit_depth=self.bit_depth)
 
 
 def _sample(image: str | Path | Mapping) -> dict:

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from hiera_mm.errors import UserError
-from hiera_mm.readers.images import rgb_pixels
+from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.images import orientation_of, rgb_pixels, turned
 
 import numpy as np
 import PIL.Image
 from PIL.Image import Image
+from torch import Tensor
 
-ImageInput = str | Path | np.ndarray | Image
-"""A file, an RGB array ``(H, W, 3)`` of unsigned bytes, or a Pillow image."""
+ImageInput = str | Path | bytes | BinaryIO | np.ndarray | Tensor | Image
+"""A file by its path, its content or an open handle; a Pillow image; RGB of unsigned bytes as an array ``(H, W, 3)`` or
+a tensor ``(3, H, W)``."""
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's pixels (red, green, blue), used by all published Hieras."""
@@ -21,27 +23,57 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def one_or_several(compute: Callable[[list], list], given: Any) -> Any:
     """Call a function that takes a list, for a list or a single input."""
     if isinstance(given, list | tuple):
-        return compute(list(given))
+        return compute(list(given)) if given else []
     return compute([given])[0]
 
 
-def as_rgb(image: np.ndarray | Image) -> np.ndarray:
-    """Convert to an RGB array ``(H, W, 3)`` of unsigned bytes.
+def content_of(image: ImageInput) -> bytes | None:
+    """The content of a file given as bytes or by a handle; None for anything else."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    return image.read() if hasattr(image, 'read') and not isinstance(image, Image) else None
+
+
+def as_rgb(image: ImageInput, turn: bool, bit_depth: int | None = None) -> np.ndarray:
+    """Convert an image in memory to an RGB array ``(H, W, 3)`` of unsigned bytes.
+
+    Args:
+        image: A Pillow image, an array or a tensor.
+        turn: Whether to turn a Pillow image as its EXIF data ask for.
+        bit_depth: As for :func:`hiera_mm.readers.images.eight_bits`.
 
     Raises:
-        UserError: for an array of another shape or type.
+        UserError: for an array or tensor of another shape or type.
+        BrokenFileError: for a Pillow image whose file is damaged.
     """
     if isinstance(image, Image):
-        return rgb_pixels(image, 'given')
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
-        form = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
-        raise UserError(f'An image must be a path, a Pillow image, or an RGB array (H, W, 3) of uint8, but is {form}.')
-    return image
+        try:
+            _load(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise BrokenFileError(f'The given image is damaged or truncated ({error}); replace it.') from error
+        loaded = rgb_pixels(image, 'given', bit_depth)
+        return turned(loaded, orientation_of(image)) if turn else loaded
+    pixels: Any = image
+    if isinstance(image, Tensor) and image.ndim == 3:
+        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[2:] != (3,) or not pixels.size:
+        form = f'{image.dtype} {tuple(image.shape)}' if hasattr(image, 'dtype') else type(image).__name__  # type: ignore
+        raise UserError(
+            'An image must be a path, the content of a file, a Pillow image, or RGB of uint8 as an array (H, W, 3) or '
+            f'a tensor (3, H, W), but is {form}.'
+        )
+    return pixels
 
 
-def as_bgr(image: np.ndarray | Image) -> np.ndarray:
-    """Convert to a BGR array ``(H, W, 3)`` of unsigned bytes, the order of OpenCV and mmdet."""
-    return np.ascontiguousarray(as_rgb(image)[..., ::-1])
+def _load(image: Image) -> None:
+    """Read the file of a Pillow image that is not loaded yet; Pillow itself turns TIFF files then."""
+    name = getattr(image, 'filename', '')
+    # As in open_image.
+    image.filename = ''  # type: ignore[attr-defined]
+    try:
+        image.load()
+    finally:
+        image.filename = name  # type: ignore[attr-defined]
 
 
 def read_image(path: str) -> np.ndarray:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from hiera_mm.architectures import SAM2_WINDOWS
-from hiera_mm.config import config_from_text
 from hiera_mm.errors import UserError
+from hiera_mm.inference.closed_config import config_from_text
 from hiera_mm.inference.loading import checkpoint_in
 from hiera_mm.models import Hiera
 from hiera_mm.models.lora import merge_lora
@@ -17,7 +17,7 @@ TRAINING_KEYS = ('type', '_scope_', 'init_cfg', 'drop_path_rate', 'with_cp', 'fr
 """Settings of a trained backbone that don't affect its maps."""
 
 
-def backbone(weights: str, **settings: object) -> Hiera:
+def backbone(weights: str | Path, **settings: object) -> Hiera:
     """A :class:`~hiera_mm.models.Hiera` with weights, in evaluation mode: a ``torch.nn.Module`` from pixels to maps.
 
     Its settings follow from the weights: the size, images or clips, position tables, and for SAM 2 the windows; for a
@@ -32,6 +32,7 @@ def backbone(weights: str, **settings: object) -> Hiera:
     Raises:
         UserError: if the weights can't be read, or the settings can't be told from them.
     """
+    weights = str(weights)
     if Path(weights).is_dir():
         # The folder of a run or a published model.
         weights = checkpoint_in(weights)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from hiera_mm.config import config_from_text, dicts_in, must_be_registered
 from hiera_mm.engine.saving import last_named
-from hiera_mm.errors import UserError
-from hiera_mm.inference.formats import Exported, is_exported, open_exported
+from hiera_mm.errors import UserError, first_line
+from hiera_mm.inference.closed_config import (
+    TEST_PARTS,
+    config_from_text,
+    drop_weights,
+    refuse_modules,
+    refuse_unknown_texts,
+    test_set_of,
+)
+from hiera_mm.inference.formats import FORMATS, Exported, open_exported
 from hiera_mm.inference.trained import InferenceTask, TrainedModel
 from hiera_mm.models.lora import merge_lora
 from hiera_mm.settings import read_config
@@ -20,13 +28,16 @@ from hiera_mm.weights.published import names_in, published_folder
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
 
 TaskOf = Callable[[Config], InferenceTask]
 """Finds the task of a config (``hiera_mm.tasks.task_of``)."""
 
 
-def load_model(source: str, task_of: TaskOf, config: str | None = None, device: str | None = None) -> TrainedModel:
+def load_model(
+    source: str, task_of: TaskOf, config: str | None = None, device: str | None = None, trust: bool = False
+) -> TrainedModel:
     """Build a trained model and load its weights.
 
     Args:
@@ -37,46 +48,57 @@ def load_model(source: str, task_of: TaskOf, config: str | None = None, device: 
         config: Name or path of the model's config. A run's checkpoint and a published folder contain it; that
             config is read without executing anything.
         device: Such as ``'cuda:0'``; by default a GPU if there is one.
+        trust: Whether the file is trusted: then a ``.pt2`` is opened, and a config inside may name anything.
 
     Raises:
-        UserError: if config or checkpoint can't be read or don't belong together, or if the config has types that are
-            not registered.
+        UserError: if config or checkpoint can't be read or don't belong together, or if the device is missing; unless
+            ``trust``, if the config inside has texts that are not known to be harmless, and for a ``.pt2``.
     """
     if is_exported(source):
         if config is not None:
             raise UserError(f"'{source}' is an exported model, which contains its config; leave --config out.")
-        return exported_model(open_exported(source), source, task_of)
+        return exported_model(open_exported(source, trust), source, task_of, trust)
     path = checkpoint_in(source)
     checkpoint = read_checkpoint(path)
-    settings = read_config(config) if config else _config_in(checkpoint, source)
-    for part in dicts_in(settings.model):
-        if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
-            part['init_cfg'] = None
-    with in_scope(settings):
-        model = MODELS.build(settings.model)
+    settings = read_config(config) if config else _config_in(checkpoint, source, trust)
+    drop_weights(settings.model)
+    model = _built(settings, source)
     state, _ = whole_state(model, checkpoint, source)
     model.load_state_dict(state, strict=False)
     if (settings.model.get('backbone') or {}).pop('lora', None):
         merge_lora(model)
-    model = model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
+    model = model.to(_device(device)).eval()
     version = _version(locate_checkpoint(path))
     meta = checkpoint.get('meta') or {}
     return TrainedModel(task_of(settings), model, settings, meta, source, version, origins_of(source, checkpoint))
 
 
-def exported_model(exported: Exported, source: str, task_of: TaskOf) -> TrainedModel:
+def is_exported(source: str) -> bool:
+    """Whether a file has the ending of an exported file."""
+    return Path(source).suffix in FORMATS and Path(source).is_file()
+
+
+def exported_model(exported: Exported, source: str, task_of: TaskOf, trust: bool = False) -> TrainedModel:
     """Load an exported file, which contains the parts of its config that inference needs."""
     settings = config_from_text(exported.described.get('config', ''), source)
+    drop_weights(settings.get('model') or {})
     if 'model' not in settings:
         raise UserError(f"'{source}' is an exported backbone, which predicts nothing; export the whole model.")
-    must_be_registered(settings, source)
+    if not trust:
+        check_loaded_config(settings, source)
     task, meta = task_of(settings), dict(dataset_meta=names_in(exported.described))
     return TrainedModel(task, task.exported_model(exported), settings, meta, source, _version(Path(source)), [])
 
 
-def in_scope(config: Config) -> AbstractContextManager:
-    """A context in which types without a prefix are looked up as the config's runner would."""
-    return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine'))
+@contextmanager
+def in_scope(config: Config) -> Iterator[None]:
+    """A context in which types without a prefix are looked up as the config's runner would; one thread at a time, as
+    mmengine keeps the scope for the whole process."""
+    with _SCOPE, DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+        yield
+
+
+_SCOPE = threading.RLock()
 
 
 def checkpoint_in(source: str) -> str:
@@ -101,13 +123,65 @@ def checkpoint_in(source: str) -> str:
     return str(folder / name)
 
 
-def _config_in(checkpoint: Mapping, source: str) -> Config:
+def _built(settings: Config, source: str) -> BaseModel:
+    try:
+        with in_scope(settings):
+            return MODELS.build(settings.model)
+    except KeyError as error:
+        if 'registry' not in str(error):
+            raise
+        raise UserError(
+            f"The config inside '{source}' names a type that no installed package registers "
+            f'({first_line(str(error.args[0]))}); if it is your own, name your config, whose custom_imports are run: '
+            '--config CONFIG.'
+        ) from error
+
+
+def _device(wanted: str | None) -> torch.device:
+    if wanted is None:
+        return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
+    try:
+        # Drivers say only now what is missing.
+        return torch.zeros(0, device=wanted).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"The device '{wanted}' can't be used ({first_line(str(error))}); leave it out for the default, a GPU if "
+            'there is one.'
+        ) from error
+
+
+def _config_in(checkpoint: Mapping, source: str, trust: bool) -> Config:
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str):
         raise UserError(f"'{source}' holds weights without the config of their model; name it: --config CONFIG.")
     settings = config_from_text(text, source)
-    must_be_registered(settings, source)
+    drop_weights(settings.get('model') or {})
+    if not trust:
+        check_loaded_config(settings, source)
     return settings
+
+
+def check_loaded_config(config: Config, source: str) -> None:
+    """Refuse a config whose model, or what prepares its inputs, could open, fetch or run anything."""
+    parts = {key: config.get(key) for key in ('default_scope', 'model', 'test_pipeline')}
+    if config.get('test_dataloader'):
+        test_set = test_set_of(config)
+        classes = (test_set.get('metainfo') or {}).get('classes')
+        parts['test_dataloader.dataset'] = dict(pipeline=test_set.get('pipeline'), classes=classes)
+        refuse_modules(str(test_set.get('type')), source)
+    refuse_unknown_texts(parts, source)
+
+
+def config_for_testing(trained: TrainedModel) -> Config:
+    """The parts of a loaded config that are built to test its model.
+
+    Raises:
+        UserError: as :func:`load_model`.
+    """
+    parts = {key: trained.config[key] for key in TEST_PARTS if key in trained.config}
+    refuse_unknown_texts(parts, trained.source)
+    scope = trained.config.get('default_scope')
+    return Config(parts | dict(default_scope=scope, default_hooks={}, launcher='none'))
 
 
 def _version(file: Path) -> str:

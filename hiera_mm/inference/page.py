@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,12 @@ class VisitorFile:
 
 @contextmanager
 def opened_page(
-    predictor: Predictor, look: Callable[[str], PageResult], host: str, port: int, most_bytes: int
+    predictor: Predictor,
+    look: Callable[[str], PageResult],
+    host: str,
+    port: int,
+    most_bytes: int,
+    allowed_hosts: Sequence[str] = (),
 ) -> Iterator[Any]:
     """Serve the page, a ``gradio.Blocks``, until the context ends.
 
@@ -61,11 +66,16 @@ def opened_page(
         look: Predicts for a file.
         host, port: Address of the page.
         most_bytes: Largest upload.
+        allowed_hosts: Names under which the page is reached besides this machine's own, such as that of a proxy.
 
     Raises:
         UserError: if gradio is not installed, or the address can't be used.
     """
     require_extra('gradio', 'serve')
+    from hiera_mm.inference.host_check import HostCheck
+
+    from starlette.middleware import Middleware
+
     # Uploads and results are deleted with the server; gradio reads the folder when the page is made.
     with TemporaryDirectory(prefix='hiera_mm_page_') as folder:
         os.environ['GRADIO_TEMP_DIR'] = folder
@@ -80,6 +90,7 @@ def opened_page(
                 share=False,
                 quiet=True,
                 prevent_thread_lock=True,
+                app_kwargs=dict(middleware=[Middleware(HostCheck, names=[host, *allowed_hosts])]),
             )
         except OSError as error:
             why = first_line(str(error))

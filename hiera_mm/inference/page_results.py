@@ -11,6 +11,7 @@ from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.prediction import check_all_frames
 from hiera_mm.inference.trained import PageResult, Predictor
 from hiera_mm.program import command_line
+from hiera_mm.readers.images import open_image
 from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
@@ -144,7 +145,7 @@ def _size_of_image(path: str) -> tuple[int, int]:
     try:
         with (
             warnings.catch_warnings(action='ignore', category=Image.DecompressionBombWarning),
-            Image.open(path) as image,
+            open_image(path) as image,
         ):
             return image.size
     except Image.DecompressionBombError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import UNUSABLE, BrokenFileError, UserError
+from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.explain import describe
 from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.progress import Progress
@@ -45,13 +45,13 @@ class Outcome:
 
     @contextmanager
     def unless_broken(self, entry: Input) -> Iterator[None]:
-        """If the input that is read inside can't be used, record that and continue. A fault of the model or the
-        settings, which other inputs would meet as well, ends the run."""
+        """If the input that is read inside can't be used, record that and continue. A full disk or memory ends the
+        run."""
         try:
             yield
-        except UNUSABLE as error:
+        except UserError as error:
             self.broken.append(str(error))
-        except (UserError, OSError, MemoryError):
+        except (OSError, MemoryError):
             raise
         except Exception as error:  # Decoders, resizing and encoders raise anything for odd files.
             self.broken.append(f"'{entry.source}' can't be predicted: {describe(error)}")
@@ -136,9 +136,7 @@ def each_result(
             yield from zip(batch, predict([given[entry] for entry in batch]), strict=True)
         except (OSError, MemoryError):
             raise
-        except Exception as error:
-            if isinstance(error, UserError) and not isinstance(error, UNUSABLE):
-                raise
+        except Exception:  # Anything may be raised for odd files.
             for entry in batch:
                 with outcome.unless_broken(entry):
                     yield entry, predict(given[entry])

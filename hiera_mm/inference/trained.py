@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from hiera_mm.checks.fault import CheckedTask, class_of, classes_of
 from hiera_mm.errors import UserError, examples
 from hiera_mm.evaluation.dump import WholeDump
+from hiera_mm.inference.closed_config import test_set_of
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.report.parts import Section, Tested
@@ -45,10 +46,7 @@ class TrainedModel:
     @property
     def test_set(self) -> ConfigDict:
         """The config of its test set, without wrappers."""
-        dataset = self.config.test_dataloader.dataset
-        while 'pipeline' not in dataset:
-            dataset = dataset.dataset if 'dataset' in dataset else dataset.datasets[0]
-        return dataset
+        return test_set_of(self.config)
 
     @property
     def test_pipeline(self) -> list[ConfigDict]:

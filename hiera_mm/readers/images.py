@@ -54,7 +54,10 @@ def open_image(path: str | Path | BytesIO) -> Image.Image:
         OSError: as :func:`PIL.Image.open`.
     """
     Image.init()
-    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    # Without its name Pillow reads the file instead of mapping it into memory, where it garbles turned TIFF files.
+    image.filename = ''
+    return image
 
 
 def rgb_pixels(image: Image.Image, name: str | Path, bit_depth: int | None = None) -> np.ndarray:

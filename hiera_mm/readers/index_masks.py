@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+LOSSY_FORMATS = ('JPEG', 'JPEG2000', 'WEBP', 'AVIF')
+
 IGNORED = 255
 """The value of pixels that are neither trained nor scored."""
 
@@ -79,17 +81,22 @@ def read_mask(path: str | Path) -> np.ndarray:
 
     Raises:
         BrokenFileError: if the file is missing, is not an image, or is cut off.
-        UserError: for an image in colour, and for numbers above 255.
+        UserError: for an image in colour, for numbers above 255, and for a format that changes pixels.
     """
     try:
         with open_image(path) as image:
-            mask = np.asarray(image)
+            file_format, mask = image.format, np.asarray(image)
     except FileNotFoundError as error:
         raise BrokenFileError(f"The mask '{path}' does not exist; put it there or correct data_prefix.") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise BrokenFileError(
             f"The mask '{path}' is empty, damaged or not an image ({error}); replace it, or remove it and its image."
         ) from error
+    if file_format in LOSSY_FORMATS:
+        raise UserError(
+            f"The mask '{path}' is a {file_format} file, whose compression changes pixels at the edges of regions into "
+            'other classes; save masks as PNG, from their original.'
+        )
     if mask.ndim != 2:
         raise UserError(
             f"The mask '{path}' is in colour ({mask.shape[2]} channels), but a mask's pixels are class numbers, in one "

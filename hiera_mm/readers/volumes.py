@@ -1,6 +1,7 @@
 """Lists of volumes in the Medical Segmentation Decathlon's format, and NIfTI files."""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,12 @@ import numpy as np
 
 ENDINGS = ('.nii', '.nii.gz')
 """NIfTI's endings; NIfTI also stores where each voxel lies."""
+
+MILLIMETRES = {'mm': 1.0, 'micron': 1e-3, 'meter': 1e3}
+"""Millimetres in NIfTI's units of length."""
+
+MIN_VOXEL_VOLUME = 1e-12
+"""Cubic millimetres below which an affine is broken."""
 
 MAX_MISALIGNMENT = 0.1
 """How far an image and its labels may lie apart, in voxels, since programs round what they write."""
@@ -35,10 +42,17 @@ class VolumeList(NamedTuple):
 
 
 class Header(NamedTuple):
-    """A volume's shape, ``(X, Y, Z)`` or ``(X, Y, Z, channels)``, and the affine from voxels to millimetres."""
+    """What a volume's header says.
+
+    Attributes:
+        shape: ``(X, Y, Z)`` or ``(X, Y, Z, channels)``.
+        affine: ``(4, 4)``, from voxels to millimetres.
+        unit: The unit of lengths in the file, ``'mm'``, ``'micron'`` or ``'meter'``; millimetres if it has none.
+    """
 
     shape: tuple[int, ...]
     affine: np.ndarray
+    unit: str
 
 
 def read_volume_list(path: str | Path, part: str, with_labels: bool) -> VolumeList:
@@ -78,14 +92,46 @@ def read_header(path: str | Path) -> Header:
 
     try:
         found: Any = nibabel.load(path)
-        header = Header(tuple(found.shape), np.asarray(found.affine, float))
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+        unit = found.header.get_xyzt_units()[0] if hasattr(found.header, 'get_xyzt_units') else 'mm'
+        affine = _scaling(MILLIMETRES.get(unit, 1.0)) @ np.asarray(found.affine, float)
+        header = Header(tuple(found.shape), affine, unit if unit in MILLIMETRES else 'mm')
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
         raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
     if len(header.shape) not in (3, 4):
         raise BrokenFileError(
             f"'{path}' is not a volume: it has {header.shape} voxels; a volume has three axes, or four with channels."
         )
+    if not np.isfinite(header.affine).all() or abs(np.linalg.det(header.affine[:3, :3])) < MIN_VOXEL_VOLUME:
+        raise BrokenFileError(
+            f"The volume '{path}' doesn't say where its voxels lie (its affine is {header.affine.tolist()}); write it "
+            'again with the affine of its scan.'
+        )
     return header
+
+
+def file_affine(header: Header) -> np.ndarray:
+    """The affine in the file's own unit."""
+    return _scaling(1 / MILLIMETRES[header.unit]) @ header.affine
+
+
+def _scaling(factor: float) -> np.ndarray:
+    return np.diag([factor, factor, factor, 1.0])
+
+
+def turned_like(image: Header, label: Header) -> Header:
+    """The header that labels have when they are stored along the axes of their image, see :func:`axes_turn`."""
+    from nibabel.orientations import inv_ornt_aff
+
+    turn = axes_turn(image, label)
+    shape = tuple(label.shape[int(axis)] for axis in np.argsort(turn[:, 0]))
+    return label._replace(shape=(*shape, *label.shape[3:]), affine=label.affine @ inv_ornt_aff(turn, label.shape[:3]))
+
+
+def axes_turn(image: Header, label: Header) -> np.ndarray:
+    """The exchange and mirroring of axes, in nibabel's form, that bring labels along the axes of their image."""
+    from nibabel.orientations import io_orientation, ornt_transform
+
+    return ornt_transform(io_orientation(label.affine), io_orientation(image.affine))
 
 
 def check_alignment(pair: VolumePair) -> None:
@@ -98,11 +144,11 @@ def check_alignment(pair: VolumePair) -> None:
     image = read_header(pair.image)
     if pair.label is None:
         return
-    label = read_header(pair.label)
+    label = turned_like(image, read_header(pair.label))
     if label.shape[:3] != image.shape[:3] or any(side != 1 for side in label.shape[3:]):
         raise UserError(
-            f"The labels '{pair.label}' have {label.shape} voxels, but their image '{pair.image}' has "
-            f'{image.shape}; resample the labels to the image (nearest neighbour), or correct the list.'
+            f"The labels '{pair.label}' have {label.shape} voxels along the axes of their image '{pair.image}', which "
+            f'has {image.shape}; resample the labels to the image (nearest neighbour), or correct the list.'
         )
     corners = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * [
         *np.array(image.shape[:3]) - 1,
@@ -112,8 +158,8 @@ def check_alignment(pair: VolumePair) -> None:
     if apart > MAX_MISALIGNMENT * np.linalg.norm(image.affine[:3, :3], axis=0).min():
         raise UserError(
             f"By the files' affines, the labels '{pair.label}' lie {apart:.3g} mm away from their image "
-            f"'{pair.image}'; copy the affine from the image if the voxels belong together as they are, or resample "
-            'the labels to the image.'
+            f"'{pair.image}'; resample the labels to the image (nearest neighbour). Only if both files' voxels are "
+            "known to be stored in one order, and the labels' affine to be wrong, copy that of the image."
         )
 
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks import run
@@ -56,10 +57,11 @@ def faults_of(config: Config, loaders: Sequence[str] = run.LOADERS, count: int |
 
 
 def load(
-    model: str,
+    model: str | Path,
     config: str | None = None,
     device: str | None = None,
     classes: Sequence[str] | Mapping[int, str] | None = None,
+    trust: bool = False,
 ) -> Any:
     """Load a trained model as an object with a method ``predict``.
 
@@ -71,6 +73,8 @@ def load(
         device: Such as ``'cuda:0'``; by default a GPU if there is one.
         classes: The names of the classes in the order of training, or of an action detector by number; by default those
             of training.
+        trust: Whether the file may run code: needed for a ``.pt2``, and for a config inside with texts that are not
+            known to be harmless.
 
     Returns:
         A :class:`~hiera_mm.tasks.detection.Detector`, :class:`~hiera_mm.tasks.segmentation.Segmenter`,
@@ -80,19 +84,21 @@ def load(
     Raises:
         UserError: for a file that is not a trained model of one of these tasks, or can't be read.
     """
-    trained = load_trained(model, config, device)
+    trained = load_trained(model, config, device, trust)
     return trained.task.predictor(trained, classes)
 
 
-def load_trained(source: str, config: str | None = None, device: str | None = None) -> TrainedModel:
+def load_trained(
+    source: str | Path, config: str | None = None, device: str | None = None, trust: bool = False
+) -> TrainedModel:
     """Load a trained model with its config and its task, as :func:`load` does."""
-    return load_model(source, task_of, config, device)
+    return load_model(str(source), task_of, config, device, trust)
 
 
 @MODELS.register_module()
-def ExportedModel(file: str) -> BaseModel:
-    """An exported file as the ``model`` of a config, so that the runner tests the file."""
-    return exported_model(open_exported(file), file, task_of).model
+def ExportedModel(file: str, trust: bool) -> BaseModel:
+    """An exported file as the ``model`` of a config, so that the runner tests it; ``trust`` as in :func:`load`."""
+    return exported_model(open_exported(file, trust), file, task_of, trust).model
 
 
 __all__ = [

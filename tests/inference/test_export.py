@@ -96,7 +96,7 @@ def assert_same_detections(found, expected):
 def test_a_detector_gives_the_same_boxes_scores_and_masks(detector, shapes, tmp_path, name):
     model = load(detector, device='cpu')
     assert export(model, tmp_path / name) == ''
-    exported = load(str(tmp_path / name))
+    exported = load(str(tmp_path / name), trust=True)
     assert exported.names == ['circle', 'bar', 'triangle']
     pictures = sorted((shapes / 'val').glob('*.png'))
     expected = model.predict(pictures)
@@ -143,7 +143,7 @@ def test_clips_get_the_same_probabilities(tmp_path, name):
         export(model, tmp_path / name)
     export(model, tmp_path / name, size=(64, 64))
     videos = sorted((tmp_path / 'motion' / 'val').iterdir())
-    exported = load(str(tmp_path / name))
+    exported = load(str(tmp_path / name), trust=True)
     assert exported.names == list('abcdef') and exported.takes_images is False
     for found, expected in zip(exported.predict(videos), model.predict(videos), strict=True):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
@@ -174,7 +174,7 @@ def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
     assert export(model, tmp_path / name, size=(128, 160)) == ''
     video = tmp_path / 'actions' / 'val' / 'val00000.mp4'
     settings = dict(boxes={1: [[10, 10, 90, 100], [50, 20, 120, 110]], 2: [[0, 0, 60, 120]]}, score_thr=0.0)
-    exported, expected = load(str(tmp_path / name)), model.predict(video, **settings)
+    exported, expected = load(str(tmp_path / name), trust=True), model.predict(video, **settings)
     assert exported.names == actions
     found = exported.predict(video, **settings)
     scores = [
@@ -183,7 +183,7 @@ def test_actions_of_given_persons_get_the_same_scores(tmp_path, name):
     ]
     assert len(scores[0]) == 21 and scores[0] == pytest.approx(scores[1], abs=2e-4)
     with pytest.raises(UserError, match='A clip has 16 x 128 x 160 after the test pipeline, but the exported file tak'):
-        load(str(tmp_path / f'crop_{name}')).predict(video, **settings)
+        load(str(tmp_path / f'crop_{name}'), trust=True).predict(video, **settings)
 
 
 @pytest.mark.parametrize('clips', [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -246,9 +246,11 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
         export(model, tmp_path / 'model.engine')
     export(model, tmp_path / 'model.pt2', size=(32, 32))
     with pytest.raises(UserError, match='but the exported file takes 32 x 32; export it again with --size'):
-        load(str(tmp_path / 'model.pt2')).predict(np.zeros((64, 64, 3), np.uint8))
+        load(str(tmp_path / 'model.pt2'), trust=True).predict(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(UserError, match='is an exported model, which contains its config; leave --config out'):
         load(str(tmp_path / 'model.pt2'), TINY)
+    with pytest.raises(UserError, match='code can be hidden that runs when it is opened; .* add --trust'):
+        load(str(tmp_path / 'model.pt2'))
     elsewhere = load(detector, device='cpu')
     elsewhere.trained.model.to('meta')
     with pytest.raises(UserError, match="exported from the CPU, but this one is on 'meta'; load it with device='cpu'"):
@@ -256,10 +258,10 @@ def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):
     for name in FORMATS:
         (tmp_path / f'broken_{name}').write_bytes(b'none')
         with pytest.raises(UserError, match="is not a .* file from 'hiera-mm export'"):
-            load(str(tmp_path / f'broken_{name}'))
+            load(str(tmp_path / f'broken_{name}'), trust=True)
     export_backbone(Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))), tmp_path / 'backbone.pt2')
     with pytest.raises(UserError, match='is an exported backbone, which predicts nothing'):
-        load(str(tmp_path / 'backbone.pt2'))
+        load(str(tmp_path / 'backbone.pt2'), trust=True)
 
 
 @pytest.mark.slow

@@ -230,3 +230,29 @@ def test_actions_are_drawn(tmp_path, model):
         path = found.write(tmp_path / f'drawn_{score_thr}', score_thr)
         pictures.append(open_video(path).frames([10])[0].astype(int))
     assert np.abs(pictures[0] - pictures[1]).max() > 100
+
+
+@pytest.mark.parametrize(
+    ('host', 'known'),
+    [
+        *(
+            (name, True)
+            for name in ('localhost', 'LOCALHOST:7860', '127.0.0.1', '192.168.1.2:80', '[::1]:7860', 'my.proxy')
+        ),
+        *(
+            (name, False)
+            for name in ('evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'a b', '', '[::1')
+        ),
+    ],
+)
+def test_the_page_answers_only_to_its_own_names(model, named_address, host, known):
+    answer = httpx.get(named_address, headers=dict(host=host))
+    assert answer.status_code == (200 if known else 421)
+    assert known or '--allowed-hosts' in answer.text
+
+
+@pytest.fixture(scope='module')
+def named_address(model):
+    port = free_port()
+    with opened_page(model, None, '127.0.0.1', port, MEGABYTE, ['my.proxy']):
+        yield f'http://127.0.0.1:{port}'

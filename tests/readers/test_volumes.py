@@ -109,7 +109,7 @@ def turned():
         ((4, 5, 6), np.diag([-1.5, 1.5, 2, 1]), 'mm away from their image'),
         ((4, 5, 6), np.diag([1.5, 1.5, 2.2, 1]), 'mm away from their image'),
         ((4, 5, 6), np.eye(4), 'mm away from their image'),
-        ((4, 5, 6), turned(), 'mm away from their image'),
+        ((4, 5, 6), turned(), 'have (5, 4, 6) voxels along the axes'),
     ],
     ids=['more slices', 'two channels', 'left for right', 'other spacing', 'no place', 'turned'],
 )

@@ -93,7 +93,7 @@ def test_tiles_that_are_none_are_told(detector, tiles):
     'picture', [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3)), None, 3]
 )
 def test_arrays_of_other_forms_are_refused(detector, picture):
-    with pytest.raises(UserError, match='An image must be a path, a Pillow image, or an RGB array'):
+    with pytest.raises(UserError, match='An image must be a path, the content of a file, a Pillow image, or RGB'):
         detector.predict(picture)
 
 

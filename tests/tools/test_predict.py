@@ -83,7 +83,12 @@ def test_a_trained_detector_predicts_what_testing_scores(run_command, predict, s
         read_json(log)['coco/segm_mAP'], abs=1e-3
     )
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ['images.json', 'predictions.json', *(path.name for path in (shapes / 'val').iterdir())]
+        [
+            'images.json',
+            'predictions.json',
+            'predictions.segm.json',
+            *(path.name for path in (shapes / 'val').iterdir()),
+        ]
     )
 
 
@@ -119,7 +124,7 @@ def test_nothing_is_drawn_where_nobody_wants_it(predict, detector, shapes, real_
     inputs = [shapes / 'val', real_videos / 'demo.mp4']
     code, printed, out = predict(detector, *inputs, '--no-save-vis', '--frame-interval', 100)
     assert code == 0, printed
-    assert sorted(path.name for path in out.iterdir()) == ['images.json', 'predictions.json']
+    assert sorted(path.name for path in out.iterdir()) == ['images.json', 'predictions.json', 'predictions.segm.json']
     assert len(read_json(out / 'images.json')['images']) > 4
 
 

@@ -23,18 +23,24 @@ class Exported(NamedTuple):
     session: Session
 
 
-def is_exported(source: str) -> bool:
-    """Whether a file has the ending of an exported file."""
-    return Path(source).suffix in FORMATS and Path(source).is_file()
-
-
-def open_exported(source: str) -> Exported:
+def open_exported(source: str, trust: bool = False) -> Exported:
     """Open an exported file.
 
+    Args:
+        source: Its path.
+        trust: Whether code in it may run.
+
     Raises:
-        UserError: if it is damaged or written by another program, or the package that runs it is missing.
+        UserError: if it is damaged or written by another program, if the package that runs it is missing, and for a
+            format that can contain code unless it is trusted.
     """
     file_format = FORMATS[Path(source).suffix]
+    if file_format.runs_code and not trust:
+        raise UserError(
+            f"'{source}' is a file of {file_format.name}, in which code can be hidden that runs when it is opened; if "
+            'you wrote the file or trust its author, add --trust (in Python: trust=True), or export the model to '
+            '.onnx or .xml, which hold data only.'
+        )
     require_extra(file_format.runtime, 'export')
     try:
         text, session = file_format.open(source)

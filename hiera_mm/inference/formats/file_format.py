@@ -21,6 +21,7 @@ class FileFormat(NamedTuple):
         runtime: The package that runs a file.
         write: ``write(program, path, inputs, outputs, text)`` writes an exported program with its description.
         open: ``open(path)`` returns the description and a session.
+        runs_code: Whether opening a file can run code in it.
     """
 
     name: str
@@ -28,3 +29,4 @@ class FileFormat(NamedTuple):
     runtime: str
     write: Callable[..., None]
     open: Callable[[str], tuple[str, Session]]
+    runs_code: bool = False

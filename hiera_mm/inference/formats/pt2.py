@@ -30,4 +30,4 @@ def open_file(source: str) -> tuple[str, Session]:
     return files[KEY], run
 
 
-FORMAT = FileFormat('torch.export', (), 'torch', write, open_file)
+FORMAT = FileFormat('torch.export', (), 'torch', write, open_file, runs_code=True)

@@ -13,17 +13,21 @@ from hiera_mm.engine.running import build_runner
 from hiera_mm.engine.testing import prepare_test, run_with_predictions
 from hiera_mm.inference.report import charts
 from hiera_mm.inference.report.parts import Section, Table, Tested
-from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.inference.trained import InferenceTask, TrainedModel
 from hiera_mm.inference.training_log import Curves, TrainingLog, read_training_log
 
 import jinja2
+from mmengine.config import Config
 
 
-def write_report(trained: TrainedModel, checkpoint: Path, path: Path, score_thr: float = 0.3) -> dict[str, float]:
+def write_report(
+    trained: TrainedModel, config: Config, checkpoint: Path, path: Path, score_thr: float = 0.3
+) -> dict[str, float]:
     """Test a model again and write a self-contained HTML page.
 
     Args:
         trained: The model.
+        config: The config to test it with, see :func:`hiera_mm.inference.loading.config_for_testing`.
         checkpoint: Its file, in the folder of its run.
         path: The page to write.
         score_thr: Score threshold for a detector's confusions and errors.
@@ -39,7 +43,7 @@ def write_report(trained: TrainedModel, checkpoint: Path, path: Path, score_thr:
     settings = Section('Settings', f'Checkpoint {checkpoint.name}.', details=trained.config.pretty_text)
     sections, metrics = [*_training_sections(log), settings], {}
     if trained.config.get('test_dataloader'):
-        tested = _tested(trained, checkpoint)
+        tested = _tested(trained.task, config, checkpoint)
         metrics = tested.metrics
         sections = [_metrics_section(metrics), *trained.task.report(trained, tested, score_thr), *sections]
     template = jinja2.Template(Path(__file__).with_name('page.html').read_text(encoding='utf-8'), autoescape=True)
@@ -50,8 +54,7 @@ def write_report(trained: TrainedModel, checkpoint: Path, path: Path, score_thr:
     return metrics
 
 
-def _tested(trained: TrainedModel, checkpoint: Path) -> Tested:
-    config, task = trained.config, trained.task
+def _tested(task: InferenceTask, config: Config, checkpoint: Path) -> Tested:
     check_data(config, task, ['test_dataloader'])
     prepare_test(config, str(checkpoint))
     with TemporaryDirectory() as folder, process_group(config):

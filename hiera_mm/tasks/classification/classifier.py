@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
-from hiera_mm.inference.images import ImageInput, as_rgb, one_or_several
+from hiera_mm.inference.images import ImageInput, as_rgb, content_of, one_or_several
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import infer_frame_naming
@@ -86,7 +86,10 @@ class Classifier:
             return self.pipeline(self._file(given, rate))
         if not self.takes_images:
             raise UserError('A model of clips takes paths of videos or of folders with frames.')
-        sample = as_clip(as_rgb(given))
+        reader = self.pipeline.transforms[0]
+        content = content_of(given)
+        pixels = as_rgb(given, turn=False, bit_depth=reader.bit_depth) if content is None else reader.decode(content)
+        sample = as_clip(pixels)
         for step in self.pipeline.transforms[1:]:
             sample = step(sample)
         return sample

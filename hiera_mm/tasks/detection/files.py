@@ -1,7 +1,8 @@
 """Detects objects in many files: COCO's result format and drawings."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from hiera_mm.errors import UserError, examples
 from hiera_mm.inference.prediction import Outcome, drawn_name, predict_frames, result_names
 from hiera_mm.inference.visualization import draw
 from hiera_mm.readers.coco_files import read_annotations
-from hiera_mm.readers.inputs import Input
-from hiera_mm.tasks.detection.detector import Detector, Tiles
+from hiera_mm.readers.inputs import Input, Kind
+from hiera_mm.tasks.detection.detector import Detector
 from hiera_mm.tasks.detection.results import Detections, labels_of
+from hiera_mm.tasks.detection.tiles import Tiles
 
 import numpy as np
 
@@ -28,7 +30,7 @@ def detect_in_files(
     tiles: Tiles | None = None,
     ann_file: str | None = None,
 ) -> Outcome:
-    """Write ``predictions.json`` and ``images.json`` (see :func:`write_coco`), and copies of images and videos with
+    """Write the results in COCO's format (see :func:`write_coco`), and copies of images and videos with
     their objects drawn.
 
     Args:
@@ -48,6 +50,13 @@ def detect_in_files(
     if drawn:
         result_names(inputs, drawn_name)
     ids = CocoIds(detector.names, ann_file)
+    if ann_file and (films := [entry.source for entry in inputs if entry.kind is not Kind.IMAGE]):
+        raise UserError(
+            f"{examples(films)} of the inputs are videos or streams, whose frames are not in '{ann_file}'; predict "
+            'them without --ann-file.'
+        )
+    for entry in inputs:
+        ids.size_of(entry.name)
     settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)
 
@@ -56,7 +65,7 @@ def detect_in_files(
 
     writer = ObjectWriter(score_thr)
     predict_frames(detector, outcome, folder, writer, batch_size, drawn, interval, described, tiles=tiles)
-    write_coco(folder, outcome.progress.entries(), ids)
+    write_coco(folder, outcome.progress.entries(), ids, detector.predicts_masks)
     outcome.close()
     return outcome
 
@@ -122,33 +131,45 @@ class CocoIds:
         return {key: self.images[name][key] for key in ('width', 'height') if key in self.images[name]}
 
 
-def write_coco(folder: Path, entries: Iterable[dict], ids: CocoIds) -> None:
-    """Write ``predictions.json``, COCO's result format, and ``images.json``, the images and categories of its ids,
-    one entry at a time.
+def write_coco(folder: Path, entries: Iterable[dict], ids: CocoIds, with_masks: bool) -> None:
+    """Write COCO's result format, one entry at a time: ``predictions.json`` with boxes and masks; of masks also
+    ``predictions.segm.json`` without boxes, as COCO's tools take the area of a result with a box from the box; and
+    ``images.json``, the images and categories of the ids.
 
     Args:
         folder: Output folder.
         entries: A dict for each image or frame: ``input``, ``width``, ``height``, ``objects``, and for videos
             ``frame`` and ``time``.
         ids: Ids of images and categories.
+        with_masks: Whether objects have masks.
     """
     categories = [dict(id=number, name=name) for name, number in ids.categories.items()]
-    with (
-        atomic_write(folder / 'images.json') as images,
-        atomic_write(folder / 'predictions.json') as predictions,
-        images.open('w') as image_file,
-        predictions.open('w') as prediction_file,
-    ):
-        image_file.write(json.dumps(dict(categories=categories))[:-1] + ', "images": [')
-        prediction_file.write('[')
-        comma = ''
+    beginning = json.dumps(dict(categories=categories))[:-1] + ', "images": ['
+    with ExitStack() as files:
+        add_image = files.enter_context(_json_list(folder / 'images.json', beginning, ']}\n'))
+        add_result = files.enter_context(_json_list(folder / 'predictions.json'))
+        add_mask = files.enter_context(_json_list(folder / 'predictions.segm.json')) if with_masks else None
         for count, entry in enumerate(entries, start=1):
             objects, name = entry.pop('objects'), entry.pop('input')
             number = ids.image_id(name, count)
-            image_file.write((',\n' if count > 1 else '\n') + json.dumps(dict(id=number, file_name=name, **entry)))
+            add_image(dict(id=number, file_name=name, **entry))
             for found in objects:
-                category = ids.categories[found['category_name']]
-                prediction_file.write(comma + '\n' + json.dumps(dict(image_id=number, category_id=category, **found)))
-                comma = ','
-        image_file.write(']}\n')
-        prediction_file.write(']\n')
+                result = dict(image_id=number, category_id=ids.categories[found['category_name']], **found)
+                add_result(result)
+                if add_mask:
+                    add_mask({key: value for key, value in result.items() if key != 'bbox'})
+
+
+@contextmanager
+def _json_list(path: Path, beginning: str = '[', end: str = ']\n') -> Iterator[Callable[[dict], None]]:
+    """A function that adds an entry to the list in a new file."""
+    with atomic_write(path) as unfinished, unfinished.open('w') as file:
+        separator = beginning + '\n'
+
+        def add(entry: dict) -> None:
+            nonlocal separator
+            file.write(separator + json.dumps(entry))
+            separator = ',\n'
+
+        yield add
+        file.write((separator if separator != ',\n' else '') + end)

@@ -12,6 +12,7 @@ from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import Label, colour_of, draw
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
 from hiera_mm.tasks.detection.detector import Detector
+from hiera_mm.tasks.detection.heads import predicts_masks
 from hiera_mm.tasks.detection.results import Detections, labels_of
 
 import numpy as np
@@ -33,7 +34,7 @@ def sections(trained: TrainedModel, tested: Tested, score_thr: float) -> Iterato
     numbers = [ids.get(name) for name in detector.names]
     boxes = ObjectAnalysis(results=list(_results(tested, numbers)), kind='bbox', **given)
     kinds = {'boxes': boxes}
-    if trained.model.with_mask:
+    if predicts_masks(trained.config.model):
         kinds['masks'] = ObjectAnalysis(results=boxes.results, kind='segm', **given)
     tables = [_precisions(name, analysis.by_class) for name, analysis in kinds.items()]
     drawn = [
@@ -65,7 +66,7 @@ def _annotations(trained: TrainedModel) -> CocoFile:
         raise UserError("The report needs the annotation file of the test set; name it: test_evaluator.ann_file='...'.")
     file = read_annotations(first.ann_file, 'ann_file')
     # Objects without a mask are taken as boxes.
-    return file.for_masks(fill_masks_from_boxes=True) if trained.model.with_mask else file
+    return file.for_masks(fill_masks_from_boxes=True) if predicts_masks(trained.config.model) else file
 
 
 def _results(tested: Tested, numbers: Sequence[Any]) -> Iterator[dict]:

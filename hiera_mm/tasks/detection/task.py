@@ -22,13 +22,14 @@ from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.detection import heads
 from hiera_mm.tasks.detection.checks import count_images, faults_of_evaluator
 from hiera_mm.tasks.detection.data_sheet import draw_sheet
-from hiera_mm.tasks.detection.detector import Detector, Tiles
+from hiera_mm.tasks.detection.detector import Detector
 from hiera_mm.tasks.detection.files import detect_in_files
 from hiera_mm.tasks.detection.forward_pass import USUAL_SIZE, detector_complexity, query_complexity, training_loss
 from hiera_mm.tasks.detection.graph import ExportedDetector, graph_of_detector
 from hiera_mm.tasks.detection.report import sections
 from hiera_mm.tasks.detection.results import Detections, labels_of
 from hiera_mm.tasks.detection.stand_in import draw_coco
+from hiera_mm.tasks.detection.tiles import Tiles
 from hiera_mm.tasks.task import Task
 
 import numpy as np

@@ -8,6 +8,7 @@ from pathlib import Path
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.inference.prediction import Outcome, each_result
 from hiera_mm.readers.inputs import Input
+from hiera_mm.readers.volumes import file_affine
 from hiera_mm.tasks.volumes.volume_segmenter import VolumeSegmentation, VolumeSegmenter
 
 MASK_FOLDER = 'masks'
@@ -27,18 +28,20 @@ def segment_volumes(segmenter: VolumeSegmenter, inputs: Sequence[Input], folder:
     files = {entry: entry.source for entry in outcome.left}
     for entry, found in each_result(segmenter.predict, files, 1, outcome):
         write_labels(folder / MASK_FOLDER / entry.name, found)
-        outcome.finish(entry, dict(millilitres=[round(amount, 3) for amount in found.millilitres().values()]))
+        outcome.finish(entry, dict(millilitres=[float(f'{amount:.6g}') for amount in found.millilitres().values()]))
     write_millilitres(folder, outcome.progress.entries(), segmenter.names)
     outcome.close()
     return outcome
 
 
 def write_labels(path: Path, found: VolumeSegmentation) -> None:
-    """Write the class numbers as a NIfTI file with the volume's affine."""
+    """Write the class numbers as a NIfTI file with the volume's affine and unit of length."""
     import nibabel
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = nibabel.Nifti1Image(found.labels, found.affine).to_bytes()
+    image = nibabel.Nifti1Image(found.labels, file_affine(found.header))
+    image.header.set_xyzt_units(found.header.unit)
+    content = image.to_bytes()
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(gzip.compress(content, mtime=0) if path.name.lower().endswith('.gz') else content)
 

@@ -9,7 +9,7 @@ from hiera_mm.inference.images import one_or_several
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
-from hiera_mm.readers.volumes import VolumePair, read_header
+from hiera_mm.readers.volumes import Header, VolumePair, read_header
 
 import numpy as np
 import torch
@@ -22,13 +22,18 @@ class VolumeSegmentation:
 
     Attributes:
         labels: Class numbers ``(X, Y, Z)``, unsigned bytes, on the file's voxel grid.
-        affine: The file's matrix ``(4, 4)`` from voxel indices to millimetres.
+        header: The file's header.
         names: Names of the classes, by number.
     """
 
     labels: np.ndarray
-    affine: np.ndarray
+    header: Header
     names: Sequence[str]
+
+    @property
+    def affine(self) -> np.ndarray:
+        """The matrix ``(4, 4)`` from voxel indices to millimetres."""
+        return self.header.affine
 
     def millilitres(self) -> dict[str, float]:
         """Millilitres of each class."""
@@ -75,7 +80,7 @@ class VolumeSegmenter:
         with in_scope(self.trained.config):
             (found,) = self.trained.model.test_step(pseudo_collate([sample]))
         labels = _to_file_grid(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])
-        return VolumeSegmentation(labels, header.affine, self.names)
+        return VolumeSegmentation(labels, header, self.names)
 
 
 def _to_file_grid(labels: torch.Tensor, affine: np.ndarray, wanted: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -1,0 +1,139 @@
+"""What may stand in a config inside a model file: known texts and plain values; nothing else is built."""
+
+import copy
+import inspect
+import json
+import pickle
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from hiera_mm.config import dicts_in, shipped_configs
+from hiera_mm.errors import UserError
+from hiera_mm.inference.closed_config import DATA_KEYS, values_in
+from hiera_mm.inference.loading import check_loaded_config
+from hiera_mm.settings import read_config
+from hiera_mm.tasks import load
+
+import mmengine.registry
+import pytest
+import torch
+from mmengine.registry import Registry
+
+from tests.helpers import ROOT, save_random_weights
+from tests.inference.known_texts import FILE, own_parts, texts_of, type_names
+from tests.watched import watched
+
+
+class Payload:
+    """A pickle that leaves a file when it is read."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.fixture(scope='module')
+def hostile(tmp_path_factory):
+    """Texts that something might open, fetch or run, and the file that would then exist."""
+    folder = tmp_path_factory.mktemp('hostile')
+    mark, code = folder / 'ran', f'__import__("pathlib").Path({str(folder / "ran")!r}).touch()'
+    for name in ('weights.pkl', 'weights.pth'):
+        (folder / name).write_bytes(pickle.dumps(Payload(mark)))
+    (folder / 'config.py').write_text(code)
+    (folder / 'config.yaml').write_text(f'!!python/object/apply:os.system ["touch {mark}"]')
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    names = ('weights.pkl', 'weights.pth', 'config.py', 'config.yaml')
+    texts = [str(folder / name) for name in names]
+    texts += [
+        f'http://127.0.0.1:{server.server_port}/weights.pkl',
+        code,
+        'os.system',
+        'antigravity',
+        'petrel',
+        b'x.pkl',
+    ]
+    yield texts, mark
+    server.shutdown()
+
+
+def type_of(part):
+    """The class that a part of a config names, if it names one."""
+    name = str(part.get('type')).rpartition('.')[2]
+    registries = [entry for entry in vars(mmengine.registry).values() if isinstance(entry, Registry)]
+    found = [registry.module_dict.get(name) for root in registries for registry in (root, *root.children.values())]
+    return next((entry for entry in found if entry is not None), None)
+
+
+def changed(config, text):
+    """Copies of a config, each with ``text`` at one place: for a value, or as an argument that a part's class takes."""
+    parts = {
+        key: config[key] for key in ('default_scope', 'model', 'test_pipeline', 'test_dataloader') if key in config
+    }
+    for place, key, _ in values_in(parts):
+        if key not in DATA_KEYS and not place.startswith('test_dataloader') or '.pipeline.' in place:
+            copied, keys = copy.deepcopy(config), place.split('.')
+            inner = copied
+            for step in keys[:-1]:
+                inner = inner[int(step)] if isinstance(inner, list | tuple) else inner[step]
+            if isinstance(inner, tuple):
+                continue
+            inner[int(keys[-1]) if isinstance(inner, list) else keys[-1]] = text
+            yield place, copied
+    for number, part in enumerate(dicts_in(config.model)):
+        taken = type_of(part)
+        for name in inspect.signature(taken).parameters if taken else ():
+            if name not in part:
+                copied = copy.deepcopy(config)
+                list(dicts_in(copied.model))[number][name] = text
+                yield f'{taken.__name__}({name})', copied
+
+
+@pytest.mark.parametrize('name', ['mask_rcnn_hiera_t_shapes', 'upernet_hiera_t_shapes', 'mask2former_hiera_t_shapes'])
+def test_no_text_anywhere_in_a_config_makes_a_model_open_or_run_anything(hostile, name):
+    texts, mark = hostile
+    config, count = read_config(name), 0
+    check_loaded_config(config, 'plain')
+    for text in texts:
+        for place, copied in changed(config, text):
+            count += 1
+            with watched() as seen:
+                try:
+                    check_loaded_config(copied, 'model.pth')
+                except UserError as error:
+                    assert repr(text) in str(error)
+                    continue
+            # Names are only displayed.
+            assert not seen and '.classes.' in place, (place, text)
+    assert count > 1000 and not mark.exists()
+
+
+@pytest.mark.parametrize('where', range(5))
+def test_a_checkpoint_whose_loss_names_a_file_or_an_address_is_refused(hostile, tmp_path, where):
+    texts, mark = hostile
+    content = torch.load(save_random_weights(str(ROOT / 'tests' / 'data' / 'tiny_upernet.py'), tmp_path / 'masks.pth'))
+    text = content['meta']['cfg']
+    content['meta']['cfg'] = text.replace(
+        "type='CrossEntropyLoss'", f"class_weight={texts[where]!r}, type='CrossEntropyLoss'"
+    )
+    assert content['meta']['cfg'] != text
+    torch.save(content, tmp_path / 'hostile.pth')
+    with pytest.raises(UserError, match=r'sets model\.\S+\.class_weight to .* --config CONFIG'):
+        load(str(tmp_path / 'hostile.pth'), device='cpu')
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize('name', sorted(shipped_configs()))
+def test_every_shipped_config_is_known(name):
+    check_loaded_config(read_config(name), name)
+
+
+def test_the_list_holds_what_the_shipped_configs_say():
+    types, listed = type_names(), json.loads(FILE.read_text())
+    for name in shipped_configs():
+        for key, text in texts_of(own_parts(read_config(name)), types):
+            assert text in listed[key], (name, key, text)
