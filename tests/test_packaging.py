@@ -47,7 +47,7 @@ def test_typed_and_every_package_is_in_the_wheel():
 # Imported only where a user asks for what needs them, or in a test for their presence.
 OF_EXTRAS = {
     *('monai', 'nibabel', 'mmseg', 'peft', 'timm', 'sklearn', 'gradio', 'supervision', 'huggingface_hub'),
-    *('onnx', 'onnxscript', 'onnxruntime', 'openvino', 'nncf'),
+    *('onnx', 'onnxscript', 'onnxruntime', 'openvino', 'nncf', 'starlette', 'trackers', 'pillow_heif'),
 }
 
 

@@ -36,6 +36,8 @@ TASK_OPTIONS = (
         'ann_file',
         'topk',
         'fps',
+        'window',
+        'stride',
     ),
     *('boxes', 'det_checkpoint', 'det_config', 'det_score_thr', 'det_classes', 'step', 'seed'),
 )
@@ -74,6 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     classifiers.add_argument('--topk', type=_positive, help='classes per input (5)')
     classifiers.add_argument('--fps', type=float, help='rate at which frames in folders were extracted (30)')
 
+    classifiers.add_argument('--window', type=float, metavar='SECONDS', help='classify windows along each video')
+    classifiers.add_argument('--stride', type=float, metavar='SECONDS', help='between two windows (their length)')
+
     actions = parser.add_argument_group('for action detectors')
     actions.add_argument('--boxes', help='JSON file with boxes by second, {"1.5": [[x1, y1, x2, y2]]}, in pixels')
     add_person_options(actions)
@@ -82,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from hiera_mm.commands.options import read_names
-    from hiera_mm.readers.inputs import find_inputs
+    from hiera_mm.readers.inputs import find_inputs, unread_media
     from hiera_mm.tasks import load
 
     predictor = load(
@@ -91,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     task = predictor.trained.task
     options = _options(arguments, task)
     inputs = _without_results(arguments.out_dir, find_inputs(arguments.inputs, predictor.kinds))
+    if unread := unread_media(arguments.inputs):
+        print(f'Left out: {examples(unread)} of the files, whose formats are not read; convert them.')
     outcome = task.predict_files(predictor, inputs, arguments.out_dir, options)
     for sentence in outcome.broken:
         print(f'Not read: {sentence}')

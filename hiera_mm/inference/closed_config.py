@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import UserError
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 
 import mmengine.registry
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 WEIGHTS_KEYS = ('init_cfg', 'pretrained')
 """Keys of the weights that training began with; a trained model has its own."""
@@ -38,7 +38,7 @@ DATA_KEYS = (
 """Keys of a test set's files, which the listed data sets read as text, JSON, images, videos, volumes, or for
 ``proposal_file`` as a pickle of plain data only."""
 
-DATA_ENDINGS = ('', '.csv', '.json', '.jsonl', '.pbtxt', '.txt', '.xml', *IMG_EXTENSIONS)
+DATA_ENDINGS = ('', '.csv', '.json', '.jsonl', '.pbtxt', '.txt', '.xml', *IMAGE_ENDINGS)
 """Endings of these texts; mmengine would unpickle a ``.pkl`` and run what a ``.yaml`` names."""
 
 

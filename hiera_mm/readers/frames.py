@@ -1,6 +1,7 @@
 """The interface of frame readers, and which of their frames belong to which time."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -67,3 +68,32 @@ def frames_at_steps(reader: FrameReader, steps: Sequence[int] | np.ndarray, fps:
 def count_steps(reader: FrameReader, fps: float) -> int:
     """How many frames ``ffmpeg -r FPS`` extracts, at least 1."""
     return max(1, round(reader.duration * fps))
+
+
+class Part:
+    """The frames of a video between two times as a reader of its own, which counts from 0.
+
+    Args:
+        reader: The whole video.
+        start, end: Seconds from its start.
+    """
+
+    def __init__(self, reader: FrameReader, start: float, end: float) -> None:
+        self.whole, self.path, self.rate = reader, reader.path, reader.rate
+        self.first, self.last = frames_at(reader, [start, end - 2 * MILLISECOND])
+        self.times = reader.times[self.first : self.last + 1] - start
+        self.duration = end - start
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def frames(self, indices: Sequence[int], shrink: Shrink | None = None) -> list[np.ndarray]:
+        """As :meth:`FrameReader.frames`."""
+        return self.whole.frames([self.first + index for index in indices], shrink)
+
+
+def parts_of(reader: FrameReader, length: float, stride: float) -> Iterator[tuple[float, float]]:
+    """Start and end of windows along a video, in seconds: every ``stride`` one of ``length``, until the video ends."""
+    count = max(1, math.ceil((reader.duration - length) / stride - MILLISECOND) + 1)
+    for number in range(count):
+        yield number * stride, min(number * stride + length, reader.duration)

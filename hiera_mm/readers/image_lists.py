@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.labelled_lists import read_labelled_list
 from hiera_mm.readers.text import files_below, folders_in, read_text
-
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 
 class LabelledImages(NamedTuple):
@@ -42,7 +41,7 @@ def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool 
     else:
         found = _from_classes(folder) if with_label else _from_everywhere(folder)
     if not found.entries:
-        raise UserError(f"'{ann_file or folder}' holds no images ({', '.join(IMG_EXTENSIONS)}); correct the path.")
+        raise UserError(f"'{ann_file or folder}' holds no images ({', '.join(IMAGE_ENDINGS)}); correct the path.")
     return found if with_label else LabelledImages([(path, None) for path, _ in found.entries], None)
 
 
@@ -76,7 +75,7 @@ def _from_classes(folder: Path) -> LabelledImages:
 
 
 def _from_everywhere(folder: Path) -> LabelledImages:
-    paths = sorted(map(str, files_below(folder, IMG_EXTENSIONS)))
+    paths = sorted(map(str, files_below(folder, IMAGE_ENDINGS)))
     return LabelledImages([(path, None) for path in paths], None)
 
 

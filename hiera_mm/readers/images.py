@@ -1,5 +1,7 @@
 """Image files: the header (size, EXIF orientation, bit depth), whether a file is complete, and its pixels in 8 bits."""
 
+import functools
+import importlib.util
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +9,7 @@ from typing import NamedTuple
 from hiera_mm.errors import BrokenFileError, UnclearFileError
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 EXIF_ORIENTATION = 274
 """EXIF's tag for the orientation."""
@@ -16,8 +18,13 @@ END_MARKERS = {'JPEG': (b'\xff\xd9', 65536), 'PNG': (b'IEND', 64)}
 """The bytes that end a complete file of a format, and how far from the end of the file they may be: cameras append
 data to a JPEG."""
 
+ENDINGS = (
+    *('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp', '.avif', '.heic', '.heif'),
+    *('.jp2', '.ppm', '.pgm', '.pbm', '.tga', '.pcx'),
+)
+"""Endings of these formats' file names, in lower case."""
 
-FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'AVIF', 'JPEG2000', 'PPM', 'TGA', 'PCX')
+FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'AVIF', 'HEIF', 'JPEG2000', 'PPM', 'TGA', 'PCX')
 """The formats that are read, whatever a file's name says; Pillow would start other programs for some of the rest."""
 
 DEEP_MODES = ('I;16', 'I;16B', 'I;16L', 'I', 'F')
@@ -52,12 +59,40 @@ def open_image(path: str | Path | BytesIO) -> Image.Image:
 
     Raises:
         OSError: as :func:`PIL.Image.open`.
+        BrokenFileError: for a HEIC file without the package that reads it.
     """
-    Image.init()
-    image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    _register_heif()
+    try:
+        image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    except UnidentifiedImageError as error:
+        if 'HEIF' not in Image.OPEN and _is_heif(path):
+            name = 'given' if isinstance(path, BytesIO) else path
+            raise BrokenFileError(
+                f"The image '{name}' is a HEIC file, which needs the package pillow-heif: pip install 'hiera_mm[heic]'."
+            ) from error
+        raise
     # Without its name Pillow reads the file instead of mapping it into memory, where it garbles turned TIFF files.
     image.filename = ''
     return image
+
+
+@functools.cache
+def _register_heif() -> None:
+    Image.init()
+    if importlib.util.find_spec('pillow_heif') is not None:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _is_heif(path: str | Path | BytesIO) -> bool:
+    """Whether a file's brand is one of HEIF's."""
+    if isinstance(path, BytesIO):
+        head = path.getvalue()[:12]
+    else:
+        with open(path, 'rb') as file:
+            head = file.read(12)
+    return head[4:8] == b'ftyp' and head[8:12] in (b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1', b'msf1')
 
 
 def rgb_pixels(image: Image.Image, name: str | Path, bit_depth: int | None = None) -> np.ndarray:

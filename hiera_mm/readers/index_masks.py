@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import BrokenFileError, UserError, examples, first_few
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.images import open_image
 from hiera_mm.readers.text import files_below, read_text
 
 import numpy as np
 from PIL import Image
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 LOSSY_FORMATS = ('JPEG', 'JPEG2000', 'WEBP', 'AVIF')
 
@@ -45,7 +45,7 @@ def find_pairs(
         UserError: for a missing folder or file, no images, two images of one name, or images without a mask.
     """
     folder = _existing(images, 'images', 'data_prefix.img_path')
-    endings = (image_ending.lower(),) if image_ending else IMG_EXTENSIONS
+    endings = (image_ending.lower(),) if image_ending else IMAGE_ENDINGS
     together = masks is not None and Path(masks).resolve() == folder.resolve()
     found: dict[str, Path] = {}
     for path in files_below(folder, endings):
@@ -165,8 +165,8 @@ def _name_without_ending(path: Path, ending: str) -> str:
 def _why_no_images(folder: Path, ending: str) -> str:
     """The rest of the sentence about a folder without images: what was looked for, and what is there instead."""
     if not ending:
-        return f' ({", ".join(IMG_EXTENSIONS)}); correct data_prefix.img_path'
-    others = [path.name for path in files_below(folder, IMG_EXTENSIONS)]
+        return f' ({", ".join(IMAGE_ENDINGS)}); correct data_prefix.img_path'
+    others = [path.name for path in files_below(folder, IMAGE_ENDINGS)]
     instead = f', but {len(others)} others ({first_few(others)})' if others else ''
     return f" whose names end in '{ending}'{instead}; set img_suffix to their ending"
 

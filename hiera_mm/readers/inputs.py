@@ -1,6 +1,7 @@
 """The inputs of a prediction: images, videos, volumes, folders of them, patterns, cameras and streams."""
 
 import glob
+import mimetypes
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -9,11 +10,10 @@ from enum import Enum
 from pathlib import Path
 
 from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.text import files_below
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 from hiera_mm.readers.volumes import ENDINGS as VOLUME_ENDINGS
-
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 
 class Kind(Enum):
@@ -27,9 +27,9 @@ class Kind(Enum):
 
 
 ENDINGS: dict[Kind, Sequence[str]] = {
-    Kind.IMAGE: IMG_EXTENSIONS,
+    Kind.IMAGE: IMAGE_ENDINGS,
     Kind.VIDEO: VIDEO_ENDINGS,
-    Kind.FRAMES: IMG_EXTENSIONS,
+    Kind.FRAMES: IMAGE_ENDINGS,
     Kind.VOLUME: VOLUME_ENDINGS,
 }
 
@@ -80,6 +80,13 @@ def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
     return _with_names(list(dict.fromkeys(found)))
 
 
+def unread_media(given: Sequence[str]) -> list[str]:
+    """Images and videos in folders whose formats are not read, such as those of raw photographs."""
+    files = [path for text in given if os.path.isdir(text) for path in files_below(Path(text))]
+    unknown = [path for path in map(str, files) if _kind_by_ending(path) is None]
+    return [path for path in unknown if (mimetypes.guess_type(path)[0] or '').startswith(('image/', 'video/'))]
+
+
 def is_stream(text: str) -> bool:
     """Whether a string is the number of a camera or the address of a stream."""
     return bool(re.fullmatch(r'\d+|(rtsp|rtmp|udp|tcp|http|https)://.+', text)) and not os.path.exists(text)
@@ -121,7 +128,7 @@ def _kind_by_ending(path: str) -> Kind | None:
     if path.lower().endswith(VOLUME_ENDINGS):
         return Kind.VOLUME
     ending = os.path.splitext(path)[1].lower()
-    return Kind.IMAGE if ending in IMG_EXTENSIONS else Kind.VIDEO if ending in VIDEO_ENDINGS else None
+    return Kind.IMAGE if ending in IMAGE_ENDINGS else Kind.VIDEO if ending in VIDEO_ENDINGS else None
 
 
 def _check_kind(text: str, kind: Kind | None, kinds: Collection[Kind]) -> None:

@@ -9,6 +9,7 @@ import copy
 import io
 import json
 import logging
+import os
 import re
 import warnings
 from collections import defaultdict
@@ -84,6 +85,8 @@ def packaged_configs():
 
 def main():
     logging.disable(logging.CRITICAL)
+    # Without it the hub's package tries again and again.
+    os.environ['HF_HUB_OFFLINE'] = '1'
     warnings.simplefilter('ignore')
     types, listed, refused = type_names(), defaultdict(set), defaultdict(list)
     for path in [*shipped_configs().values(), *packaged_configs()]:

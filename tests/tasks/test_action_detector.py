@@ -167,6 +167,8 @@ def test_boxes_are_drawn_where_and_when_they_are(tmp_path):
     'boxes, said',
     [
         ({1: [[10, 10, 400, 60]]}, 'which has 160 x 128 pixels and 3.0 seconds; give x1, y1, x2, y2 in pixels'),
+        ({1: [[170, 10, 200, 60]]}, 'give x1, y1, x2, y2 in pixels'),
+        ({1: [[10, 10, float('nan'), 60]]}, 'give x1, y1, x2, y2 in pixels'),
         ({1: [[50, 10, 20, 60]]}, 'give x1, y1, x2, y2 in pixels'),
         ({1: [[0.5, 0.1, 0.2, 0.6]]}, 'give x1, y1, x2, y2 in pixels'),
         ({9: [[10, 10, 40, 60]]}, r'The boxes \[\[10, 10, 40, 60\]\] at second 9 are outside'),
@@ -218,3 +220,16 @@ def test_a_detector_of_mmdets_own_finds_persons(detector, films, tmp_path):
     result = detector.predict(films / 'val' / 'val00000.mp4', persons=finder, step=3)
     assert finder.wanted == [0], 'COCO begins with persons'
     assert len(result['predictions']) == 1
+
+
+@pytest.mark.parametrize(
+    ('given', 'inside'),
+    [
+        ((-2, 10, 60, 130), (0, 10, 60, 128)),
+        ((100, -30, 162, 90), (100, 0, 160, 90)),
+        ((-0.02, 0.1, 0.5, 1.04), (0, 12.8, 80, 128)),
+    ],
+)
+def test_a_box_that_leaves_the_frame_is_cut(detector, films, given, inside):
+    found = detector.predict(films / 'val' / 'val00000.mp4', boxes={1: [given]})
+    assert found['predictions'][0]['persons'][0]['bbox'] == pytest.approx(inside, abs=0.01)

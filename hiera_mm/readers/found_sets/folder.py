@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.text import files_below
-
-IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.avif', '.jp2', '.ppm', '.pgm')
-"""Endings of images that OpenCV and Pillow can read."""
 
 ANNOTATION_ENDINGS = ('.json', '.xml', '.txt', '.yaml', '.yml', '.names', '.data', '.csv')
 """Endings of files that can hold annotations."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from hiera_mm.errors import UserError
 from hiera_mm.readers.found_sets.coco_writer import around
 from hiera_mm.readers.found_sets.conversion import Labels
-from hiera_mm.readers.found_sets.folder import IMAGE_ENDINGS, Folder, parts_by_folder
+from hiera_mm.readers.found_sets.folder import Folder, parts_by_folder
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.images import ImageHeader
 
 import numpy as np

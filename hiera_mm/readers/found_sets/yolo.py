@@ -11,8 +11,9 @@ from pathlib import Path
 from hiera_mm.errors import UserError, examples, first_few
 from hiera_mm.readers.found_sets.coco_writer import FoundObject
 from hiera_mm.readers.found_sets.conversion import Labels
-from hiera_mm.readers.found_sets.folder import IMAGE_ENDINGS, PARTS, WORDS, Folder, parts_by_folder, tails
+from hiera_mm.readers.found_sets.folder import PARTS, WORDS, Folder, parts_by_folder, tails
 from hiera_mm.readers.found_sets.yolo_labels import read_yolo_labels
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.images import ImageHeader
 from hiera_mm.readers.text import read_text
 

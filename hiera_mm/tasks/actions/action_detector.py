@@ -20,6 +20,9 @@ from mmcv.transforms import Compose
 from mmengine.logging import print_log
 from rich.progress import track
 
+MAX_BOX_SIZE = 1.1
+"""Sides of a person's box as a share of the frame's, at most."""
+
 Boxes = Mapping[float, Sequence[Sequence[float]]]
 """Boxes of persons, x1, y1, x2, y2 in pixels, by seconds from the start of the video."""
 
@@ -193,15 +196,15 @@ def _find_persons(reader: FrameReader, step: float, persons: 'PersonFinder | Non
 
 
 def _are_shares(boxes: Mapping) -> bool:
-    """Whether all boxes lie between 0 and 1, as shares of the frame's sides do."""
+    """Whether all boxes are shares of the frame's sides, which a tracker may place a little outside 0 to 1."""
     try:
-        return all(0 <= float(side) <= 1 for given in boxes.values() for box in given for side in box)
+        return all(-0.5 <= float(side) <= 1.5 for given in boxes.values() for box in given for side in box)
     except (TypeError, ValueError):
         return False
 
 
 def _check_boxes(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict[float, Persons]:
-    """Check a user's boxes; returns them relative to the frame, with scores of 1, by seconds."""
+    """A user's boxes as far as they lie in the frame, relative to it, with scores of 1, by seconds."""
     if not boxes:
         raise UserError('There are no boxes; give some by seconds, such as {1.5: [[x1, y1, x2, y2]]}.')
     found = {}
@@ -210,10 +213,13 @@ def _check_boxes(boxes: Mapping, reader: FrameReader, sides: np.ndarray) -> dict
         sides = np.ones(4, np.float32)
     for second, given in sorted(boxes.items(), key=lambda item: float(item[0])):
         try:
-            corners = np.array(given, np.float32).reshape(-1, 4)
+            corners: np.ndarray = np.array(given, np.float32).reshape(-1, 4)
         except ValueError as error:
             raise UserError(f'The boxes at second {second} are not lists of x1, y1, x2, y2: {given}.') from error
-        inside = (corners >= 0).all() and (corners <= sides).all() and (corners[:, :2] < corners[:, 2:]).all()
+        sizes = corners[:, 2:] - corners[:, :2]
+        # Trackers follow persons beyond the frame; larger boxes than the frame are those of another one.
+        corners = np.where(np.isfinite(corners), corners.clip(0, sides), np.nan)
+        inside = (corners[:, :2] < corners[:, 2:]).all() and (sizes <= MAX_BOX_SIZE * sides[2:]).all()
         if not 0 <= float(second) <= reader.duration or not inside:
             raise UserError(
                 f"The boxes {given} at second {second} are outside '{reader.path}', which has {sides[0]} x {sides[1]} "

@@ -1,6 +1,6 @@
 """The predictor of classification."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from hiera_mm.inference.images import ImageInput, as_rgb, content_of, one_or_sev
 from hiera_mm.inference.loading import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import infer_frame_naming
+from hiera_mm.readers.frames import Part, parts_of
 from hiera_mm.readers.inputs import Kind
 
 import numpy as np
@@ -73,11 +74,43 @@ class Classifier:
         """
         return one_or_several(lambda given: self._classify(given, rate), inputs)
 
+    def predict_windows(
+        self, video: str | Path, length: float, stride: float, rate: float = FRAME_RATE
+    ) -> Iterator[tuple[float, float, Classification]]:
+        """Classify windows along a video: the start and end of each in seconds, and its classes.
+
+        Args:
+            video: A video or a folder of numbered frames.
+            length: Seconds of a window; the last one may be shorter.
+            stride: Seconds between the starts of two windows.
+            rate: As for :meth:`predict`.
+
+        Raises:
+            BrokenFileError: as :meth:`predict`.
+            UserError: for a model of images, and for a length or a stride that is not positive.
+        """
+        if self.takes_images or not (length > 0 and stride > 0):
+            raise UserError('Windows are for models of clips, and their length and stride are above 0 seconds.')
+        whole = self.pipeline.transforms[0](self._file(video, rate))
+        for start, end in parts_of(whole['video_reader'], length, stride):
+            sample = self._window(whole, start, end)
+            yield start, end, self._classified([sample])[0]
+
+    def _window(self, whole: dict, start: float, end: float) -> dict:
+        reader = Part(whole['video_reader'], start, end)
+        sample = dict(whole, video_reader=reader, total_frames=len(reader))
+        for step in self.pipeline.transforms[1:]:
+            sample = step(sample)
+        return sample
+
     @torch.no_grad()
     def _classify(self, given: Sequence[ImageInput], rate: float) -> list[Classification]:
         with in_scope(self.trained.config):
-            samples = [self.prepared(entry, rate) for entry in given]
-            predicted = self.trained.model.test_step(pseudo_collate(samples))
+            return self._classified([self.prepared(entry, rate) for entry in given])
+
+    @torch.no_grad()
+    def _classified(self, samples: Sequence[dict]) -> list[Classification]:
+        predicted = self.trained.model.test_step(pseudo_collate(samples))
         return [Classification(sample.pred_score.float().cpu().numpy(), self.names) for sample in predicted]
 
     def prepared(self, given: ImageInput, rate: float = FRAME_RATE) -> dict:

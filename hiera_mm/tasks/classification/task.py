@@ -36,7 +36,7 @@ class ClassificationTask(Task):
 
     name = 'classifiers'
     model_types = (BaseRecognizer,)
-    options = dict(batch_size=1, topk=5, fps=30.0)
+    options = dict(batch_size=1, topk=5, fps=30.0, window=None, stride=None)
     lists_classes = True
     quantisable = True
 
@@ -87,7 +87,8 @@ class ClassificationTask(Task):
     def predict_files(
         self, predictor: Classifier, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]
     ) -> Outcome:
-        return classify_files(predictor, inputs, folder, options['batch_size'], options['topk'], options['fps'])
+        more = options['topk'], options['fps'], options['window'], options['stride']
+        return classify_files(predictor, inputs, folder, options['batch_size'], *more)
 
     def page_result(self, predictor: Classifier, path: str, kind: Kind, persons: Any) -> PageResult:
         return ClassesResult(predictor.predict(path))
