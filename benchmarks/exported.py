@@ -82,7 +82,7 @@ def of_model(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable]
     runs: dict[str, Callable] = {'PyTorch': prediction(model)}
     runs['PyTorch, backbone compiled'] = prediction(compiled)
     runs['PyTorch, bfloat16'] = in_bfloat16(runs['PyTorch'])
-    return runs | {name: prediction(load(file)) for name, file in exported(model, arguments, folder)}
+    return runs | {name: prediction(load(file, trust=True)) for name, file in exported(model, arguments, folder)}
 
 
 def a_person(video: str) -> dict:
@@ -105,7 +105,7 @@ def of_backbone(arguments: argparse.Namespace, folder: Path) -> dict[str, Callab
     runs['PyTorch, compiled'] = torch.no_grad()(partial(torch.compile(model, dynamic=False), pixels))
     runs['PyTorch, bfloat16'] = in_bfloat16(runs['PyTorch'])
     for name, file in exported(model, arguments, folder):
-        runs[name] = partial(open_exported(file).session, pixels=pixels.numpy())
+        runs[name] = partial(open_exported(file, trust=True).session, pixels=pixels.numpy())
     return runs
 
 

@@ -38,6 +38,7 @@ TASK_OPTIONS = (
         'fps',
         'window',
         'stride',
+        'full_size',
     ),
     *('boxes', 'det_checkpoint', 'det_config', 'det_score_thr', 'det_classes', 'step', 'seed'),
 )
@@ -68,6 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--tile-overlap', type=float, help='overlap of neighbouring tiles, as a share of their side (0.2)'
     )
     detectors.add_argument('--ann-file', help='COCO file whose image and category ids to use')
+
+    segmentors = parser.add_argument_group('for segmentors')
+    segmentors.add_argument('--full-size', action='store_true', default=None, help='do not shrink large images first')
 
     autoencoders = parser.add_argument_group('for masked autoencoders')
     autoencoders.add_argument('--seed', type=int, help='seed of the masks (0)')

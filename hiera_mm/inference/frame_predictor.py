@@ -53,11 +53,17 @@ class FramePredictor:
             for number, frame in enumerate(batch):
                 yield frame, found[number // interval] if number % interval == 0 else None
 
-    def prepared(self, image: ImageInput | Mapping) -> dict:
-        """The output of the test pipeline for an image."""
+    def prepared(self, image: ImageInput | Mapping, without: tuple[type, ...] = ()) -> dict:
+        """The output of the test pipeline for an image, without steps of some types."""
         if isinstance(image, str | Path | Mapping):
-            return self.from_file(_sample(image))
-        return self.from_array(dict(img=np.ascontiguousarray(self.decoded(image)[..., ::-1]), img_id=0))
+            steps, sample = self.from_file.transforms, _sample(image)
+        else:
+            pixels = np.ascontiguousarray(self.decoded(image)[..., ::-1])
+            steps, sample = self.from_array.transforms, dict(img=pixels, img_id=0)
+        for step in steps:
+            if not isinstance(step, without):
+                sample = step(sample)
+        return sample
 
     def decoded(self, image: ImageInput | Mapping) -> np.ndarray:
         """The image that predictions refer to, RGB ``(H, W, 3)``."""

@@ -181,12 +181,30 @@ def result_names(inputs: Sequence[Input], name_of: Callable[[Input], str]) -> di
         name = name_of(entry)
         first = owners.setdefault(name, entry)
         if first is not entry:
-            raise UserError(
-                f'The results of {first.source} and {entry.source} would both be named {name}: rename one of the '
-                'files, or predict them into folders of their own (--out-dir).'
-            )
+            raise _same_name(first, entry, name)
         names[entry] = name
     return names
+
+
+def check_result_names(inputs: Sequence[Input], *names_of: Callable[[Input], str]) -> None:
+    """Check that no two results have the same name, where an input has several.
+
+    Raises:
+        UserError: as :func:`result_names`.
+    """
+    names: dict[str, Input] = {}
+    for entry in inputs:
+        for name_of in names_of:
+            first = names.setdefault(name_of(entry), entry)
+            if first is not entry:
+                raise _same_name(first, entry, name_of(entry))
+
+
+def _same_name(first: Input, second: Input, name: str) -> UserError:
+    return UserError(
+        f'The results of {first.source} and {second.source} would both be named {name}: rename one of the files, or '
+        'predict them into folders of their own (--out-dir).'
+    )
 
 
 def result_path(folder: Path, name: str, ending: str) -> Path:

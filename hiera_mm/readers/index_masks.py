@@ -64,9 +64,9 @@ def find_pairs(
     if masks is None:
         return [Pair(found[name], None) for name in wanted]
     beside = _existing(masks, 'masks', 'data_prefix.seg_map_path')
-    pairs = [Pair(found[name], beside / f'{name}{mask_ending}') for name in wanted]
     # Listing the folder once is faster than checking each file.
     existing = set(files_below(beside, (mask_ending.lower(),)))
+    pairs = [_pair(found[name], name, folder, beside, mask_ending, existing) for name in wanted]
     if missing := [str(pair.mask) for pair in pairs if pair.mask and pair.mask not in existing]:
         raise UserError(
             f"{examples(missing)} of the masks are missing, but their images are in '{folder}'; put the masks there, "
@@ -74,6 +74,12 @@ def find_pairs(
             'ann_file.'
         )
     return pairs
+
+
+def _pair(image: Path, name: str, folder: Path, masks: Path, ending: str, existing: set[Path]) -> Pair:
+    """The mask of an image ``a.jpg``: ``a.png``, or ``a.jpg.png``, as predictions are named, if only that exists."""
+    usual, whole = masks / f'{name}{ending}', masks / f'{image.relative_to(folder).as_posix()}{ending}'
+    return Pair(image, whole if usual not in existing and whole in existing else usual)
 
 
 def read_mask(path: str | Path) -> np.ndarray:

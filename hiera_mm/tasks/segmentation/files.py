@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.inference.prediction import Outcome, drawn_name, predict_frames, result_names, with_ending
+from hiera_mm.inference.prediction import Outcome, check_result_names, drawn_name, predict_frames, with_ending
 from hiera_mm.inference.visualization import palette_of
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
@@ -25,6 +25,7 @@ def segment_files(
     batch_size: int = 1,
     drawn: bool = True,
     interval: int = 1,
+    full_size: bool = False,
 ) -> Outcome:
     """Write index masks ``masks/NAME.png`` (for videos ``masks/NAME/FRAME.png``), copies of images and videos with the
     classes in colour, and ``predictions.csv`` with each class's share of each image.
@@ -36,19 +37,23 @@ def segment_files(
         batch_size: Number of images or frames that are computed together.
         drawn: Whether to draw.
         interval: Predict only every ``interval``-th frame of a video; the frames between show its classes.
+        full_size: As for :meth:`Segmenter.predict`.
 
     Raises:
         UserError: if the results of two inputs would have the same name.
     """
-    if drawn:
-        result_names(inputs, drawn_name)
-    result_names(inputs, lambda entry: mask_path(entry.name, None if entry.kind is Kind.IMAGE else 0).as_posix())
+    check_result_names(inputs, _mask_name, *([drawn_name] if drawn else []))
     settings = dict(model=segmenter.trained.version, classes=segmenter.names, interval=interval, drawn=drawn)
-    outcome = Outcome(folder, settings, inputs)
-    predict_frames(segmenter, outcome, folder, MaskWriter(folder / MASK_FOLDER), batch_size, drawn, interval)
+    outcome = Outcome(folder, dict(settings, full_size=full_size), inputs)
+    writer = MaskWriter(folder / MASK_FOLDER)
+    predict_frames(segmenter, outcome, folder, writer, batch_size, drawn, interval, full_size=full_size)
     write_shares(folder, outcome.progress.entries(), segmenter.names)
     outcome.close()
     return outcome
+
+
+def _mask_name(entry: Input) -> str:
+    return f'{MASK_FOLDER}/{mask_path(entry.name, None if entry.kind is Kind.IMAGE else 0).as_posix()}'
 
 
 class MaskWriter:

@@ -41,7 +41,7 @@ class SegmentationTask(Task):
 
     name = 'segmentors'
     model_types = (BaseSegmentor,)
-    options = dict(batch_size=1, no_save_vis=False, frame_interval=1)
+    options = dict(batch_size=1, no_save_vis=False, frame_interval=1, full_size=False)
     draws_images = True
     quantisable = True
     dump = DumpRegions
@@ -92,7 +92,8 @@ class SegmentationTask(Task):
         self, predictor: Segmenter, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]
     ) -> Outcome:
         drawn = not options['no_save_vis']
-        return segment_files(predictor, inputs, folder, options['batch_size'], drawn, options['frame_interval'])
+        more = options['frame_interval'], options['full_size']
+        return segment_files(predictor, inputs, folder, options['batch_size'], drawn, *more)
 
     def page_result(self, predictor: Segmenter, path: str, kind: Kind, persons: Any) -> PageResult:
         return frame_result(predictor, path, kind, _drawn)
