@@ -2,7 +2,6 @@
 
 from hiera_mm.engine.collecting import CollectInWorkDirHook
 from hiera_mm.engine.compiling import CompileHook
-from hiera_mm.engine.drawing import DrawObjectsHook, DrawRegionsHook
 from hiera_mm.engine.half_precision import AmpOptimWrapper
 from hiera_mm.engine.interruption import StopOnSignalHook
 from hiera_mm.engine.invalid_loss import StopOnInvalidLossHook
@@ -26,8 +25,6 @@ __all__ = [
     'CollectInWorkDirHook',
     'CompileHook',
     'DepthLayerDecayConstructor',
-    'DrawObjectsHook',
-    'DrawRegionsHook',
     'FitCheckpointHook',
     'FullyShardedRunner',
     'GroupedOptimWrapperConstructor',

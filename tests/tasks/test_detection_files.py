@@ -52,4 +52,4 @@ def test_drawings_of_a_test_lie_where_the_user_says_and_not_below_the_run(tmp_pa
     monkeypatch.chdir(tmp_path)
     config = read('mask_rcnn_hiera_b.py')
     task_of(config).draw_test(config, 'shown')
-    assert config.default_hooks.visualization.test_out_dir == str(tmp_path / 'shown')
+    assert config.default_hooks.visualization.folder == 'shown'

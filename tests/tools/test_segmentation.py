@@ -56,7 +56,8 @@ def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
     assert metric == pytest.approx(100 * mean_iou(predictions), abs=0.01)
     pictures = sorted(shown.glob('*.png'))
     assert [path.name for path in pictures] == ['000001.png', '000002.png', '000003.png']
-    assert cv2.imread(str(pictures[0])).shape[1] == 2 * predictions[0]['gt_sem_seg'].shape[1]
+    # Small images are enlarged.
+    assert cv2.imread(str(pictures[0])).shape[1] == 4 * 2 * predictions[0]['gt_sem_seg'].shape[1]
 
     model = load(str(trained))
     write_with_pyav(tmp_path / 'film.mp4', times=np.arange(4) / 10)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
@@ -60,9 +61,12 @@ def confusion_table(counts: np.ndarray, rows: Sequence[str], columns: Sequence[s
 
 
 def _drawn(draw: Callable[[plt.Axes], None], size: tuple[float, float] = (5.5, 3.6)) -> str:
-    figure, axes = plt.subplots(figsize=size, layout='constrained')
-    draw(axes)
-    text = io.BytesIO()
-    figure.savefig(text, format='svg')
+    # The browser has fonts for names in all scripts, and a name with two dollars is no formula.
+    with plt.rc_context({'svg.fonttype': 'none', 'text.parse_math': False}), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Glyph .* missing from font')
+        figure, axes = plt.subplots(figsize=size, layout='constrained')
+        draw(axes)
+        text = io.BytesIO()
+        figure.savefig(text, format='svg')
     plt.close(figure)
     return f'data:image/svg+xml;base64,{base64.b64encode(text.getvalue()).decode()}'

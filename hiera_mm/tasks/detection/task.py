@@ -1,6 +1,5 @@
 """Detection and instance segmentation, by mmdet's models."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from hiera_mm.tasks.detection import heads
 from hiera_mm.tasks.detection.checks import count_images, faults_of_evaluator
 from hiera_mm.tasks.detection.data_sheet import draw_sheet
 from hiera_mm.tasks.detection.detector import Detector
+from hiera_mm.tasks.detection.drawing import DrawObjectsHook
 from hiera_mm.tasks.detection.files import detect_in_files
 from hiera_mm.tasks.detection.forward_pass import USUAL_SIZE, detector_complexity, query_complexity, training_loss
 from hiera_mm.tasks.detection.graph import ExportedDetector, graph_of_detector
@@ -137,9 +137,7 @@ class DetectionTask(Task):
         return sections(trained, tested, score_thr)
 
     def draw_test(self, config: Config, folder: str) -> None:
-        # An absolute path stops mmdet's hook from putting the folder below a time stamp.
-        hook = dict(type='DrawObjectsHook', draw=True, interval=1, test_out_dir=os.path.abspath(folder))
-        config.default_hooks.visualization.update(hook)
+        config.default_hooks.visualization = dict(type=DrawObjectsHook.__name__, folder=folder)
 
     def draw_sheet(self, dataset: ConfigDict, dataset_type: type, path: Path) -> int:
         return draw_sheet(dataset, path) if coco.reads_coco(dataset_type) else 0

@@ -6,7 +6,6 @@ from pathlib import Path
 from hiera_mm.inference.report import charts
 from hiera_mm.inference.report.parts import IMAGE_SIDE, MAX_SHOWN, Section, Table, Tested, as_data_url, most_confused
 from hiera_mm.inference.trained import TrainedModel
-from hiera_mm.readers.index_masks import IGNORED
 from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
 from hiera_mm.tasks.segmentation.segmenter import Segmenter
 
@@ -52,9 +51,7 @@ def _confusion(found: dict, count: int) -> np.ndarray:
 
 def _comparison(segmenter: Segmenter, found: dict, right: float) -> tuple[str, str]:
     """A caption with the share of right pixels, and the image with truth and prediction."""
-    frame, truth = segmenter.decoded(found['img_path']), found['gt_sem_seg']
-    drawn = draw_regions(frame, Segmentation(np.where(truth == IGNORED, 0, truth), segmenter.names))
-    # Ignored pixels are not coloured.
-    drawn = np.where((truth == IGNORED)[..., None], frame, drawn)
-    pair = np.concatenate([drawn, draw_regions(frame, Segmentation(found['pred_sem_seg'], segmenter.names))], axis=1)
+    frame = segmenter.decoded(found['img_path'])
+    both = [Segmentation(found[key], segmenter.names) for key in ('gt_sem_seg', 'pred_sem_seg')]
+    pair = np.concatenate([draw_regions(frame, labels) for labels in both], axis=1)
     return f'{Path(found["img_path"]).name}: {right:.1%} of the pixels are right', as_data_url(pair, 2 * IMAGE_SIDE)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hiera_mm.inference.visualization import colour_of, palette_of
+from hiera_mm.inference.fonts import drawable, font_of
+from hiera_mm.inference.visualization import Style, colour_of, enlarged, enlargement, palette_of
 
 import numpy as np
 import pycocotools.mask
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 MAX_LEGEND_ENTRIES = 12
 """The most classes whose names are drawn."""
@@ -26,8 +27,8 @@ class Segmentation:
     names: Sequence[str]
 
     def shares(self) -> dict[str, float]:
-        """Share of the image, 0 to 1, of each class."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        """Share of the image, 0 to 1, of each class; pixels of no class, 255 in masks, count for none."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))[: len(self.names)]
         return {name: float(count / self.labels.size) for name, count in zip(self.names, counts, strict=True)}
 
     def to_json(self) -> dict:
@@ -44,14 +45,18 @@ class Segmentation:
 
 
 def draw_regions(frame: np.ndarray, found: Segmentation) -> np.ndarray:
-    """The frame, RGB ``(H, W, 3)``, blended with the colours of the classes, with a legend of those in the image."""
-    drawn = Image.fromarray(frame // 2 + palette_of(len(found.names))[found.labels] // 2)
-    drawing = ImageDraw.Draw(drawn)
-    size = max(8, min(frame.shape[:2]) // 22)
-    font = ImageFont.load_default(size)
+    """The frame, RGB ``(H, W, 3)``, blended with the colours of the classes, with a legend of those in the image; the
+    result is larger if the frame is small."""
+    known = found.labels < len(found.names)
+    blended = frame.copy()
+    blended[known] = frame[known] // 2 + palette_of(len(found.names))[found.labels[known]] // 2
+    drawn = Image.fromarray(enlarged(blended, enlargement(frame.shape[:2])))
+    drawing, size = ImageDraw.Draw(drawn), Style.of(drawn.size).text
     shown = sorted(found.shares().items(), key=lambda item: -item[1])[:MAX_LEGEND_ENTRIES]
     for line, name in enumerate(name for name, share in shown if share):
         top = round(1.4 * size * line) + 1
         drawing.rectangle((1, top, size, top + size), colour_of(found.names.index(name)), 'black')
-        drawing.text((1.4 * size, top), name, 'white', font, stroke_width=max(1, size // 10), stroke_fill='black')
+        text, path = drawable(name)
+        place, edge = (1.4 * size, top + size / 2), max(1, size // 10)
+        drawing.text(place, text, 'white', font_of(path, size), 'lm', stroke_width=edge, stroke_fill='black')
     return np.asarray(drawn)

@@ -18,6 +18,7 @@ from hiera_mm.inference.report.parts import Section, Tested
 from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
+from hiera_mm.tasks.segmentation.drawing import DrawRegionsHook
 from hiera_mm.tasks.segmentation.files import segment_files
 from hiera_mm.tasks.segmentation.forward_pass import USUAL_SIZE, segmentor_complexity, training_loss
 from hiera_mm.tasks.segmentation.graph import ExportedSegmenter, graph_of_segmenter
@@ -114,7 +115,7 @@ class SegmentationTask(Task):
         return sections(trained, tested)
 
     def draw_test(self, config: Config, folder: str) -> None:
-        config.default_hooks.visualization = dict(type='DrawRegionsHook', folder=folder)
+        config.default_hooks.visualization = dict(type=DrawRegionsHook.__name__, folder=folder)
 
 
 def _drawn(frame: np.ndarray, found: Segmentation, score_thr: float) -> np.ndarray:

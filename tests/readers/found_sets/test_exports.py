@@ -8,7 +8,7 @@ from hiera_mm.readers.found_sets import find_sets, layout_of
 import pytest
 
 from tests.exports import CLASSES, EXPORTS, ONE_PART, expected_parts, read_parts, truth
-from tests.tools.test_init import SMALL
+from tests.tools.test_init import MASKS, SMALL
 
 
 @pytest.fixture
@@ -136,7 +136,8 @@ def test_the_config_of_an_export_trains_and_tests(run_command, tmp_path, drawn):
     code, printed = run_command('init', folder, '--out', path, '--random-weights')
     assert code == 0, printed
     text = path.read_text().replace('model = dict(backbone', 'ignored = dict(backbone').replace('epochs = 50', '')
-    path.write_text(text + SMALL.format(masks='').replace('test_dataloader = val_dataloader', ''))
+    masks = MASKS if 'mask_rcnn' in text else ''
+    path.write_text(text + SMALL.format(masks=masks).replace('test_dataloader = val_dataloader', ''))
     code, printed = run_command('check-data', path, '--work-dir', tmp_path / 'checked')
     assert code == 0 and '0 faults' in printed, printed
     code, printed = run_command('train', path, '--work-dir', tmp_path / 'run')
