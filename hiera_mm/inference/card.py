@@ -5,6 +5,7 @@ from typing import Any
 
 from hiera_mm.errors import first_few
 from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.weights.zoo import ZOO
 
 import yaml
 from mmengine.config import ConfigDict
@@ -58,7 +59,27 @@ def _front_matter(described: Mapping[str, Any], scope: str | None, pipeline_tag:
     if pipeline_tag:
         settings['pipeline_tag'] = pipeline_tag
     settings['license'] = described['licence'] or 'other'
+    if bases := [name for entry in described['weights_from'] if (name := _hub_name(entry['source']))]:
+        settings['base_model'] = bases
+    if described['metrics']:
+        settings['model-index'] = [dict(name=f'Hiera, {described["task"]}', results=[_result(described)])]
     return f'---\n{yaml.safe_dump(settings, sort_keys=False)}---'
+
+
+def _hub_name(source: str) -> str | None:
+    if source in ZOO:
+        return ZOO[source].hub_name
+    return source.removeprefix('hf://') if source.startswith('hf://') else None
+
+
+def _result(described: Mapping[str, Any]) -> dict:
+    """The metrics in the hub's form, which wants a name for the data; paths of this machine are not published."""
+    metrics = [dict(type=name, value=value) for name, value in described['metrics'].items() if value != -1]
+    return dict(
+        task=dict(type=described['task']),
+        dataset=dict(type='custom', name='validation set of the training run'),
+        metrics=metrics,
+    )
 
 
 def _table(metrics: Mapping[str, float], iteration: int | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from hiera_mm.weights.zoo import ZOO
+from hiera_mm.weights.zoo import ZOO, Published
 
 from torch import nn
 
@@ -25,7 +25,7 @@ ORIGINS_KEY = 'weights_from'
 def origins_of(source: str, checkpoint: Mapping) -> list[Origin]:
     """The origins of a checkpoint: a published file is its own origin, a trained one records its origins, and any other
     file is an origin of unknown licence."""
-    published = _find_published(source)
+    published = _find_published(source, checkpoint)
     if published is not None:
         return [published]
     meta = checkpoint.get('meta')
@@ -52,11 +52,24 @@ def _all_recorded(module: nn.Module) -> Iterator[Origin]:
         yield from part.__dict__.get(ORIGINS_KEY, ())
 
 
-def _find_published(source: str) -> Origin | None:
+def _find_published(source: str, checkpoint: Mapping) -> Origin | None:
     for entry in ZOO.values():
-        if source in (entry.name, entry.address) or Path(source).name == _distinctive_file_name(entry.address):
+        renamed = Path(source).name == _distinctive_file_name(entry.address) and _looks_like(entry, checkpoint)
+        if source in (entry.name, entry.address) or renamed:
             return Origin(source=entry.name, licence=entry.licence)
     return None
+
+
+def _looks_like(entry: Published, checkpoint: Mapping) -> bool:
+    """Whether a file's tensors have the names that a publisher uses: anyone can rename a file, and the licences
+    differ."""
+    mark = next((mark for part, mark in PUBLISHERS_NAMES.items() if part in entry.address), '')
+    inside = [checkpoint, *(part for part in checkpoint.values() if isinstance(part, Mapping))]
+    return not mark or any(mark in str(name) for part in inside for name in part)
+
+
+PUBLISHERS_NAMES = {'segment_anything_2': 'image_encoder.trunk.', 'birder-project': 'body.stage'}
+"""A part of the tensors' names of a publisher, by a part of its addresses."""
 
 
 def _distinctive_file_name(address: str) -> str | None:

@@ -4,11 +4,14 @@ The files are not part of this package; the addresses are the publishers' own.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hiera_mm.architectures import LONG_NAMES
 
 NON_COMMERCIAL = 'CC BY-NC 4.0'
 APACHE = 'Apache-2.0'
+
+HUB = 'https://huggingface.co/'
 
 LONG = {short: long for long, short in LONG_NAMES.items()}
 
@@ -23,6 +26,16 @@ class Published:
     contents: str
     licence: str
     figure: str
+
+    @property
+    def hub_name(self) -> str:
+        """``OWNER/NAME`` of the model on the Hugging Face hub."""
+        if self.address.startswith(HUB):
+            return '/'.join(self.address.removeprefix(HUB).split('/')[:2])
+        stem = Path(self.address).stem
+        if 'segment_anything_2' in self.address:
+            return f'facebook/{stem.replace("_", "-")}'
+        return f'facebook/{stem.removeprefix("mae_")}.{self.name.partition(".")[2]}'
 
 
 def _hiera(arch: str, tag: str, contents: str, figure: str) -> Published:

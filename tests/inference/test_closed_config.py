@@ -21,7 +21,7 @@ import pytest
 import torch
 from mmengine.registry import Registry
 
-from tests.helpers import ROOT, save_random_weights
+from tests.helpers import ROOT, TINY, save_random_weights
 from tests.inference.known_texts import FILE, own_parts, texts_of, type_names
 from tests.watched import watched
 
@@ -142,3 +142,11 @@ def test_the_list_holds_what_the_shipped_configs_say():
         drop_weights(config.model)
         for key, text in texts_of(own_parts(config), types):
             assert text in listed[key], (name, key, text)
+
+
+def test_loading_opens_nothing_but_the_model(tmp_path):
+    path = save_random_weights(TINY, tmp_path / 'shapes.pth')
+    load(path, device='cpu')
+    with watched() as seen:
+        load(path, device='cpu')
+    assert {where for event, where in seen} == {path} and {event for event, _ in seen} == {'open'}, seen

@@ -97,6 +97,9 @@ def test_the_licence_is_that_of_the_weights_it_began_with(weights, tmp_path, ori
     assert described['licence'] == licence
     assert front_matter(tmp_path / 'model')['license'] == (licence or 'other')
     assert said in (tmp_path / 'model' / 'README.md').read_text()
+    bases = {'hiera_t.mae_in1k': 'facebook/hiera_tiny_224.mae_in1k', 'sam2.1_hiera_t': 'facebook/sam2.1-hiera-tiny'}
+    known = [bases[origin['source']] for origin in origins if origin['source'] in bases]
+    assert front_matter(tmp_path / 'model').get('base_model', []) == known
 
 
 def test_a_licence_that_the_weights_forbid_is_refused_and_nothing_written(weights, tmp_path):

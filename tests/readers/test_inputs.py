@@ -1,7 +1,7 @@
 """What a user asks predictions for."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.inputs import Kind, find_inputs
+from hiera_mm.readers.inputs import Kind, find_inputs, unread_media
 
 import pytest
 
@@ -85,3 +85,16 @@ def test_what_is_no_input_is_told(folder, given, kinds, said):
         names([folder / given], kinds)
     with pytest.raises(UserError, match='but this model takes images'):
         names(['0'], (Kind.IMAGE,))
+
+
+@pytest.mark.parametrize('name', ['a.heic', 'a.HEIF', 'a.avif', 'a.gif', 'a.jp2', 'a.jfif', 'a.tga', 'a.pbm'])
+def test_every_format_that_is_read_is_found(tmp_path, name):
+    (tmp_path / name).touch()
+    assert [entry.name for entry in find_inputs([str(tmp_path)], [Kind.IMAGE])] == [name]
+
+
+def test_images_and_videos_of_other_formats_are_named(tmp_path):
+    for name in ('a.jpg', 'a.svg', 'a.cr2', 'a.psd', 'notes.txt', 'a.json', 'deep/a.jxl'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert sorted(path.rsplit('.', 1)[1] for path in unread_media([str(tmp_path)])) == ['cr2', 'jxl', 'psd', 'svg']

@@ -3,6 +3,7 @@
 import pickle
 
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.frames import parts_of
 from hiera_mm.readers.videos import open_video
 from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
@@ -104,3 +105,49 @@ def test_pictures_as_files_and_arrays_get_the_scores_of_testing(run_command, tmp
         np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(BrokenFileError, match="none.png' does not exist"):
         classifier.predict(tmp_path / 'none.png')
+
+
+def write_frames(folder, frames):
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f'{number:05d}.png'), frame[..., ::-1])
+    return folder
+
+
+def test_windows_along_a_video_are_classified_as_videos_of_their_own(of_clips, films, tmp_path):
+    names = (films / 'val.txt').read_text().split()[::2][:2]
+    readers = [open_video(films / name) for name in names]
+    parts = [reader.frames(range(len(reader))) for reader in readers]
+    film = write_frames(tmp_path / 'film', [*parts[0], *parts[1]])
+    rate = readers[0].rate
+    length = len(parts[0]) / rate
+    found = list(of_clips.predict_windows(film, length, length, rate))
+    assert [(start, end) for start, end, _ in found] == [
+        (0, pytest.approx(length)),
+        (length, pytest.approx(2 * length)),
+    ]
+    for part, (_, _, classes), name in zip(parts, found, 'ab', strict=True):
+        alone = of_clips.predict(write_frames(tmp_path / name, part), rate=rate)
+        np.testing.assert_allclose(classes.scores, alone.scores, atol=1e-6)
+    assert np.abs(found[0][2].scores - found[1][2].scores).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ('length', 'stride', 'starts'), [(10, 10, [0, 10]), (10, 5, [0, 5, 10]), (30, 1, [0]), (4, 9, [0, 9, 18]), (25, 5, [0])]
+)
+def test_windows_cover_a_video_and_none_begins_behind_what_another_ends_with(length, stride, starts):
+    reader = type('Reader', (), dict(duration=20.0))()
+    assert [start for start, _ in parts_of(reader, length, stride)] == starts
+
+
+def test_the_command_writes_a_row_for_each_window(run_command, clip_weights, films, tmp_path):
+    video = films / (films / 'val.txt').read_text().split()[0]
+    duration = open_video(video).duration
+    options = ['--window', duration / 2, '--stride', duration / 4, '--topk', 1]
+    code, printed = run_command('predict', clip_weights, video, '--out-dir', tmp_path / 'out', *options)
+    assert code == 0, printed
+    rows = (tmp_path / 'out' / 'predictions.csv').read_text().splitlines()
+    assert rows[0] == 'file,start,end,class_1,score_1' and len(rows) == 1 + 3
+    assert [float(row.split(',')[1]) for row in rows[1:]] == pytest.approx([0, duration / 4, duration / 2], abs=1e-5)
+    code, printed = run_command('predict', clip_weights, video, '--out-dir', tmp_path / 'other', '--stride', 1)
+    assert code != 0 and 'set their length as well: --window' in printed

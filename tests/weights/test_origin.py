@@ -65,3 +65,14 @@ def test_random_weights_come_from_nowhere(run_command, shapes, tmp_path):
     code, printed = run_command('train', TINY, '--work-dir', tmp_path, *shapes_options(shapes), *ONE_STEP)
     assert code == 0, printed
     assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['weights_from'] == []
+
+
+@pytest.mark.parametrize('name', ['sam2.1_hiera_tiny.pt', 'hieradet_small_sam2_1.pt', 'mine.pth'])
+def test_a_file_of_meta_under_another_name_gets_no_licence_of_others(name):
+    content = dict(model_state={'blocks.0.attn.qkv.weight': torch.zeros(1), 'pos_embed': torch.zeros(1)})
+    assert origins_of(f'/downloads/{name}', content) == [dict(source=f'/downloads/{name}', licence=None)]
+
+
+def test_a_downloaded_file_of_sam2_is_known_by_its_name_and_its_tensors():
+    content = dict(model={'image_encoder.trunk.blocks.0.attn.qkv.weight': torch.zeros(1)})
+    assert origins_of('/downloads/sam2.1_hiera_tiny.pt', content)[0]['licence'] == 'Apache-2.0'
