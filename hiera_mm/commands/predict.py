@@ -39,6 +39,7 @@ TASK_OPTIONS = (
         'window',
         'stride',
         'full_size',
+        'track',
     ),
     *('boxes', 'det_checkpoint', 'det_config', 'det_score_thr', 'det_classes', 'step', 'seed'),
 )
@@ -67,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     detectors.add_argument('--tile', type=_positive, metavar='PIXELS', help='cut large images into tiles of this side')
     detectors.add_argument(
         '--tile-overlap', type=float, help='overlap of neighbouring tiles, as a share of their side (0.2)'
+    )
+    detectors.add_argument(
+        '--track', action='store_true', default=None, help='give the objects of videos numbers that they keep'
     )
     detectors.add_argument('--ann-file', help='COCO file whose image and category ids to use')
 

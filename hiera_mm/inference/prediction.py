@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.explain import describe
-from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.progress import Progress
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.readers.streams import Stream
@@ -67,6 +66,25 @@ class Outcome:
         self.progress.close(remove=not self.broken)
 
 
+class FrameSource(Protocol):
+    """A predictor of images and frames, such as :class:`hiera_mm.inference.frame_predictor.FramePredictor`."""
+
+    @property
+    def predict(self) -> Callable[..., Any]:
+        """Predict for one image, or for each of a list."""
+        ...
+
+    @property
+    def stream(self) -> Callable[..., Iterator[tuple[np.ndarray, Any]]]:
+        """Each of some frames with its prediction."""
+        ...
+
+    @property
+    def decoded(self) -> Callable[[Any], np.ndarray]:
+        """The image that predictions refer to, RGB ``(H, W, 3)``."""
+        ...
+
+
 class FrameWriter(Protocol):
     """Handles a task's predictions for images and frames of videos."""
 
@@ -84,7 +102,7 @@ class FrameWriter(Protocol):
 
 
 def predict_frames(
-    predictor: FramePredictor,
+    predictor: FrameSource,
     outcome: Outcome,
     folder: Path,
     writer: FrameWriter,

@@ -133,7 +133,8 @@ def test_windows_along_a_video_are_classified_as_videos_of_their_own(of_clips, f
 
 
 @pytest.mark.parametrize(
-    ('length', 'stride', 'starts'), [(10, 10, [0, 10]), (10, 5, [0, 5, 10]), (30, 1, [0]), (4, 9, [0, 9, 18]), (25, 5, [0])]
+    ('length', 'stride', 'starts'),
+    [(10, 10, [0, 10]), (10, 5, [0, 5, 10]), (30, 1, [0]), (4, 9, [0, 9, 18]), (25, 5, [0])],
 )
 def test_windows_cover_a_video_and_none_begins_behind_what_another_ends_with(length, stride, starts):
     reader = type('Reader', (), dict(duration=20.0))()

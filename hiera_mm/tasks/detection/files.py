@@ -15,6 +15,7 @@ from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.tasks.detection.detector import Detector
 from hiera_mm.tasks.detection.results import Detections, labels_of
 from hiera_mm.tasks.detection.tiles import Tiles
+from hiera_mm.tasks.detection.tracking import TrackingDetector, write_tracks
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def detect_in_files(
     interval: int = 1,
     tiles: Tiles | None = None,
     ann_file: str | None = None,
+    track: bool = False,
 ) -> Outcome:
     """Write the results in COCO's format (see :func:`write_coco`), and copies of images and videos with
     their objects drawn.
@@ -43,6 +45,8 @@ def detect_in_files(
         interval: Predict only every ``interval``-th frame of a video; the frames between show its objects.
         tiles: How to cut large images.
         ann_file: A COCO file whose ids of images and categories are used.
+        track: Whether to follow the objects of videos: their entries have a ``track_id``, and ``tracks.csv`` a row for
+            each object in each frame.
 
     Raises:
         UserError: if the annotation file does not fit, or the results of two inputs would have the same name.
@@ -57,14 +61,19 @@ def detect_in_files(
         )
     for entry in inputs:
         ids.size_of(entry.name)
-    settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles)
+    if track and (images := [entry.source for entry in inputs if entry.kind is Kind.IMAGE]):
+        raise UserError(f'{examples(images)} of the inputs are images; --track follows objects through videos only.')
+    settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles, track=track)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)
 
     def described(entry: Input) -> dict:
         return dict(img_path=entry.source, **ids.size_of(entry.name))
 
     writer = ObjectWriter(score_thr)
-    predict_frames(detector, outcome, folder, writer, batch_size, drawn, interval, described, tiles=tiles)
+    predictor = TrackingDetector(detector, score_thr) if track else detector
+    predict_frames(predictor, outcome, folder, writer, batch_size, drawn, interval, described, tiles=tiles)
+    if track:
+        write_tracks(folder / 'tracks.csv', outcome.progress.entries())
     write_coco(folder, outcome.progress.entries(), ids, detector.predicts_masks)
     outcome.close()
     return outcome

@@ -23,6 +23,7 @@ class Detections:
         names: Names of all classes of the model, by number.
         size: Height and width of the image.
         run_lengths: The N masks; None for a model without masks.
+        track_ids: The objects' numbers in their video ``(N,)``; None where they are not followed.
     """
 
     boxes: np.ndarray
@@ -31,6 +32,7 @@ class Detections:
     names: Sequence[str]
     size: tuple[int, int]
     run_lengths: list[RunLengths] | None
+    track_ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -52,16 +54,20 @@ class Detections:
         """The objects at these indices, in this order."""
         masks = None if self.run_lengths is None else [self.run_lengths[place] for place in places]
         picked = self.boxes[places], self.scores[places], self.labels[places]
-        return Detections(*picked, self.names, self.size, masks)
+        tracks = None if self.track_ids is None else self.track_ids[places]
+        return Detections(*picked, self.names, self.size, masks, tracks)
 
     def to_coco(self) -> Iterator[dict]:
         """Entries of COCO's result format without image and category ids: ``bbox`` (x, y, width, height),
         ``score``, ``category_name``, and ``segmentation`` as text that fits JSON."""
         masks: Sequence[RunLengths | None] = self.run_lengths or [None] * len(self)
-        for box, score, label, mask in zip(self.boxes, self.scores, self.labels, masks, strict=True):
+        tracks = [None] * len(self) if self.track_ids is None else self.track_ids
+        for box, score, label, mask, track in zip(self.boxes, self.scores, self.labels, masks, tracks, strict=True):
             x1, y1, x2, y2 = (round(float(side), 2) for side in box)
             entry: dict = dict(category_name=self.names[label], bbox=[x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)])
             entry['score'] = round(float(score), 5)
+            if track is not None:
+                entry['track_id'] = int(track)
             if mask is not None:
                 entry['segmentation'] = dict(mask, counts=mask['counts'].decode())
             yield entry
@@ -97,9 +103,16 @@ def detections_from(sample: Any, names: Sequence[str]) -> Detections:
 
 
 def labels_of(found: Detections) -> list[Label]:
-    """Labels with class and score of each object, coloured by class."""
+    """Labels with class and score of each object, coloured by class, or by number if they are followed."""
     masks: Sequence[RunLengths | None] = found.run_lengths or [None] * len(found)
+    texts = [f'{found.names[label]} {score:.2f}' for label, score in zip(found.labels, found.scores, strict=True)]
+    colours = found.labels
+    if found.track_ids is not None:
+        texts, colours = (
+            [f'#{track} {text}' for track, text in zip(found.track_ids, texts, strict=True)],
+            found.track_ids,
+        )
     return [
-        Label(box, [f'{found.names[label]} {score:.2f}'], colour_of(int(label)), mask)
-        for box, score, label, mask in zip(found.boxes, found.scores, found.labels, masks, strict=True)
+        Label(box, [text], colour_of(int(colour)), mask)
+        for box, text, colour, mask in zip(found.boxes, texts, colours, masks, strict=True)
     ]

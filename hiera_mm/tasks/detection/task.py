@@ -52,6 +52,7 @@ class DetectionTask(Task):
         tile=None,
         tile_overlap=0.2,
         ann_file=None,
+        track=False,
     )
     page_score = 0.3
     draws_images = True
@@ -119,6 +120,7 @@ class DetectionTask(Task):
             options['frame_interval'],
             Tiles(options['tile'], options['tile_overlap']) if options['tile'] else None,
             options['ann_file'],
+            options['track'],
         )
 
     def page_result(self, predictor: Detector, path: str, kind: Kind, persons: Any) -> PageResult:
