@@ -265,10 +265,21 @@ def describes_yolo(path: Path) -> bool:
     return name.endswith('.data') and re.search(rb'^\s*names\s*=', path.read_bytes(), re.MULTILINE) is not None
 
 
+class _EachKeyOnce(yaml.BaseLoader):
+    """Reads texts, lists and dicts, and refuses a key that stands twice, of which YAML would use the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [str(key.value) for key, _ in node.value]
+        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"'{repeated[0]}' stands twice in the block that begins in line {line}")
+        return super().construct_mapping(node, deep)
+
+
 def _parsed_yaml(path: Path) -> object:
     try:
         # Texts as they are written: in YAML, no, on and 007 are a truth value and a number.
-        return yaml.load(read_text(path, 'description'), yaml.BaseLoader)  # noqa: S506, makes texts only
+        return yaml.load(read_text(path, 'description'), _EachKeyOnce)  # noqa: S506, makes texts only
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"'{path}' is not valid YAML: {str(error).splitlines()[0]}; correct it.") from error
 

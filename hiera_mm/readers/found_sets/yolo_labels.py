@@ -64,6 +64,12 @@ def _values(line: str, where: str) -> list[float]:
 def _without_keypoints(values: list[float], keypoints: int, where: str) -> list[float]:
     if keypoints and len(values) == 4 + keypoints:
         values = values[:4]
+    elif not keypoints and _look_like_keypoints(values):
+        raise UserError(
+            f'{where} looks like a box with {len(values) // 3 - 1} keypoints and not like a polygon, as every third '
+            'number is a visibility (0, 1 or 2) and the points lie in the box; say so in data.yaml, such as kpt_shape: '
+            f'[{len(values) // 3 - 1}, 3].'
+        )
     if len(values) != 4 and (len(values) < 6 or len(values) % 2):
         raise UserError(
             f'{where} has {len(values)} numbers after the class, which are neither a box (4) nor the points of a '
@@ -76,6 +82,20 @@ def _without_keypoints(values: list[float], keypoints: int, where: str) -> list[
             '0 to 1; divide pixels by the sides of the image.'
         )
     return values
+
+
+def _look_like_keypoints(values: list[float]) -> bool:
+    """Whether a row is a box and points with their visibility, rather than a polygon."""
+    if len(values) < 10:
+        return False
+    x, y, width, height, *rest = values
+    if len(rest) % 3:
+        return False
+    points = [rest[start : start + 3] for start in range(0, len(rest), 3)]
+    return all(
+        seen in (0, 1, 2) and (not seen or (abs(px - x) <= width / 2 + 0.01 and abs(py - y) <= height / 2 + 0.01))
+        for px, py, seen in points
+    )
 
 
 def _object(name: str, shares: list[float], size: tuple[int, int]) -> FoundObject:

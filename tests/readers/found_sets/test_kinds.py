@@ -369,6 +369,23 @@ def test_yolo_rows_that_are_refused(tmp_path, row, sentence):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('points', [1, 2, 3, 4, 17])
+def test_yolo_keypoints_without_their_shape_are_not_taken_for_polygons(tmp_path, points):
+    def rows(objects):
+        return ''.join(f'{row}{" 0.5 0.5 2" * (points - 1)} 0 0 0\n' for row in ['0 0.5 0.5 0.2 0.2'] if row)
+
+    yolo(tmp_path / 'set', f'{PLACES}{NAMES}', rows=rows, train=TRAIN, val=VAL)
+    with pytest.raises(UserError, match='kpt_shape'):
+        find_sets(tmp_path / 'set', 'yolo', tmp_path / 'out')
+
+
+@pytest.mark.parametrize('twice', ['train: images/val\n', 'names: [x]\n'])
+def test_a_key_that_stands_twice_in_yaml_is_refused(tmp_path, twice):
+    yolo(tmp_path / 'set', f'{PLACES}{NAMES}{twice}', train=TRAIN, val=VAL)
+    with pytest.raises(UserError, match=r"data.yaml' is not valid YAML: '(train|names)' stands twice"):
+        find_sets(tmp_path / 'set', 'yolo', tmp_path / 'out')
+
+
 def test_yolo_keypoints_are_left_out(tmp_path):
     def rows(objects):
         return ''.join(f'{row} 0.1 0.2 2 0.3 0.4 1\n' for row in as_yolo(objects).splitlines() if row)
