@@ -114,6 +114,11 @@ def _about_running(error: BaseException, text: str) -> str | None:
             "mmaction2's Recognizer3D takes model.test_cfg.max_testing_views only with batches of one video; set "
             "batch_size=1 in val_dataloader and test_dataloader, or model.type='ClipRecognizer', which takes any batch."
         )
+    if 'image size in a batch should be the same' in text:
+        return (
+            'mmsegmentation tests images of several sizes only one at a time; set batch_size=1 in val_dataloader and '
+            'test_dataloader.'
+        )
     if isinstance(error, DistError) or ('gloo' in text and re.search('by peer|Broken pipe|timed out', text, re.I)):
         return (
             'The connection to the other processes is lost, because another process of this run ended or hangs; its '

@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
         # The first kind of files that the model takes: for a detector images, not frames of videos.
         files = arguments.int8 and _calibration_files(arguments.int8, page_kinds(predictor)[0])
         note = export(predictor, arguments.file, size, files)
-    print(f'{arguments.file}: {arguments.file.stat().st_size / 2**20:.1f} MiB.')
+    # An .xml has its weights in a file beside it.
+    beside = [arguments.file.with_suffix('.bin')] if arguments.file.suffix == '.xml' else []
+    print(', '.join(f'{path}: {path.stat().st_size / 2**20:.1f} MiB' for path in (arguments.file, *beside)) + '.')
     if note:
         print(note)
 

@@ -63,7 +63,9 @@ def table_to_map(table: Tensor) -> Tensor:
 
 def resize_map(grid: Tensor, height: int, width: int, antialias: bool = False) -> Tensor:
     """Resize ``(1, C, h, w)`` to ``(1, C, height, width)``, bicubically and in float32; unchanged if it fits."""
-    if grid.shape[-2:] == (height, width):
+    # Comparing a size that is left open in torch.export would exclude the table's own; resizing to it changes nothing.
+    is_open = isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt)
+    if not is_open and grid.shape[-2:] == (height, width):
         return grid
     channels_last = grid.float().contiguous(memory_format=torch.channels_last)
     resized = F.interpolate(

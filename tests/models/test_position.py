@@ -99,3 +99,17 @@ def test_a_table_that_is_no_square_of_mask_units_is_not_split(tokens, told):
 def test_a_resized_table_keeps_its_precision(dtype):
     grid, times = torch.randn(1, 4, 8, 8, dtype=dtype), torch.randn(1, 8, 4, dtype=dtype)
     assert resize_map(grid, 12, 10).dtype == resize_temporal_table(times, 6).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    'more', [{}, dict(pos_embed='absolute_win', pos_embed_size=56)], ids=['resized', 'absolute_win']
+)
+def test_a_model_exported_for_open_sizes_takes_the_size_of_its_table_too(more):
+    model = Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), **more).eval()
+    units = [torch.export.Dim(name, min=2, max=32) for name in ('rows', 'columns')]
+    shapes = ({axis: 32 * unit for axis, unit in zip((2, 3), units, strict=True)},)
+    program = torch.export.export(model, (torch.randn(1, 3, 256, 320),), dynamic_shapes=shapes).module()
+    for size in ((224, 224), (256, 320), (448, 224)):
+        pixels = torch.randn(1, 3, *size)
+        for found, expected in zip(program(pixels), model(pixels), strict=True):
+            torch.testing.assert_close(found, expected)

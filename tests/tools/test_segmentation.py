@@ -142,3 +142,8 @@ def test_without_mmsegmentation_a_sentence_names_it(run_command, monkeypatch, tm
 
 def test_the_options_of_other_models_are_refused(run_command, trained, masks):
     assert_explained(run_command('predict', trained, masks / 'images', '--topk', 3), '--topk', 'one of the segmentors')
+
+
+def test_images_of_several_sizes_in_a_batch_of_testing_are_told(run_command, trained, masks, tmp_path):
+    arguments = ['test', TINY, trained, '--work-dir', tmp_path, *options(masks, 'test_dataloader.batch_size=3')]
+    assert_explained(run_command(*arguments), 'images of several sizes only one at a time; set batch_size=1')
