@@ -145,5 +145,6 @@ def test_the_options_of_other_models_are_refused(run_command, trained, masks):
 
 
 def test_images_of_several_sizes_in_a_batch_of_testing_are_told(run_command, trained, masks, tmp_path):
-    arguments = ['test', TINY, trained, '--work-dir', tmp_path, *options(masks, 'test_dataloader.batch_size=3')]
+    arguments = ['test', TINY, trained / 'iter_2.pth', '--work-dir', tmp_path]
+    arguments += options(masks, 'test_dataloader.batch_size=3')
     assert_explained(run_command(*arguments), 'images of several sizes only one at a time; set batch_size=1')
