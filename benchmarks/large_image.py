@@ -26,7 +26,9 @@ def main() -> None:
     config.model.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(config.model).eval()
-    predictor = task_of(config).predictor(TrainedModel(task_of(config), model, config, {}, 'random', '', []), None)
+    predictor = task_of(config).predictor(
+        TrainedModel(task_of(config), model, config, {}, 'random', '', [], True), None
+    )
     image = np.random.default_rng(0).integers(0, 256, (*arguments.size, 3), np.uint8)
     began = time.perf_counter()
     found = predictor.predict(image, full_size=True)

@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> None:
     trained = load_trained(arguments.checkpoint, arguments.config, arguments.device, arguments.trust)
     checkpoint = Path(checkpoint_in(arguments.checkpoint))
     path = arguments.out or checkpoint.parent / 'report.html'
-    known = arguments.config or arguments.trust
-    config = trained.config if known else config_for_testing(trained)
-    for name, value in write_report(trained, config, checkpoint, path, arguments.score_thr).items():
+    for name, value in write_report(
+        trained, config_for_testing(trained), checkpoint, path, arguments.score_thr
+    ).items():
         print(f'{name}: {value:.4f}')
     print(f'{path}: {path.stat().st_size / 2**20:.1f} MiB.')

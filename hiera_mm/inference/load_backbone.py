@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hiera_mm.architectures import SAM2_WINDOWS
 from hiera_mm.errors import UserError
-from hiera_mm.inference.closed_config import config_from_text
+from hiera_mm.inference.closed_config import config_from_text, refuse_unknown_texts
 from hiera_mm.inference.loading import checkpoint_in
 from hiera_mm.models import Hiera
 from hiera_mm.models.lora import merge_lora
@@ -55,7 +55,9 @@ def _settings_from_config(checkpoint: Checkpoint) -> dict | None:
     given = config_from_text(text, checkpoint.source).get('model', {}).get('backbone') or {}
     if given.get('type') != 'Hiera':
         return None
-    return {key: value for key, value in given.items() if key not in TRAINING_KEYS}
+    settings = {key: value for key, value in given.items() if key not in TRAINING_KEYS}
+    refuse_unknown_texts(dict(model=dict(backbone=settings)), checkpoint.source)
+    return settings
 
 
 def _settings_from_tensors(weights: Weights, source: str, settings: dict) -> dict:

@@ -70,7 +70,8 @@ def load_model(
     model = model.to(_device(device)).eval()
     version = _version(locate_checkpoint(path))
     meta = checkpoint.get('meta') or {}
-    return TrainedModel(task_of(settings), model, settings, meta, source, version, origins_of(source, checkpoint))
+    trusted, origins = trust or config is not None, origins_of(source, checkpoint)
+    return TrainedModel(task_of(settings), model, settings, meta, source, version, origins, trusted)
 
 
 def is_exported(source: str) -> bool:
@@ -87,7 +88,7 @@ def exported_model(exported: Exported, source: str, task_of: TaskOf, trust: bool
     if not trust:
         check_loaded_config(settings, source)
     task, meta = task_of(settings), dict(dataset_meta=names_in(exported.described))
-    return TrainedModel(task, task.exported_model(exported), settings, meta, source, _version(Path(source)), [])
+    return TrainedModel(task, task.exported_model(exported), settings, meta, source, _version(Path(source)), [], trust)
 
 
 @contextmanager
@@ -173,11 +174,13 @@ def check_loaded_config(config: Config, source: str) -> None:
 
 
 def config_for_testing(trained: TrainedModel) -> Config:
-    """The parts of a loaded config that are built to test its model.
+    """The config to test a model with: of one that is not trusted the parts that are built for it, which are checked.
 
     Raises:
         UserError: as :func:`load_model`.
     """
+    if trained.trusted:
+        return trained.config
     parts = {key: trained.config[key] for key in TEST_PARTS if key in trained.config}
     refuse_unknown_texts(parts, trained.source)
     scope = trained.config.get('default_scope')

@@ -33,6 +33,8 @@ class TrainedModel:
         source: The name by which it was requested.
         version: Identifies its file; it changes when the file does.
         origins: The files that its training began with.
+        trusted: Whether the config is the user's own or of an author whom the user trusts; of others no file that it
+            names is opened.
     """
 
     task: InferenceTask
@@ -42,6 +44,7 @@ class TrainedModel:
     source: str
     version: str
     origins: list[Origin]
+    trusted: bool
 
     @property
     def test_set(self) -> ConfigDict:

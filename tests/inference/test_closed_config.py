@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hiera_mm.config import dicts_in, shipped_configs
 from hiera_mm.errors import UserError
-from hiera_mm.inference.closed_config import DATA_KEYS, drop_weights, values_in
+from hiera_mm.inference.closed_config import DATA_KEYS, config_from_text, drop_weights, values_in
+from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.inference.loading import check_loaded_config
 from hiera_mm.settings import read_config
 from hiera_mm.tasks import load
@@ -21,7 +22,7 @@ import pytest
 import torch
 from mmengine.registry import Registry
 
-from tests.helpers import ROOT, TINY, save_random_weights
+from tests.helpers import ACTIONS_CONFIG, ROOT, TINY, save_random_weights
 from tests.inference.known_texts import FILE, own_parts, texts_of, type_names
 from tests.watched import watched
 
@@ -150,3 +151,24 @@ def test_loading_opens_nothing_but_the_model(tmp_path):
     with watched() as seen:
         load(path, device='cpu')
     assert {where for event, where in seen} == {path} and {event for event, _ in seen} == {'open'}, seen
+
+
+def test_a_backbone_whose_config_names_code_is_refused(hostile, tmp_path):
+    _, mark = hostile
+    content = torch.load(save_random_weights(TINY, tmp_path / 'shapes.pth'))
+    ours = content['meta']['cfg'].replace("type='Hiera'", "norm_cfg=dict(type='os.system'), type='Hiera'")
+    torch.save(dict(content, meta=dict(content['meta'], cfg=ours)), tmp_path / 'hostile.pth')
+    with pytest.raises(UserError, match=r"sets model.backbone.norm_cfg.type to 'os.system'"):
+        backbone(str(tmp_path / 'hostile.pth'))
+
+
+def test_a_list_of_actions_that_a_loaded_config_names_is_not_opened(tmp_path):
+    secret = tmp_path / 'secret.pbtxt'
+    secret.write_text('item { name: "stand" id: 1 }')
+    content = torch.load(save_random_weights(ACTIONS_CONFIG, tmp_path / 'a.pth'))
+    settings = config_from_text(content['meta']['cfg'], 'a.pth')
+    settings.test_dataloader.dataset.label_file = str(secret)
+    torch.save(dict(content, meta=dict(cfg=settings.pretty_text)), tmp_path / 'b.pth')
+    with watched() as seen, pytest.raises(UserError, match='has no names for its actions; give an action list'):
+        load(str(tmp_path / 'b.pth'), device='cpu')
+    assert str(secret) not in {where for _, where in seen}

@@ -205,6 +205,8 @@ def test_faults_of_models_are_named(weights, person_weights):
     with pytest.raises(UserError, match='was not made with this config'):
         load(person_weights, str(ACTIONS_CONFIG), device='cpu')
     with pytest.raises(UserError, match="the action list '.*actions.pbtxt' that its config names does not exist"):
+        load(weights, str(ACTIONS_CONFIG), device='cpu')
+    with pytest.raises(UserError, match='has no names for its actions; give an action list: --classes FILE.pbtxt'):
         load(weights, device='cpu')
 
 

@@ -96,7 +96,7 @@ class ActionDetector:
         return dict(video=str(video), width=width, height=height, fps=reader.rate, predictions=predictions)
 
     def _names_from_config(self) -> Mapping[int, str]:
-        label_file = self.trained.test_set.get('label_file')
+        label_file = self.trained.test_set.get('label_file') if self.trained.trusted else None
         if label_file is None or not Path(label_file).is_file():
             named = f" and the action list '{label_file}' that its config names does not exist" if label_file else ''
             raise UserError(
