@@ -115,6 +115,7 @@ class Reader:
         self.shrink(name)
 
     def run(self, line):
+        assert 'train configs/' not in line or '--cfg-options' in line, f'{line} takes a quarter of an hour: shorten it'
         line = self.with_checkpoints_at_hand(line).replace('/path/to/', f'{self.folder}/')
         done = subprocess.run(
             ['bash', '-ec', line], cwd=self.folder, env=self.environment, capture_output=True, text=True
@@ -281,8 +282,8 @@ def test_segmentation(tmp_path):
         elif language == 'python':
             reader.run(f"python - <<'END'\n{text}\nEND")
         else:
-            text = re.sub('(make_shapes.*--kind masks)', r'\1 --train 8 --val 2', text)
-            reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+            text = re.sub('(make-data.*--kind masks)', r'\1 --train 8 --val 2', text)
+            reader.run_lines(re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
 
 
 @pytest.mark.slow
@@ -299,8 +300,8 @@ def test_volumes(tmp_path):
     reader.write_config(own + texts[1])
     for language, text in blocks('docs/volumes.md'):
         if language == 'bash':
-            text = re.sub('(make_shapes.*--kind volumes)', r'\1 --train 4 --val 2', text)
-            reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
+            text = re.sub('(make-data.*--kind volumes)', r'\1 --train 4 --val 2', text)
+            reader.run_lines(re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
     assert 'ScaleIntensityRangePercentilesd' in (tmp_path / 'work_dirs/my_config/my_config.py').read_text()
     reader.run(f"python - <<'END'\n{texts[2]}\nEND")
 
@@ -311,7 +312,7 @@ def test_detectors(tmp_path):
     for language, text in blocks('docs/detectors.md'):
         if language == 'bash':
             text = re.sub('(make-data data/shapes)', r'\1 --train 8 --val 2', text)
-            reader.run_lines(re.sub(r'(train.py configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+            reader.run_lines(re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
 
 
 @pytest.mark.slow
@@ -377,6 +378,7 @@ def test_action_detection(tmp_path):
     save_random_weights(tmp_path / 'det.py', tmp_path / 'faster_rcnn.pth')
     for language, text in blocks('docs/action_detection.md'):
         if language == 'bash':
+            text = re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_epochs=1', text)
             reader.run_lines(re.sub('(make-data.*--kind actions)', r'\1 --train 2 --val 4', text))
         elif 'my_detector.pth' in text:
             shutil.copy(tmp_path / 'faster_rcnn.pth', tmp_path / 'my_detector.pth')
@@ -411,4 +413,5 @@ def test_mae(tmp_path):
                 text = re.sub(f'(make-data[^\n&]*{re.escape(part)}[^\n&]*)', rf'\1 {more}', text)
             whole = ' '.join(f'train_cfg.{key}=1' for key in ('max_epochs', 'val_begin', 'val_interval'))
             short = whole if 'k400' in text else 'epochs=1'
+            text = re.sub(r'(train configs\S+)', rf'\1 --cfg-options {short}', text)
             reader.run_lines(re.sub('(benchmarks.compare.*)', rf'\1 --cfg-options {short}', text))
