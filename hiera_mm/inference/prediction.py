@@ -49,7 +49,8 @@ class Outcome:
         try:
             yield
         except UserError as error:
-            self.broken.append(str(error))
+            sentence = str(error)
+            self.broken.append(sentence if entry.source in sentence else f"'{entry.source}': {sentence}")
         except (OSError, MemoryError):
             raise
         except Exception as error:  # Decoders, resizing and encoders raise anything for odd files.

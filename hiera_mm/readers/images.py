@@ -70,7 +70,7 @@ def open_image(path: str | Path | BytesIO) -> Image.Image:
             raise BrokenFileError(
                 f"The image '{name}' is a HEIC file, which needs the package pillow-heif: pip install 'hiera_mm[heic]'."
             ) from error
-        raise
+        raise UnidentifiedImageError('it is in none of the image formats that are read') from error
     # Without its name Pillow reads the file instead of mapping it into memory, where it garbles turned TIFF files.
     image.filename = ''
     return image
