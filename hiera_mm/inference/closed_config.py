@@ -79,18 +79,19 @@ def test_set_of(config: Config) -> ConfigDict:
     return dataset
 
 
-def refuse_unknown_texts(parts: Mapping[str, Any], source: str) -> None:
+def refuse_unknown_texts(parts: Mapping[str, Any], source: str, with_data: bool = False) -> None:
     """Check that parts of a loaded config hold known texts and plain values only.
 
     Args:
         parts: The parts by key.
         source: The file with the config, for messages.
+        with_data: Whether a test set's files may be named.
 
     Raises:
         UserError: naming the first key with an unknown text.
     """
     for place, key, value in values_in(parts):
-        if not _is_known(place, key, value):
+        if not _is_known(place, key, value, with_data):
             raise UserError(
                 f"The config inside '{source}' sets {place} to {value!r}, which is none of the known values of "
                 f"'{key}'. Since it could name a file, an address or code, the model is not built. If the model is "
@@ -117,8 +118,8 @@ def values_in(part: Any, place: str = '', key: str = '') -> Iterator[tuple[str, 
     if isinstance(part, dict):
         for name, inner in part.items():
             # Such as data_prefix=dict(img='train/') and actions={1: 'walk'}.
-            own_key = key if key in (*DATA_KEYS, *NAME_KEYS) else str(name)
-            yield from values_in(inner, f'{place}.{name}'.lstrip('.'), own_key)
+            is_part = (key == 'data_prefix' and name != 'type') or (key in NAME_KEYS and isinstance(name, int))
+            yield from values_in(inner, f'{place}.{name}'.lstrip('.'), key if is_part else str(name))
     elif isinstance(part, list | tuple):
         for number, inner in enumerate(part):
             yield from values_in(inner, f'{place}.{number}', key)
@@ -126,7 +127,7 @@ def values_in(part: Any, place: str = '', key: str = '') -> Iterator[tuple[str, 
         yield place, key, part
 
 
-def _is_known(place: str, key: str, value: Any) -> bool:
+def _is_known(place: str, key: str, value: Any, with_data: bool) -> bool:
     if value is None or isinstance(value, bool | int | float):
         return True
     if not isinstance(value, str):
@@ -134,7 +135,7 @@ def _is_known(place: str, key: str, value: Any) -> bool:
     if key in NAME_KEYS:
         # One text instead of a list would be the name of a file.
         return not place.endswith(key)
-    if key in DATA_KEYS:
+    if with_data and key in DATA_KEYS:
         endings = ('.pkl', '.csv') if key == 'proposal_file' else DATA_ENDINGS
         return '://' not in value and Path(value).suffix.lower() in endings
     return value in known_texts().get(key, ()) or (key == 'type' and value in _own_types())

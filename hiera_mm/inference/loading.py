@@ -182,7 +182,7 @@ def config_for_testing(trained: TrainedModel) -> Config:
     if trained.trusted:
         return trained.config
     parts = {key: trained.config[key] for key in TEST_PARTS if key in trained.config}
-    refuse_unknown_texts(parts, trained.source)
+    refuse_unknown_texts(parts, trained.source, with_data=True)
     scope = trained.config.get('default_scope')
     return Config(parts | dict(default_scope=scope, default_hooks={}, launcher='none'))
 

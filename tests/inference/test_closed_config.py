@@ -11,9 +11,9 @@ from pathlib import Path
 
 from hiera_mm.config import dicts_in, shipped_configs
 from hiera_mm.errors import UserError
-from hiera_mm.inference.closed_config import DATA_KEYS, config_from_text, drop_weights, values_in
+from hiera_mm.inference.closed_config import config_from_text, drop_weights, values_in
 from hiera_mm.inference.load_backbone import backbone
-from hiera_mm.inference.loading import check_loaded_config
+from hiera_mm.inference.loading import check_loaded_config, config_for_testing
 from hiera_mm.settings import read_config
 from hiera_mm.tasks import load
 
@@ -73,8 +73,8 @@ def type_of(part):
 def places_of(config):
     """Every value that is built to predict, as its owner and key; and every argument that a part's class takes."""
     parts = {key: config[key] for key in ('model', 'test_pipeline', 'test_dataloader') if key in config}
-    for place, key, _ in values_in(parts):
-        if key not in DATA_KEYS and (not place.startswith('test_dataloader') or '.pipeline.' in place):
+    for place, _, _ in values_in(parts):
+        if not place.startswith('test_dataloader') or '.pipeline.' in place:
             *steps, last = place.split('.')
             owner = config
             for step in steps:
@@ -151,6 +151,35 @@ def test_loading_opens_nothing_but_the_model(tmp_path):
     with watched() as seen:
         load(path, device='cpu')
     assert {where for event, where in seen} == {path} and {event for event, _ in seen} == {'open'}, seen
+
+
+@pytest.mark.parametrize('key', ['classes', 'actions', 'data_prefix', 'ann_file'])
+def test_nothing_is_hidden_below_names_and_files(key):
+    config = read_config('mask_rcnn_hiera_t_shapes')
+    drop_weights(config.model)
+    config.model.neck[key] = [dict(type='os.system', command='touch ran')]
+    with pytest.raises(UserError, match=r'sets model.neck'):
+        check_loaded_config(config, 'model.pth')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(ann_file='proposals.pkl'),
+        dict(ann_file='http://127.0.0.1/val.json'),
+        dict(data_root='hf://someone/something'),
+        dict(type='BaseDetDataset'),
+        dict(backend_args=dict(backend='petrel')),
+        dict(metainfo=dict(classes='/etc/passwd')),
+        dict(pipeline=[dict(type='os.system')]),
+    ],
+)
+def test_a_report_of_a_foreign_run_opens_data_only(change, tmp_path):
+    trained = load(save_random_weights(TINY, tmp_path / 'shapes.pth'), device='cpu').trained
+    assert config_for_testing(trained).test_dataloader.dataset.ann_file
+    trained.config.test_dataloader.dataset.update(change)
+    with pytest.raises(UserError, match='sets test_dataloader.dataset'):
+        config_for_testing(trained)
 
 
 def test_a_backbone_whose_config_names_code_is_refused(hostile, tmp_path):
