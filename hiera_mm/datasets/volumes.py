@@ -151,18 +151,7 @@ def monai_transform(name: str, **settings: Any) -> Any:
     Raises:
         UserError: without MONAI, for another name, or settings that the class refuses.
     """
-    require_extra('monai', 'volumes')
-    from monai.transforms import MapTransform
-    from monai.transforms.croppad import dictionary as croppad
-    from monai.transforms.intensity import dictionary as intensity
-    from monai.transforms.spatial import dictionary as spatial
-
-    known = {
-        key: transform
-        for part in (croppad, intensity, spatial)
-        for key, transform in vars(part).items()
-        if isinstance(transform, type) and issubclass(transform, MapTransform) and key.endswith('d')
-    }
+    known = monai_transforms()
     if name not in known:
         close = get_close_matches(name, known, n=1)
         raise UserError(
@@ -173,6 +162,26 @@ def monai_transform(name: str, **settings: Any) -> Any:
         return known[name](**settings)
     except (TypeError, ValueError) as error:
         raise UserError(f"MONAI's '{name}' does not accept its settings: {first_line(str(error))}.") from error
+
+
+def monai_transforms() -> dict[str, type]:
+    """MONAI's dictionary transforms that crop, pad, change geometry or intensities, by name.
+
+    Raises:
+        UserError: without MONAI.
+    """
+    require_extra('monai', 'volumes')
+    from monai.transforms import MapTransform
+    from monai.transforms.croppad import dictionary as croppad
+    from monai.transforms.intensity import dictionary as intensity
+    from monai.transforms.spatial import dictionary as spatial
+
+    return {
+        key: transform
+        for part in (croppad, intensity, spatial)
+        for key, transform in vars(part).items()
+        if isinstance(transform, type) and issubclass(transform, MapTransform) and key.endswith('d')
+    }
 
 
 def volume_steps(pipeline: Sequence[dict]) -> Any:

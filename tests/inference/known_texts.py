@@ -6,6 +6,7 @@ no connection and start no process while they are built.
 
 import contextlib
 import copy
+import inspect
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from hiera_mm import CONFIGS
 from hiera_mm.config import as_it_stands, dicts_in, shipped_configs
+from hiera_mm.datasets.volumes import monai_transforms
 from hiera_mm.inference import closed_config
 from hiera_mm.inference.closed_config import DATA_KEYS, NAME_KEYS, TEST_PARTS, all_registries, drop_weights, values_in
 from hiera_mm.inference.loading import in_scope
@@ -28,12 +30,17 @@ import mmseg
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from monai.utils import GridSampleMode, GridSamplePadMode, InterpolateMode, Method, NumpyPadMode, PytorchPadMode
 
 from tests.watched import watched
 
 FILE = Path(closed_config.__file__).with_name('known_texts.json')
 WORD = re.compile(r'[A-Za-z0-9_ +-]*')
 """Texts without the marks of paths, addresses, modules and calls."""
+
+
+STORAGE = ('petrel', 'http', 'https', 'memcached', 'lmdb', 's3')
+"""Names of storage services."""
 
 
 def opened_while_built(config):
@@ -63,11 +70,62 @@ def foreign_parts(config):
 def texts_of(parts, types):
     """The pairs of key and text in parts of a config that may be listed."""
     for _, key, value in values_in(parts):
-        # 'petrel' is a storage service.
-        if not isinstance(value, str) or key in (*DATA_KEYS, *NAME_KEYS) or value == 'petrel':
+        if not isinstance(value, str) or key in (*DATA_KEYS, *NAME_KEYS) or value in STORAGE:
             continue
         if value in types if key == 'type' else WORD.fullmatch(value):
             yield key, value
+
+
+DESCRIPTION = re.compile(r'^ *(\w+) ?\([^\n]*\): ?((?:.|\n)*?)(?=^ *\w+ ?\(|\Z)', re.MULTILINE)
+"""A parameter in a docstring: its name, and what is said of it."""
+
+
+def texts_of_signatures(names):
+    """The pairs of parameter and text in the signatures and docstrings of registered types."""
+    for name in names:
+        registered = [registry.module_dict.get(name.rpartition('.')[2]) for registry in all_registries()]
+        for built in {entry for entry in registered if entry is not None}:
+            for part in getattr(built, '__mro__', (built,)):
+                yield from _texts_of(part)
+
+
+def _texts_of(part):
+    try:
+        parameters = inspect.signature(part).parameters.values()
+    except (TypeError, ValueError):
+        return
+    described = dict(
+        re.findall(r'^ *(\w+) ?\([^\n]*\): ?((?:.|\n)*?)(?=^ *\w+ ?\(|\Z)', inspect.getdoc(part) or '', re.M)
+    )
+    for parameter in parameters:
+        yield from ((key, text) for _, key, text in values_in({parameter.name: parameter.default}))
+        for text in re.findall(r'["\']([A-Za-z]\w*)["\']', described.get(parameter.name, '')):
+            yield parameter.name, text
+
+
+def texts_of_monai():
+    """The names of MONAI's transforms that a pipeline may name, and their ways to fill and to interpolate."""
+    yield from (('name', name) for name in monai_transforms())
+    for options in (GridSampleMode, GridSamplePadMode, InterpolateMode, NumpyPadMode, PytorchPadMode, Method):
+        for key in ('mode', 'padding_mode', 'method'):
+            yield from ((key, str(option.value)) for option in options)
+
+
+def plain(pairs):
+    """The pairs whose text could be no path, address or code."""
+    for key, text in pairs:
+        known = isinstance(text, str) and WORD.fullmatch(text) and text not in STORAGE
+        if known and key not in (*DATA_KEYS, *NAME_KEYS, 'type', '_scope_', 'default_scope'):
+            yield key, text
+
+
+OPENCV = dict(
+    backend=['cv2', 'pillow'],
+    imdecode_backend=['cv2', 'pillow', 'tifffile', 'turbojpeg'],
+    interpolation=['nearest', 'bilinear', 'bicubic', 'area', 'lanczos'],
+    color_type=['color', 'grayscale', 'unchanged', 'color_ignore_orientation', 'grayscale_ignore_orientation'],
+)
+"""What mmcv's reading and resizing take, by key."""
 
 
 def type_names():
@@ -106,6 +164,10 @@ def main():
             continue
         for key, text in texts_of(own_parts(config) if own else foreign_parts(config), types):
             listed[key].add(text)
+    more = [*texts_of_signatures(listed['type']), *texts_of_monai()]
+    more += [(key, text) for key, texts in OPENCV.items() for text in texts]
+    for key, text in plain(more):
+        listed[key].add(text)
     lines = [f'{json.dumps(key)}: {json.dumps(sorted(texts))}' for key, texts in sorted(listed.items())]
     FILE.write_text('{\n' + ',\n'.join(lines) + '\n}\n', encoding='utf-8')
     for why, names in refused.items():
