@@ -329,3 +329,14 @@ def test_sides_are_in_the_order_of_each_step(written, base):
     assert tuple(config.model.data_preprocessor.batch_augments[0].size) == (128, 256)
     steps = config.train_dataloader.dataset.pipeline
     assert {tuple(step[key]) for step in steps for key in ('scale', 'crop_size') if key in step} == {(256, 128)}
+
+
+def test_action_detection_takes_whole_videos_in_place_of_frames(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = 'hiera_mm::ava_hiera_b.py'\ndata_root = '/data/'\n"
+        "train_data_prefix = dict(_delete_=True, video='train')\nval_data_prefix = dict(video='val')\n"
+    )
+    config = read_config(str(path))
+    assert config.train_dataloader.dataset.data_prefix == dict(video='/data/train')
+    assert config.val_dataloader.dataset.data_prefix == dict(video='/data/val')

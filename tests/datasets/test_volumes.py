@@ -119,7 +119,7 @@ def test_what_precedes_the_first_random_step_is_computed_once(volumes, tmp_path)
 @pytest.mark.parametrize(
     'image, labels, words',
     [
-        (np.zeros((2, 2, 2), np.int16), np.zeros((2, 2, 3), np.uint8), 'voxels, but their image'),
+        (np.zeros((2, 2, 2), np.int16), np.zeros((2, 2, 3), np.uint8), 'voxels along the axes of their image'),
         (np.zeros((2, 2, 2), np.int16), np.full((2, 2, 2), 2, np.uint8), 'hold 2, but there are 2 classes'),
         (np.full((2, 2, 2), np.nan, np.float32), np.zeros((2, 2, 2), np.uint8), 'infinite or NaN'),
     ],

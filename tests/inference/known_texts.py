@@ -94,9 +94,7 @@ def _texts_of(part):
         parameters = inspect.signature(part).parameters.values()
     except (TypeError, ValueError):
         return
-    described = dict(
-        re.findall(r'^ *(\w+) ?\([^\n]*\): ?((?:.|\n)*?)(?=^ *\w+ ?\(|\Z)', inspect.getdoc(part) or '', re.M)
-    )
+    described = dict(DESCRIPTION.findall(inspect.getdoc(part) or ''))
     for parameter in parameters:
         yield from ((key, text) for _, key, text in values_in({parameter.name: parameter.default}))
         for text in re.findall(r'["\']([A-Za-z]\w*)["\']', described.get(parameter.name, '')):
