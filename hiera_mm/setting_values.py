@@ -94,12 +94,12 @@ def _file(name: str, value: Any, shipped: Any) -> Any:
     if value is None and name.endswith(OPTIONAL):
         return value
     if isinstance(shipped, Mapping):
-        # Action detection reads frames or whole videos.
-        keys = ['img', 'video'] if list(shipped) == ['img'] else list(shipped)
-        folders = {keys[0]: value} if isinstance(value, str) else value
-        if isinstance(folders, Mapping) and set(folders) <= set(keys) and _are_texts(folders.values()):
-            return dict(folders)
-        raise _refused(name, value, f'a folder, or a dict of folders with the keys {", ".join(keys)}')
+        folders = {next(iter(shipped)): value} if isinstance(value, str) else value
+        if isinstance(folders, Mapping) and _are_texts(folders.values()):
+            # Action detection reads frames or whole videos.
+            if set(folders) <= set(shipped) or (list(shipped) == ['img'] and list(folders) == ['video']):
+                return dict(folders)
+        raise _refused(name, value, f'a folder, or a dict of folders with the keys {", ".join(shipped)}')
     if not isinstance(value, str):
         raise _refused(name, value, f'a path, such as {shipped!r}')
     return value

@@ -4,6 +4,7 @@ from them."""
 import ast
 import contextlib
 import copy
+import functools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -199,6 +200,17 @@ def _nested_value(config: Config, values: Mapping[str, Any], key: str) -> Any:
 
 def _read_inherited(shipped: Iterable[str], values: Mapping[str, Any], read: Read) -> Config:
     """Read only this package's files, with these values of constants."""
+    if not values and read is read_config_file:
+        return _as_shipped(frozenset(shipped))
+    return _with_values(shipped, values, read)
+
+
+@functools.cache
+def _as_shipped(shipped: frozenset[str]) -> Config:
+    return _with_values(shipped, {}, read_config_file)
+
+
+def _with_values(shipped: Iterable[str], values: Mapping[str, Any], read: Read) -> Config:
     with tempfile.TemporaryDirectory() as folder, Constants().replaced(values):
         path = Path(folder, 'inherited.py')
         path.write_text(f'_base_ = {sorted(shipped)!r}', encoding='utf-8')

@@ -7,9 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
 
-from tests.helpers import TINY
+from tests.helpers import tiny_config
 
 COLOURS = dict(cat=(40, 40, 220), dog=(60, 200, 40))
 SIZE = (96, 128)
@@ -57,7 +56,7 @@ def write(folder, contents):
 
 def config_of(folder, classes=('cat', 'dog')):
     """The tiny detector on such a set, pictures unresized."""
-    config = Config.fromfile(TINY)
+    config = tiny_config()
     for part in ('train', 'val', 'test'):
         dataset = config[f'{part}_dataloader'].dataset
         source = 'train' if part == 'train' else 'val'

@@ -178,6 +178,11 @@ def save_random_weights(config, path, seed=0):
     return str(path)
 
 
+def tiny_config():
+    """The tiny detector's config."""
+    return copy.deepcopy(_read_once(TINY))
+
+
 def read(name):
     """One of the suite's configs, and its default scope set."""
     config = copy.deepcopy(_read_once(name))

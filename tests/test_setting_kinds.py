@@ -335,7 +335,7 @@ def test_action_detection_takes_whole_videos_in_place_of_frames(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text(
         "_base_ = 'hiera_mm::ava_hiera_b.py'\ndata_root = '/data/'\n"
-        "train_data_prefix = dict(_delete_=True, video='train')\nval_data_prefix = dict(video='val')\n"
+        "train_data_prefix = dict(_delete_=True, video='train')\nval_data_prefix = dict(_delete_=True, video='val')\n"
     )
     config = read_config(str(path))
     assert config.train_dataloader.dataset.data_prefix == dict(video='/data/train')

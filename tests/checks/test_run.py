@@ -10,7 +10,7 @@ from hiera_mm.tasks import check_data, faults_of
 import pytest
 from mmengine.config import Config, ConfigDict
 
-from tests.helpers import ROOT, TINY
+from tests.helpers import ROOT, tiny_config
 
 LOADERS = ['train_dataloader', 'val_dataloader']
 
@@ -20,7 +20,7 @@ def config(shapes, tmp_path):
     """The tiny detector's config on a copy of the generated set that a test may damage."""
     folder = tmp_path / 'set'
     shutil.copytree(shapes, folder)
-    config = Config.fromfile(TINY)
+    config = tiny_config()
     for loader in LOADERS:
         config[loader].dataset.data_root = str(folder)
     config.val_evaluator.ann_file = str(folder / 'annotations' / 'instances_val.json')

@@ -10,12 +10,11 @@ from hiera_mm.tasks import faults_of
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from PIL import Image, ImageOps
 from PIL.Image import Transpose
 
 from tests.coloured import COLOURS, worst_agreement
-from tests.helpers import TINY
+from tests.helpers import tiny_config
 
 STORING = dict(
     zip(
@@ -139,7 +138,7 @@ def corners(x, y, w, h):
 
 
 def config_of(folder):
-    config = Config.fromfile(TINY)
+    config = tiny_config()
     for part in ('train', 'val', 'test'):
         dataset = config[f'{part}_dataloader'].dataset
         source = 'train' if part == 'train' else 'val'
