@@ -95,14 +95,18 @@ def _file(name: str, value: Any, shipped: Any) -> Any:
         return value
     if isinstance(shipped, Mapping):
         folders = {next(iter(shipped)): value} if isinstance(value, str) else value
-        if isinstance(folders, Mapping) and _are_texts(folders.values()):
-            # Action detection reads frames or whole videos.
-            if set(folders) <= set(shipped) or (list(shipped) == ['img'] and list(folders) == ['video']):
-                return dict(folders)
+        if isinstance(folders, Mapping) and _are_texts(folders.values()) and _have_place(folders, shipped):
+            return dict(folders)
         raise _refused(name, value, f'a folder, or a dict of folders with the keys {", ".join(shipped)}')
     if not isinstance(value, str):
         raise _refused(name, value, f'a path, such as {shipped!r}')
     return value
+
+
+def _have_place(folders: Mapping, shipped: Mapping) -> bool:
+    # Action detection reads frames or whole videos.
+    instead_of_frames = list(shipped) == ['img'] and list(folders) == ['video']
+    return instead_of_frames or set(folders) <= set(shipped)
 
 
 def _is_list(value: object) -> bool:
