@@ -117,8 +117,9 @@ def exported(model: Any, arguments: argparse.Namespace, folder: Path) -> Iterato
         write(model, folder / f'model{ending}', size)
         yield kind.runtime, str(folder / f'model{ending}')
     if arguments.int8:
-        write(model, folder / 'int8.xml', size, arguments.int8)
-        yield 'openvino, INT8', str(folder / 'int8.xml')
+        for name, ending in (('onnxruntime, INT8', 'onnx'), ('openvino, INT8', 'xml')):
+            write(model, folder / f'int8.{ending}', size, arguments.int8)
+            yield name, str(folder / f'int8.{ending}')
 
 
 def in_bfloat16(run: Callable) -> Callable:

@@ -43,8 +43,8 @@ def export(
         predictor: A predictor from :func:`hiera_mm.load`.
         path: The file to write.
         size: Height and width of the pixels; by default those of the test pipeline.
-        calibration: Files like those that the model was trained on; an ``.xml`` then computes in 8-bit integers,
-            calibrated on these files.
+        calibration: Files like those that the model was trained on; an ``.onnx`` or ``.xml`` then computes in 8-bit
+            integers, calibrated on these files.
 
     Returns:
         A note for the user; may be empty.
@@ -55,7 +55,7 @@ def export(
     task, write = predictor.trained.task, writer_of(path)
     _check_on_cpu(predictor.trained.model)
     if calibration is not None:
-        _check_openvino(path)
+        _check_quantisable(path)
         if not task.quantisable:
             raise UserError(f'8-bit integers are not supported for {task.name}; leave --int8 out.')
     graph = task.graph(predictor, size)
@@ -90,7 +90,7 @@ def export_backbone(
     _check_on_cpu(backbone)
     frames = () if backbone.num_frames is None else (backbone.num_frames,)
     if calibration is not None:
-        _check_openvino(path)
+        _check_quantisable(path)
         if frames or backbone.in_channels != 3:
             raise UserError('8-bit integers are for backbones of colour images; leave --int8 out.')
     pixels = torch.zeros(2, backbone.in_channels, *frames, *(size or (224, 224)))
@@ -141,7 +141,7 @@ def _check_on_cpu(module: torch.nn.Module) -> None:
         raise UserError(f"A model is exported from the CPU, but this one is on '{device}'; load it with device='cpu'.")
 
 
-def _check_openvino(path: Path) -> None:
+def _check_quantisable(path: Path) -> None:
     require_extra('nncf', 'export')
-    if path.suffix != '.xml':
-        raise UserError(f"8-bit integers are for OpenVINO files; use a name ending in .xml instead of '{path}'.")
+    if path.suffix not in ('.onnx', '.xml'):
+        raise UserError(f"8-bit integers are for names that end in .onnx or .xml, unlike '{path}'.")
