@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--int8',
         nargs='+',
         metavar='INPUT',
-        help='compute in 8-bit integers (.xml), calibrated on these inputs: a few hundred like those that the '
+        help='compute in 8-bit integers (.onnx, .xml), calibrated on these inputs: a few hundred like those that the '
         'model was trained on',
     )
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
