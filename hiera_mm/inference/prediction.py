@@ -194,15 +194,8 @@ def result_names(inputs: Sequence[Input], name_of: Callable[[Input], str]) -> di
     Raises:
         UserError: if the results of two inputs would have the same name.
     """
-    names: dict[Input, str] = {}
-    owners: dict[str, Input] = {}
-    for entry in inputs:
-        name = name_of(entry)
-        first = owners.setdefault(name, entry)
-        if first is not entry:
-            raise _same_name(first, entry, name)
-        names[entry] = name
-    return names
+    check_result_names(inputs, name_of)
+    return {entry: name_of(entry) for entry in inputs}
 
 
 def check_result_names(inputs: Sequence[Input], *names_of: Callable[[Input], str]) -> None:
@@ -216,14 +209,10 @@ def check_result_names(inputs: Sequence[Input], *names_of: Callable[[Input], str
         for name_of in names_of:
             first = names.setdefault(name_of(entry), entry)
             if first is not entry:
-                raise _same_name(first, entry, name_of(entry))
-
-
-def _same_name(first: Input, second: Input, name: str) -> UserError:
-    return UserError(
-        f'The results of {first.source} and {second.source} would both be named {name}: rename one of the files, or '
-        'predict them into folders of their own (--out-dir).'
-    )
+                raise UserError(
+                    f'The results of {first.source} and {entry.source} would both be named {name_of(entry)}: rename '
+                    'one of the files, or predict them into folders of their own (--out-dir).'
+                )
 
 
 def result_path(folder: Path, name: str, ending: str) -> Path:

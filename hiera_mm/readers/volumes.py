@@ -15,6 +15,9 @@ ENDINGS = ('.nii', '.nii.gz')
 MILLIMETRES = {'mm': 1.0, 'micron': 1e-3, 'meter': 1e3}
 """Millimetres in NIfTI's units of length."""
 
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error)
+"""What reading a damaged file raises; KeyError for a unit of length that NIfTI does not know."""
+
 MIN_VOXEL_VOLUME = 1e-12
 """Cubic millimetres below which an affine is broken."""
 
@@ -95,7 +98,15 @@ def read_header(path: str | Path) -> Header:
         unit = found.header.get_xyzt_units()[0] if hasattr(found.header, 'get_xyzt_units') else 'mm'
         affine = _scaling(MILLIMETRES.get(unit, 1.0)) @ np.asarray(found.affine, float)
         header = Header(tuple(found.shape), affine, unit if unit in MILLIMETRES else 'mm')
-    except (OSError, ValueError, TypeError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        zlib.error,
+        nibabel.filebasedimages.ImageFileError,
+    ) as error:
         raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
     if len(header.shape) not in (3, 4):
         raise BrokenFileError(

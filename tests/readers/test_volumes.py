@@ -9,6 +9,7 @@ from hiera_mm.readers.volumes import (
     check_alignment,
     check_finite,
     check_label_values,
+    file_affine,
     read_header,
     read_volume_list,
 )
@@ -141,3 +142,21 @@ def test_labels_that_no_class_has_are_refused(values, words):
 def test_voxels_that_are_no_numbers_are_refused(wrong):
     with pytest.raises(UserError, match='has 1 voxels that are infinite or NaN'):
         check_finite('image.nii.gz', np.array([0.0, wrong]))
+
+
+def test_a_unit_of_length_that_nifti_does_not_know_is_told(tmp_path):
+    volume = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4))
+    volume.header['xyzt_units'] = 6
+    nibabel.save(volume, tmp_path / 'odd.nii.gz')
+    with pytest.raises(BrokenFileError, match="The volume '.*odd.nii.gz' can't be read"):
+        read_header(tmp_path / 'odd.nii.gz')
+
+
+@pytest.mark.parametrize(('unit', 'millimetres'), [('mm', 1), ('micron', 1e-3), ('meter', 1e3), ('unknown', 1)])
+def test_places_are_in_millimetres_whatever_the_unit(tmp_path, unit, millimetres):
+    volume = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.diag([2.0, 2, 2, 1]))
+    volume.header.set_xyzt_units(unit)
+    nibabel.save(volume, tmp_path / 'v.nii.gz')
+    header = read_header(tmp_path / 'v.nii.gz')
+    np.testing.assert_allclose(np.diag(header.affine), [2 * millimetres] * 3 + [1])
+    np.testing.assert_allclose(file_affine(header), np.diag([2.0, 2, 2, 1]))

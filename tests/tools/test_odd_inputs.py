@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import ROOT, save_random_weights
+from tests.helpers import ROOT, assert_explained, save_random_weights
 
 CONFIGS = dict(detector='tiny_mask_rcnn', segmentor='tiny_upernet', classifier='tiny_in1k', autoencoder='tiny_mae')
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
@@ -85,3 +85,23 @@ def test_odd_scans_do_not_stop_a_folder(run_command, tmp_path):
         assert any(name in line for line in told), (name, told)
     masks = {path.name for path in (tmp_path / 'out' / 'masks').iterdir()}
     assert {'a.nii.gz', 'z.nii.gz'} <= masks and len(masks) + len(told) == 9
+
+
+@pytest.mark.parametrize(
+    'kind, options, said',
+    [
+        ('detector', ['--tile', 32, '--tile-overlap', 1.5], 'A tile needs a side above 0 and an overlap'),
+        ('detector', ['--tile', 32, '--tile-overlap', -0.1], 'A tile needs a side above 0 and an overlap'),
+        ('classifier', ['--window', 5], 'Windows are for models of clips'),
+        ('classifier', ['--stride', 5], 'set their length as well: --window'),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_no_fault_of_the_inputs(run_command, tmp_path, kind, options, said):
+    config = ROOT / 'tests' / 'data' / f'{CONFIGS[kind]}.py'
+    weights = save_random_weights(str(config), tmp_path / 'model.pth')
+    for name in ('a.png', 'b.png'):
+        (tmp_path / name).write_bytes(encoded(NOISE))
+    inputs = [tmp_path / 'a.png', tmp_path / 'b.png']
+    result = run_command('predict', weights, *inputs, '--out-dir', tmp_path / 'out', *options)
+    assert_explained(result, said)
+    assert 'Not read' not in result[1]

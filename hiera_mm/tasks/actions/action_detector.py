@@ -175,11 +175,20 @@ class PersonFinder:
         return boxes.astype(np.float32), found.scores[kept]
 
 
+def check_step(step: float) -> None:
+    """Refuse a time between two searches for persons that is not positive.
+
+    Raises:
+        UserError: naming it.
+    """
+    if not step > 0:
+        raise UserError(f"The time between two searches for persons, 'step', must be above 0 seconds, but is {step}.")
+
+
 def _find_persons(reader: FrameReader, step: float, persons: 'PersonFinder | None') -> dict[float, Persons]:
     if persons is None:
         raise UserError('Give boxes of the persons, or a detector that finds them.')
-    if step <= 0:
-        raise UserError(f"The time between two searches for persons, 'step', must be above 0 seconds, but is {step}.")
+    check_step(step)
     starts = np.arange(0, reader.duration, step)
     middles = (starts + np.minimum(starts + step, reader.duration)) / 2
     found = {}

@@ -10,7 +10,7 @@ from hiera_mm.inference.prediction import Outcome, names_without_endings, result
 from hiera_mm.inference.visualization import write_annotated
 from hiera_mm.readers.inputs import Input
 from hiera_mm.readers.videos import open_video
-from hiera_mm.tasks.actions.action_detector import ActionDetector, Boxes, PersonFinder, labels_at
+from hiera_mm.tasks.actions.action_detector import ActionDetector, Boxes, PersonFinder, check_step, labels_at
 
 
 def act_in_files(
@@ -36,6 +36,7 @@ def act_in_files(
         model=persons.detector.trained.version, score_thr=persons.score_thr, wanted=persons.wanted
     )
     settings = dict(model=detector.trained.version, boxes=boxes, persons=finder, step=step, score_thr=score_thr)
+    check_step(step)
     names = names_without_endings(inputs)
     outcome = Outcome(folder, dict(settings, drawn=drawn), inputs)
     for entry in outcome.left:

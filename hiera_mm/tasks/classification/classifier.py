@@ -87,14 +87,22 @@ class Classifier:
 
         Raises:
             BrokenFileError: as :meth:`predict`.
-            UserError: for a model of images, and for a length or a stride that is not positive.
+            UserError: as :meth:`check_windows`.
         """
-        if self.takes_images or not (length > 0 and stride > 0):
-            raise UserError('Windows are for models of clips, and their length and stride are above 0 seconds.')
+        self.check_windows(length, stride)
         whole = self.pipeline.transforms[0](self._file(video, rate))
         for start, end in parts_of(whole['video_reader'], length, stride):
             sample = self._window(whole, start, end)
             yield start, end, self._classified([sample])[0]
+
+    def check_windows(self, length: float, stride: float) -> None:
+        """Refuse windows for a model of images, and a length or a stride that is not positive.
+
+        Raises:
+            UserError: saying so.
+        """
+        if self.takes_images or not (length > 0 and stride > 0):
+            raise UserError('Windows are for models of clips, and their length and stride are above 0 seconds.')
 
     def _window(self, whole: dict, start: float, end: float) -> dict:
         reader = Part(whole['video_reader'], start, end)

@@ -42,11 +42,13 @@ def classify_files(
     settings = dict(model=classifier.trained.version, classes=classifier.names, topk=topk, rate=rate)
     if stride is not None and window is None:
         raise UserError('--stride is the time between two windows; set their length as well: --window SECONDS.')
+    if window is not None:
+        classifier.check_windows(window, window if stride is None else stride)
     outcome = Outcome(folder, settings | dict(window=window, stride=stride), inputs)
     if window is None:
         _classify_whole(classifier, outcome, batch_size, topk, rate)
     else:
-        _classify_windows(classifier, outcome, topk, rate, window, stride or window)
+        _classify_windows(classifier, outcome, topk, rate, window, window if stride is None else stride)
     write_classes(folder, outcome.progress.entries())
     outcome.close()
     return outcome

@@ -51,6 +51,9 @@ def detect_in_files(
     Raises:
         UserError: if the annotation file does not fit, or the results of two inputs would have the same name.
     """
+    # A fault of the settings is none of the inputs'.
+    if tiles is not None:
+        tiles.check()
     if drawn:
         result_names(inputs, drawn_name)
     ids = CocoIds(detector.names, ann_file)

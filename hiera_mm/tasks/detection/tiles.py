@@ -33,6 +33,17 @@ class Tiles(NamedTuple):
     side: int
     overlap: float = 0.2
 
+    def check(self) -> None:
+        """Refuse tiles without a side, or with an overlap that is not in [0, 1).
+
+        Raises:
+            UserError: naming them.
+        """
+        if not (self.side > 0 and 0 <= self.overlap < 1):
+            raise UserError(
+                f'A tile needs a side above 0 and an overlap of at least 0 and below 1, but these are {self}.'
+            )
+
 
 class Found(NamedTuple):
     """An object found in a tile.
@@ -69,10 +80,9 @@ def predict_in_tiles(
         with_masks: Whether objects have masks.
 
     Raises:
-        UserError: for tiles without a side or with an overlap that isn't in [0, 1).
+        UserError: as :meth:`Tiles.check`.
     """
-    if not (tiles.side > 0 and 0 <= tiles.overlap < 1):
-        raise UserError(f'A tile needs a side above 0 and an overlap of at least 0 and below 1, but these are {tiles}.')
+    tiles.check()
     size, names, found = image.shape[:2], None, list[Found]()
     for tile in _tiles_of(size, tiles):
         left, top, right, bottom = tile
