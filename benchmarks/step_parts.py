@@ -9,7 +9,7 @@ from functools import partial
 from unittest.mock import patch
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import in_scope
 
 import torch
 import torch.nn as nn

@@ -34,6 +34,20 @@ TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
 ACTIONS_CONFIG = ROOT / 'configs' / 'ava_hiera_t_shapes.py'
 FOLDER = ROOT / 'configs'
 CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))
+SMALL_DETECTOR = f"""
+_base_ = '{FOLDER}/NAME.py'
+classes = ('circle', 'bar', 'triangle')
+image_size = (128, 128)
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=128),
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), global_blocks=(), init_cfg=None
+    ),
+    neck=dict(in_channels=[16, 32, 64, 128]),
+    test_cfg=dict(rpn=dict(max_per_img=60), rcnn=dict(score_thr=0.0)),
+)
+"""
+"""A config of a small model, of the shipped config ``NAME``."""
 SIZES = ('t', 's', 'b', 'bp', 'l', 'h')
 OFFICIAL_PREPARATION = transforms.Compose(
     [

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hiera_mm.tasks.actions import PersonFinder
@@ -107,6 +107,29 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :func:`read_model`."""
+    parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
+    parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
+    add_trust_option(parser)
+    parser.add_argument(
+        '--half', action='store_true', help='compute in half precision: bf16, or fp16 on GPUs without it'
+    )
+
+
+def read_model(arguments: argparse.Namespace) -> Any:
+    """The predictor of the model that the options name.
+
+    Raises:
+        UserError: as :func:`hiera_mm.load`.
+    """
+    from hiera_mm.tasks import load
+
+    names = read_names(arguments.classes)
+    return load(arguments.model, arguments.config, arguments.device, names, arguments.trust, arguments.half)
+
+
 def add_person_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of the detector that finds the persons for an action detector."""
     group.add_argument('--det-checkpoint', help='a detector that finds persons')
@@ -127,11 +150,12 @@ def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
 
     if arguments.det_checkpoint is None:
         return None
-    detector = load(arguments.det_checkpoint, arguments.det_config, arguments.device, trust=arguments.trust)
+    settings = arguments.device, None, arguments.trust, arguments.half
+    detector = load(arguments.det_checkpoint, arguments.det_config, *settings)
     if not detector.trained.task.finds_persons:
         raise UserError(f"'{arguments.det_checkpoint}' is not an object detector; name one that finds persons.")
-    settings = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)
-    return PersonFinder(detector, **{name: value for name, value in settings.items() if value is not None})
+    given = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)
+    return PersonFinder(detector, **{name: value for name, value in given.items() if value is not None})
 
 
 def apply_training_options(config: Config, arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiera_mm.commands.options import add_person_options, add_trust_option, read_persons
+from hiera_mm.commands.options import add_model_options, add_person_options, read_model, read_persons
 from hiera_mm.errors import UserError, examples
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' wrote")
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='file, folder, pattern, camera or stream')
     parser.add_argument('--out-dir', type=Path, default='predictions', help='folder for the results (%(default)s)')
-    parser.add_argument('--config', help='config of the model, if its file does not contain it')
-    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
-    parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
-    add_trust_option(parser)
+    add_model_options(parser)
 
     several = parser.add_argument_group('for several tasks')
     several.add_argument('--batch-size', type=_positive, help='inputs or frames computed together (1)')
@@ -94,13 +91,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from hiera_mm.commands.options import read_names
     from hiera_mm.readers.inputs import find_inputs, unread_media
-    from hiera_mm.tasks import load
 
-    predictor = load(
-        arguments.model, arguments.config, arguments.device, read_names(arguments.classes), arguments.trust
-    )
+    predictor = read_model(arguments)
     task = predictor.trained.task
     options = _options(arguments, task)
     inputs = _without_results(arguments.out_dir, find_inputs(arguments.inputs, predictor.kinds))

@@ -14,16 +14,13 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from hiera_mm.commands.options import add_person_options, add_trust_option, read_persons
+from hiera_mm.commands.options import add_model_options, add_person_options, read_model, read_persons
 from hiera_mm.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help="checkpoint, folder of a run, or what 'hiera-mm publish' or 'export' wrote")
-    parser.add_argument('--config', help='config of the model, if its file does not contain it')
-    parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
-    parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
-    add_trust_option(parser)
+    add_model_options(parser)
     parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 for access from other machines (%(default)s)')
     parser.add_argument('--port', type=int, default=7860, help='port (%(default)s)')
     parser.add_argument('--max-file-size', type=float, default=100, metavar='MB', help='largest upload (%(default)s)')
@@ -44,14 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from functools import partial
 
-    from hiera_mm.commands.options import read_names
     from hiera_mm.inference.page import opened_page
     from hiera_mm.inference.page_results import Limits, result_for
-    from hiera_mm.tasks import load
 
-    predictor = load(
-        arguments.model, arguments.config, arguments.device, read_names(arguments.classes), arguments.trust
-    )
+    predictor = read_model(arguments)
     if predictor.trained.task.needs_persons != (arguments.det_checkpoint is not None):
         raise UserError(
             f"'{arguments.model}' detects actions of persons; name a detector that finds them: --det-checkpoint."

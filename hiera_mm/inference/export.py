@@ -14,6 +14,7 @@ from hiera_mm.inference.formats.int8 import Prepare, quantise
 from hiera_mm.inference.images import normalised, read_image
 from hiera_mm.inference.loading import exported_model
 from hiera_mm.inference.publish import names_of, settings_of
+from hiera_mm.inference.running import require_float32
 from hiera_mm.inference.trained import Predictor
 from hiera_mm.models import Hiera, cpu
 from hiera_mm.version import __version__
@@ -50,10 +51,12 @@ def export(
         A note for the user; may be empty.
 
     Raises:
-        UserError: for another ending, a model that can't be exported, or missing packages.
+        UserError: for another ending, a model that can't be exported, or missing packages, and for a model in half
+            precision.
     """
     task, write = predictor.trained.task, writer_of(path)
     _check_on_cpu(predictor.trained.model)
+    require_float32(predictor.trained)
     if calibration is not None:
         _check_quantisable(path)
         if not task.quantisable:
@@ -142,6 +145,6 @@ def _check_on_cpu(module: torch.nn.Module) -> None:
 
 
 def _check_quantisable(path: Path) -> None:
-    require_extra('nncf', 'export')
     if path.suffix not in ('.onnx', '.xml'):
         raise UserError(f"8-bit integers are for names that end in .onnx or .xml, unlike '{path}'.")
+    require_extra('nncf' if path.suffix == '.xml' else 'onnxruntime', 'export')

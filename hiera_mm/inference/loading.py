@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hiera_mm.engine.saving import last_named
@@ -18,6 +16,7 @@ from hiera_mm.inference.closed_config import (
     test_set_of,
 )
 from hiera_mm.inference.formats import FORMATS, Exported, open_exported
+from hiera_mm.inference.running import halve, in_scope
 from hiera_mm.inference.trained import InferenceTask, TrainedModel
 from hiera_mm.models.lora import merge_lora
 from hiera_mm.settings import read_config
@@ -29,14 +28,19 @@ from hiera_mm.weights.published import names_in, published_folder
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS
 
 TaskOf = Callable[[Config], InferenceTask]
 """Finds the task of a config (``hiera_mm.tasks.task_of``)."""
 
 
 def load_model(
-    source: str, task_of: TaskOf, config: str | None = None, device: str | None = None, trust: bool = False
+    source: str,
+    task_of: TaskOf,
+    config: str | None = None,
+    device: str | None = None,
+    trust: bool = False,
+    half: bool = False,
 ) -> TrainedModel:
     """Build a trained model and load its weights.
 
@@ -49,6 +53,7 @@ def load_model(
             config is read without executing anything.
         device: Such as ``'cuda:0'``; by default a GPU if there is one.
         trust: Whether the file is trusted: then a ``.pt2`` is opened, and a config inside may name anything.
+        half: Whether to compute in half precision: bfloat16, on GPUs without it float16.
 
     Raises:
         UserError: if config or checkpoint can't be read or don't belong together, or if the device is missing; unless
@@ -57,6 +62,11 @@ def load_model(
     if is_exported(source):
         if config is not None:
             raise UserError(f"'{source}' is an exported model, which contains its config; leave --config out.")
+        if half:
+            raise UserError(
+                f"'{source}' is an exported model, whose precision was set when it was written; leave half precision "
+                'out.'
+            )
         return exported_model(open_exported(source, trust), source, task_of, trust)
     path = checkpoint_in(source)
     checkpoint = read_checkpoint(path)
@@ -68,10 +78,12 @@ def load_model(
     if (settings.model.get('backbone') or {}).pop('lora', None):
         merge_lora(model)
     model = model.to(_device(device)).eval()
-    version = _version(locate_checkpoint(path))
+    if half:
+        halve(model)
+    version = _version(locate_checkpoint(path)) + (' in half precision' if half else '')
     meta = checkpoint.get('meta') or {}
     trusted, origins = trust or config is not None, origins_of(source, checkpoint)
-    return TrainedModel(task_of(settings), model, settings, meta, source, version, origins, trusted)
+    return TrainedModel(task_of(settings), model, settings, meta, source, version, origins, trusted, half)
 
 
 def is_exported(source: str) -> bool:
@@ -89,17 +101,6 @@ def exported_model(exported: Exported, source: str, task_of: TaskOf, trust: bool
         check_loaded_config(settings, source)
     task, meta = task_of(settings), dict(dataset_meta=names_in(exported.described))
     return TrainedModel(task, task.exported_model(exported), settings, meta, source, _version(Path(source)), [], trust)
-
-
-@contextmanager
-def in_scope(config: Config) -> Iterator[None]:
-    """A context in which types without a prefix are looked up as the config's runner would; one thread at a time, as
-    mmengine keeps the scope for the whole process."""
-    with _SCOPE, DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
-        yield
-
-
-_SCOPE = threading.RLock()
 
 
 def checkpoint_in(source: str) -> str:

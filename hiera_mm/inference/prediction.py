@@ -4,13 +4,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.explain import describe
 from hiera_mm.inference.progress import Progress
+from hiera_mm.inference.threads import ahead, behind
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.readers.streams import Stream
 from hiera_mm.readers.video_index import broken
@@ -126,39 +128,79 @@ def predict_frames(
         described: Returns the predictor's input for an image.
         **settings: Arguments of the predictor's ``predict``.
     """
+
+    def write_all(results: Iterator[tuple[Input, np.ndarray, Any]]) -> None:
+        for entry, pixels, found in results:
+            with outcome.unless_broken(entry):
+                if drawn:
+                    write_image(folder / entry.name, writer.draw(pixels, found))
+                writer.write(found, entry.name, None)
+                outcome.finish(entry, writer.entry(found))
+
     images = {entry: described(entry) for entry in outcome.left if entry.kind is Kind.IMAGE}
-    for entry, found in each_result(partial(predictor.predict, **settings), images, batch_size, outcome):
-        if drawn:
-            write_image(folder / entry.name, writer.draw(predictor.decoded(images[entry]), found))
-        writer.write(found, entry.name, None)
-        outcome.finish(entry, writer.entry(found))
+    predict = partial(predictor.predict, **settings)
+    with behind(write_all) as write:
+        for result in _each_read(predict, images, batch_size, outcome, predictor.decoded):
+            write(result)
     stream = partial(predictor.stream, batch_size=batch_size, interval=interval, **settings)
     for entry in (entry for entry in outcome.left if entry.kind is not Kind.IMAGE):
         with outcome.unless_broken(entry):
             reader = Stream(entry.source) if entry.kind is Kind.STREAM else open_video(entry.source)
-            frames = _drawn_frames(stream, reader, entry.name, outcome.progress, writer)
-            if drawn:
-                write_video(result_path(folder, entry.name, '.mp4'), frames, reader.rate, reader.times)
-            else:
-                deque(frames, maxlen=0)
+            path = result_path(folder, entry.name, '.mp4') if drawn else None
+            with behind(partial(_write_frames, path, entry.name, reader, writer)) as write_frame:
+                for frame in _predicted_frames(stream, reader, entry.name, outcome.progress, writer, batch_size):
+                    write_frame(frame)
             outcome.finish(entry)
 
 
 def each_result(
-    predict: Callable, given: dict[Input, Any], batch_size: int, outcome: Outcome
+    predict: Callable, given: dict[Input, Any], batch_size: int, outcome: Outcome, read: Callable = lambda entry: entry
 ) -> Iterator[tuple[Input, Any]]:
-    """Each input that can be read with its prediction. A batch with a broken file is predicted one by one."""
-    entries = list(given)
-    starts = range(0, len(entries), batch_size)
-    for batch in (entries[start : start + batch_size] for start in track(starts, 'Predicting', disable=not entries)):
+    """Each input that can be read with its prediction. A batch with a broken file is predicted one by one.
+
+    Args:
+        predict: Takes a list of what ``read`` made.
+        given: What ``read`` takes, for each file.
+        batch_size: Number of inputs that are computed together.
+        outcome: Collects the files that are broken.
+        read: Reads a file; runs in another thread, ahead of the model.
+    """
+    for entry, _, found in _each_read(predict, given, batch_size, outcome, read):
+        yield entry, found
+
+
+def _each_read(
+    predict: Callable, given: dict[Input, Any], batch_size: int, outcome: Outcome, read: Callable
+) -> Iterator[tuple[Input, Any, Any]]:
+    """As :func:`each_result`, with what was read."""
+
+    def attempt(entry: Input) -> tuple[Input, Any, Exception | None]:
         try:
-            yield from zip(batch, predict([given[entry] for entry in batch]), strict=True)
+            return entry, read(given[entry]), None
+        except Exception as error:
+            return entry, None, error
+
+    tried = track(ahead(map(attempt, given), batch_size), 'Predicting', len(given), disable=not given)
+    while some := list(islice(tried, batch_size)):
+        batch = {}
+        for entry, inputs, error in some:
+            with outcome.unless_broken(entry):
+                if error is not None:
+                    raise error
+                batch[entry] = inputs
+        try:
+            found = predict(list(batch.values())) if batch else []
         except (OSError, MemoryError):
             raise
         except Exception:  # Anything may be raised for odd files.
-            for entry in batch:
-                with outcome.unless_broken(entry):
-                    yield entry, predict(given[entry])
+            found = [_attempted(predict, entry, inputs, outcome) for entry, inputs in batch.items()]
+        yield from ((*pair, one) for pair, one in zip(batch.items(), found, strict=True) if one is not None)
+
+
+def _attempted(predict: Callable, entry: Input, inputs: Any, outcome: Outcome) -> Any:
+    with outcome.unless_broken(entry):
+        return predict([inputs])[0]
+    return None
 
 
 def check_all_frames(reader: VideoFile, count: int) -> None:
@@ -227,24 +269,56 @@ def with_ending(path: Path, ending: str) -> Path:
     return path if path.suffix == ending else path.with_name(path.name + ending)
 
 
-def _drawn_frames(
-    stream: Callable, reader: VideoFile | Stream, name: str, progress: Progress, writer: FrameWriter
-) -> Iterator[np.ndarray]:
-    """Frames with the latest prediction drawn; keeps the predictions.
+class _Frame(NamedTuple):
+    """A frame, its prediction if it has one, and the latest prediction."""
+
+    number: int
+    pixels: np.ndarray
+    found: Any
+    shown: Any
+
+
+def _predicted_frames(
+    stream: Callable,
+    reader: VideoFile | Stream,
+    name: str,
+    progress: Progress,
+    writer: FrameWriter,
+    batch_size: int,
+) -> Iterator[_Frame]:
+    """Each frame with its prediction, which is kept.
 
     Raises:
         BrokenFileError: if not all frames can be decoded.
     """
-    total = len(reader) if isinstance(reader, VideoFile) else None
+    # A camera is not read ahead: its next frame is the newest one, and the user's interrupt ends it.
+    total, frames = (len(reader), ahead(reader, batch_size)) if isinstance(reader, VideoFile) else (None, iter(reader))
     number, shown = -1, None
-    for number, (frame, found) in enumerate(track(stream(iter(reader)), name, total=total)):
+    for number, (frame, found) in enumerate(track(stream(frames), name, total=total)):
         if found is not None:
             time = round(float(reader.times[number]), 6)
             progress.add(name, dict(frame=number, time=time) | writer.entry(found))
-            writer.write(found, name, number)
             shown = found
-        yield writer.draw(frame, shown)
+        yield _Frame(number, frame, found, shown)
     if number < 0:
         raise BrokenFileError(f"'{name}' has no frames; check that it is a video, or a stream that is being sent.")
     if isinstance(reader, VideoFile):
         check_all_frames(reader, number + 1)
+
+
+def _write_frames(
+    path: Path | None, name: str, reader: VideoFile | Stream, writer: FrameWriter, frames: Iterator[_Frame]
+) -> None:
+    """Write separate files for the frames that were predicted and, to ``path`` if given, a video of all frames with the
+    latest prediction drawn."""
+
+    def drawn() -> Iterator[np.ndarray]:
+        for frame in frames:
+            if frame.found is not None:
+                writer.write(frame.found, name, frame.number)
+            yield frame.pixels if path is None else writer.draw(frame.pixels, frame.shown)
+
+    if path is None:
+        deque(drawn(), maxlen=0)
+    else:
+        write_video(path, drawn(), reader.rate, reader.times)

@@ -35,6 +35,7 @@ class TrainedModel:
         origins: The files that its training began with.
         trusted: Whether the config is the user's own or of an author whom the user trusts; of others no file that it
             names is opened.
+        half: Whether it computes in half precision.
     """
 
     task: InferenceTask
@@ -45,6 +46,7 @@ class TrainedModel:
     version: str
     origins: list[Origin]
     trusted: bool
+    half: bool = False
 
     @property
     def test_set(self) -> ConfigDict:

@@ -21,7 +21,7 @@ from hiera_mm.config import as_it_stands, dicts_in, shipped_configs
 from hiera_mm.datasets.volumes import monai_transforms
 from hiera_mm.inference import closed_config
 from hiera_mm.inference.closed_config import DATA_KEYS, NAME_KEYS, TEST_PARTS, all_registries, drop_weights, values_in
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import in_scope
 
 import mmaction
 import mmcv.ops

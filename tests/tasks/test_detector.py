@@ -10,7 +10,7 @@ from mmdet.apis import DetInferencer, inference_detector
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from tests.helpers import TINY, save_random_weights
+from tests.helpers import SMALL_DETECTOR, TINY, save_random_weights
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +32,7 @@ def assert_same(found, expected):
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     assert found.labels.tolist() == expected.labels.tolist()
-    assert np.mean(found.masks != expected.masks) < 1e-4
+    assert (found.masks != expected.masks).sum() <= 1e-4 * expected.masks.size
 
 
 def test_a_picture_gives_what_mmdet_finds_in_it(detector, pictures):
@@ -143,3 +143,28 @@ def test_a_detector_without_masks_has_none(tmp_path, pictures):
         found = detector.predict(pictures[0], tiles)
         assert found.masks is None and len(found) > 0 and found.to_supervision().mask is None
         assert all('segmentation' not in entry for entry in found.to_coco())
+
+
+@pytest.fixture(scope='module')
+def cascade(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('cascade')
+    (folder / 'small.py').write_text(SMALL_DETECTOR.replace('NAME', 'cascade_mask_rcnn_hiera_t'))
+    return load(save_random_weights(folder / 'small.py', folder / 'weights.pth'), device='cpu')
+
+
+@pytest.mark.parametrize('kind', ['detector', pytest.param('cascade', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('share', [0, 0.5, 1])
+def test_only_objects_from_a_score_on_get_masks(request, kind, share, pictures):
+    detector = request.getfixturevalue(kind)
+    every = detector.predict(pictures)
+    score = float(np.quantile(np.concatenate([found.scores for found in every]), share)) + (1e-6 if share == 1 else 0)
+    for found, expected in zip(detector.predict(pictures, mask_score_thr=score), every, strict=True):
+        sure = expected.scores >= np.float32(score)
+        assert_same(found.chosen(np.flatnonzero(sure)), expected.chosen(np.flatnonzero(sure)))
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+        assert [mask is not None for mask in found.run_lengths] == sure.tolist()
+        assert [len(found) > 5, found.masks[~sure].any()] == [True, False]
+        assert ['segmentation' in entry for entry in found.to_coco()] == sure.tolist()
+    # The model itself is as before.
+    assert_same(detector.predict(pictures[0]), every[0])

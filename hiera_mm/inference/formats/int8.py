@@ -1,12 +1,11 @@
-"""Quantises OpenVINO and ONNX files to 8-bit integers with NNCF."""
+"""Quantises OpenVINO files to 8-bit integers with NNCF, and ONNX files with ONNX Runtime's own tools."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.errors import UserError, first_line
 from hiera_mm.inference.formats.file_format import KEY
 from hiera_mm.inference.formats.openvino import save_model
 
@@ -14,6 +13,9 @@ import numpy as np
 
 MAX_CALIBRATION_FILES = 300
 """Most files used for calibration; NNCF's default."""
+
+QUANTISED_IN_ONNX = ['MatMul', 'Gemm', 'Conv']
+"""Operators that are computed in integers, where one factor is constant: not the products inside attention."""
 
 Prepare = Callable[[str], dict[str, np.ndarray]]
 """Reads a file as the arrays that the exported model takes."""
@@ -30,53 +32,61 @@ def quantise(exported: Path, path: Path, calibration: Sequence[str], prepare: Pr
 
     Raises:
         BrokenFileError: for a file that can't be read.
-        UserError: for a graph that NNCF can't quantise in this format.
     """
+    (_quantise_onnx if path.suffix == '.onnx' else _quantise_openvino)(exported, path, calibration, prepare)
+
+
+def _quantise_openvino(exported: Path, path: Path, calibration: Sequence[str], prepare: Prepare) -> None:
     import nncf
-
-    nncf.set_log_level(logging.ERROR)
-    read, save = _ONNX if path.suffix == '.onnx' else _OPENVINO
-    model, described = read(exported)
-    # The largest constants of a graph, such as those for missing boxes, overflow in NNCF's means, without an effect.
-    with np.errstate(over='ignore', invalid='ignore'):
-        try:
-            quantised = nncf.quantize(
-                model,
-                nncf.Dataset(list(calibration), prepare),
-                preset=nncf.QuantizationPreset.MIXED,
-                model_type=nncf.ModelType.TRANSFORMER,
-                subset_size=min(len(calibration), MAX_CALIBRATION_FILES),
-            )
-        except nncf.errors.InternalError as error:
-            # In ONNX it does not see what is computed only where there are objects.
-            raise UserError(
-                f"NNCF can't quantise this model as {path.suffix} ({first_line(str(error))}); use a name ending in "
-                '.xml.'
-            ) from error
-        save(quantised, described, path)
-
-
-def _read_openvino(path: Path) -> tuple[Any, str]:
     import openvino
 
-    model = openvino.Core().read_model(path)
-    return model, model.get_rt_info(KEY).astype(str)
+    nncf.set_log_level(logging.ERROR)
+    model = openvino.Core().read_model(exported)
+    # The largest constants of a graph, such as those for missing boxes, overflow in NNCF's means, without an effect.
+    with np.errstate(over='ignore', invalid='ignore'):
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(list(calibration), prepare),
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=min(len(calibration), MAX_CALIBRATION_FILES),
+        )
+        save_model(quantised, model.get_rt_info(KEY).astype(str), path)
 
 
-def _read_onnx(path: Path) -> tuple[Any, str]:
+def _quantise_onnx(exported: Path, path: Path, calibration: Sequence[str], prepare: Prepare) -> None:
     import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-    model = onnx.load(path)
-    return model, {entry.key: entry.value for entry in model.metadata_props}[KEY]
+    class Reader(CalibrationDataReader):
+        def __init__(self, inputs: Iterator[dict[str, np.ndarray]]) -> None:
+            self.inputs = inputs
 
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.inputs, None)
 
-def _save_onnx(model: Any, described: str, path: Path) -> None:
-    import onnx
-
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {KEY: described})
-    with atomic_write(path) as unfinished:
-        onnx.save(model, unfinished)
-
-
-_OPENVINO, _ONNX = (_read_openvino, save_model), (_read_onnx, _save_onnx)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        written = Path(folder, path.name)
+        # It advises a preparation that does not know detectors.
+        logging.disable(logging.WARNING)
+        try:
+            quantize_static(
+                exported,
+                written,
+                Reader(map(prepare, calibration)),
+                op_types_to_quantize=QUANTISED_IN_ONNX,
+                per_channel=True,
+                # Processors without instructions for 8-bit products add two of them in 16 bits, which could overflow.
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                extra_options=dict(MatMulConstBOnly=True),
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        model = onnx.load(written)
+        described = {entry.key: entry.value for entry in onnx.load(exported).metadata_props}[KEY]
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, {KEY: described})
+        with atomic_write(path) as unfinished:
+            onnx.save(model, unfinished)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import UserError
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import in_scope, running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import Label
 from hiera_mm.readers.ava_files import read_action_list
@@ -15,7 +15,6 @@ from hiera_mm.readers.videos import open_video
 from hiera_mm.tasks.detection.detector import Detector
 
 import numpy as np
-import torch
 from mmcv.transforms import Compose
 from mmengine.logging import print_log
 from rich.progress import track
@@ -115,7 +114,7 @@ class ActionDetector:
         clip.update(timestamp=second, timestamp_start=0, proposals=boxes, gt_bboxes=boxes)
         # The pipeline packs annotations, so it gets empty ones.
         packed = self.pipeline(dict(clip, gt_labels=np.zeros((len(boxes), 1), np.float32)))
-        with torch.no_grad():
+        with running(self.trained):
             batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
             predicted = self.trained.model.test_step(batch)[0].pred_instances
         return [

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.errors import UserError
 from hiera_mm.inference.images import one_or_several
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import in_scope, running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.volumes import VolumePair
@@ -69,9 +69,12 @@ class Reconstructor:
         """
         return one_or_several(lambda given: [self._reconstruct(path, seed) for path in given], paths)
 
-    @torch.no_grad()
     def _reconstruct(self, path: str | Path, seed: int) -> Reconstruction:
         pixels = self._read(path)
+        with running(self.trained):
+            return self._reconstructed(pixels, seed)
+
+    def _reconstructed(self, pixels: Tensor, seed: int) -> Reconstruction:
         keep = self.model.random_keep(1, generator=torch.Generator().manual_seed(seed)).to(pixels.device)
         predicted, patches = self.model.reconstruct(pixels, keep), self.model.patches(pixels)
         deviation, mean = torch.std_mean(patches, dim=-1, keepdim=True)

@@ -7,14 +7,13 @@ from pathlib import Path
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
 from hiera_mm.inference.images import ImageInput, as_rgb, content_of, one_or_several
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import in_scope, running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import infer_frame_naming
 from hiera_mm.readers.frames import Part, parts_of
 from hiera_mm.readers.inputs import Kind
 
 import numpy as np
-import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 
@@ -93,7 +92,7 @@ class Classifier:
         whole = self.pipeline.transforms[0](self._file(video, rate))
         for start, end in parts_of(whole['video_reader'], length, stride):
             sample = self._window(whole, start, end)
-            yield start, end, self._classified([sample])[0]
+            yield start, end, self.classified([sample])[0]
 
     def check_windows(self, length: float, stride: float) -> None:
         """Refuse windows for a model of images, and a length or a stride that is not positive.
@@ -111,14 +110,15 @@ class Classifier:
             sample = step(sample)
         return sample
 
-    @torch.no_grad()
     def _classify(self, given: Sequence[ImageInput], rate: float) -> list[Classification]:
         with in_scope(self.trained.config):
-            return self._classified([self.prepared(entry, rate) for entry in given])
+            samples = [self.prepared(entry, rate) for entry in given]
+        return self.classified(samples)
 
-    @torch.no_grad()
-    def _classified(self, samples: Sequence[dict]) -> list[Classification]:
-        predicted = self.trained.model.test_step(pseudo_collate(samples))
+    def classified(self, samples: Sequence[dict]) -> list[Classification]:
+        """Classify a batch of prepared inputs."""
+        with running(self.trained):
+            predicted = self.trained.model.test_step(pseudo_collate(samples))
         return [Classification(sample.pred_score.float().cpu().numpy(), self.names) for sample in predicted]
 
     def prepared(self, given: ImageInput, rate: float = FRAME_RATE) -> dict:

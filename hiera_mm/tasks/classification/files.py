@@ -56,7 +56,8 @@ def classify_files(
 
 def _classify_whole(classifier: Classifier, outcome: Outcome, batch_size: int, topk: int, rate: float) -> None:
     files = {entry: entry.source for entry in outcome.left}
-    for entry, found in each_result(partial(classifier.predict, rate=rate), files, batch_size, outcome):
+    read = partial(classifier.prepared, rate=rate)
+    for entry, found in each_result(classifier.classified, files, batch_size, outcome, read):
         outcome.finish(entry, dict(classes=_top(found, topk)))
 
 

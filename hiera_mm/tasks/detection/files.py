@@ -40,7 +40,7 @@ def detect_in_files(
         inputs: Images, videos and streams.
         folder: Output folder.
         batch_size: Number of images or frames that are computed together.
-        score_thr: Score threshold for drawing; the files contain all predictions.
+        score_thr: Score from which objects are drawn and, without ``ann_file``, have masks; all boxes are written.
         drawn: Whether to draw.
         interval: Predict only every ``interval``-th frame of a video; the frames between show its objects.
         tiles: How to cut large images.
@@ -72,9 +72,11 @@ def detect_in_files(
     def described(entry: Input) -> dict:
         return dict(img_path=entry.source, **ids.size_of(entry.name))
 
+    # Results that are scored need all masks.
+    options = dict(tiles=tiles, mask_score_thr=0 if ann_file else score_thr)
     writer = ObjectWriter(score_thr)
     predictor = TrackingDetector(detector, score_thr) if track else detector
-    predict_frames(predictor, outcome, folder, writer, batch_size, drawn, interval, described, tiles=tiles)
+    predict_frames(predictor, outcome, folder, writer, batch_size, drawn, interval, described, **options)
     if track:
         write_tracks(folder / 'tracks.csv', outcome.progress.entries())
     write_coco(folder, outcome.progress.entries(), ids, detector.predicts_masks)
@@ -168,7 +170,7 @@ def write_coco(folder: Path, entries: Iterable[dict], ids: CocoIds, with_masks: 
             for found in objects:
                 result = dict(image_id=number, category_id=ids.categories[found['category_name']], **found)
                 add_result(result)
-                if add_mask:
+                if add_mask and 'segmentation' in result:
                     add_mask({key: value for key, value in result.items() if key != 'bbox'})
 
 

@@ -1,7 +1,7 @@
 """The result of detection, in numpy."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hiera_mm.errors import require_extra
@@ -10,6 +10,7 @@ from hiera_mm.inference.visualization import Label, RunLengths, colour_of
 import numpy as np
 import pycocotools.mask
 from mmdet.structures.mask import encode_mask_results
+from mmengine.structures import InstanceData
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Detections:
         labels: Class numbers ``(N,)``.
         names: Names of all classes of the model, by number.
         size: Height and width of the image.
-        run_lengths: The N masks; None for a model without masks.
+        run_lengths: The N masks, each None if the object's score was too low for it to be computed; None for a model
+            without masks.
         track_ids: The objects' numbers in their video ``(N,)``; None where they are not followed.
     """
 
@@ -31,7 +33,7 @@ class Detections:
     labels: np.ndarray
     names: Sequence[str]
     size: tuple[int, int]
-    run_lengths: list[RunLengths] | None
+    run_lengths: Sequence[RunLengths | None] | None
     track_ids: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -39,16 +41,24 @@ class Detections:
 
     @property
     def masks(self) -> np.ndarray | None:
-        """Boolean masks ``(N, H, W)``; None for a model without masks. They are stored as run lengths, since arrays for
-        large images would take gigabytes."""
+        """Boolean masks ``(N, H, W)``, empty where none was computed; None for a model without masks. They are stored
+        as run lengths, since arrays for large images would take gigabytes."""
         if self.run_lengths is None:
             return None
-        decoded = [pycocotools.mask.decode(mask).astype(bool) for mask in self.run_lengths]
+        empty = np.zeros(self.size, bool)
+        decoded = [empty if mask is None else pycocotools.mask.decode(mask).astype(bool) for mask in self.run_lengths]
         return np.array(decoded, bool).reshape(len(self), *self.size)
 
     def above(self, score: float) -> 'Detections':
         """The objects with at least this score."""
         return self.chosen(np.flatnonzero(self.scores >= score))
+
+    def with_masks_from(self, score: float) -> 'Detections':
+        """All objects, but only those with at least this score with masks."""
+        if self.run_lengths is None:
+            return self
+        pairs = zip(self.run_lengths, self.scores, strict=True)
+        return replace(self, run_lengths=[mask if own >= score else None for mask, own in pairs])
 
     def chosen(self, places: Sequence[int] | np.ndarray) -> 'Detections':
         """The objects at these indices, in this order."""
@@ -59,7 +69,7 @@ class Detections:
 
     def to_coco(self) -> Iterator[dict]:
         """Entries of COCO's result format without image and category ids: ``bbox`` (x, y, width, height),
-        ``score``, ``category_name``, and ``segmentation`` as text that fits JSON."""
+        ``score``, ``category_name``, and ``segmentation`` of those with masks as text that fits JSON."""
         masks: Sequence[RunLengths | None] = self.run_lengths or [None] * len(self)
         tracks = [None] * len(self) if self.track_ids is None else self.track_ids
         for box, score, label, mask, track in zip(self.boxes, self.scores, self.labels, masks, tracks, strict=True):
@@ -93,10 +103,16 @@ class Detections:
         return supervision.Detections(xyxy=boxes, mask=self.masks, **found)
 
 
-def detections_from(sample: Any, names: Sequence[str]) -> Detections:
-    """Convert a predicted ``DetDataSample``."""
+def detections_from(sample: Any, names: Sequence[str], sure: InstanceData | None = None) -> Detections:
+    """Convert a predicted ``DetDataSample``; ``sure`` are those of its objects that have masks, by default all."""
     found = sample.pred_instances.numpy()
-    masks = encode_mask_results(found.masks) if 'masks' in found else None
+    masks: list[RunLengths | None] | None = None
+    if sure is not None:
+        masks = [None] * len(found)
+        for place, mask in zip(sure.place.tolist(), encode_mask_results(sure.masks.cpu().numpy()), strict=True):
+            masks[place] = mask
+    elif 'masks' in found:
+        masks = encode_mask_results(found.masks)
     order = np.argsort(-found.scores, kind='stable')
     size = int(sample.ori_shape[0]), int(sample.ori_shape[1])
     return Detections(found.bboxes, found.scores, found.labels, names, size, masks).chosen(order)

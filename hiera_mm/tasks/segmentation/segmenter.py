@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from hiera_mm.inference.frame_predictor import FramePredictor
 from hiera_mm.inference.images import ImageInput, one_or_several
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import running
 from hiera_mm.tasks.segmentation.large_images import is_large, labels_of_large
 from hiera_mm.tasks.segmentation.results import Segmentation
 
 import numpy as np
-import torch
 from mmcv.transforms import Resize
 from mmengine.dataset import pseudo_collate
 from mmseg.models import EncoderDecoder
@@ -34,9 +33,8 @@ class Segmenter(FramePredictor):
         """
         return one_or_several(lambda given: self._segment(given, full_size), pictures)
 
-    @torch.no_grad()
     def _segment(self, pictures: Sequence[ImageInput], full_size: bool) -> list[Segmentation]:
-        with in_scope(self.trained.config):
+        with running(self.trained):
             samples = [self.prepared(image, without=(Resize,) if full_size else ()) for image in pictures]
             model, found = self.trained.model, []
             for together in _batches_of_equal_size(samples):

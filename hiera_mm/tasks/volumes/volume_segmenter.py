@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.inference.images import one_or_several
-from hiera_mm.inference.loading import in_scope
+from hiera_mm.inference.running import in_scope, running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.volumes import Header, VolumePair, read_header
@@ -72,12 +72,11 @@ class VolumeSegmenter:
         """
         return one_or_several(lambda paths: [self._segment(str(path)) for path in paths], volumes)
 
-    @torch.no_grad()
     def _segment(self, path: str) -> VolumeSegmentation:
         header = read_header(path)
         with explained_steps():
             sample = packed(self.steps(pipeline_input(VolumePair(path, None), len(self.names))))
-        with in_scope(self.trained.config):
+        with running(self.trained):
             (found,) = self.trained.model.test_step(pseudo_collate([sample]))
         labels = _to_file_grid(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])
         return VolumeSegmentation(labels, header, self.names)
