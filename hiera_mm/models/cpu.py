@@ -81,6 +81,11 @@ def plain() -> Iterator[None]:
         _switched_on = before
 
 
+def is_transforming() -> bool:
+    """Whether a transformation of ``torch.func`` runs, such as vmap."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def per_row(module_class: type[nn.Module]) -> type[nn.Module]:
     """Class decorator: the module processes each row of mask units on its own, if its attention stays inside units."""
     PER_ROW_MODULES.add(module_class)
@@ -176,9 +181,8 @@ def _can_speed_up(units: Tensor) -> bool:
         return False
     if units.dtype != torch.float32 and (units.dtype != torch.bfloat16 or torch.is_grad_enabled()):
         return False
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
     forward_mode = torch.autograd.forward_ad._current_level >= 0
-    return not transformed and not forward_mode and torch.backends.mkldnn.is_available()
+    return not is_transforming() and not forward_mode and torch.backends.mkldnn.is_available()
 
 
 def _is_per_row(block: SplitBlock) -> bool:

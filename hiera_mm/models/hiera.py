@@ -10,7 +10,7 @@ from typing import Any
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.compat import is_exporting
 from hiera_mm.errors import UserError
-from hiera_mm.models.cpu import per_row, run_block
+from hiera_mm.models.cpu import is_transforming, per_row, run_block
 from hiera_mm.models.lora import add_lora
 from hiera_mm.models.mask_units import (
     UNIT_SIDE,
@@ -203,7 +203,7 @@ class Hiera(BaseModule):
             stride = PATCH_STRIDE * 2 ** min(stage, self.q_pools)
             stage_map = units_to_map(self._normalised(units, stage), regions)
             maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
-        return tuple(maps[stage].contiguous(memory_format=CHANNELS_LAST[pixels.ndim]) for stage in self.out_indices)
+        return tuple(_in_channels_last(maps[stage]) for stage in self.out_indices)
 
     def forward_kept(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
         """Rows of the kept mask units at the ends of ``out_indices``, as if there were no others (section 3.1).
@@ -351,7 +351,7 @@ class PatchEmbedding(nn.Module):
             self.proj = nn.Conv2d(in_channels, channels, kernel_size=7, stride=PATCH_STRIDE, padding=3)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.proj(pixels.contiguous(memory_format=CHANNELS_LAST[pixels.ndim]))
+        return self.proj(_in_channels_last(pixels))
 
 
 @per_row
@@ -522,6 +522,13 @@ def _architecture(arch: str | dict) -> dict:
             f"choose 'num_heads' so that it divides 'embed_dim'."
         )
     return settings
+
+
+def _in_channels_last(pixels: Tensor) -> Tensor:
+    # torch.func's transformations, such as vmap, know no memory formats, which change speed only.
+    if is_transforming():
+        return pixels
+    return pixels.contiguous(memory_format=CHANNELS_LAST[pixels.ndim])
 
 
 def _warn_if_weights_are_random(backbone: Hiera, _: tuple) -> None:

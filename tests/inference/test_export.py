@@ -222,7 +222,7 @@ def test_a_file_with_more_padding_than_training_says_so(run_command, tmp_path):
     code, printed = run_command('export', weights, tmp_path / 'model.onnx', '--size', 64, 96)
     assert code == 0 and 'pads every picture' not in printed, printed
     code, printed = run_command('export', weights, tmp_path / 'model.onnx')
-    assert code == 0 and 'The file pads every picture to 128 x 128 pixels, PyTorch to multiples of 32' in printed
+    assert code == 0 and 'The file pads every image to 128 x 128 pixels, PyTorch to multiples of 32' in printed
 
 
 def test_what_cannot_be_exported_or_used_is_told(detector, tmp_path):

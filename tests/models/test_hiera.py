@@ -341,3 +341,17 @@ def test_exported_program_gives_the_same_maps():
     exported = torch.export.export(model, (image,)).module()
     for got, expected in zip(exported(image), model(image), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_of_each_sample_are_those_of_the_sample_alone():
+    model = Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))).eval()
+    parameters, images = dict(model.named_parameters()), torch.randn(3, 3, 64, 64)
+
+    def loss(parameters, image):
+        return torch.func.functional_call(model, parameters, (image[None],))[-1].square().sum()
+
+    every = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, images)
+    for place, image in enumerate(images):
+        expected = torch.autograd.grad(loss(parameters, image), list(parameters.values()))
+        for name, gradient in zip(parameters, expected, strict=True):
+            torch.testing.assert_close(every[name][place], gradient, atol=1e-4, rtol=1e-4)
