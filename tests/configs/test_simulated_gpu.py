@@ -13,6 +13,7 @@ import torch.nn as nn
 from mmdet.models.losses import FocalLoss
 from mmengine.registry import MODELS
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.configs import test_ava_configs, test_configs, test_video_configs
 from tests.families import dispatched_as_on_a_gpu
@@ -30,15 +31,18 @@ DETECTORS = [
 
 @contextlib.contextmanager
 def fake_gpu(precision):
-    """Tensors and models made inside are on a GPU, but hold nothing; their start isn't drawn."""
+    """Tensors and models made inside are on a GPU, but hold nothing; their start isn't drawn. Without a GPU torch would
+    switch autocast off."""
     draws = [name for name in vars(nn.init) if name.endswith('_') and not name.startswith('_')]
     with contextlib.ExitStack() as stack:
         for name in draws:
             stack.enter_context(patch.object(nn.init, name, lambda tensor, *_, **__: tensor))
+        stack.enter_context(patch.object(torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False))
+        stack.enter_context(patch.object(torch.cuda, 'is_bf16_supported', lambda *_, **__: True))
         stack.enter_context(FakeTensorMode())
         stack.enter_context(torch.device('cuda'))
         stack.enter_context(torch.autocast('cuda', dtype=precision, enabled=precision is not None))
-        yield
+        yield stack.enter_context(Products()).dtypes
 
 
 def build(config):
@@ -47,9 +51,33 @@ def build(config):
     return MODELS.build(config.model).train()
 
 
-def assert_on_gpu(outputs, precision):
+class Products(TorchDispatchMode):
+    """The types in which linear layers and convolutions are computed. Attention without a GPU is two products (bmm) in
+    float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in ('mm', 'addmm', 'convolution'):
+            self.dtypes.setdefault(made.dtype, []).append(name)
+        return made
+
+
+def assert_on_gpu(outputs, products, precision):
+    assert products.keys() == {precision or torch.float32} and sum(map(len, products.values())) > 20, products
     for output in outputs:
         assert output.device.type == 'cuda' and output.dtype in (torch.float32, precision or torch.float32)
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_the_simulated_gpu_computes_in_half_precision(precision):
+    with fake_gpu(precision) as products:
+        product = nn.functional.linear(torch.empty(2, 4), torch.empty(3, 4))
+    assert [product.dtype] == list(products) == [precision or torch.float32]
 
 
 def test_what_waits_for_the_gpu_is_found():
@@ -62,7 +90,7 @@ def test_what_waits_for_the_gpu_is_found():
 @pytest.mark.parametrize('precision', PRECISIONS)
 @pytest.mark.parametrize('name', DETECTORS)
 def test_the_parts_of_a_detector(name, precision):
-    with fake_gpu(precision):
+    with fake_gpu(precision) as products:
         detector = build(read(name))
         pyramid = detector.extract_feat(torch.empty(2, 3, 1024, 1000))
         regions = torch.empty(64, 256, 7, 7)
@@ -73,29 +101,29 @@ def test_the_parts_of_a_detector(name, precision):
         masks = detector.roi_head.mask_head
         for head in masks if isinstance(masks, nn.ModuleList) else [masks]:
             found.append(head(torch.empty(16, 256, 14, 14)))
-    assert_on_gpu(found, precision)
+    assert_on_gpu(found, products, precision)
 
 
 @pytest.mark.parametrize('precision', PRECISIONS)
 @pytest.mark.parametrize('name', ['k400_hiera_b.py', 'ssv2_hiera_l_32f.py', 'in1k_hiera_b.py'])
 def test_a_classifier(name, precision):
     config = read(name)
-    with fake_gpu(precision):
+    with fake_gpu(precision) as products:
         model = build(config)
         frames = config.model.backbone.get('num_frames')
         shape = (2, 1, 3, frames, 224, 224) if frames else (2, 1, 3, 224, 224)
         scores = model(torch.empty(shape), stage='head')
         loss = model.cls_head.loss_cls(scores, torch.empty(scores.shape))
     assert scores.shape == (2, config.model.cls_head.num_classes)
-    assert_on_gpu([scores, loss], precision)
+    assert_on_gpu([scores, loss], products, precision)
 
 
 @pytest.mark.parametrize('precision', PRECISIONS)
 @pytest.mark.parametrize('name, frames', [('mae_hiera_b.py', ()), ('mae_hiera_b_k400.py', (16,))])
 def test_a_masked_autoencoder(name, frames, precision):
-    with fake_gpu(precision):
+    with fake_gpu(precision) as products:
         loss = build(read(name))(torch.empty(2, 1, 3, *frames, 224, 224), mode='loss')['loss']
-    assert_on_gpu([loss], precision)
+    assert_on_gpu([loss], products, precision)
 
 
 @pytest.mark.parametrize('precision', [None, pytest.param(torch.float16, marks=pytest.mark.slow), torch.bfloat16])
@@ -104,24 +132,24 @@ def test_a_masked_autoencoder(name, frames, precision):
 )
 def test_a_segmentor_of_volumes(name, precision):
     config = read(name)
-    with fake_gpu(precision):
+    with fake_gpu(precision) as products:
         model = build(config)
         crop = config.model.test_cfg.crop_size
         logits = model.logits(torch.empty(2, 1, *crop))
         # MONAI's own loss looks at a number, for which a GPU has to be waited.
         loss = torch.nn.functional.cross_entropy(logits.float(), torch.zeros(2, *crop, dtype=torch.long))
     assert logits.shape == (2, 14, *crop)
-    assert_on_gpu([logits, loss], precision)
+    assert_on_gpu([logits, loss], products, precision)
 
 
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_the_parts_of_an_action_detector(precision):
-    with fake_gpu(precision):
+    with fake_gpu(precision) as products:
         detector = build(read('ava_hiera_l.py'))
         maps = detector.backbone(torch.empty(2, 3, 16, 224, 224))
         regions, _ = detector.roi_head.bbox_roi_extractor(maps, torch.empty(5, 5))
         scores = detector.roi_head.bbox_head(regions)
-    assert_on_gpu([*maps, scores], precision)
+    assert_on_gpu([*maps, scores], products, precision)
 
 
 def test_operators_for_gpus_are_called_where_tensors_say_they_are_there():
