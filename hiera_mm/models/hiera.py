@@ -11,6 +11,7 @@ from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.compat import is_exporting
 from hiera_mm.errors import UserError
 from hiera_mm.models.cpu import is_transforming, per_row, run_block
+from hiera_mm.models.half_precision import in_half_precision, with_weights_of_now
 from hiera_mm.models.lora import add_lora
 from hiera_mm.models.mask_units import (
     UNIT_SIDE,
@@ -193,9 +194,11 @@ class Hiera(BaseModule):
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Maps of images or clips; see the class for their shapes."""
         self._check_input(pixels)
+        return in_half_precision(self, self._maps, pixels)
+
+    def _maps(self, pixels: Tensor) -> tuple[Tensor, ...]:
         height, width = int_shape(pixels)[-2:]
-        tokens = self.patch_embed(pad_to_units(pixels, multiple=UNIT_PIXELS))
-        tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
+        tokens = self._tokens(pad_to_units(pixels, multiple=UNIT_PIXELS))
         regions = cut_into_windows(_unit_grid(tokens), self.window_side, self.window_times)
 
         maps = {}
@@ -217,8 +220,10 @@ class Hiera(BaseModule):
             ``(B, n, tokens, channels)`` for each stage, with 64, 16, 4 and 1 tokens (4 in the last with two q-pools).
         """
         self._check_input(pixels)
-        tokens = self.patch_embed(pixels)
-        tokens = tokens + self._position_embedding(int_shape(tokens)[2:])
+        return in_half_precision(self, self._kept_rows, pixels, kept)
+
+    def _kept_rows(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
+        tokens = self._tokens(pixels)
         units = map_to_units(tokens, cut_into_windows(_unit_grid(tokens)))
         units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
         ends = self._stage_ends(units, regions=())
@@ -231,7 +236,7 @@ class Hiera(BaseModule):
             recompute = self.with_cp[stage] and self.training and torch.is_grad_enabled()
             for block in blocks[end - depth : end]:
                 if recompute:
-                    units = checkpoint(run_block, block, units, regions, use_reentrant=False)
+                    units = checkpoint(with_weights_of_now(block, run_block), units, regions, use_reentrant=False)
                 else:
                     units = run_block(block, units, regions)
             if stage in self.out_indices:
@@ -304,6 +309,14 @@ class Hiera(BaseModule):
                 f'Hiera needs clips with an even number of frames, but these have {pixels.shape[2]}; set an even '
                 f"'clip_len' where the pipeline samples frames."
             )
+
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        """The patch embedding with positions added."""
+        tokens = self.patch_embed(pixels)
+        positions = self._position_embedding(int_shape(tokens)[2:])
+        if not torch.is_autocast_enabled(pixels.device.type):
+            positions = positions.to(tokens.dtype)
+        return tokens + positions
 
     def _position_embedding(self, grid: Sequence[int]) -> Tensor:
         """``(1, C, H, W)`` or ``(1, C, T, H, W)`` for a grid of ``(H, W)`` or ``(T, H, W)`` tokens."""
