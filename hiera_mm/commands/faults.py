@@ -11,7 +11,8 @@ from hiera_mm.errors import UserError, user_message
 
 @contextlib.contextmanager
 def as_sentences(with_trace: bool = False) -> Iterator[None]:
-    """End the program with one sentence and exit code 1 for every error that :mod:`hiera_mm.explain` knows.
+    """End the program with one sentence and exit code 1 for every error that :mod:`hiera_mm.explain` knows, and with
+    exit code 130 after Ctrl-C.
 
     Args:
         with_trace: Print the traceback before the sentence.
@@ -20,6 +21,12 @@ def as_sentences(with_trace: bool = False) -> Iterator[None]:
     logging.raiseExceptions = with_trace
     try:
         yield
+    except KeyboardInterrupt:
+        if with_trace:
+            raise
+        sys.stdout.flush()
+        print('Interrupted.', file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         sentence = user_message(error) if isinstance(error, UserError) else _explained(error)
         if sentence is None:

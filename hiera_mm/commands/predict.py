@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     several = parser.add_argument_group('for several tasks')
     several.add_argument('--batch-size', type=_positive, help='inputs or frames computed together (1)')
     several.add_argument(
-        '--pred-score-thr', type=float, help='score threshold for drawing (0.3) or for an action (0.5)'
+        '--pred-score-thr',
+        type=float,
+        help='score threshold for drawing and for masks of objects (0.3), or for an action (0.5)',
     )
     several.add_argument('--no-save-vis', action='store_true', default=None, help='draw nothing')
 
@@ -69,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     detectors.add_argument(
         '--track', action='store_true', default=None, help='give the objects of videos numbers that they keep'
     )
-    detectors.add_argument('--ann-file', help='COCO file whose image and category ids to use')
+    detectors.add_argument('--ann-file', help='COCO file whose image and category ids to use; all objects get masks')
 
     segmentors = parser.add_argument_group('for segmentors')
     segmentors.add_argument('--full-size', action='store_true', default=None, help='do not shrink large images first')
@@ -99,7 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = _without_results(arguments.out_dir, find_inputs(arguments.inputs, predictor.kinds))
     if unread := unread_media(arguments.inputs):
         print(f'Left out: {examples(unread)} of the files, whose formats are not read; convert them.')
-    outcome = task.predict_files(predictor, inputs, arguments.out_dir, options)
+    try:
+        outcome = task.predict_files(predictor, inputs, arguments.out_dir, options)
+    except KeyboardInterrupt:
+        print('What is finished is kept: the same command goes on from there.')
+        raise
     for sentence in outcome.broken:
         print(f'Not read: {sentence}')
     print(f'{len(inputs) - len(outcome.broken)} of {len(inputs)} inputs; written to {arguments.out_dir}.')

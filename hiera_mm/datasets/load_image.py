@@ -47,7 +47,7 @@ class LoadImageFromFile(PlainLoadImageFromFile):
             if self.ignore_empty:
                 return None
             raise BrokenFileError(
-                f"The image '{path}' is missing; correct the path, in a data set by data_prefix or its annotation file."
+                f"The image '{path}' is missing; correct its path, in a data set data_prefix or its annotation file."
             ) from error
         except (OSError, KeyError) as error:
             # A folder, an address that does not answer or has no reader, a file of another user.
@@ -109,7 +109,7 @@ class LoadImageFromFile(PlainLoadImageFromFile):
                 return rgb_pixels(image, path, self.bit_depth)[..., ::-1]
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BrokenFileError(
-                f"The image '{path}' can't be decoded ({error}); replace it or take it out of the annotation file."
+                f"The image '{path}' can't be decoded ({error}); replace it, or take it out of the inputs."
             ) from error
 
     def _decoded_by_backend(self, content: bytes, turned: bool) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor as PlainSingleRoIExtractor
 from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 from mmdet.registry import MODELS as MMDET_MODELS
@@ -45,13 +46,15 @@ if importlib.util.find_spec('mmaction') is not None:
 
 
 def keep_boxes_in_float32() -> None:
-    """Patch mmdet to make anchors and points, and to select the boxes of dense heads, in float32 when the maps are in
-    half precision. Calling it again changes nothing."""
+    """Patch mmdet to make anchors and points, to select the boxes of dense heads, and to compute the scores of regions
+    in float32 when the maps are in half precision. Calling it again changes nothing."""
     for generator in (AnchorGenerator, MlvlPointGenerator):
         if not hasattr(generator.grid_priors, '__wrapped__'):
             generator.grid_priors = _make_in_float32(generator.grid_priors)
     if not hasattr(BaseDenseHead.predict_by_feat, '__wrapped__'):
         BaseDenseHead.predict_by_feat = _select_in_float32(BaseDenseHead.predict_by_feat)
+    if not hasattr(BBoxHead.predict_by_feat, '__wrapped__'):
+        BBoxHead.predict_by_feat = _score_in_float32(BBoxHead.predict_by_feat)
 
 
 def _select_in_float32(predict_by_feat: Callable) -> Callable:
@@ -67,6 +70,19 @@ def _select_in_float32(predict_by_feat: Callable) -> Callable:
     ) -> list:
         maps = [maps and list(map(_float32, maps)) for maps in (cls_scores, bbox_preds, score_factors)]
         return predict_by_feat(self, *maps, **named)
+
+    return in_float32
+
+
+def _score_in_float32(predict_by_feat: Callable) -> Callable:
+    """Autocast on a CPU would compute probabilities in bfloat16, so that many are equal."""
+
+    @functools.wraps(predict_by_feat)
+    def in_float32(
+        self: object, rois: tuple[Tensor, ...], cls_scores: tuple[Tensor, ...], bbox_preds: tuple[Tensor, ...], **named
+    ) -> list:
+        scores, deltas = (tuple(x if x is None else _float32(x) for x in given) for given in (cls_scores, bbox_preds))
+        return predict_by_feat(self, rois, scores, deltas, **named)
 
     return in_float32
 

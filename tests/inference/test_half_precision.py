@@ -66,6 +66,12 @@ def test_half_precision_gives_nearly_the_same(name, inputs, tmp_path):
         np.testing.assert_allclose(np.sort(found.flat)[-5:], np.sort(expected.flat)[-5:], rtol=0.05, atol=0.01)
 
 
+def test_scores_of_objects_are_not_rounded_to_half_precision(inputs, tmp_path):
+    half = load(save_random_weights(TINY, tmp_path / 'model.pth'), device='cpu', half=True)
+    scores = torch.from_numpy(half.predict(inputs / 'a.png').scores)
+    assert len(scores) > 5 and (scores != scores.bfloat16().float()).float().mean() > 0.8
+
+
 def test_half_precision_is_what_autocast_gives(inputs, tmp_path):
     weights = save_random_weights(TASKS['images'][0], tmp_path / 'model.pth')
     whole, half = (load(weights, device='cpu', half=half) for half in (False, True))

@@ -45,8 +45,8 @@ def detect_in_files(
         interval: Predict only every ``interval``-th frame of a video; the frames between show its objects.
         tiles: How to cut large images.
         ann_file: A COCO file whose ids of images and categories are used.
-        track: Whether to follow the objects of videos: their entries have a ``track_id``, and ``tracks.csv`` a row for
-            each object in each frame.
+        track: Whether to follow the objects of videos: entries of those with a number have a ``track_id``, and
+            ``tracks.csv`` has a row for each in each frame.
 
     Raises:
         UserError: if the annotation file does not fit, or the results of two inputs would have the same name.
@@ -64,8 +64,8 @@ def detect_in_files(
         )
     for entry in inputs:
         ids.size_of(entry.name)
-    if track and (images := [entry.source for entry in inputs if entry.kind is Kind.IMAGE]):
-        raise UserError(f'{examples(images)} of the inputs are images; --track follows objects through videos only.')
+    if track and all(entry.kind is Kind.IMAGE for entry in inputs):
+        raise UserError('All inputs are images, but --track follows objects through videos; leave it out.')
     settings = dict(model=detector.trained.version, classes=detector.names, interval=interval, tiles=tiles, track=track)
     outcome = Outcome(folder, dict(settings, drawn=drawn, score_thr=score_thr, ann_file=ann_file), inputs)
 

@@ -25,7 +25,8 @@ class Detections:
         size: Height and width of the image.
         run_lengths: The N masks, each None if the object's score was too low for it to be computed; None for a model
             without masks.
-        track_ids: The objects' numbers in their video ``(N,)``; None where they are not followed.
+        track_ids: The objects' numbers in their video ``(N,)``, -1 for those without one; None where they are not
+            followed.
     """
 
     boxes: np.ndarray
@@ -76,7 +77,7 @@ class Detections:
             x1, y1, x2, y2 = (round(float(side), 2) for side in box)
             entry: dict = dict(category_name=self.names[label], bbox=[x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)])
             entry['score'] = round(float(score), 5)
-            if track is not None:
+            if track is not None and track >= 0:
                 entry['track_id'] = int(track)
             if mask is not None:
                 entry['segmentation'] = dict(mask, counts=mask['counts'].decode())
@@ -124,10 +125,8 @@ def labels_of(found: Detections) -> list[Label]:
     texts = [f'{found.names[label]} {score:.2f}' for label, score in zip(found.labels, found.scores, strict=True)]
     colours = found.labels
     if found.track_ids is not None:
-        texts, colours = (
-            [f'#{track} {text}' for track, text in zip(found.track_ids, texts, strict=True)],
-            found.track_ids,
-        )
+        pairs = zip(found.track_ids, texts, strict=True)
+        texts, colours = [f'#{track} {text}' if track >= 0 else text for track, text in pairs], found.track_ids
     return [
         Label(box, [text], colour_of(int(colour)), mask)
         for box, text, colour, mask in zip(found.boxes, texts, colours, masks, strict=True)

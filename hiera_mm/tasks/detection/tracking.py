@@ -20,8 +20,8 @@ LEAST_SCORE = 0.1
 
 
 class TrackingDetector:
-    """A detector that numbers the objects of each video from 1. An object keeps its number while it is in sight, and
-    for 30 predicted frames out of sight.
+    """A detector that numbers the objects of each video from 1. An object gets its number in the second frame that
+    shows it, and keeps it while it is in sight, and for 30 predicted frames out of sight.
 
     Args:
         detector: The detector.
@@ -42,7 +42,7 @@ class TrackingDetector:
         return self.detector.predict(pictures, **settings)
 
     def stream(self, frames: Iterator[np.ndarray], **settings: Any) -> Iterator[tuple[np.ndarray, Detections | None]]:
-        """As :meth:`Detector.stream`, with the objects that are followed and their ``track_ids``."""
+        """As :meth:`Detector.stream`, with ``track_ids``."""
         tracks = Tracks(self.score_thr)
         for frame, found in self.detector.stream(frames, **settings):
             yield frame, None if found is None else tracks.update(found)
@@ -64,19 +64,17 @@ class Tracks:
         self.numbers: dict[tuple[int, int], int] = {}
 
     def update(self, found: Detections) -> Detections:
-        """The followed objects of the next frame, with ``track_ids``."""
-        places, numbers = [], []
+        """The objects of the next frame with ``track_ids``; -1 for one that is seen for the first time, or never surely
+        enough."""
+        track_ids = np.full(len(found), -1)
         for label in sorted({*self.trackers, *found.labels.tolist()}):
             own = np.flatnonzero((found.labels == label) & (found.scores >= LEAST_SCORE))
             # A tracker also counts the frames without its class.
             followed = self.trackers[label].update(_for_tracker(found, own))
             for place, number in zip(followed.data.get('place', ()), followed.tracker_id, strict=False):
                 if number >= 0:
-                    places.append(int(place))
-                    numbers.append(self.numbers.setdefault((label, int(number)), len(self.numbers) + 1))
-        order = np.argsort(places, kind='stable').astype(int)
-        chosen = found.chosen(np.array(places, int)[order])
-        return replace(chosen, track_ids=np.array(numbers, int)[order])
+                    track_ids[place] = self.numbers.setdefault((label, int(number)), len(self.numbers) + 1)
+        return replace(found, track_ids=track_ids)
 
 
 def _for_tracker(found: Detections, places: np.ndarray) -> Any:
@@ -91,7 +89,7 @@ def _for_tracker(found: Detections, places: np.ndarray) -> Any:
 
 
 def write_tracks(path: Path, entries: Iterable[dict]) -> None:
-    """Write a row for each object in each frame, in pixels.
+    """Write a row for each object with a number in each frame, in pixels.
 
     Args:
         path: The CSV file.
@@ -101,6 +99,6 @@ def write_tracks(path: Path, entries: Iterable[dict]) -> None:
         writer = csv.writer(file)
         writer.writerow(['file', 'frame', 'time', 'track', 'class', 'score', 'x', 'y', 'width', 'height'])
         for entry in entries:
-            for found in entry['objects']:
+            for found in (found for found in entry['objects'] if 'track_id' in found):
                 what = found['track_id'], found['category_name'], found['score']
                 writer.writerow([entry['input'], entry['frame'], entry['time'], *what, *found['bbox']])
