@@ -69,8 +69,8 @@ def _about_files(error: BaseException) -> str | None:
     place = f"'{error.filename}'" if error.filename else 'A file'
     if error.errno in DISK_FULL:
         return (
-            f"{place} can't be written ({error.strerror}); make room or choose another place, such as --work-dir. "
-            'Earlier checkpoints are intact: resume training from them with --resume.'
+            f"{place} can't be written ({error.strerror}); make room or choose another place (--work-dir, --out-dir). "
+            'What was written before is intact: training goes on with --resume, a prediction with the same command.'
         )
     return f"{place} can't be opened ({error.strerror}); change its permissions or choose another place."
 

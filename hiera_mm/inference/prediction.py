@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from hiera_mm.atomic_write import atomic_write
+from hiera_mm.atomic_write import atomic_write, remove_unfinished
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.explain import describe
 from hiera_mm.inference.progress import Progress
@@ -40,6 +40,8 @@ class Outcome:
 
     def __init__(self, folder: Path, settings: dict, inputs: Sequence[Input]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        for each in {(folder / entry.name).parent for entry in inputs}:
+            remove_unfinished(each)
         versions = {entry.name: entry.version for entry in inputs}
         self.progress, self.broken = Progress(folder, settings, versions), list[str]()
         self.left = [entry for entry in inputs if entry.name not in self.progress.done]

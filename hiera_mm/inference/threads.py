@@ -1,12 +1,18 @@
-"""Work in other threads, a few items ahead of or behind the main one."""
+"""Work in other threads, a few items ahead of or behind the main one.
 
-import queue
+Only ``SimpleQueue`` is used between threads: an interruption (Ctrl-C) inside Python's other queues and events can leave
+their locks held, so that the other thread would wait for ever.
+"""
+
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 Item = TypeVar('Item')
+
+POLLING_SECONDS = 0.1
 
 
 class _End(NamedTuple):
@@ -15,32 +21,63 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
-    """The items, made in another thread before they are asked for, at most ``count`` of them. What is raised there is
-    raised here."""
-    waiting: queue.Queue = queue.Queue(count)
-    stopped = threading.Event()
+class _Passage:
+    """Items on their way from one thread to another, at most ``count`` of them.
 
-    def make() -> None:
-        error = None
-        try:
-            for item in items:
-                if not _put(waiting, item, stopped):
-                    return
-        except BaseException as raised:
-            error = raised
-        _put(waiting, _End(error), stopped)
+    Attributes:
+        closed: Whether the other side takes no more items.
+    """
 
-    thread = threading.Thread(target=make, daemon=True)
-    thread.start()
-    try:
-        while not isinstance(item := waiting.get(), _End):
+    def __init__(self, count: int) -> None:
+        self.items, self.places = SimpleQueue[Any](), SimpleQueue[None]()
+        self.closed = False
+        for _ in range(count):
+            self.places.put(None)
+
+    def put(self, item: Any) -> bool:
+        """Put an item as soon as there is a place; False if the passage is closed."""
+        while not self.closed:
+            try:
+                self.places.get(timeout=POLLING_SECONDS)
+            except Empty:
+                continue
+            self.items.put(item)
+            return True
+        return False
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Put the end, which needs no place."""
+        self.items.put(_End(error))
+
+    def __iter__(self) -> Iterator[Any]:
+        while not isinstance(item := self.items.get(), _End):
+            self.places.put(None)
             yield item
         if item.error is not None:
             raise item.error
+
+
+def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """The items, made in another thread before they are asked for, at most ``count`` of them. What is raised there is
+    raised here."""
+    passage = _Passage(count)
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not passage.put(item):
+                    return
+            passage.end()
+        except BaseException as raised:
+            passage.end(raised)
+
+    thread = threading.Thread(target=make, daemon=True)
+    try:
+        thread.start()
+        yield from passage
     finally:
-        stopped.set()
-        thread.join()
+        passage.closed = True
+        _join(thread)
 
 
 @contextmanager
@@ -49,48 +86,34 @@ def behind(consume: Callable[[Iterator[Any]], None]) -> Iterator[Callable[[Any],
     the end. What is raised there is raised here by the next item or at the end; what is raised here is raised there as
     the next item is asked for, so that no file is left half-written.
     """
-    waiting: queue.Queue = queue.Queue(1)
-    stopped = threading.Event()
-    errors: list[BaseException] = []
-
-    def items() -> Iterator[Any]:
-        while not isinstance(item := waiting.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
+    passage, errors = _Passage(1), list[BaseException]()
 
     def run() -> None:
         try:
-            consume(items())
+            consume(iter(passage))
         except BaseException as raised:
             errors.append(raised)
         finally:
-            stopped.set()
+            passage.closed = True
 
     def hand_on(item: Any) -> None:
-        if not _put(waiting, item, stopped) and errors:
+        if not passage.put(item) and errors:
             raise errors[0]
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield hand_on
     except BaseException as raised:
-        _put(waiting, _End(raised), stopped)
-        thread.join()
+        passage.end(raised)
+        _join(thread)
         raise
-    _put(waiting, _End(None), stopped)
-    thread.join()
+    passage.end()
+    _join(thread)
     if errors:
         raise errors[0]
 
 
-def _put(waiting: queue.Queue, item: Any, stopped: threading.Event) -> bool:
-    """Put an item, unless the other side has stopped."""
-    while not stopped.is_set():
-        try:
-            waiting.put(item, timeout=0.1)
-            return True
-        except queue.Full:
-            continue
-    return False
+def _join(thread: threading.Thread) -> None:
+    if thread.ident is not None:
+        thread.join()

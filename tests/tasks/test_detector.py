@@ -1,12 +1,17 @@
 """Objects in pictures: files, arrays and large pictures in tiles, against mmdet's own inferencer."""
 
+from types import SimpleNamespace
+
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.tasks import load
 from hiera_mm.tasks.detection import Detector, Tiles
+from hiera_mm.tasks.detection.sure_masks import can_choose_masks
 
 import numpy as np
 import pytest
+import torch
 from mmdet.apis import DetInferencer, inference_detector
+from mmdet.models import roi_heads
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -168,3 +173,19 @@ def test_only_objects_from_a_score_on_get_masks(request, kind, share, pictures):
         assert ['segmentation' in entry for entry in found.to_coco()] == sure.tolist()
     # The model itself is as before.
     assert_same(detector.predict(pictures[0]), every[0])
+
+
+@pytest.mark.parametrize(
+    'name, can',
+    [
+        *(('StandardRoIHead', True), ('CascadeRoIHead', True), ('HybridTaskCascadeRoIHead', False)),
+        *(('SCNetRoIHead', False), ('SparseRoIHead', False), ('MaskScoringRoIHead', False), ('GridRoIHead', True)),
+    ],
+)
+def test_masks_are_chosen_only_where_each_is_computed_by_itself(name, can):
+    head = object.__new__(getattr(roi_heads, name))
+    torch.nn.Module.__init__(head)
+    assert not can_choose_masks(SimpleNamespace(roi_head=head))
+    head.mask_head = torch.nn.Identity()
+    assert can_choose_masks(SimpleNamespace(roi_head=head)) == can
+    assert not can_choose_masks(SimpleNamespace())

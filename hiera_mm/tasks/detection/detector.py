@@ -7,7 +7,7 @@ from hiera_mm.inference.images import ImageInput, one_or_several
 from hiera_mm.inference.running import running
 from hiera_mm.tasks.detection.heads import predicts_masks
 from hiera_mm.tasks.detection.results import Detections, detections_from
-from hiera_mm.tasks.detection.sure_masks import masks_from
+from hiera_mm.tasks.detection.sure_masks import can_choose_masks, masks_from
 from hiera_mm.tasks.detection.tiles import Tiles, predict_in_tiles
 
 from mmengine.dataset import pseudo_collate
@@ -53,7 +53,7 @@ class Detector(FramePredictor):
         model = self.trained.model
         with running(self.trained):
             batch = pseudo_collate([self.prepared(image) for image in pictures])
-            if not (mask_score_thr > 0 and getattr(getattr(model, 'roi_head', None), 'with_mask', False)):
+            if not (mask_score_thr > 0 and can_choose_masks(model)):
                 return [detections_from(sample.cpu(), self.names) for sample in model.test_step(batch)]
             with masks_from(model.roi_head, mask_score_thr) as sure:
                 predicted = model.test_step(batch)

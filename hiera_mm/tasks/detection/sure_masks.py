@@ -5,8 +5,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmengine.structures import InstanceData
 from torch import Tensor
+
+
+def can_choose_masks(model: Any) -> bool:
+    """Whether masks of a model can be computed for some of its objects. Other RoI heads, such as HTC's and QueryInst's,
+    need all objects at once, or rate boxes by their masks."""
+    roi_head: Any = getattr(model, 'roi_head', None)
+    plain = StandardRoIHead.predict_mask, CascadeRoIHead.predict_mask
+    # Mask Scoring R-CNN and the like change the scores in predict_mask of their own.
+    return getattr(roi_head, 'with_mask', False) and getattr(type(roi_head), 'predict_mask', None) in plain
 
 
 @contextmanager
