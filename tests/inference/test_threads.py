@@ -1,5 +1,7 @@
 """Items made ahead of the main thread, or used behind it."""
 
+import subprocess
+import sys
 import threading
 
 from hiera_mm.atomic_write import atomic_write
@@ -82,3 +84,44 @@ def test_a_fault_of_making_leaves_no_half_written_file(tmp_path):
             hand_on(number)
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+INTERRUPTED = """
+import random, signal
+from hiera_mm.inference.threads import ahead, behind
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+def consume(items):
+    for _ in items:
+        pass
+
+signal.signal(signal.SIGALRM, interrupt)
+random.seed(0)
+for _ in range(150):
+    seconds = random.uniform(1e-4, 3e-3)
+    try:
+        with behind(consume) as hand_on:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            while True:
+                hand_on(0)
+    except KeyboardInterrupt:
+        pass
+for _ in range(30):
+    items = ahead(iter(int, 1), 1)
+    next(items)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 3e-3))
+        for _ in items:
+            pass
+    except KeyboardInterrupt:
+        pass
+    items.close()
+print('done')
+"""
+
+
+def test_an_interruption_at_any_time_ends_both_threads():
+    done = subprocess.run([sys.executable, '-c', INTERRUPTED], capture_output=True, text=True, timeout=100)
+    assert done.stdout == 'done\n', done.stderr

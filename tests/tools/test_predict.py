@@ -150,11 +150,12 @@ def test_broken_files_are_named_counted_and_tried_again(predict, detector, shape
 
 
 @pytest.mark.slow
-def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path):
-    """Killed in the middle, the command gives in the end what it gives without."""
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGINT])
+def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path, number):
+    """Killed or interrupted in the middle, the command gives in the end what it gives without."""
     (tmp_path / 'mine').mkdir()
-    for number in range(40):
-        shutil.copy(shapes / 'val' / f'{number % 4 + 1:06d}.png', tmp_path / 'mine' / f'{number:02d}.png')
+    for place in range(40):
+        shutil.copy(shapes / 'val' / f'{place % 4 + 1:06d}.png', tmp_path / 'mine' / f'{place:02d}.png')
     command = ['predict', detector, tmp_path / 'mine', '--device', 'cpu']
     process = start_program(*command, '--out-dir', tmp_path / 'killed')
     progress = tmp_path / 'killed' / 'unfinished.jsonl'
@@ -162,8 +163,12 @@ def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path)
     while not progress.exists() or progress.read_text().count('"done"') < 5:
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.kill(process.pid, number)
+    printed, _ = process.communicate()
+    if number == signal.SIGINT:
+        assert process.returncode == 130 and 'Traceback' not in printed, printed
+        assert 'the same command goes on from there' in printed and 'Interrupted.\n' in printed, printed
+    (tmp_path / 'killed' / 'film.mp4.1.unfinished').touch()
     # A line that the kill cut.
     with progress.open('a') as file:
         file.write('{"input": "39.png", "wid')
@@ -175,7 +180,7 @@ def test_a_folder_that_was_half_done_is_gone_on_with(detector, shapes, tmp_path)
     for name in ('images.json', 'predictions.json'):
         assert read_json(tmp_path / 'killed' / name) == read_json(tmp_path / 'straight' / name)
     kept = [name for name, stamp in stamps.items() if (tmp_path / 'killed' / name).stat().st_mtime_ns == stamp]
-    assert len(kept) >= done
+    assert len(kept) >= done and not list((tmp_path / 'killed').glob('*.unfinished'))
 
 
 def test_other_settings_begin_anew(predict, detector, shapes, tmp_path):
