@@ -6,7 +6,7 @@ An operation of torch that is no view counts as a launch, and one whose result t
 - The backbone's forward pass on simulated CUDA tensors of the config's training size, under autocast in bfloat16 and
   with weights in bfloat16. Attention is one launch there, as by a fused kernel.
 - Of a two-stage detector a training step by part, on a CPU under autocast, with four images of 256 pixels that have
-  seven objects each, and a backbone of the config's depth but 16 channels: widths change no counts.
+  seven objects each, and 16 channels instead of the config's: widths change no counts.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from unittest.mock import patch
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.commands.faults import as_sentences
+from hiera_mm.config import dicts_in
 from hiera_mm.inference.running import in_scope
 from hiera_mm.models import Hiera
 from hiera_mm.settings import read_config
@@ -47,6 +48,7 @@ WAITS = {
     *('_local_scalar_dense', 'item', 'is_nonzero', 'equal', 'nonzero', 'masked_select'),
     *('_unique2', 'unique_dim', 'unique_consecutive'),
 }
+WIDTHS = ('in_channels', 'out_channels', 'feat_channels', 'conv_out_channels', 'fc_out_channels')
 IMAGES, SIDE, OBJECTS = 4, 256, 7
 
 
@@ -183,9 +185,11 @@ def step_count(config: Config) -> Count:
 def _narrowed(model: ConfigDict) -> ConfigDict:
     arch = model.backbone.arch
     depths = (ARCHITECTURES[arch] if isinstance(arch, str) else arch)['depths']
-    model.backbone.update(arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=depths), init_cfg=None)
+    model.backbone.update(arch=dict(embed_dim=16, num_heads=1, depths=depths), init_cfg=None)
     model.neck.in_channels = [16, 32, 64, 128]
     model.data_preprocessor.pad_size_divisor = 32
+    for part in dicts_in([model.neck, model.rpn_head, model.roi_head]):
+        part.update({key: 16 for key in WIDTHS if isinstance(part.get(key), int)})
     return model
 
 

@@ -94,7 +94,7 @@ def predict_in_tiles(
     objects.sort(key=lambda entry: -entry.score)
     boxes = np.array([entry.box for entry in objects], np.float32).reshape(-1, 4)
     scores, labels = np.array([entry.score for entry in objects], np.float32), [entry.label for entry in objects]
-    masks = [entry.mask for entry in objects if entry.mask is not None] if with_masks else None
+    masks = [entry.mask for entry in objects] if with_masks else None
     return Detections(boxes, scores, np.array(labels, int), names, size, masks)
 
 
