@@ -26,7 +26,7 @@ def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Ten
     """
     kind = pixels.device.type
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transforming()
-    if not torch.is_autocast_enabled(kind) or traced:
+    if not is_autocast(pixels) or traced:
         return method(pixels, *more)
     dtype = torch.get_autocast_dtype(kind)
     whole = dtype == torch.bfloat16
@@ -38,6 +38,12 @@ def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Ten
     with torch.autocast(kind, enabled=not whole):
         given = pixels.to(dtype) if whole else pixels
         return _call(module, weights, method, given, *more)
+
+
+def is_autocast(tensor: Tensor) -> bool:
+    """Whether autocast is on for the tensor's device."""
+    kind = tensor.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def with_weights_of_now(module: nn.Module, run: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.compat import is_exporting
 from hiera_mm.errors import UserError
 from hiera_mm.models.cpu import is_transforming, per_row, run_block
-from hiera_mm.models.half_precision import in_half_precision, with_weights_of_now
+from hiera_mm.models.half_precision import in_half_precision, is_autocast, with_weights_of_now
 from hiera_mm.models.lora import add_lora
 from hiera_mm.models.mask_units import (
     UNIT_SIDE,
@@ -314,7 +314,7 @@ class Hiera(BaseModule):
         """The patch embedding with positions added."""
         tokens = self.patch_embed(pixels)
         positions = self._position_embedding(int_shape(tokens)[2:])
-        if not torch.is_autocast_enabled(pixels.device.type):
+        if not is_autocast(pixels):
             positions = positions.to(tokens.dtype)
         return tokens + positions
 
