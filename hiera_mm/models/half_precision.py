@@ -1,9 +1,10 @@
 """Half precision in few kernel launches.
 
 Autocast casts every weight anew in each forward pass, and every activation after a norm: 295 of the 551 launches of
-Hiera-B (``benchmarks/launches.py``). Here all weights are cast in one launch and, in bfloat16, the whole backbone
-computes as if it had been built in it: the residual stream is in bfloat16 too, and norms have no casts (they add up in
-float32 all the same). float16 overflows at 65504, so there the stream stays in float32.
+Hiera-B (``benchmarks/launches.py``). Here all weights are cast in one launch and, for predictions in bfloat16, the
+whole backbone computes as if it had been built in it: the residual stream is in bfloat16 too, and norms have no casts
+(they add up in float32 all the same). float16 overflows at 65504, and in training the gradients of the position tables,
+which are small sums of large numbers, would be off by half, so there the stream stays in float32.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from torch.nn.modules.conv import _ConvNd
 
 
 def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Tensor, *more: Any) -> Any:
-    """``method(pixels, *more)`` of a module, with few launches where autocast is on; in bfloat16 its maps are as well.
+    """``method(pixels, *more)`` of a module, with few launches where autocast is on. Predictions in bfloat16 give maps in
+    bfloat16.
 
     Compiled, traced and exported programs, transformations of ``torch.func``, and sharded weights are left to autocast.
     """
@@ -29,7 +31,7 @@ def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Ten
     if not is_autocast(pixels) or traced:
         return method(pixels, *more)
     dtype = torch.get_autocast_dtype(kind)
-    whole = dtype == torch.bfloat16
+    whole = dtype == torch.bfloat16 and not torch.is_grad_enabled()
     names = _names_to_cast(module, whole)
     parameters = dict(module.named_parameters())
     if any(isinstance(parameters[name], DTensor) for name in names):
