@@ -21,8 +21,8 @@ from torch.nn.modules.conv import _ConvNd
 
 
 def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Tensor, *more: Any) -> Any:
-    """``method(pixels, *more)`` of a module, with few launches where autocast is on. Predictions in bfloat16 give maps in
-    bfloat16.
+    """``method(pixels, *more)`` of a module, with few launches where autocast is on. Predictions in bfloat16 give such
+    maps.
 
     Compiled, traced and exported programs, transformations of ``torch.func``, and sharded weights are left to autocast.
     """
