@@ -29,8 +29,11 @@ def test_no_more_are_made_ahead_than_asked_for():
     made, waited = [], threading.Event()
     items = ahead(numbers(made, last=100), 2)
     next(items)
-    waited.wait(0.3)
     # Two that wait, and one that waits for a place.
+    for _ in range(100):
+        if len(made) < 4:
+            waited.wait(0.1)
+    waited.wait(0.3)
     assert len(made) == 4
     items.close()
     assert not any(thread.is_alive() for _, thread in made) and len(made) < 10
