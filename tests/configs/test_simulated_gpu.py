@@ -12,9 +12,10 @@ import torch
 import torch.nn as nn
 from mmdet.models.losses import FocalLoss
 from mmengine.registry import MODELS
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.launches import simulated_gpu
 from tests.configs import test_ava_configs, test_configs, test_video_configs
 from tests.families import dispatched_as_on_a_gpu
 from tests.helpers import read
@@ -31,16 +32,9 @@ DETECTORS = [
 
 @contextlib.contextmanager
 def fake_gpu(precision):
-    """Tensors and models made inside are on a GPU, but hold nothing; their start isn't drawn. Without a GPU torch would
-    switch autocast off."""
-    draws = [name for name in vars(nn.init) if name.endswith('_') and not name.startswith('_')]
+    """Tensors and models made inside are on a GPU, but hold nothing; yields the types of the products."""
     with contextlib.ExitStack() as stack:
-        for name in draws:
-            stack.enter_context(patch.object(nn.init, name, lambda tensor, *_, **__: tensor))
-        stack.enter_context(patch.object(torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False))
-        stack.enter_context(patch.object(torch.cuda, 'is_bf16_supported', lambda *_, **__: True))
-        stack.enter_context(FakeTensorMode())
-        stack.enter_context(torch.device('cuda'))
+        stack.enter_context(simulated_gpu())
         stack.enter_context(torch.autocast('cuda', dtype=precision, enabled=precision is not None))
         yield stack.enter_context(Products()).dtypes
 

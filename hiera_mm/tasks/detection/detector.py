@@ -44,6 +44,8 @@ class Detector(FramePredictor):
         else:
             # The objects of neighbouring tiles are compared by their masks.
             found = one_or_several(lambda given: [self._in_tiles(image, tiles) for image in given], pictures)
+        if not mask_score_thr > 0:
+            return found
         return one_or_several(lambda given: [one.with_masks_from(mask_score_thr) for one in given], found)
 
     def _in_tiles(self, image: ImageInput | Mapping, tiles: Tiles) -> Detections:
