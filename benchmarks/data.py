@@ -10,7 +10,7 @@ from pathlib import Path
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.commands.faults import as_sentences
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
-from hiera_mm.inference.running import in_scope
+from hiera_mm.config import in_scope
 from hiera_mm.tasks import check_data
 
 from mmengine.registry import DATASETS

@@ -19,8 +19,7 @@ from unittest.mock import patch
 import hiera_mm  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.commands.faults import as_sentences
-from hiera_mm.config import dicts_in
-from hiera_mm.inference.running import in_scope
+from hiera_mm.config import dicts_in, in_scope
 from hiera_mm.models import Hiera
 from hiera_mm.settings import read_config
 from hiera_mm.tasks import task_of

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from unittest.mock import patch
 
+from hiera_mm.config import in_scope
 from hiera_mm.errors import UserError
-from hiera_mm.inference.running import in_scope
 
 import torch
 import torch.nn as nn

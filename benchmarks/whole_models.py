@@ -1,7 +1,7 @@
 """Whole models of configs, with made-up labels to train on."""
 
+from hiera_mm.config import in_scope
 from hiera_mm.errors import UserError
-from hiera_mm.inference.running import in_scope
 
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config

@@ -4,6 +4,7 @@ import argparse
 import ast
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ import mmengine.config.utils
 import yaml
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.hub import get_config
+from mmengine.registry import DefaultScope
 
 READ_PLAINLY = ContextVar('READ_PLAINLY', default=False)
 """Whether mmengine reads a config as it stands, without the effect of the settings at its top."""
@@ -56,6 +58,17 @@ def as_it_stands() -> Iterator[None]:
         yield
     finally:
         READ_PLAINLY.reset(before)
+
+
+@contextlib.contextmanager
+def in_scope(config: Config) -> Iterator[None]:
+    """A context in which types without a prefix are looked up as the config's runner would; one thread at a time, as
+    mmengine keeps the scope for the whole process."""
+    with _SCOPE, DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+        yield
+
+
+_SCOPE = threading.RLock()
 
 
 def apply_when_read(read_settled: Callable[[str], Config]) -> None:

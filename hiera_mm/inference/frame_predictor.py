@@ -5,8 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from hiera_mm.config import in_scope
 from hiera_mm.inference.images import ImageInput, as_rgb, content_of
-from hiera_mm.inference.running import in_scope
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from hiera_mm.config import in_scope
 from hiera_mm.engine.saving import last_named
 from hiera_mm.errors import UserError, first_line
 from hiera_mm.inference.closed_config import (
@@ -16,8 +17,8 @@ from hiera_mm.inference.closed_config import (
     test_set_of,
 )
 from hiera_mm.inference.formats import FORMATS, Exported, open_exported
-from hiera_mm.inference.running import halve, in_scope
 from hiera_mm.inference.trained import InferenceTask, TrainedModel
+from hiera_mm.models.half_precision import halve
 from hiera_mm.models.lora import merge_lora
 from hiera_mm.settings import read_config
 from hiera_mm.weights.files import locate_checkpoint, read_checkpoint

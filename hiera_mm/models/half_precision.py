@@ -19,6 +19,9 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.conv import _ConvNd
 
+HALVED = (nn.Linear, _ConvNd)
+"""Modules that autocast computes in half precision, with weights that it would cast anew in each run."""
+
 
 def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Tensor, *more: Any) -> Any:
     """``method(pixels, *more)`` of a module, with few launches where autocast is on. Predictions in bfloat16 give such
@@ -40,6 +43,21 @@ def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Ten
     with torch.autocast(kind, enabled=not whole):
         given = pixels.to(dtype) if whole else pixels
         return _call(module, weights, method, given, *more)
+
+
+def halve(model: nn.Module) -> None:
+    """Cast the weights of linear layers and convolutions once, as autocast would in each run. Everything else, such as
+    norms, positions and boxes, stays in float32."""
+    for module in model.modules():
+        if isinstance(module, HALVED):
+            module.to(half_dtype(module.weight.device))
+
+
+def half_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16; float16 on GPUs without it."""
+    if device.type == 'cuda' and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
 
 
 def is_autocast(tensor: Tensor) -> bool:
@@ -103,7 +121,7 @@ def _names_to_cast(module: nn.Module, whole: bool) -> list[str]:
     convolutions."""
     names = []
     for prefix, part in module.named_modules(remove_duplicate=True):
-        if whole and part is not module or isinstance(part, nn.Linear | _ConvNd):
+        if whole and part is not module or isinstance(part, HALVED):
             own = ((f'{prefix}.{name}' if prefix else name, p) for name, p in part.named_parameters(recurse=False))
             names += [name for name, parameter in own if parameter.dtype == torch.float32]
     return names

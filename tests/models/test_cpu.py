@@ -101,14 +101,19 @@ def test_a_training_step_under_autocast(dtype, with_cp):
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
-def test_predictions_under_autocast_are_as_precise_as_in_training():
+def test_predictions_under_autocast_are_bfloat16_and_nearly_as_precise_as_in_training():
     model, image = Hiera(SMALL).eval(), torch.randn(IMAGE)
+    expected = [m.detach() for m in model(image)]
     with torch.autocast('cpu', dtype=torch.bfloat16):
         in_training = model(image)
         with torch.no_grad():
             in_prediction = model(image)
-    assert [m.dtype for m in in_prediction] == [m.dtype for m in in_training]
-    assert_close(in_prediction, [m.detach() for m in in_training])
+
+    def errors(maps):
+        return torch.stack([(got - exact).std() / exact.std() for got, exact in zip(maps, expected, strict=True)])
+
+    assert {m.dtype for m in in_prediction} == {torch.bfloat16}
+    assert (errors(in_prediction) < 2 * errors(in_training)).all() and errors(in_prediction).max() < 0.03
 
 
 def test_predictions_in_bfloat16_are_the_same_to_the_bit(pieces):

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hiera_mm.config import in_scope
 from hiera_mm.errors import UserError
-from hiera_mm.inference.running import in_scope, running
+from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.inference.visualization import Label
 from hiera_mm.readers.ava_files import read_action_list

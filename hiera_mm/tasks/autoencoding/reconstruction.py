@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hiera_mm.config import in_scope
 from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.errors import UserError
 from hiera_mm.inference.images import one_or_several
-from hiera_mm.inference.running import in_scope, running
+from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.volumes import VolumePair

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hiera_mm.config import in_scope
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
 from hiera_mm.inference.images import ImageInput, as_rgb, content_of, one_or_several
-from hiera_mm.inference.running import in_scope, running
+from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import infer_frame_naming
 from hiera_mm.readers.frames import Part, parts_of

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hiera_mm.config import in_scope
 from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.inference.images import one_or_several
-from hiera_mm.inference.running import in_scope, running
+from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.volumes import Header, VolumePair, read_header

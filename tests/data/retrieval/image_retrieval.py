@@ -2,10 +2,10 @@
 
 import csv
 
+from hiera_mm.config import in_scope
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.engine.training_plan import pipeline_shape
 from hiera_mm.inference.images import one_or_several
-from hiera_mm.inference.running import in_scope
 from hiera_mm.inference.prediction import Outcome, each_result
 from hiera_mm.inference.report.parts import Section, Table
 from hiera_mm.readers.inputs import Kind
