@@ -158,7 +158,7 @@ def step_count(config: Config) -> Count:
     """Counts a two-stage detector's loss and its backward pass by part."""
     torch.manual_seed(0)
     with in_scope(config):
-        model = MODELS.build(_narrowed(config.model)).train()
+        model = MODELS.build(narrowed(config.model)).train()
         data = model.data_preprocessor(_batch(), training=True)
     count, roi_head = Count(), model.roi_head
     with contextlib.ExitStack() as stack:
@@ -166,7 +166,7 @@ def step_count(config: Config) -> Count:
             *((model.backbone, 'forward', 'backbone'), (model.neck, 'forward', 'neck')),
             *((model.rpn_head, 'forward', 'RPN head'), (model.rpn_head, 'loss_by_feat', 'RPN loss')),
             *(
-                (model.rpn_head, 'predict_by_feat', 'proposals'),
+                (model.rpn_head, 'propose', 'proposals'),
                 (roi_head, 'loss', 'assignment and sampling of regions'),
             ),
             *((roi_head, 'bbox_loss', 'box head'), (roi_head, 'mask_loss', 'mask head')),
@@ -181,7 +181,7 @@ def step_count(config: Config) -> Count:
     return count
 
 
-def _narrowed(model: ConfigDict) -> ConfigDict:
+def narrowed(model: ConfigDict) -> ConfigDict:
     arch = model.backbone.arch
     depths = (ARCHITECTURES[arch] if isinstance(arch, str) else arch)['depths']
     model.backbone.update(arch=dict(embed_dim=16, num_heads=1, depths=depths), init_cfg=None)

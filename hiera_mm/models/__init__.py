@@ -2,6 +2,7 @@
 
 import importlib.util
 
+from hiera_mm.models.batched import BatchedCascadeRoIHead, BatchedRoIHead, BatchedRPNHead
 from hiera_mm.models.box_precision import SingleRoIExtractor, keep_boxes_in_float32
 from hiera_mm.models.centernet import CenterNetHead
 from hiera_mm.models.hiera import Hiera
@@ -12,6 +13,9 @@ from hiera_mm.models.unetr_decoder import UNETRDecoder
 from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 
 __all__ = [
+    'BatchedCascadeRoIHead',
+    'BatchedRPNHead',
+    'BatchedRoIHead',
     'CenterNetHead',
     'ChannelLayerNorm',
     'FCNMaskHead',

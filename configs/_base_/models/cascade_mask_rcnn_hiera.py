@@ -10,8 +10,9 @@ norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
 model = dict(
     backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
     neck=dict(norm_cfg=norm_cfg),
-    rpn_head=dict(num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
+    rpn_head=dict(type='BatchedRPNHead', num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
     roi_head=dict(
+        type='BatchedCascadeRoIHead',
         bbox_head=[
             dict(
                 type='Shared4Conv1FCBBoxHead',

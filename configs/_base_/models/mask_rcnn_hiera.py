@@ -12,8 +12,9 @@ norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
 model = dict(
     backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
     neck=dict(norm_cfg=norm_cfg),
-    rpn_head=dict(num_convs=2),
+    rpn_head=dict(type='BatchedRPNHead', num_convs=2),
     roi_head=dict(
+        type='BatchedRoIHead',
         bbox_head=dict(
             type='Shared4Conv1FCBBoxHead', conv_out_channels=256, num_classes=num_classes, norm_cfg=norm_cfg
         ),

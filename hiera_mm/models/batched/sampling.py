@@ -1,0 +1,60 @@
+"""Random samples of boxes, for all images of a batch at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hiera_mm.errors import UserError
+
+import torch
+from mmdet.models.task_modules.samplers import RandomSampler
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``S`` places for boxes of each image: first its positive ones, then background, then empty places.
+
+    Attributes:
+        index: ``(B, S)``, the place's box.
+        number: ``(B, S)``, the object of a positive box, numbered from 0; 0 for others.
+        positive: ``(B, S)``, whether the box has an object.
+        known: ``(B, S)``, whether the place is filled.
+    """
+
+    index: Tensor
+    number: Tensor
+    positive: Tensor
+    known: Tensor
+
+
+def sample(sampler: RandomSampler, assigned: Tensor) -> Sample:
+    """What mmdet's ``RandomSampler`` samples of assigned boxes ``(B, N)`` (:func:`assigning.assign`), by sorting random
+    numbers instead of drawing from a list whose length the processor has to know."""
+    count = assigned.shape[1]
+    places, most = min(sampler.num, count), min(int(sampler.num * sampler.pos_fraction), count)
+    draws = torch.rand(assigned.shape, device=assigned.device)
+    positives = torch.where(assigned > 0, draws, -1).topk(most)
+    negatives = torch.where(assigned == 0, draws, -1).topk(places)
+    filled = (positives.values >= 0).sum(1, keepdim=True)
+    place = torch.arange(places, device=assigned.device).expand(len(assigned), -1)
+    positive = place < filled
+    # The positives fill the first places, the negatives follow.
+    source = torch.where(positive, place, most + place - filled)
+    index = torch.cat([positives.indices, negatives.indices], 1).gather(1, source)
+    known = torch.cat([positives.values, negatives.values], 1).gather(1, source) >= 0
+    number = (assigned.gather(1, index) - 1).clamp(min=0)
+    return Sample(index, number, positive, known)
+
+
+def require_random(sampler: Any) -> None:
+    """Check that :func:`sample` does what a sampler of mmdet would.
+
+    Raises:
+        UserError: for another kind, or for settings that are not followed.
+    """
+    if not (type(sampler) is RandomSampler and sampler.neg_pos_ub < 0):
+        raise UserError(
+            'Heads that sample boxes for a whole batch follow a RandomSampler with neg_pos_ub=-1, not this '
+            f"{type(sampler).__name__}; set mmdet's own types instead: rpn_head=dict(type='RPNHead'), "
+            "roi_head=dict(type='StandardRoIHead') or 'CascadeRoIHead'."
+        )
