@@ -1,7 +1,7 @@
 """Kernel launches of a GPU and waits for it, counted without one: ``python -m benchmarks.launches CONFIG``.
 
 An operation of torch that is no view counts as a launch, and one whose result the processor has to know (``nonzero``,
-``item``, an index of booleans) as a wait. Both are exact and the same on every machine; what they cost is not said.
+``item``, ``tolist``, suppression, an index of booleans) as a wait. Both are exact and the same on every machine; what they cost is not said.
 
 - The backbone's forward pass on simulated CUDA tensors of the config's training size, under autocast in bfloat16 and
   with weights in bfloat16. Attention is one launch there, as by a fused kernel.
@@ -45,7 +45,7 @@ NO_LAUNCH = {
 }
 WAITS = {
     *('_local_scalar_dense', 'item', 'is_nonzero', 'equal', 'nonzero', 'masked_select'),
-    *('_unique2', 'unique_dim', 'unique_consecutive'),
+    *('_unique2', 'unique_dim', 'unique_consecutive', 'nms'),
 }
 WIDTHS = ('in_channels', 'out_channels', 'feat_channels', 'conv_out_channels', 'fc_out_channels')
 IMAGES, SIDE, OBJECTS = 4, 256, 7
@@ -72,6 +72,16 @@ class Count(TorchDispatchMode):
         self.launches[part] += 1
         self.waits[part] += waits
         self.operations[part][name] += 1
+
+    def waiting(self, method: str) -> Any:
+        """A method of tensors that no operation stands for, but that waits for the device."""
+        plain = getattr(Tensor, method)
+
+        def run(*args: Any, **named: Any) -> Any:
+            self.waits[self.parts[-1]] += 1
+            return plain(*args, **named)
+
+        return patch.object(Tensor, method, run)
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -173,6 +183,8 @@ def step_count(config: Config) -> Count:
         ):
             if hasattr(owner, method):
                 stack.enter_context(patch.object(owner, method, count.part(part)(getattr(owner, method))))
+        for method in ('tolist', 'cpu'):
+            stack.enter_context(count.waiting(method))
         stack.enter_context(count)
         with torch.autocast('cpu', torch.bfloat16):
             loss = model.parse_losses(model(**data, mode='loss'))[0]

@@ -5,5 +5,5 @@
 _base_ = './mask_rcnn_hiera_bp.py'
 
 model = dict(
-    backbone=dict(pos_embed_size=14, init_cfg=dict(checkpoint='sam2.1_hiera_bp')),
+    backbone=dict(window_sizes=(8, 4, 14, 7), pos_embed_size=14, init_cfg=dict(checkpoint='sam2.1_hiera_bp')),
 )

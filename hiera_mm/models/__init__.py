@@ -2,7 +2,14 @@
 
 import importlib.util
 
-from hiera_mm.models.batched import BatchedCascadeRoIHead, BatchedRoIHead, BatchedRPNHead
+from hiera_mm.models.batched import (
+    BatchedCascadeRoIHead,
+    BatchedRoIHead,
+    BatchedRPNHead,
+    CascadeRCNN,
+    FasterRCNN,
+    MaskRCNN,
+)
 from hiera_mm.models.box_precision import SingleRoIExtractor, keep_boxes_in_float32
 from hiera_mm.models.centernet import CenterNetHead
 from hiera_mm.models.hiera import Hiera
@@ -16,10 +23,13 @@ __all__ = [
     'BatchedCascadeRoIHead',
     'BatchedRPNHead',
     'BatchedRoIHead',
+    'CascadeRCNN',
     'CenterNetHead',
     'ChannelLayerNorm',
     'FCNMaskHead',
+    'FasterRCNN',
     'Hiera',
+    'MaskRCNN',
     'MaskedAutoencoder',
     'SingleRoIExtractor',
     'UNETRDecoder',

@@ -22,12 +22,24 @@ HALF_DTYPES = (torch.float16, torch.bfloat16)
 
 @MMDET_MODELS.register_module(name='SingleRoIExtractor', force=True)
 class SingleRoIExtractor(PlainSingleRoIExtractor):
-    """mmdet's ``SingleRoIExtractor``, which pools half-precision maps in float32."""
+    """mmdet's ``SingleRoIExtractor``, which pools half-precision maps in float32, and which asks the device once how
+    many regions each level has, instead of once a level."""
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
         """Regions ``(K, 5)`` of maps ``(B, C, H, W)`` to ``(K, C, size, size)`` in the dtype of the maps."""
-        in_float32 = tuple(map(_float32, feats))
-        return super().forward(in_float32, _float32(rois), roi_scale_factor).to(feats[0].dtype)
+        maps, rois = tuple(map(_float32, feats)), _float32(rois)
+        if len(maps) == 1 or not len(rois) or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return super().forward(maps, rois, roi_scale_factor).to(feats[0].dtype)
+        level, order = self.map_roi_levels(rois, len(maps)).sort()
+        counts = (level[:, None] == torch.arange(len(maps), device=level.device)).sum(0).tolist()
+        if roi_scale_factor is not None:
+            rois = self.roi_rescale(rois, roi_scale_factor)
+        parts = []
+        for layer, feature_map, own in zip(self.roi_layers, maps, rois[order].split(counts), strict=True):
+            # A level without regions takes part too, so that all processes have gradients for the same weights.
+            none = feature_map[:0, :, :1, :1].expand(-1, -1, *layer.output_size)
+            parts.append(layer(feature_map, own) if len(own) else none)
+        return torch.cat(parts)[order.argsort()].to(feats[0].dtype)
 
 
 if importlib.util.find_spec('mmaction') is not None:

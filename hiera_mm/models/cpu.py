@@ -14,7 +14,6 @@ from hiera_mm.models.mask_units import Region, int_shape
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.scale import LayerScale
 from torch import Tensor
 from torch.nn.modules import module as torch_module
@@ -26,8 +25,8 @@ MIN_ROWS = 512
 CHUNK_SIZE = 2**20
 """Input values per chunk: 4 MiB in float32, and four times as much inside the MLP; chosen by measurement."""
 
-PER_ROW_MODULES: set[type[nn.Module]] = {nn.Linear, nn.LayerNorm, nn.GELU, nn.Identity, DropPath, LayerScale}
-"""Modules that process each row on its own, apart from stochastic depth; :func:`per_row` adds the model's own."""
+PER_ROW_MODULES: set[type[nn.Module]] = {nn.Linear, nn.LayerNorm, nn.GELU, nn.Identity, LayerScale}
+"""Modules that process each row on its own; :func:`per_row` adds the model's own."""
 
 GLOBAL_HOOKS = (
     '_global_forward_hooks',
@@ -43,9 +42,7 @@ _switched_on = True
 class SplitBlock(Protocol):
     """A transformer block that can run its attention, which may look beyond a mask unit, and its MLP separately."""
 
-    training: bool
     attn: Any
-    drop_path: Any
 
     def __call__(self, units: Tensor, regions: Sequence[Region]) -> Tensor: ...
     def add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor: ...
@@ -53,18 +50,18 @@ class SplitBlock(Protocol):
     def modules(self) -> Iterator[nn.Module]: ...
 
 
-def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region]) -> Tensor:
-    """``block(units, regions)``, but faster where possible.
+def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region], paths: Tensor | None = None) -> Tensor:
+    """``block(units, regions, paths)``, but faster where possible.
 
     Rows of mask units ``(B, units, T, C)`` are then processed in chunks, so that intermediate results stay in the CPU's
     cache; only attention beyond a mask unit sees all rows at once.
     """
     if not _can_speed_up(units):
-        return block(units, regions)
+        return block(units, regions, paths)
     parts = cast(SplitBlock, block)
     with _FasterKernels():
-        if not _is_per_row(parts):
-            return block(units, regions)
+        if paths is not None or not _is_per_row(parts):
+            return block(units, regions, paths)
         if parts.attn.window_side == 1:
             return _in_chunks(lambda chunk: block(chunk, regions), units)
         return _in_chunks(parts.add_mlp, parts.add_attention(units, regions))
@@ -186,10 +183,7 @@ def _can_speed_up(units: Tensor) -> bool:
 
 
 def _is_per_row(block: SplitBlock) -> bool:
-    """Whether rows can be processed in chunks: no unknown modules, no hooks, and no stochastic depth, which is drawn
-    once per image."""
-    if block.training and block.drop_path.drop_prob:
-        return False
+    """Whether rows can be processed in chunks: no unknown modules, and no hooks."""
     if any(getattr(torch_module, name) for name in GLOBAL_HOOKS):
         return False
     return all(

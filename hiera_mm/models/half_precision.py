@@ -36,6 +36,8 @@ def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Ten
     dtype = torch.get_autocast_dtype(kind)
     whole = dtype == torch.bfloat16 and not torch.is_grad_enabled()
     names = _names_to_cast(module, whole)
+    if not names:
+        return method(pixels, *more)
     parameters = dict(module.named_parameters())
     if any(isinstance(parameters[name], DTensor) for name in names):
         return method(pixels, *more)

@@ -35,7 +35,6 @@ from hiera_mm.weights.load import LORA_MARK, load_backbone_weights
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.scale import LayerScale
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -231,17 +230,30 @@ class Hiera(BaseModule):
 
     def _stage_ends(self, units: Tensor, regions: Sequence[Region]) -> dict[int, Tensor]:
         """The rows at the ends of the stages of ``out_indices``."""
-        ends, blocks = {}, list(self.blocks)
+        ends, blocks = {}, [*zip(self.blocks, self._draw_paths(units), strict=True)]
         for stage, (depth, end) in enumerate(zip(self.depths, accumulate(self.depths), strict=True)):
             recompute = self.with_cp[stage] and self.training and torch.is_grad_enabled()
-            for block in blocks[end - depth : end]:
+            for block, paths in blocks[end - depth : end]:
                 if recompute:
-                    units = checkpoint(with_weights_of_now(block, run_block), units, regions, use_reentrant=False)
+                    run = with_weights_of_now(block, run_block)
+                    units = checkpoint(run, units, regions, paths, use_reentrant=False)
                 else:
-                    units = run_block(block, units, regions)
+                    units = run_block(block, units, regions, paths)
             if stage in self.out_indices:
                 ends[stage] = units
         return ends
+
+    def _draw_paths(self, units: Tensor) -> Sequence[Tensor | None]:
+        """Stochastic depth: a factor for both branches of each block and each sample, drawn for all blocks at once."""
+        drop_probs = [block.drop_prob if block.training else 0.0 for block in self.blocks]
+        if not any(drop_probs):
+            return [None] * len(drop_probs)
+        dtype = torch.get_autocast_dtype(units.device.type) if is_autocast(units) else units.dtype
+        # In half precision a rounded factor would change the branches' mean, were the probability not that of it.
+        factors = (1 / (1 - torch.tensor(drop_probs))).to(dtype)[:, None, None, None, None, None]
+        factors, kept = (x.to(units.device, non_blocking=True) for x in (factors, 1 / factors.float()))
+        drawn = torch.rand(len(drop_probs), 2, len(units), 1, 1, 1, device=units.device)
+        return ((drawn < kept) * factors).unbind()
 
     def init_weights(self) -> None:
         """Load the weights of ``init_cfg``; the constructor has already drawn random ones."""
@@ -378,7 +390,7 @@ class Block(nn.Module):
         dim, dim_out: Channels before and after.
         heads: Attention heads.
         window_side, window_times, pools: See :class:`Attention`.
-        drop_path: Stochastic depth of both branches.
+        drop_prob: Probability with which each branch is dropped in training (stochastic depth).
         layer_scale: A learned factor for each channel of both branches.
         pooled_shortcut: Where the width doubles, the shortcut is the maximum and the mean of the 2 x 2 tokens
             of the unnormalised input, concatenated; without pooling, of each token alone.
@@ -392,7 +404,7 @@ class Block(nn.Module):
         window_side: int | None,
         window_times: int | None,
         pools: bool,
-        drop_path: float,
+        drop_prob: float,
         layer_scale: bool,
         pooled_shortcut: bool,
     ) -> None:
@@ -402,24 +414,25 @@ class Block(nn.Module):
         self.attn = Attention(dim, dim_out, heads, window_side, window_times, pools)
         self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
         self.mlp = MLP(dim_out)
-        self.drop_path = DropPath(drop_path)
+        self.drop_prob = drop_prob
         self.proj = nn.Linear(dim, dim_out) if dim != dim_out and not pooled_shortcut else None
         self.ls1 = LayerScale(dim_out) if layer_scale else nn.Identity()
         self.ls2 = LayerScale(dim_out) if layer_scale else nn.Identity()
 
-    def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
-        units = self.add_attention(units, regions)
-        return self.add_mlp(units)
+    def forward(self, units: Tensor, regions: Sequence[Region], paths: Tensor | None = None) -> Tensor:
+        """``paths`` are factors of both branches for each sample, ``(2, B, 1, 1, 1)``."""
+        attention_path, mlp_path = (None, None) if paths is None else paths.unbind()
+        return self.add_mlp(self.add_attention(units, regions, attention_path), mlp_path)
 
-    def add_attention(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
+    def add_attention(self, units: Tensor, regions: Sequence[Region], path: Tensor | None = None) -> Tensor:
         """The first half: ``shortcut + attention(norm(units))``."""
         normalised = self.norm1(units)
-        branch = self.drop_path(self.ls1(self.attn(normalised, regions)))
-        return self._shortcut(units, normalised) + branch
+        branch = self.ls1(self.attn(normalised, regions))
+        return self._shortcut(units, normalised) + _along(path, branch)
 
-    def add_mlp(self, units: Tensor) -> Tensor:
+    def add_mlp(self, units: Tensor, path: Tensor | None = None) -> Tensor:
         """The second half: ``units + mlp(norm(units))``."""
-        return units + self.drop_path(self.ls2(self.mlp(self.norm2(units))))
+        return units + _along(path, self.ls2(self.mlp(self.norm2(units))))
 
     def _shortcut(self, units: Tensor, normalised: Tensor) -> Tensor:
         if self.proj is not None:
@@ -428,6 +441,10 @@ class Block(nn.Module):
         if self.pools:
             return torch.cat([pool_units(units), average_units(units)], dim=-1)
         return torch.cat([units, units], dim=-1) if self.widens else units
+
+
+def _along(path: Tensor | None, branch: Tensor) -> Tensor:
+    return branch if path is None else branch * path
 
 
 @per_row
@@ -467,14 +484,16 @@ class Attention(nn.Module):
     def _attend_inside_windows(
         self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region], window_side: int
     ) -> Tensor:
+        if len(regions) == 1:
+            return self._attend_in_region(window_side, regions[0], q, k, v)
         lengths = [region.units for region in regions]
         parts = zip(regions, *(x.split(lengths, dim=1) for x in (q, k, v)), strict=True)
-        mixed = []
-        for region, queries, keys, values in parts:
-            whole = window_side**2 * (self.window_times or region.times or 1)
-            absent = whole - region.units // region.windows
-            mixed.append(self._attend(queries, keys, values, region.windows, padding=absent * int_shape(k)[2]))
-        return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
+        return torch.cat([self._attend_in_region(window_side, *part) for part in parts], dim=1)
+
+    def _attend_in_region(self, window_side: int, region: Region, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        whole = window_side**2 * (self.window_times or region.times or 1)
+        absent = whole - region.units // region.windows
+        return self._attend(q, k, v, region.windows, padding=absent * int_shape(k)[2])
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, windows: int, padding: int = 0) -> Tensor:
         """Attention inside each of ``windows`` equal parts of the rows, each with ``padding`` more keys."""
@@ -623,7 +642,7 @@ def _make_blocks(
                     window_side=None if len(blocks) in global_blocks else attention_side,
                     window_times=window_times,
                     pools=first and 0 < stage <= q_pools,
-                    drop_path=drop_path_rate * len(blocks) / max(sum(depths) - 1, 1),
+                    drop_prob=drop_path_rate * len(blocks) / max(sum(depths) - 1, 1),
                     layer_scale=settings['layer_scale'],
                     pooled_shortcut=settings['pooled_shortcut'],
                 )

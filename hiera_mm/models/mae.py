@@ -83,7 +83,7 @@ class MaskedAutoencoder(BaseModel):
         self.decoder_pos_embed = nn.Parameter(torch.zeros(1, TOKENS_PER_UNIT * self.grid.numel(), decoder_embed_dim))
         block: dict[str, Any] = dict(dim=decoder_embed_dim, dim_out=decoder_embed_dim, heads=decoder_num_heads)
         block |= dict(
-            window_side=None, window_times=None, pools=False, drop_path=0.0, layer_scale=False, pooled_shortcut=False
+            window_side=None, window_times=None, pools=False, drop_prob=0.0, layer_scale=False, pooled_shortcut=False
         )
         self.decoder_blocks = nn.ModuleList(Block(**block) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=1e-6)

@@ -182,8 +182,8 @@ def test_stages_after_the_last_map_are_neither_built_nor_computed():
     whole = Hiera(SMALL, drop_path_rate=0.3).eval()
     first = Hiera(SMALL, drop_path_rate=0.3, out_indices=(1, 0)).eval()
     assert len(first.blocks) == sum(first.depths[:2])
-    assert [block.drop_path.drop_prob for block in whole.blocks][: len(first.blocks)] == [
-        block.drop_path.drop_prob for block in first.blocks
+    assert [block.drop_prob for block in whole.blocks][: len(first.blocks)] == [
+        block.drop_prob for block in first.blocks
     ]
     first.load_state_dict({key: value for key, value in whole.state_dict().items() if key in first.state_dict()})
     pixels = torch.randn(2, 3, 64, 96)
@@ -257,7 +257,7 @@ def test_frozen_stages_get_no_gradient_and_no_drop_path(frozen_stages):
 
 
 def test_drop_path_rates_rise_linearly_to_the_given_rate():
-    rates = [block.drop_path.drop_prob for block in Hiera(SMALL, drop_path_rate=0.7).blocks]
+    rates = [block.drop_prob for block in Hiera(SMALL, drop_path_rate=0.7).blocks]
     assert rates == pytest.approx(torch.linspace(0, 0.7, 8).tolist())
 
 

@@ -2,7 +2,7 @@
 # the channels of its four maps. Where the values come from is said in mask_rcnn_hiera_bp.py.
 backbone = dict(
     arch='bp',
-    window_sizes=(8, 4, 14, 7),
+    window_sizes=(8, 4, 16, 8),
     global_blocks=(12, 16, 20),
     drop_path_rate=0.2,
     init_cfg=dict(type='Pretrained', checkpoint='hiera_bp.mae_in1k'),

@@ -2,7 +2,7 @@
 # the channels of its four maps. Where the values come from is said in mask_rcnn_hiera_s.py.
 backbone = dict(
     arch='s',
-    window_sizes=(8, 4, 14, 7),
+    window_sizes=(8, 4, 16, 8),
     global_blocks=(7, 10, 13),
     drop_path_rate=0.1,
     init_cfg=dict(type='Pretrained', checkpoint='hiera_s.mae_in1k'),

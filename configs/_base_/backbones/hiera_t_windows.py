@@ -2,7 +2,7 @@
 # the channels of its four maps. Where the values come from is said in mask_rcnn_hiera_t.py.
 backbone = dict(
     arch='t',
-    window_sizes=(8, 4, 14, 7),
+    window_sizes=(8, 4, 16, 8),
     global_blocks=(5, 7, 9),
     drop_path_rate=0.1,
     init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k'),

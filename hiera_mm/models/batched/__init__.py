@@ -5,7 +5,15 @@ processor wait for each other. These heads do the same for all images together, 
 of Hiera: any detector of mmdet can name them.
 """
 
+from hiera_mm.models.batched.detector import CascadeRCNN, FasterRCNN, MaskRCNN
 from hiera_mm.models.batched.roi_heads import BatchedCascadeRoIHead, BatchedRoIHead
 from hiera_mm.models.batched.rpn_head import BatchedRPNHead
 
-__all__ = ['BatchedCascadeRoIHead', 'BatchedRPNHead', 'BatchedRoIHead']
+__all__ = [
+    'BatchedCascadeRoIHead',
+    'BatchedRPNHead',
+    'BatchedRoIHead',
+    'CascadeRCNN',
+    'FasterRCNN',
+    'MaskRCNN',
+]

@@ -45,12 +45,12 @@ def assign(assigner: MaxIoUAssigner, boxes: Tensor, objects: Objects, known: Ten
             last = (claims * numbers[:, None]).amax(1)
             claimed = torch.where(last > 0, last, claimed)
     low, high = assigner.neg_iou_thr if isinstance(assigner.neg_iou_thr, tuple) else (0, assigner.neg_iou_thr)
-    assigned = torch.where((best >= low) & (best < high), 0, -1)
-    assigned = torch.where(best >= assigner.pos_iou_thr, nearest, assigned)
+    background = (best >= low) & (best < high)
+    assigned = torch.where(best >= assigner.pos_iou_thr, nearest, background.long() - 1)
     assigned = torch.where(claimed > 0, claimed, assigned)
     # Without an object all is background, even in a crowd.
     assigned = assigned * objects.known[:, :1]
-    return assigned if known is None else torch.where(known, assigned, -1)
+    return assigned if known is None else assigned.masked_fill(~known, -1)
 
 
 def _taking_part(assigner: MaxIoUAssigner, boxes: Tensor, objects: Objects, known: Tensor | None) -> Tensor | None:

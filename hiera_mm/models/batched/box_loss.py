@@ -1,10 +1,9 @@
 """The loss of a box head on regions of a whole batch."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.models.batched.coding import encode
+from hiera_mm.models.batched.coding import box_loss, encode
 from hiera_mm.models.batched.regions import Regions
 
-import torch
 from mmdet.models.losses import CrossEntropyLoss
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import Tensor
@@ -25,14 +24,16 @@ def box_losses(
     chosen, labels = regions.chosen, regions.labels(head.num_classes).flatten()
     known, positive = chosen.known.flatten(), chosen.positive.flatten()
     count = known.sum()
-    weights = torch.where(positive, pos_weight if pos_weight > 0 else 1.0, known.float())
+    weights = known.float()
+    if pos_weight > 0:
+        weights = weights.masked_fill(positive, pos_weight)
     losses = dict(
         loss_cls=head.loss_cls(cls_score, labels, weights, avg_factor=count.clamp(min=1)),
         acc=((cls_score.argmax(1) == labels) & known).sum()[None] * 100 / count.clamp(min=1),
     )
     targets = encode(head.bbox_coder, regions.boxes, regions.objects.boxes_at(chosen.number), chosen.positive)
     deltas = bbox_pred if head.reg_class_agnostic else _of_class(bbox_pred, labels)
-    losses['loss_bbox'] = head.loss_bbox(deltas, targets, positive[:, None].expand(-1, 4).float(), avg_factor=count)
+    losses['loss_bbox'] = box_loss(head.loss_bbox, deltas, targets, positive, count)
     return losses
 
 

@@ -37,7 +37,7 @@ class Regions:
 
     def labels(self, background: int) -> Tensor:
         """Classes ``(B, S)``."""
-        return torch.where(self.chosen.positive, self.objects.labels_at(self.chosen.number), background)
+        return self.objects.labels_at(self.chosen.number).masked_fill(~self.chosen.positive, background)
 
 
 def sample_regions(
@@ -56,7 +56,7 @@ def sample_regions(
     if sampler.add_gt_as_proposals:
         first = objects.boxes.shape[1]
         own = torch.arange(1, first + 1, device=boxes.device)
-        assigned = torch.cat([torch.where(objects.known, own, -1), assigned], 1)
+        assigned = torch.cat([(own.expand_as(objects.known)).masked_fill(~objects.known, -1), assigned], 1)
         boxes = torch.cat([objects.boxes, boxes], 1)
     chosen = sample(sampler, assigned)
     return Regions(take(boxes, chosen.index), chosen, objects, chosen.index < first)

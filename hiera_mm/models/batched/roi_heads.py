@@ -45,7 +45,7 @@ class BatchedRoIHead(StandardRoIHead):
     ) -> dict[str, Tensor]:
         """Losses of a batch, from maps ``(B, C, H, W)`` and the proposals of each image."""
         truth, ignored, _ = unpack_gt_instances(batch_data_samples)
-        objects = Objects.of(truth, ignored)
+        objects, x = Objects.of(truth, ignored), _in_float32(x)
         regions = sample_regions(self.bbox_assigner, self.bbox_sampler, proposals_of(rpn_results_list), objects)
         # Asked here, before the heads have much to do, the count of positive regions is soon known.
         positives = Positives.of(regions) if self.with_mask else None
@@ -95,7 +95,7 @@ class BatchedCascadeRoIHead(CascadeRoIHead):
     ) -> dict[str, Tensor]:
         """Losses of a batch, from maps ``(B, C, H, W)`` and the proposals of each image."""
         truth, ignored, metas = unpack_gt_instances(batch_data_samples)
-        objects = Objects.of(truth, ignored)
+        objects, x = Objects.of(truth, ignored), _in_float32(x)
         losses: dict[str, Tensor] = {}
         proposals: Any = proposals_of(rpn_results_list)
         for stage, weight in enumerate(self.stage_loss_weights):
@@ -133,3 +133,8 @@ class BatchedCascadeRoIHead(CascadeRoIHead):
         boxes = decode(head.bbox_coder, regions.boxes, deltas.view_as(regions.boxes), metas)
         # mmdet leaves out objects' own boxes, all of which are positive.
         return boxes, regions.chosen.known & ~(regions.is_object & regions.chosen.positive)
+
+
+def _in_float32(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Both extractors pool in float32, so the maps are cast once for both."""
+    return tuple(one.float() for one in maps)

@@ -5,7 +5,7 @@ from typing import Any
 
 from hiera_mm.errors import UserError
 from hiera_mm.models.batched.assigning import assign, require_max_iou
-from hiera_mm.models.batched.coding import decode, encode
+from hiera_mm.models.batched.coding import box_loss, decode, encode
 from hiera_mm.models.batched.objects import Objects, take
 from hiera_mm.models.batched.sampling import require_random, sample
 
@@ -74,22 +74,20 @@ class BatchedRPNHead(RPNHead):
         chosen = sample(self.sampler, assigned)
         anchors = every[chosen.index]
         targets = encode(self.bbox_coder, anchors, objects.boxes_at(chosen.number), chosen.positive)
-        weight = self.train_cfg.pos_weight if self.train_cfg.pos_weight > 0 else 1.0
+        weights = chosen.known.float()
+        if self.train_cfg.pos_weight > 0:
+            weights = weights.masked_fill(chosen.positive, self.train_cfg.pos_weight)
         # mmdet counts at least one positive and one negative for each image.
         positives = chosen.positive.sum(1)
         count = (positives.clamp(min=1) + (chosen.known.sum(1) - positives).clamp(min=1)).sum()
         loss_cls = self.loss_cls(
             scores.gather(1, chosen.index).flatten(),
             chosen.positive.flatten(),
-            torch.where(chosen.positive, weight, chosen.known.float()).flatten(),
+            weights.flatten(),
             avg_factor=count,
         )
-        loss_bbox = self.loss_bbox(
-            take(deltas, chosen.index).flatten(0, 1),
-            targets,
-            chosen.positive.flatten()[:, None].expand_as(targets).float(),
-            avg_factor=count,
-        )
+        deltas = take(deltas, chosen.index).flatten(0, 1)
+        loss_bbox = box_loss(self.loss_bbox, deltas, targets, chosen.positive, count)
         return dict(loss_rpn_cls=loss_cls, loss_rpn_bbox=loss_bbox)
 
     @torch.no_grad()
@@ -119,9 +117,9 @@ class BatchedRPNHead(RPNHead):
         boxes = decode(self.bbox_coder, self._all_anchors(cls_scores)[places], take(deltas, places), batch_img_metas)
         if cfg.get('min_bbox_size', -1) >= 0:
             sides = boxes[..., 2:] - boxes[..., :2]
-            score = torch.where((sides > cfg.min_bbox_size).all(2), score, -1)
+            score = score.masked_fill((sides <= cfg.min_bbox_size).any(2), -1)
         kept = _suppress(boxes, score, torch.tensor(levels).to(boxes.device, non_blocking=True), cfg.nms)
-        score, places = torch.where(kept, score, -1).topk(min(cfg.max_per_img, score.shape[1]))
+        score, places = score.masked_fill(~kept, -1).topk(min(cfg.max_per_img, score.shape[1]))
         boxes, labels = take(boxes, places), torch.zeros_like(places)
         counts = (score >= 0).sum(1).tolist()
         return [

@@ -33,8 +33,8 @@ def sample(sampler: RandomSampler, assigned: Tensor) -> Sample:
     count = assigned.shape[1]
     places, most = min(sampler.num, count), min(int(sampler.num * sampler.pos_fraction), count)
     draws = torch.rand(assigned.shape, device=assigned.device)
-    positives = torch.where(assigned > 0, draws, -1).topk(most)
-    negatives = torch.where(assigned == 0, draws, -1).topk(places)
+    positives = draws.masked_fill(assigned <= 0, -1).topk(most)
+    negatives = draws.masked_fill(assigned != 0, -1).topk(places)
     filled = (positives.values >= 0).sum(1, keepdim=True)
     place = torch.arange(places, device=assigned.device).expand(len(assigned), -1)
     positive = place < filled
