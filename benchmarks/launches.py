@@ -1,7 +1,8 @@
 """Kernel launches of a GPU and waits for it, counted without one: ``python -m benchmarks.launches CONFIG``.
 
 An operation of torch that is no view counts as a launch, and one whose result the processor has to know (``nonzero``,
-``item``, ``tolist``, suppression, an index of booleans) as a wait. Both are exact and the same on every machine; what they cost is not said.
+``item``, ``tolist``, suppression, an index of booleans) as a wait. Both are exact and the same on every machine; what
+they cost is not said.
 
 - The backbone's forward pass on simulated CUDA tensors of the config's training size, under autocast in bfloat16 and
   with weights in bfloat16. Attention is one launch there, as by a fused kernel.
