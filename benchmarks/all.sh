@@ -12,7 +12,7 @@ measure() { # name, title, and what benchmarks.models takes
     python -W ignore -m benchmarks.models "${@:3}" "${options[@]}" --title "$2" --out "$out"
 }
 
-windowed=hiera_mm:b:8/4/14/7
+windowed=hiera_mm:b:8/4/16/8
 swin='mmdet::swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py'
 images=(hiera_mm:b hiera-transformer:b timm:hiera_base_224 transformers:b timm:mvitv2_base
     timm:swin_base_patch4_window7_224 timm:vit_base_patch16_224 timm:convnext_base mmdet.ResNet:depth=101
@@ -37,9 +37,9 @@ measure image_224_l 'Eight images of 224, large models' hiera_mm:l hiera-transfo
     timm:vit_large_patch16_224 --size 224 --batch 8 --repeats 3
 measure image_1024_detectors 'Backbones of detectors, an image of 1024' "$windowed" "$swin:backbone" \
     mmdet.ResNet:depth=50 mmdet.ResNet:depth=101 timm:samvit_base_patch16 timm:convnext_base --repeats 3
-measure image_800x1344 'Backbones of detectors, an image of 800 x 1344' "$windowed" sam2:b:8/4/14/7 \
+measure image_800x1344 'Backbones of detectors, an image of 800 x 1344' "$windowed" sam2:b:8/4/16/8 \
     "$swin:backbone" --size 800x1344 --repeats 3
-measure image_512 'An image of 512' "$windowed" sam2:b:8/4/14/7 "$swin:backbone" timm:samvit_base_patch16 \
+measure image_512 'An image of 512' "$windowed" sam2:b:8/4/16/8 "$swin:backbone" timm:samvit_base_patch16 \
     hiera_mm:b hiera-transformer:b --size 512 --repeats 5
 measure growth_frames 'Growth with the frames of the clip' hiera-transformer:b hiera_mm:b \
     --size 224 --frames 8 16 32 64 --repeats 3

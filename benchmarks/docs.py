@@ -12,7 +12,7 @@ from hiera_mm.errors import UserError
 
 from benchmarks.contestants import IN_BFLOAT16
 from benchmarks.measure import MODES
-from benchmarks.report import COLUMNS, cells, is_ours, on_what, shape_of
+from benchmarks.report import cells, columns, is_ours, on_what, shape_of
 
 MEASURED_ON = {
     'CPU, float32': ('cpu', 'float32'),
@@ -83,7 +83,7 @@ def section(path: Path, result: dict, page: Path) -> str:
     if 'contestant' in rows[0]:
         lines.append(f'{MODES[rows[0]["mode"]].capitalize()}, {rows[0]["dtype"]}, {on_what(rows[0])}.\n')
         cells_of_rows = [[f'`{row["contestant"]}`', shape_of(row), *cells(row)] for row in rows]
-        lines.append(_table(['contestant', 'input', *COLUMNS], cells_of_rows))
+        lines.append(_table(['contestant', 'input', *columns(rows[0])], cells_of_rows))
     else:
         lines.append(_table(list(rows[0]), [[_plain(value) for value in row.values()] for row in rows]))
     if 'samples_a_second' in result:

@@ -33,6 +33,11 @@ class Setting:
     dtype: str = 'float32'
     device: str = 'cpu'
     compile: bool = False
+    graph: bool = False
+
+    @property
+    def on_gpu(self) -> bool:
+        return torch.device(self.device).type == 'cuda'
 
     def precision(self) -> AbstractContextManager:
         if self.dtype == 'float32':
@@ -52,10 +57,29 @@ class Measurement:
     peak_memory: int | None
     warm_up: float = 0.0
     times: list[float] = field(default_factory=list)
+    on_gpu: 'GPUTimes | None' = None
 
     @property
     def median(self) -> float:
         return statistics.median(self.times)
+
+
+@dataclass(frozen=True)
+class GPUTimes:
+    """What tells the GPU's share of a run from the processor's, in seconds.
+
+    Attributes:
+        queued: A run's share of several that are given to the GPU without waiting for each.
+        busy: How long the GPU computes in a run, by torch's profiler.
+        kernels: How many kernels and copies it is given.
+    """
+
+    queued: float
+    busy: float
+    kernels: int
+
+
+QUEUE = 20
 
 
 def measure(
@@ -76,6 +100,10 @@ def measure(
             contestant.compilable.compile(dynamic=False)
     for measurement in found:
         measurement.warm_up = seconds(runs[measurement.contestant], setting.device)
+        if setting.graph:
+            runs[measurement.contestant] = _as_graph(runs[measurement.contestant])
+        if setting.on_gpu:
+            measurement.on_gpu = gpu_times(runs[measurement.contestant])
     for _ in range(repeats):
         for measurement in found:
             measurement.times.append(seconds(runs[measurement.contestant], setting.device))
@@ -88,6 +116,34 @@ def seconds(run: Callable[[], object], device: str) -> float:
     run()
     finish(device)
     return time.perf_counter() - start
+
+
+def gpu_times(run: Callable[[], object]) -> GPUTimes:
+    """Times of a run that has warmed up on a GPU."""
+    start = time.perf_counter()
+    for _ in range(QUEUE):
+        run()
+    torch.cuda.synchronize()
+    queued = (time.perf_counter() - start) / QUEUE
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        run()
+        torch.cuda.synchronize()
+    given = [event for event in profiler.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+    return GPUTimes(queued, sum(event.self_device_time_total for event in given) / 1e6, len(given))
+
+
+def _as_graph(run: Callable[[], object]) -> Callable[[], object]:
+    """A run as one CUDA graph, which the processor starts at once."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
 
 
 def peak_memory(run: Callable[[], object], device: str) -> int | None:

@@ -30,6 +30,9 @@ INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
 OURS = ('hiera_mm', 'masked', 'configs/')
 """How the names of this suite's contestants start."""
 
+WIDTHS = (10, 16, 8, 10, 9, 12, 12, 9, 10, 10, 9)
+GPU_COLUMNS = ('queued s', 'busy s', 'kernels')
+
 COLUMNS = ('median s', 'range s', 'speed', 'params M', 'GMACs', 'of ceiling', 'memory MiB', 'first s')
 
 
@@ -58,6 +61,16 @@ def as_rows(found: Sequence[Measurement], setting: Setting, ceiling: float) -> l
                 share_of_ceiling=round(one.flops / one.median / ceiling, 3),
                 peak_memory=one.peak_memory,
                 first_run_s=round(one.warm_up, 3),
+                **(
+                    {}
+                    if one.on_gpu is None
+                    else dict(
+                        graph=setting.graph,
+                        queued_s=round(one.on_gpu.queued, 6),
+                        busy_s=round(one.on_gpu.busy, 6),
+                        kernels=one.on_gpu.kernels,
+                    )
+                ),
             )
         )
     return rows
@@ -72,13 +85,19 @@ def table(rows: Sequence[dict[str, object]]) -> str:
         if scale != shape_of(row):
             scale = shape_of(row)
             lines.append(f'{MODES[row["mode"]]}, {scale}, {row["dtype"]}, {on_what(row)}')
-            lines.append('contestant'.ljust(wide) + _aligned(COLUMNS))
+            lines.append('contestant'.ljust(wide) + _aligned(columns(row)))
         lines.append(str(row['contestant']).ljust(wide) + _aligned(cells(row)))
     return '\n'.join(lines)
 
 
+def columns(row: dict[str, object]) -> tuple[str, ...]:
+    """Headings of a row's table; on a GPU also of what tells its time from the processor's."""
+    return (*COLUMNS, *GPU_COLUMNS) if 'busy_s' in row else COLUMNS
+
+
 def cells(row: dict[str, object]) -> tuple[str, ...]:
-    """What stands in a row of a table under ``COLUMNS``."""
+    """What stands in a row of a table under its columns."""
+    on_gpu = (f'{row["queued_s"]:.4f}', f'{row["busy_s"]:.4f}', str(row['kernels'])) if 'busy_s' in row else ()
     return (
         f'{row["median_s"]:.3f}',
         f'{row["fastest_s"]:.3f}-{row["slowest_s"]:.3f}',
@@ -88,6 +107,7 @@ def cells(row: dict[str, object]) -> tuple[str, ...]:
         f'{row["share_of_ceiling"]:.0%}',
         '-' if row['peak_memory'] is None else f'{row["peak_memory"] / MIB:.0f}',
         f'{row["first_run_s"]:.2f}',
+        *on_gpu,
     )
 
 
@@ -146,11 +166,12 @@ def shape_of(row: dict[str, object]) -> str:
 
 def on_what(row: dict[str, object]) -> str:
     where = f'{row["threads"]} CPU threads' if row['device'] == 'cpu' else str(row['device'])
-    return f'{where}, compiled' if row['compiled'] else where
+    how = [how for how, used in (('compiled', row['compiled']), ('as a CUDA graph', row.get('graph'))) if used]
+    return ', '.join([where, *how])
 
 
 def _aligned(texts: Sequence[str]) -> str:
-    return ''.join(text.rjust(width) for text, width in zip(texts, (10, 16, 8, 10, 9, 12, 12, 9), strict=True))
+    return ''.join(text.rjust(width) for text, width in zip(texts, WIDTHS, strict=False))
 
 
 def _instructions() -> str:

@@ -1,7 +1,8 @@
 # Cascade Mask R-CNN with Hiera-B+ on COCO, 100 epochs at batch 64, from MAE pre-training on ImageNet-1K.
 # Learning rate and drop path: as the paper's Mask R-CNN (table 15), since ViTDet trains both heads with one
 # schedule (inferred). The paper has no Cascade result.
-# Windows and global blocks: SAM 2's for this size (arXiv 2408.00714); the paper names none.
+# Windows: 16 and 8 tokens in stages 3 and 4, which divide 1024 pixels evenly (ours; SAM 2's 14 and 7 do not).
+# Global blocks: SAM 2's for this size (arXiv 2408.00714); the paper names none.
 # Position: absolute-win, as a resized table falls out of step with windows (arXiv 2311.05613); MAE's is split (ours).
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [

@@ -1,6 +1,7 @@
 # Faster R-CNN (boxes only) with Hiera-B+ on COCO, 100 epochs at batch 64, from MAE pre-training on ImageNet-1K.
 # The paper has no boxes-only detector. Ours: mask_rcnn_hiera_bp.py without its mask head, rates and drop path as there.
-# Windows and global blocks: SAM 2's for this size (arXiv 2408.00714); the paper names none.
+# Windows: 16 and 8 tokens in stages 3 and 4, which divide 1024 pixels evenly (ours; SAM 2's 14 and 7 do not).
+# Global blocks: SAM 2's for this size (arXiv 2408.00714); the paper names none.
 # Position: absolute-win, as a resized table falls out of step with windows (arXiv 2311.05613); MAE's is split (ours).
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = [

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiera_mm.commands.options import add_trust_option
+from hiera_mm.commands.options import add_newest_option, add_trust_option
 
 if TYPE_CHECKING:
     from hiera_mm.readers.inputs import Kind
@@ -34,25 +34,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'model was trained on',
     )
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    add_newest_option(parser)
     add_trust_option(parser)
     parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line')
     parser.add_argument('--backbone', action='store_true', help='the backbone alone, from normalised pixels to maps')
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.commands.options import read_names
+    from hiera_mm.commands.options import chosen_checkpoint, read_names
     from hiera_mm.inference.export import export, export_backbone
     from hiera_mm.inference.load_backbone import backbone
     from hiera_mm.inference.page_results import page_kinds
     from hiera_mm.readers.inputs import Kind
     from hiera_mm.tasks import load
 
+    model = chosen_checkpoint(arguments.model, arguments.newest)
     size, note = arguments.size and tuple(arguments.size), ''
     if arguments.backbone:
         files = _calibration_files(arguments.int8, Kind.IMAGE)
-        export_backbone(backbone(arguments.model), arguments.file, size, files)
+        export_backbone(backbone(model), arguments.file, size, files)
     else:
-        predictor = load(arguments.model, arguments.config, 'cpu', read_names(arguments.classes), arguments.trust)
+        predictor = load(model, arguments.config, 'cpu', read_names(arguments.classes), arguments.trust)
         # The first kind of files that the model takes: for a detector images, not frames of videos.
         files = arguments.int8 and _calibration_files(arguments.int8, page_kinds(predictor)[0])
         note = export(predictor, arguments.file, size, files)

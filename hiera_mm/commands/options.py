@@ -107,8 +107,32 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_newest_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of :func:`chosen_checkpoint`."""
+    parser.add_argument(
+        '--newest', action='store_true', help='of the folder of a run take the newest checkpoint, not the best'
+    )
+
+
+def chosen_checkpoint(source: str, newest: bool) -> str:
+    """The file or published folder that is meant by a model; for the folder of a run it is told in a line.
+
+    Raises:
+        UserError: as :func:`hiera_mm.inference.loading.checkpoint_in`.
+    """
+    from hiera_mm.engine.saving import BEST
+    from hiera_mm.inference.loading import checkpoint_in
+
+    path = Path(checkpoint_in(source, newest))
+    if Path(source).is_dir() and path.is_file():
+        kind = 'best by validation' if path.name.startswith(BEST) else 'newest'
+        print(f'Of {source}: {path.name}, the {kind}.')
+    return str(path)
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of :func:`read_model`."""
+    add_newest_option(parser)
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
     parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
@@ -126,8 +150,8 @@ def read_model(arguments: argparse.Namespace) -> Any:
     """
     from hiera_mm.tasks import load
 
-    names = read_names(arguments.classes)
-    return load(arguments.model, arguments.config, arguments.device, names, arguments.trust, arguments.half)
+    names, model = read_names(arguments.classes), chosen_checkpoint(arguments.model, arguments.newest)
+    return load(model, arguments.config, arguments.device, names, arguments.trust, arguments.half)
 
 
 def add_person_options(group: argparse._ArgumentGroup) -> None:

@@ -2,7 +2,7 @@
 
 hiera-mm predict MODEL INPUT ...
 
-MODEL is a checkpoint, the folder of a run (for its newest checkpoint), a folder from 'hiera-mm publish', an exported
+MODEL is a checkpoint, the folder of a run (for its best checkpoint), a folder from 'hiera-mm publish', an exported
 file (.onnx, .xml, .pt2), or a model on the hub (hf://OWNER/NAME).
 INPUT is a file, a folder, a pattern such as 'photos/*.jpg', a camera (0) or a stream (rtsp://...).
 Detectors write predictions.json (COCO's result format) with images.json, and the inputs with boxes and masks;

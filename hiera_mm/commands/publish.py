@@ -10,13 +10,14 @@ use, ready for the Hugging Face hub ('hiera-mm push'). It is a MODEL for 'hiera-
 import argparse
 from pathlib import Path
 
-from hiera_mm.commands.options import add_trust_option
+from hiera_mm.commands.options import add_newest_option, add_trust_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('checkpoint', help='a checkpoint, or the folder of a run for its newest one')
+    parser.add_argument('checkpoint', help='a checkpoint, or the folder of a run for its best one')
     parser.add_argument('folder', type=Path, help='new folder')
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
+    add_newest_option(parser)
     add_trust_option(parser)
     parser.add_argument('--classes', metavar='FILE', help='names of the classes, one per line; for actions a .pbtxt')
     parser.add_argument(
@@ -28,11 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.commands.options import read_names
+    from hiera_mm.commands.options import chosen_checkpoint, read_names
     from hiera_mm.inference.publish import publish
     from hiera_mm.tasks import load
 
-    predictor = load(arguments.checkpoint, arguments.config, 'cpu', read_names(arguments.classes), arguments.trust)
+    checkpoint = chosen_checkpoint(arguments.checkpoint, arguments.newest)
+    predictor = load(checkpoint, arguments.config, 'cpu', read_names(arguments.classes), arguments.trust)
     described = publish(predictor, arguments.folder, arguments.license, arguments.example)
     size = sum(path.stat().st_size for path in arguments.folder.iterdir()) / 2**20
     licence = described['licence'] or 'unknown, so its README says "other"; state it with --license'

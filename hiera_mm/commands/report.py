@@ -2,13 +2,13 @@
 
 hiera-mm report WORK_DIR
 
-Tests the newest checkpoint of the run, or the named one, on the test set of its config.
+Tests the best checkpoint of the run, or the named one, on the test set of its config.
 """
 
 import argparse
 from pathlib import Path
 
-from hiera_mm.commands.options import add_trust_option
+from hiera_mm.commands.options import add_newest_option, add_trust_option, chosen_checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,16 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--score-thr', type=float, default=0.3, help='score threshold for confusions (%(default)s)')
     parser.add_argument('--config', help='config of the model, if its file does not contain it')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
+    add_newest_option(parser)
     add_trust_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.inference.loading import checkpoint_in, config_for_testing
+    from hiera_mm.inference.loading import config_for_testing
     from hiera_mm.inference.report.write import write_report
     from hiera_mm.tasks import load_trained
 
-    trained = load_trained(arguments.checkpoint, arguments.config, arguments.device, arguments.trust)
-    checkpoint = Path(checkpoint_in(arguments.checkpoint))
+    checkpoint = Path(chosen_checkpoint(arguments.checkpoint, arguments.newest))
+    trained = load_trained(checkpoint, arguments.config, arguments.device, arguments.trust)
     path = arguments.out or checkpoint.parent / 'report.html'
     for name, value in write_report(
         trained, config_for_testing(trained), checkpoint, path, arguments.score_thr

@@ -14,7 +14,9 @@ from hiera_mm.commands.options import (
     add_common_options,
     add_compile_option,
     add_config_argument,
+    add_newest_option,
     add_trust_option,
+    chosen_checkpoint,
     read_config,
 )
 from hiera_mm.program import command_line
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
-    parser.add_argument('checkpoint', help="what training, 'hiera-mm publish' or 'hiera-mm export' wrote")
+    parser.add_argument(
+        'checkpoint', help="what training (a file, or the folder for its best), 'publish' or 'export' wrote"
+    )
     parser.add_argument('--show-dir', help='folder for images with the ground truth next to the predictions')
     parser.add_argument('--out', metavar='FILE.pkl', help='file for the predictions')
+    add_newest_option(parser)
     add_trust_option(parser)
     add_compile_option(parser)
     add_common_options(parser)
@@ -59,6 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
             tempfile.TemporaryFile(dir=folder).close()
     exported = is_exported(arguments.checkpoint)
     if not exported:
+        arguments.checkpoint = chosen_checkpoint(arguments.checkpoint, arguments.newest)
         locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
     prepare_test(config, arguments.checkpoint)

@@ -31,6 +31,9 @@ from mmengine.runner import Runner
 INTERRUPTED = 'interrupted.pth'
 """File name of the checkpoint of an interrupted run."""
 
+BEST = 'best_'
+"""How the names of the best checkpoints by validation begin."""
+
 LAST = 'last_checkpoint'
 """File in the work folder that names the newest checkpoint."""
 

@@ -24,7 +24,7 @@ def backbone(weights: str | Path, **settings: object) -> Hiera:
     run of this suite they are those of its config.
 
     Args:
-        weights: A name of the zoo (``hiera-mm weights list``), a path, a URL, the folder of a run for its newest
+        weights: A name of the zoo (``hiera-mm weights list``), a path, a URL, the folder of a run for its best
             checkpoint, a folder from ``hiera-mm publish``, or ``hf://OWNER/NAME``.
         **settings: Arguments of :class:`~hiera_mm.models.Hiera`, such as ``out_indices=(3,)`` or
             ``window_sizes=(8, 4, 14, 7)``; they override those of the weights.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hiera_mm.config import in_scope
-from hiera_mm.engine.saving import last_named
-from hiera_mm.errors import UserError, first_line
+from hiera_mm.engine.saving import BEST, last_named
+from hiera_mm.errors import UserError, examples, first_line
 from hiera_mm.inference.closed_config import (
     TEST_PARTS,
     config_from_text,
@@ -46,7 +46,7 @@ def load_model(
     """Build a trained model and load its weights.
 
     Args:
-        source: A checkpoint of a run, or the folder of a run for its newest checkpoint; a folder from
+        source: A checkpoint of a run, or the folder of a run for its best checkpoint; a folder from
             ``hiera-mm publish``, also as ``hf://OWNER/NAME``; a file from ``hiera-mm export``; with ``config`` any
             checkpoint, by path, URL or name of the zoo.
         task_of: Finds the task of the model's config.
@@ -104,11 +104,12 @@ def exported_model(exported: Exported, source: str, task_of: TaskOf, trust: bool
     return TrainedModel(task, task.exported_model(exported), settings, meta, source, _version(Path(source)), [], trust)
 
 
-def checkpoint_in(source: str) -> str:
-    """The checkpoint file of a source; for the folder of a run its newest checkpoint.
+def checkpoint_in(source: str, newest: bool = False) -> str:
+    """The checkpoint file of a source; for the folder of a run its best checkpoint by validation, or its newest one if
+    it has no best one or if that is asked for.
 
     Raises:
-        UserError: for a folder without a checkpoint.
+        UserError: for a folder without a checkpoint, or with several best ones.
     """
     published = published_folder(source)
     if published is not None:
@@ -117,7 +118,13 @@ def checkpoint_in(source: str) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return source
-    name = Path(last_named(folder)).name
+    best = [] if newest else sorted(path.name for path in folder.glob(f'{BEST}*.pth'))
+    if len(best) > 1:
+        raise UserError(
+            f"The folder '{source}' holds several best checkpoints, {examples(best)}, by several metrics or of several "
+            'runs; name the one to use.'
+        )
+    name = best[0] if best else Path(last_named(folder)).name
     if not name:
         raise UserError(
             f"The folder '{source}' has neither a published model nor a run's checkpoints (whose file last_checkpoint "

@@ -67,7 +67,7 @@ def load(
     """Load a trained model as an object with a method ``predict``.
 
     Args:
-        model: A checkpoint of a run, or the folder of a run for its newest checkpoint; a folder from
+        model: A checkpoint of a run, or the folder of a run for its best checkpoint; a folder from
             ``hiera-mm publish``, or its address ``hf://OWNER/NAME``; a file from ``hiera-mm export``; with ``config``
             any checkpoint.
         config: Name or path of its config, if the file does not contain it.

@@ -292,3 +292,23 @@ def test_the_plans_memory_is_what_a_step_takes(tmp_path):
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     rows = json.loads(out.with_suffix('.json').read_text())['rows']
     assert len(rows) == 3 and all(0.85 < row['ratio'] < 1.15 for row in rows), rows
+
+
+def test_what_a_gpu_does_is_told_from_what_the_processor_does(run_benchmark):
+    """On a processor alone no columns of a GPU are shown, and graphs are refused."""
+    code, printed = run_benchmark('models', 'hiera_mm:t', '--size', 64, '--repeats', 1)
+    assert code == 0 and 'kernels' not in printed, printed
+    code, printed = run_benchmark('models', 'hiera_mm:t', '--size', 64, '--graph')
+    assert code == 1 and '--graph takes --device cuda' in printed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
+@pytest.mark.parametrize('graph', [[], ['--graph']])
+@pytest.mark.parametrize('mode', ['forward', 'backward'])
+def test_a_gpus_own_time_and_kernels_stand_beside_a_runs(run_benchmark, tmp_path, graph, mode):
+    out = tmp_path / 'result'
+    options = '--size', 64, '--repeats', 3, '--device', 'cuda', '--mode', mode, '--out', out
+    code, printed = run_benchmark('models', 'hiera_mm:t', *options, *graph)
+    assert code == 0 and 'kernels' in printed, printed
+    (row,) = rows_of(out.with_suffix('.csv')).values()
+    assert 0 < float(row['busy_s']) < float(row['slowest_s']) and int(row['kernels']) > 50

@@ -29,7 +29,7 @@ def test_views_are_no_launches_and_what_the_processor_must_know_is_a_wait(work, 
     assert (count.launches.total(), count.waits.total()) == (launches, waits)
 
 
-@pytest.mark.parametrize('dtype, most', [(torch.float32, 267), (torch.bfloat16, 264)])
+@pytest.mark.parametrize('dtype, most', [(torch.float32, 267), (torch.bfloat16, 266)])
 def test_windows_at_1024_need_hardly_more_launches_than_an_image_of_224(dtype, most):
     backbone = read_config(str(FOLDER / 'mask_rcnn_hiera_b.py')).model.backbone
     settings = {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg')}

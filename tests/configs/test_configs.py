@@ -61,6 +61,8 @@ def test_a_training_step_under_autocast_on_a_cpu_has_the_loss_of_float32():
     config.model.backbone.drop_path_rate = 0.0
     config.model.data_preprocessor.batch_augments = None
     detector = reduced_detector(config.model)
+    # Of few regions other ones would be drawn, as rounding changes the order of the proposals.
+    detector.roi_head.bbox_sampler.num = 512
     batch = detector.data_preprocessor(sample(config.train_pipeline), training=True)
     losses = []
     for enabled in (False, True):
@@ -129,10 +131,10 @@ def test_mask_rcnn_has_the_parameters_of_the_papers_table_10(size, millions):
 
 # Counted independently for the same model: backbone, FPN, RPN, 1000 boxes and 100 masks, in T, windows filled up.
 @pytest.mark.parametrize(
-    'size, tera', [('t', 0.482), ('s', 0.516), ('b', 0.581), ('bp', 0.659), ('l', 1.247), ('h', 3.066)]
+    'size, tera', [('t', 0.479), ('s', 0.512), ('b', 0.575), ('bp', 0.650), ('l', 1.247), ('h', 3.066)]
 )
 def test_mask_rcnn_has_the_expected_macs_at_1024(size, tera):
-    """With SAM 2's trunk as the backbone, which computes what fills windows up; ours leaves that out."""
+    """With SAM 2's trunk as the backbone."""
     model = read(f'mask_rcnn_hiera_{size}.py').model
     parts = {part: macs / 1e12 for part, (_, macs) in detector_complexity(model, 1024, 1024).items()}
     arch = ARCHITECTURES[size]
@@ -145,18 +147,17 @@ def test_mask_rcnn_has_the_expected_macs_at_1024(size, tera):
     ).to('meta')
     filled_up = count_macs(trunk, torch.empty(1, 3, 1024, 1024, device='meta'))[0] / 1e12
     assert sum(parts.values()) - parts['backbone'] + filled_up == pytest.approx(tera, rel=0.01)
-    assert 0.955 * filled_up <= parts['backbone'] <= filled_up
-    if size in 'lh':  # 16 and 8 divide the 64 and 32 tokens of a side
-        assert parts['backbone'] == pytest.approx(filled_up, rel=1e-6)
+    # 16 and 8 divide the 64 and 32 tokens of a side, so nothing is filled up.
+    assert parts['backbone'] == pytest.approx(filled_up, rel=1e-6)
 
 
 @pytest.mark.parametrize('kind', ['mask_rcnn', 'cascade_mask_rcnn'])
 @pytest.mark.parametrize('size', SIZES)
-def test_windows_and_global_blocks_are_sam2s_where_it_has_the_size(size, kind):
+def test_global_blocks_are_sam2s_where_it_has_the_size(size, kind):
     file = SAM2_FILES[dict(b='bp', h='l').get(size, size)]
     trunk = compose(f'configs/sam2.1/sam2.1_hiera_{file}.yaml').model.image_encoder.trunk
     backbone = read(f'{kind}_hiera_{size}.py').model.backbone
-    assert tuple(backbone.window_sizes) == tuple(trunk.get('window_spec', (8, 4, 14, 7)))
+    assert tuple(backbone.window_sizes) == (8, 4, 16, 8)
     assert tuple(backbone.global_blocks) == tuple(trunk.get('global_att_blocks', (12, 16, 20)))
     assert backbone.pos_embed == 'absolute_win'
 
@@ -167,6 +168,9 @@ def test_configs_from_sam2_keep_its_tables(size, side):
     assert config.model.backbone.pop('pos_embed_size') == side
     assert config.model.backbone.pop('init_cfg').checkpoint == f'sam2.1_hiera_{size}'
     plain.model.backbone.pop('init_cfg')
+    trunk = compose(f'configs/sam2.1/sam2.1_hiera_{SAM2_FILES[size]}.yaml').model.image_encoder.trunk
+    windows = config.model.backbone.pop('window_sizes'), plain.model.backbone.pop('window_sizes')
+    assert tuple(windows[0]) == tuple(trunk.get('window_spec', (8, 4, 14, 7)))
     assert config.model == plain.model
 
 

@@ -32,6 +32,8 @@ def maps_of_detector(config, checkpoint, image=IMAGE, arch=None):
     model.backbone.arch = arch or model.backbone.arch
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
     model.backbone.out_norm = False
+    # At 224 pixels these windows hold all tokens and nothing else, as the published models' attention does.
+    model.backbone.window_sizes = (8, 4, 14, 7)
     # Nothing that follows the backbone takes part.
     model.rpn_head = model.roi_head = None
     detector = MODELS.build(model)
@@ -158,7 +160,7 @@ def test_sam2_of_transformers(tmp_path):
 def test_own_checkpoints(tmp_path, where):
     model = read('mask_rcnn_hiera_t.py').model.backbone
     arch = dict(ARCHITECTURES['t'], embed_dim=16)
-    model.update(arch=arch, init_cfg=None, out_norm=False)
+    model.update(arch=arch, init_cfg=None, out_norm=False, window_sizes=(8, 4, 14, 7))
     oracle = perturbed(MODELS.build(model)).eval()
     prefix = '' if where == 'alone' else 'backbone.'
     state = {f'{prefix}{name}': value for name, value in oracle.state_dict().items()}

@@ -14,8 +14,8 @@ from hiera_mm.models.batched.sampling import require_random
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.utils import unpack_gt_instances
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor
 

@@ -15,9 +15,9 @@ from mmdet.models.dense_heads import RPNHead
 from mmdet.models.losses import CrossEntropyLoss
 from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.models.utils import unpack_gt_instances
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
+from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor
 
