@@ -45,7 +45,7 @@ def test_a_forward_pass_of_hiera_b_needs_no_more_launches_than_it_did(dtype, mos
 
 def test_a_training_step_of_a_detector_needs_no_more_than_it_did():
     count = step_count(read_config(str(FOLDER / 'mask_rcnn_hiera_b.py')))
-    assert count.launches.total() <= 1789 and count.waits.total() <= 5
+    assert count.launches.total() <= 1788 and count.waits.total() <= 8
     assert set(count.launches) == {
         *('backbone', 'neck', 'RPN head', 'RPN loss', 'proposals', 'assignment and sampling of regions'),
         *('box head', 'mask head', 'backward', 'the rest'),

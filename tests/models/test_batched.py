@@ -224,8 +224,11 @@ def assert_alike(ours, theirs, samples):
             torch.testing.assert_close(gradients[key], gradient, rtol=1e-4, atol=1e-5 * scale + 1e-9, msg=key)
 
 
+@pytest.mark.parametrize('at_once', [1, 2, 9])
 @pytest.mark.parametrize('kind', BATCHES)
-def test_proposals_are_mmdets(kind):
+def test_proposals_are_mmdets(monkeypatch, kind, at_once):
+    # As on a GPU, which takes many images in one run.
+    monkeypatch.setattr(rpn_head, '_images_at_once', lambda scores: at_once)
     ours, theirs = two_models('faster_rcnn_hiera_t.py')
     metas = [sample.metainfo for sample in BATCHES[kind]]
     maps = ours.extract_feat(torch.randn(len(metas), 3, SIDE, SIDE))

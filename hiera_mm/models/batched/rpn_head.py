@@ -10,7 +10,6 @@ from hiera_mm.models.batched.objects import Objects, take
 from hiera_mm.models.batched.sampling import require_random, sample
 
 import torch
-from mmcv.ops import nms
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.losses import CrossEntropyLoss
 from mmdet.models.task_modules.prior_generators import anchor_inside_flags
@@ -20,6 +19,10 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torchvision.ops import nms
+
+MAX_SUPPRESSED = 40_000
+"""Boxes in one run of non-maximum suppression, which on a GPU takes a bit for each two of them."""
 
 
 @MODELS.register_module()
@@ -158,15 +161,19 @@ def _flat(maps: list[Tensor], width: int) -> Tensor:
 
 
 def _suppress(boxes: Tensor, scores: Tensor, levels: Tensor, cfg: ConfigDict) -> Tensor:
-    """Which boxes ``(B, K)`` remain, in one run for all images and levels: levels side by side and images one below
-    the other, far enough that none overlap."""
-    images, count = scores.shape
-    apart = boxes.max() + 1
-    steps = torch.stack(
-        [levels.expand(images, -1), torch.arange(images, device=boxes.device)[:, None].expand(-1, count)], 2
-    )
-    shifted = boxes + (steps * apart).repeat(1, 1, 2)
-    _, kept = nms(shifted.flatten(0, 1), scores.flatten(), cfg.iou_threshold)
-    return (
-        torch.zeros(images * count, dtype=torch.bool, device=boxes.device).index_fill(0, kept, True).view(images, count)
-    )
+    """Which boxes ``(B, K)`` remain."""
+    images, at_once = len(scores), _images_at_once(scores)
+    # Levels stand side by side and the images of a run one below the other, far enough that none overlap.
+    rows = torch.arange(images, device=boxes.device) % at_once
+    steps = torch.stack(torch.meshgrid(levels, rows, indexing='xy'), 2)
+    shifted = boxes + (steps * (boxes.max() + 1)).repeat(1, 1, 2)
+    remains = torch.zeros_like(scores, dtype=torch.bool)
+    for run in zip(*(x.split(at_once) for x in (shifted, scores, remains)), strict=True):
+        there, score, remain = (x.flatten(0, 1) for x in run)
+        remain.index_fill_(0, nms(there, score, cfg.iou_threshold), True)
+    return remains
+
+
+def _images_at_once(scores: Tensor) -> int:
+    """A GPU takes many images in one run; a CPU would compare all boxes of a run, also those of other images."""
+    return max(1, MAX_SUPPRESSED // scores.shape[1]) if scores.is_cuda else 1
