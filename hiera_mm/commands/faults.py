@@ -34,8 +34,20 @@ def as_sentences(with_trace: bool = False) -> Iterator[None]:
         sys.stdout.flush()
         if with_trace:
             traceback.print_exception(error)
-        print(f'Error: {sentence}', file=sys.stderr)
+        _show(sentence)
         sys.exit(1)
+
+
+def _show(sentence: str) -> None:
+    """On a terminal in a frame, so that it stands out below what was printed before."""
+    if not sys.stderr.isatty():
+        print(f'Error: {sentence}', file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    Console(stderr=True).print(Panel(Text(sentence), title='Error', title_align='left', border_style='red'))
 
 
 def _explained(error: Exception) -> str | None:

@@ -44,6 +44,10 @@ def add_common_options(
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_verbose_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--verbose', action='store_true', help='show on the console all that the log file gets')
+
+
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the training options that change what an iteration does."""
     parser.add_argument('--amp', action='store_true', help='train in mixed precision: fp16 on a GPU, bf16 on a CPU')

@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hiera_mm.commands.launching import add_launch_options, launch
 from hiera_mm.commands.options import (
     add_common_options,
     add_compile_option,
     add_config_argument,
     add_newest_option,
     add_trust_option,
+    add_verbose_option,
     chosen_checkpoint,
     read_config,
 )
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from hiera_mm.tasks import Task
 
     from mmengine.config import Config
+    from mmengine.hooks import Hook
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust_option(parser)
     add_compile_option(parser)
     add_common_options(parser)
+    add_verbose_option(parser)
+    add_launch_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.engine.console import console
     from hiera_mm.engine.processes import process_group
     from hiera_mm.engine.running import write_errors_explained
     from hiera_mm.engine.settings import compile_model
@@ -49,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.tasks import check_data, task_of
     from hiera_mm.weights.files import locate_checkpoint
 
+    launch('test', arguments)
     config = _config(arguments)
     # Determined before an exported file replaces the model.
     task = task_of(config)
@@ -77,8 +85,8 @@ def run(arguments: argparse.Namespace) -> None:
         config.pop('data_preprocessor', None)
     elif arguments.compile:
         compile_model(config)
-    with process_group(config):
-        _test(config, task, arguments.out, arguments.checkpoint if exported else None)
+    with process_group(config), console(arguments.verbose) as hooks:
+        _test(config, hooks, task, arguments.out, arguments.checkpoint if exported else None)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -95,12 +103,14 @@ def _config(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def _test(config: Config, task: Task, out: str | None, exported: str | None) -> None:
+def _test(config: Config, hooks: Sequence[Hook], task: Task, out: str | None, exported: str | None) -> None:
     from hiera_mm.engine.load_from import check_classes
     from hiera_mm.engine.running import build_runner
     from hiera_mm.engine.testing import run_with_predictions
 
     runner = build_runner(config)
+    for hook in hooks:
+        runner.register_hook(hook)
     if exported:
         check_classes(runner, runner.model.classes, exported)
     if out:

@@ -61,7 +61,8 @@ class ProgressBarHook(Hook):
             # Reading the loss waits for the GPU, so it is done as rarely as in the log.
             self.bar.update(self.tasks['train'], completed=runner.iter + 1)
             if self.every_n_train_iters(runner, LOSS_INTERVAL):
-                self.bar.update(self.tasks['train'], loss=f'loss {float(outputs["loss"]):.3f}')
+                rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
+                self.bar.update(self.tasks['train'], loss=f'loss {float(outputs["loss"]):.3f} rate {rate:.3g}')
 
     def before_val_epoch(self, runner: Runner) -> None:
         self._begin('val', 'Validation', len(runner.val_dataloader))

@@ -35,7 +35,7 @@ class RunPlanHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         _refuse_stuck_warm_up(runner)
-        runner.logger.info('\n'.join(['The run:', *(f'  {line}' for line in _plan(runner))]))
+        runner.logger.info('\n'.join(['The run:', *(f'  {line}' for line in plan_of(runner))]))
         self._seconds, self._waits, self._ended = [], [], time.monotonic()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
@@ -51,7 +51,7 @@ class RunPlanHook(Hook):
             each = statistics.mean(self._seconds[1:]) + waits
             left = (runner.max_iters - runner.iter - 1) * each
             runner.logger.info(
-                f'{each:.2f} s per iteration: about {_duration(left)} left, validations and checkpoints not counted.'
+                f'{each:.2f} s per iteration: about {duration(left)} left, validations and checkpoints not counted.'
             )
             if waits > MAX_DATA_WAIT * each:
                 runner.logger.warning(
@@ -70,7 +70,8 @@ def _refuse_stuck_warm_up(runner: Runner) -> None:
             )
 
 
-def _plan(runner: Runner) -> Iterator[str]:
+def plan_of(runner: Runner) -> Iterator[str]:
+    """What a run is going to do, in lines."""
     loader = runner.train_dataloader
     images = len(loader.dataset)
     batch = (loader.batch_size or loader.batch_sampler.batch_size) * get_world_size()
@@ -109,7 +110,8 @@ def _learning_rates(runner: Runner, iterations: int) -> Iterator[str]:
                 yield f'learning rate times {scheduler.gamma:g} after {", ".join(places)} {unit}'
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in words, in the unit that suits it."""
     if seconds < 100:
         return f'{seconds:.0f} seconds'
     if seconds < 100 * 60:

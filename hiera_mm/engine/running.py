@@ -3,11 +3,14 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hiera_mm.engine.load_from import load_data_only
 from hiera_mm.engine.random_states import seed_samples
-from hiera_mm.errors import UserError
+from hiera_mm.engine.saving import BEST, INTERRUPTED, LAST
+from hiera_mm.errors import UserError, examples
 
 import torch
 from mmengine.config import Config
@@ -22,6 +25,9 @@ TRAINING_HOOKS = dict(
 )
 COMMON_HOOKS = dict(collect='CollectInWorkDirHook', release_memory='ReleaseMemoryHook', progress_bar='ProgressBarHook')
 """Hooks of training and testing. The keys are names in ``default_hooks``."""
+
+RUNS_CHECKPOINT = re.compile(rf'(epoch|iter)_\d+\.pth|{BEST}.+\.pth|{re.escape(INTERRUPTED)}')
+"""Names that a run gives to its checkpoints."""
 
 LOCK_FILE = '.lock'
 """File in the work folder, locked by the run that writes there and modified when that run began."""
@@ -51,8 +57,8 @@ def prepare_training(config: Config) -> None:
 
 
 @contextlib.contextmanager
-def locked_work_dir(folder: str) -> Iterator[None]:
-    """Lock a work folder against a second run, which would write the same files.
+def locked_work_dir(folder: str, replaced: Sequence[Path] = ()) -> Iterator[None]:
+    """Lock a work folder against a second run, which would write the same files, and remove what this run replaces.
 
     Raises:
         UserError: if another run uses the folder, or it can't be written.
@@ -73,7 +79,40 @@ def locked_work_dir(folder: str) -> Iterator[None]:
             ) from error
         if not restarted():
             os.utime(lock.fileno())
+        for path in replaced:
+            path.unlink(missing_ok=True)
         yield
+
+
+def begin_folder(config: Config, overwrite: bool) -> list[Path]:
+    """Check that a run that begins anew replaces no earlier one.
+
+    Args:
+        config: With ``work_dir``.
+        overwrite: Whether an earlier run may be replaced.
+
+    Returns:
+        The files to remove, once the folder is locked.
+
+    Raises:
+        UserError: if there are checkpoints of an earlier run and ``overwrite`` is not set, or the new run starts from
+            one of them.
+    """
+    earlier = [path for path in sorted(Path(config.work_dir).glob('*.pth')) if RUNS_CHECKPOINT.fullmatch(path.name)]
+    if not earlier or restarted():
+        return []
+    if not overwrite:
+        raise UserError(
+            f"'{config.work_dir}' holds an earlier run ({examples([path.name for path in earlier])}); go on with it by "
+            '--resume, replace its checkpoints by --overwrite, or give this run a folder of its own by --work-dir.'
+        )
+    start = config.get('load_from')
+    if start and any(path.exists() and path.samefile(start) for path in earlier if Path(start).exists()):
+        raise UserError(
+            f"The run starts from '{start}', which --overwrite would remove; move that file, or give this run a folder "
+            'of its own by --work-dir.'
+        )
+    return [*earlier, *Path(config.work_dir).glob(LAST)]
 
 
 def restarted() -> bool:

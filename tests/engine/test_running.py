@@ -1,6 +1,6 @@
 """The runner that a config names."""
 
-from hiera_mm.engine.running import build_runner
+from hiera_mm.engine.running import begin_folder, build_runner
 from hiera_mm.errors import UserError
 
 import pytest
@@ -31,6 +31,43 @@ def test_it_is_mmengines_by_default(config):
 def test_the_config_may_name_another(config):
     config.runner_type = 'RunnerOfATest'
     assert type(build_runner(config)) is RunnerOfATest
+
+
+@pytest.mark.parametrize(
+    'name, earlier',
+    [
+        ('epoch_3.pth', True),
+        ('iter_12.pth', True),
+        ('best_coco_bbox_mAP_iter_9.pth', True),
+        ('interrupted.pth', True),
+        ('my_own.pth', False),
+        ('epoch_3.txt', False),
+        ('last_checkpoint', False),
+    ],
+)
+def test_an_earlier_run_is_replaced_only_if_that_is_asked_for(config, tmp_path, name, earlier):
+    assert begin_folder(config, overwrite=False) == []
+    (tmp_path / name).write_text('')
+    if not earlier:
+        assert begin_folder(config, overwrite=False) == begin_folder(config, overwrite=True) == []
+        return
+    with pytest.raises(UserError, match=f'holds an earlier run .*{name}.*--resume.*--overwrite.*--work-dir'):
+        begin_folder(config, overwrite=False)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / name))
+    assert [path.name for path in begin_folder(config, overwrite=True)] == [name, 'last_checkpoint']
+
+
+def test_a_checkpoint_that_the_run_starts_from_is_not_replaced(config, tmp_path):
+    (tmp_path / 'epoch_3.pth').write_text('')
+    config.load_from = str(tmp_path / 'epoch_3.pth')
+    with pytest.raises(UserError, match="starts from '.*epoch_3.pth', which --overwrite would remove"):
+        begin_folder(config, overwrite=True)
+
+
+def test_processes_that_the_launcher_starts_again_go_on(config, tmp_path, monkeypatch):
+    (tmp_path / 'epoch_3.pth').write_text('')
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
+    assert begin_folder(config, overwrite=False) == []
 
 
 def test_a_strategy_that_the_runner_would_ignore_is_refused(config):

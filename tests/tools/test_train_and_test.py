@@ -116,8 +116,8 @@ def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_ba
     config.write_text(SAME_IN_EVERY_PROCESS.format(tiny=TINY))
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={folder}']
     run_program('train', config, '--work-dir', tmp_path / '1', *options, 'train_dataloader.batch_size=2')
-    double = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / '2', *options]
-    run([*double, 'train_dataloader.batch_size=1'])
+    double = ['train', config, '--gpus', 2, '--work-dir', tmp_path / '2', *options]
+    run_program(*double, 'train_dataloader.batch_size=1')
     assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
     one, two = (torch.load(tmp_path / n / 'iter_1.pth', weights_only=False)['state_dict'] for n in '12')
     for name, weights in one.items():

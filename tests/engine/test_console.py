@@ -1,0 +1,85 @@
+"""What a person sees of a run: few lines, and everything in the log file."""
+
+import logging
+import re
+import warnings
+
+from hiera_mm.engine.console import Table, console
+
+import pytest
+from mmengine.logging import MMLogger, print_log
+
+from tests.helpers import TINY, run_program, shapes_options
+
+
+def test_a_run_shows_few_lines_before_its_first_iteration_and_the_log_has_all(shapes, tmp_path):
+    folder = tmp_path / 'run'
+    words = ['train', TINY, '--work-dir', folder, *shapes_options(shapes), 'train_cfg.max_iters=3']
+    printed = run_program(*words).splitlines()
+    first = next(place for place, line in enumerate(printed) if re.match(r'1/3  loss \d', line))
+    assert first < 15, '\n'.join(printed)
+    shown = {line.split()[0] for line in printed[:first]}
+    assert {'data', 'model', 'weights', 'device', 'plan', 'log'} <= shown
+    assert any(re.match(r'after (iteration|epoch) \d+ .*\d\.\d{3}.*best', line) for line in printed), printed
+    assert len(printed) < 40 and 'creating index' not in '\n'.join(printed)
+    (log,) = folder.glob('*/*.log')
+    text = log.read_text()
+    assert 'Hooks will be executed' in text and 'System environment' in text and 'coco/bbox_mAP' in text
+
+
+def test_verbose_shows_what_the_log_gets(run_command, shapes, tmp_path):
+    words = ['train', TINY, '--work-dir', tmp_path, '--verbose', *shapes_options(shapes), 'train_cfg.max_iters=1']
+    code, printed = run_command(*words)
+    assert code == 0 and 'Hooks will be executed' in printed and 'System environment' in printed, printed
+
+
+@pytest.mark.parametrize(
+    'say, shown',
+    [
+        (lambda logger: logger.info('of a user'), True),
+        (lambda logger: print_log('of a user', logger), True),
+        (lambda logger: logger.warning('of a user'), True),
+        (lambda logger: logger.info('of a user\nin two lines'), False),
+        (lambda logger: logger.error('of a user\nin two lines'), True),
+        (lambda logger: warnings.warn('of a user', stacklevel=1), True),
+        (lambda logger: exec('logger.info("foreign")', dict(__name__='mmdet.models', logger=logger)), False),
+        (lambda logger: exec('logger.warning("foreign")', dict(__name__='mmengine.hooks', logger=logger)), False),
+        (lambda logger: exec('logger.error("foreign")', dict(__name__='mmdet.models', logger=logger)), True),
+        (lambda logger: exec('import warnings; warnings.warn("foreign")', dict(__name__='torch.nn')), False),
+    ],
+)
+@pytest.mark.parametrize('made_before', [True, False])
+def test_messages_of_other_packages_go_to_the_log_alone(capsys, tmp_path, say, shown, made_before):
+    name, file = f'{tmp_path.name}-{made_before}', tmp_path / 'run.log'
+
+    def make():
+        return MMLogger.get_instance(name, logger_name='mmengine', log_file=str(file))
+
+    if made_before:
+        make()
+    with warnings.catch_warnings(), console(verbose=False):
+        warnings.simplefilter('always')
+        say(make())
+    printed = capsys.readouterr()
+    assert bool(printed.out.strip()) is shown and not printed.err
+    for handler in MMLogger.get_instance(name).handlers:
+        handler.flush()
+    assert 'foreign' in file.read_text() or 'of a user' in file.read_text()
+    logging.Logger.manager.loggerDict.pop(name, None)
+
+
+def test_the_table_marks_changes_under_one_heading():
+    metrics = {
+        'coco/bbox_mAP': 0.1,
+        'coco/bbox_mAP_50': 0.3,
+        'coco/bbox_mAP_s': -1.0,
+        'coco/segm_mAP': 0.2,
+        'note': 'x',
+    }
+    table = Table(['coco/segm_mAP', *metrics], metrics)
+    heading, first = table.row('after epoch 1', metrics, 'best').splitlines()
+    assert heading.split() == ['validation', 'segm_mAP', 'bbox_mAP', 'bbox_mAP_50']
+    assert first.split() == ['after', 'epoch', '1', '0.200', '0.100', '0.300', 'best']
+    second = table.row('after epoch 2', {**metrics, 'coco/segm_mAP': 0.15}, '')
+    assert second.split() == [*('after', 'epoch', '2', '0.150', '(-0.050)', '0.100', '(+0.000)', '0.300', '(+0.000)')]
+    assert len({len(line) for line in (heading, second)}) == 1
