@@ -7,8 +7,9 @@ from pathlib import Path
 
 import hiera_mm.registration  # noqa: F401  (first: it repairs what the imports below need)
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.config import read_config_file, shipped_configs
+from hiera_mm.config import read_config_file
 from hiera_mm.engine.training_plan import CUDA_OVERHEAD, USABLE_SHARE, training_setups
+from hiera_mm.shipped import shipped_configs
 from hiera_mm.tasks import task_of
 
 from mmengine.logging import MMLogger

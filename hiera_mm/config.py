@@ -15,6 +15,7 @@ from hiera_mm import CONFIGS
 from hiera_mm.errors import UserError, require_extra
 from hiera_mm.program import command_line
 from hiera_mm.replaced import replaced
+from hiera_mm.shipped import shipped_configs
 
 import mmengine.config.utils
 import yaml
@@ -196,16 +197,6 @@ def _at_top_level(part: ast.AST) -> Iterator[ast.AST]:
 def is_shipped(path: str) -> bool:
     """Whether a file is one of this package's configs."""
     return Path(path).resolve().is_relative_to(Path(CONFIGS).resolve())
-
-
-def shipped_configs() -> dict[str, Path]:
-    """This package's configs by name."""
-    return {path.stem: path for path in sorted(Path(CONFIGS).glob('*.py'))}
-
-
-def described_configs() -> list[dict]:
-    """The entries of configs/metafile.yml, one for each of this package's configs."""
-    return yaml.safe_load(Path(CONFIGS, 'metafile.yml').read_text(encoding='utf-8'))['Models']
 
 
 def evaluators_of(config: Config, key: str) -> list[ConfigDict]:

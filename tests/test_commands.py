@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 from hiera_mm.commands import COMMANDS, main, module_of
-from hiera_mm.config import shipped_configs
 from hiera_mm.program import SCRIPTS, command_line
+from hiera_mm.shipped import shipped_configs
 
 import pytest
 
@@ -26,7 +26,7 @@ def call(capfd):
 
 def test_the_overview_lists_every_module_of_the_package_once(call):
     code, printed = call('--help')
-    shared = {'__init__', 'faults', 'options'}
+    shared = {'__init__', 'faults', 'launching', 'options'}
     modules = {path.stem for path in (ROOT / 'hiera_mm' / 'commands').glob('*.py')} - shared
     assert code == 0 and {command.replace('-', '_') for command in COMMANDS} == modules
     for command in COMMANDS:
@@ -84,10 +84,42 @@ def test_commands_without_a_script_in_tools_are_named_as_installed(monkeypatch):
 
 def test_configs_are_listed_with_what_they_train(call):
     code, printed = call('configs', 'AVA')
-    names = [line.split()[0] for line in printed.splitlines()]
-    assert code == 0 and 'ava_hiera_l' in names and 'mask_rcnn_hiera_b' not in names
-    assert call('configs')[1].count('\n') == len(shipped_configs()) == len(list((ROOT / 'configs').glob('*.py')))
+    assert code == 0 and 'ava_hiera_l' in names_in(printed) and 'mask_rcnn_hiera_b' not in names_in(printed)
+    assert printed.startswith('action detection:\n')
+    assert sorted(names_in(call('configs')[1])) == sorted(shipped_configs())
+    assert len(shipped_configs()) == len(list((ROOT / 'configs').glob('*.py')))
     assert call('configs', 'nothing of the kind')[0] == 1
+
+
+def names_in(printed):
+    return [line.split()[0] for line in printed.splitlines() if line.startswith('  ')]
+
+
+@pytest.mark.parametrize(
+    'word, found, not_found',
+    [
+        ('mask', 'cascade_mask_rcnn_hiera_b', 'mae_hiera_b'),
+        ('masked', 'mae_hiera_b', 'mask_rcnn_hiera_b'),
+        ('coco', 'mask_rcnn_hiera_b', 'ava_hiera_b'),
+        ('detection', 'ava_hiera_b', 'k400_hiera_b'),
+        ('panoptic', 'mask2former_hiera_b_coco_panoptic', 'mask2former_hiera_b_coco'),
+        ('segment', 'unetr_hiera_b_btcv', 'in1k_hiera_b'),
+        ('video', 'k400_hiera_b', 'in1k_hiera_b'),
+    ],
+)
+def test_configs_are_found_by_words_of_the_field(call, word, found, not_found):
+    code, printed = call('configs', word)
+    assert code == 0 and found in names_in(printed) and not_found not in names_in(printed), printed
+
+
+def test_configs_are_listed_without_torch():
+    script = 'import sys; sys.argv = ["hiera-mm", "configs", "ava"]; from hiera_mm.commands import main\n' + (
+        'try:\n    main()\nexcept SystemExit as end:\n    print(end.code, "torch" in sys.modules)'
+    )
+    printed = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout
+    assert printed.splitlines()[-1] == '0 False', printed
 
 
 def test_the_whole_trace_is_shown_where_asked_for(call, tmp_path):

@@ -30,7 +30,7 @@ GROUPS = {
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
-WITHOUT_TORCH = ('check-env', 'init')
+WITHOUT_TORCH = ('check-env', 'configs', 'init')
 """Commands that read files only, or say what can't be imported."""
 
 FORMER_NAMES = {'flops': 'plan'}

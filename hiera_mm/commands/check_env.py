@@ -6,9 +6,10 @@ Exit code 1 if anything is wrong. Uses the standard library alone, so that it ru
 import argparse
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import NamedTuple
 
 INSTALL = 'pip install -r requirements.txt'
@@ -17,6 +18,24 @@ MAINTAINED = dict(mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmd
 UPSTREAM = dict(mmengine='mmengine', mmcv='mmcv', mmdet='mmdet')
 LITE = 'mmcv-lite'  # upstream's mmcv without compiled operators
 OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless')
+
+
+EXTRAS = dict(
+    data='tiles of large images',
+    track='objects followed through videos',
+    heic='photographs of phones',
+    fonts='Chinese, Japanese and Korean letters in drawings',
+    hub='models on the Hugging Face hub',
+    seg='semantic segmentation',
+    volumes='CT, MRI and other volumes',
+    lora='low-rank updates',
+    timm='attention pooling',
+    probe="'hiera-mm probe'",
+    tensorboard='curves in TensorBoard',
+    serve="'hiera-mm serve'",
+    export="'hiera-mm export' and its files",
+)
+"""What the extras of the package are for."""
 
 
 class Row(NamedTuple):
@@ -34,10 +53,30 @@ def run(arguments: argparse.Namespace) -> int:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for row in rows:
         print(f'{row.part:{widths[0]}}  {row.found:{widths[1]}}  {"FAULT" if row.fault else "ok"}')
+    print_extras()
     faults = [row for row in rows if row.fault]
     for row in faults:
         print(f'\n{row.part}: {row.fault}')
     return 1 if faults else 0
+
+
+def print_extras() -> None:
+    """Say which extras are installed, and what installs the others."""
+    print('\nextras:')
+    for extra, purpose in EXTRAS.items():
+        missing = [name for name in required_by(extra) if not version_of(name)]
+        state = f"not installed: pip install 'hiera_mm[{extra}]'" if missing else 'installed'
+        print(f'  {extra:12} {purpose:50} {state}')
+
+
+def required_by(extra: str) -> list[str]:
+    """The distributions that an extra of this package needs."""
+    try:
+        needed = requires('hiera_mm') or []
+    except PackageNotFoundError:
+        return []
+    marks = [f"extra == '{extra}'", f'extra == "{extra}"']
+    return [re.split(r'[^\w.-]', one)[0] for one in needed if any(mark in one for mark in marks)]
 
 
 def check_python() -> Iterator[Row]:

@@ -4,10 +4,21 @@ hiera-mm plan mask_rcnn_hiera_l --gpus 8 --gpu-memory 24
 hiera-mm plan k400_hiera_b --time        # also train one step here, and say how long the run would take
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
 import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
+
+if TYPE_CHECKING:
+    from hiera_mm.engine.training_plan import TrainingSetup
+    from hiera_mm.tasks import Task
+
+    from mmengine.config import Config
 
 GIB = 2**30
 
@@ -49,34 +60,36 @@ def run(arguments: argparse.Namespace) -> None:
     for part, (count, cost) in parts.items():
         console.print(f'  {part}: {count / 1e6:.2f} M parameters, {cost / 1e9:.1f} G multiply-accumulates')
     console.print(_table(setups, batch, memory))
-    samples = arguments.samples or _count(config)
+    samples = _settle_length(config, task, arguments)
     for line in _advice(config, fastest(setups, batch, memory), samples, arguments):
         console.print(line)
     if arguments.time:
-        console.print(_duration(config, task, shape, setups[0].repeats, samples))
+        console.print(_duration(config, task, shape, setups[0].repeats, samples, arguments))
 
 
-def _count(config) -> int | None:
-    """Samples of the training set, if it exists; None for a run by iterations, which doesn't need it."""
+def _settle_length(config: Config, task: Task, arguments: argparse.Namespace) -> int | None:
+    """Set the length of the run as training would, and give the size of its training set; None if that is unknown."""
+    from hiera_mm.engine.run_length import set_run_length, training_images
     from hiera_mm.errors import UserError
 
     from mmengine.registry import DATASETS
 
-    if config.train_cfg.get('max_iters'):
-        return None
-    try:
-        return len(DATASETS.build(config.train_dataloader.dataset))
-    except (OSError, UserError):
-        return None
+    samples = arguments.samples
+    with contextlib.suppress(OSError, UserError):
+        samples = samples or training_images(config, task) or len(DATASETS.build(config.train_dataloader.dataset))
+    with contextlib.suppress(OSError, UserError):
+        set_run_length(config, task, arguments.config, arguments.cfg_options or (), samples, arguments.gpus)
+    return samples
 
 
 def _table(setups: list, batch: int, memory: float):
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f'GiB in each process, and the largest batch that fits into {memory / GIB:g}')
-    for heading in ('precision', 'recomputed\nstages'):
+    table = Table(title=f'GiB in each process, and the largest batch that fits into {memory / GIB:g}', box=SIMPLE_HEAD)
+    for heading in ('precision', 'stages\nrecomputed'):
         table.add_column(heading, no_wrap=True)
-    for heading in ('weights', 'gradients', 'optimizer', 'a sample', f'batch {batch}', 'largest'):
+    for heading in ('weights', 'grads', 'optim.', 'a\nsample', f'batch\n{batch}', 'largest\nbatch'):
         table.add_column(heading, justify='right', no_wrap=True)
     for setup in setups:
         used = setup.memory
@@ -93,8 +106,12 @@ def _stages(with_cp: bool | tuple[bool, ...]) -> str:
     return ', '.join(str(number) for number, recomputes in enumerate(with_cp, start=1) if recomputes)
 
 
-def _advice(config, setup, samples: int | None, arguments: argparse.Namespace):
+def _advice(
+    config: Config, setup: TrainingSetup | None, samples: int | None, arguments: argparse.Namespace
+) -> Iterator[str]:
     """The options to set for these GPUs, and what they mean for the run."""
+    from hiera_mm.settings import given_settings
+
     batch = config.train_dataloader.batch_size
     if setup is None:
         yield (
@@ -110,34 +127,55 @@ def _advice(config, setup, samples: int | None, arguments: argparse.Namespace):
     if options:
         settings += ['--cfg-options', *(option.replace(' ', '') for option in options)]
     yield f'On {arguments.gpus} of {arguments.gpu_memory:g} GiB: {" ".join(settings)}'
-    base = config.get('auto_scale_lr', {}).get('base_batch_size')
+    given = given_settings(arguments.config, arguments.cfg_options or ())
     total, rate = fits * arguments.gpus, config.optim_wrapper.optimizer.lr
-    if base:
+    base = config.get('auto_scale_lr', {}).get('base_batch_size')
+    if 'learning_rate' in given:
+        yield f'The total batch size is then {total}, and the learning rate {rate:g}, as your config sets it.'
+    elif base:
         yield (
             f'The total batch size is then {total}, and the learning rate {rate * total / base:.3g} by the linear rule '
             f'(--auto-scale-lr), as the recipe has {rate:g} for {base}.'
         )
-        yield _length(config, total, base, samples)
+    yield _length(config, total, None if _own_length(arguments) else base, samples)
 
 
-def _length(config, total: int, base: int, samples: int | None) -> str:
+def _length(config: Config, total: int, base: int | None, samples: int | None) -> str:
+    """How long the run is; of a recipe by iterations also how long it is with this batch."""
     loop = config.train_cfg
     if loop.get('max_iters'):
-        same = round(loop.max_iters * base / total)
-        return f'{same} iterations see as many samples as the {loop.max_iters} of the recipe (max_iters={same}).'
+        if base and base != total:
+            same = round(loop.max_iters * base / total)
+            return f'{same} iterations see as many samples as the {loop.max_iters} of the recipe (max_iters={same}).'
+        epochs = f', {loop.max_iters * total / samples:.3g} epochs of {samples} samples' if samples else ''
+        return f'The run has {loop.max_iters} iterations{epochs}.'
     if samples is None:
         return f'The run has {loop.max_epochs} epochs; --samples N says how many iterations they are.'
     iterations = loop.max_epochs * math.ceil(samples / total)
     return f'The {loop.max_epochs} epochs of {samples} samples are {iterations} iterations.'
 
 
-def _duration(config, task, shape, repeats: int, samples: int | None) -> str:
+def _duration(
+    config: Config, task: Task, shape: Sequence[int], repeats: int, samples: int | None, arguments: argparse.Namespace
+) -> str:
+    from hiera_mm.engine.run_plan import duration
     from hiera_mm.engine.training_memory import train_steps
 
     seconds = train_steps(config, task, shape) * repeats
     words = f'A step of one sample takes {seconds:.2f} s here in float32'
-    base, loop = config.get('auto_scale_lr', {}).get('base_batch_size'), config.train_cfg
-    total = loop.max_iters * base if loop.get('max_iters') and base else loop.get('max_epochs', 0) * (samples or 0)
-    if not total:
+    loop = config.train_cfg
+    seen = loop.get('max_epochs', 0) * (samples or 0)
+    if loop.get('max_iters'):
+        base = config.get('auto_scale_lr', {}).get('base_batch_size')
+        recipe = base and not _own_length(arguments)
+        seen = loop.max_iters * (base if recipe else config.train_dataloader.batch_size * arguments.gpus)
+    if not seen:
         return f'{words}, and an epoch that many times as long as there are samples (--samples N), on one device.'
-    return f'{words}: {seconds * total / 3600:.0f} hours for the whole run on one device like this.'
+    return f'{words}: {duration(seconds * seen)} for the whole run on one device like this.'
+
+
+def _own_length(arguments: argparse.Namespace) -> bool:
+    """Whether the user's config sets how long the run is, instead of following a recipe."""
+    from hiera_mm.settings import given_settings
+
+    return not {'epochs', 'max_iters'}.isdisjoint(given_settings(arguments.config, arguments.cfg_options or ()))

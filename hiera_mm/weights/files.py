@@ -17,6 +17,7 @@ from hiera_mm.atomic_write import atomic_write
 from hiera_mm.compat import training_state_classes
 from hiera_mm.errors import UserError, examples
 from hiera_mm.program import command_line
+from hiera_mm.shipped import shipped_configs
 from hiera_mm.weights.published import WEIGHTS, published_folder, read_meta
 from hiera_mm.weights.zoo import ZOO
 
@@ -93,6 +94,13 @@ def locate_checkpoint(source: str) -> Path:
             f'it holds {examples(inside)}' if inside else f'it holds no file that ends in {", ".join(WRITABLE_ENDINGS)}'
         )
         raise UserError(f"The checkpoint '{source}' is a folder; name the file in it ({held}).")
+    if not path.is_file() and source.removesuffix('.py') in shipped_configs():
+        name = source.removesuffix('.py')
+        raise UserError(
+            f"'{source}' is a config, which holds no weights, and no checkpoint of that name has been published; train "
+            f"it ('{command_line('train')} {name}') and name its folder, work_dirs/{name}, or name a checkpoint and "
+            f'this config (--config {name}).'
+        )
     if not path.is_file():
         near = difflib.get_close_matches(source, ZOO, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ''

@@ -2,7 +2,7 @@
 
 import runpy
 
-from hiera_mm.config import described_configs, shipped_configs
+from hiera_mm.shipped import described_configs, shipped_configs
 
 import pytest
 import yaml

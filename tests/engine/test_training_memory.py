@@ -4,6 +4,7 @@ import re
 import shlex
 
 from hiera_mm.architectures import ARCHITECTURES
+from hiera_mm.engine.run_length import set_run_length, training_images
 from hiera_mm.engine.training_memory import (
     AllocatedMemory,
     TrainingMemory,
@@ -13,6 +14,7 @@ from hiera_mm.engine.training_memory import (
 )
 from hiera_mm.engine.training_plan import CUDA_OVERHEAD, USABLE_SHARE, TrainingSetup, fastest
 from hiera_mm.models.cpu import plain
+from hiera_mm.settings import read_config
 from hiera_mm.tasks import task_of
 
 import pytest
@@ -148,7 +150,7 @@ def test_the_size_of_what_is_trained_on_is_found(name):
 def test_the_plan_gives_options_that_train_as_it_says(run_command):
     code, printed = run_command('plan', 'mask_rcnn_hiera_b', '--gpus', 8, '--gpu-memory', 12)
     assert code == 0, printed
-    assert '72.9 M parameters, 572 G multiply-accumulates for one input of 1024 x 1024' in printed
+    assert '72.9 M parameters, 575 G multiply-accumulates for one input of 1024 x 1024' in printed
     assert 'The total batch size is then 32, and the learning rate 1.75e-05 by the linear rule' in printed
     assert '368750 iterations see as many samples as the 184375 of the recipe' in printed
     options = shlex.split(re.search(r'--cfg-options (.*)', printed)[1])
@@ -178,3 +180,29 @@ def test_a_plan_of_epochs_counts_iterations_by_the_number_of_samples(run_command
     code, printed = run_command('plan', shallow, '--gpus', 8, '--gpu-memory', 80, '--samples', 1_281_167)
     # 64 images on each of 8 GPUs.
     assert code == 0 and f'The 300 epochs of 1281167 samples are {300 * 2503} iterations.' in printed, printed
+
+
+@pytest.mark.parametrize(
+    'settings, said',
+    [
+        (['epochs = 3', 'batch_size = 2'], 'The run has {iterations} iterations, 3 epochs of {images} samples.'),
+        pytest.param(['max_iters = 77', 'batch_size = 2'], 'The run has 77 iterations', marks=pytest.mark.slow),
+        pytest.param(
+            ['epochs = 3', 'learning_rate = 1e-3'],
+            'the learning rate 0.001, as your config sets it.',
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(['batch_size = 2'], 'as the recipe has', marks=pytest.mark.slow),
+    ],
+)
+def test_the_plan_of_an_own_config_is_what_training_does(run_command, shapes, tmp_path, monkeypatch, settings, said):
+    monkeypatch.setenv('COLUMNS', '80')
+    path = tmp_path / 'my_config.py'
+    base = "_base_ = 'hiera_mm::mask_rcnn_hiera_t_shapes.py'"
+    path.write_text('\n'.join([base, f"data_root = '{shapes}/'", *settings]))
+    config = read_config(str(path))
+    task = task_of(config)
+    set_run_length(config, task, str(path))
+    expected = said.format(iterations=config.max_iters, images=training_images(config, task))
+    code, printed = run_command('plan', path)
+    assert code == 0 and expected in ' '.join(printed.split()) and '…' not in printed, printed

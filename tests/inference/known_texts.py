@@ -17,10 +17,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from hiera_mm import CONFIGS
-from hiera_mm.config import as_it_stands, dicts_in, in_scope, shipped_configs
+from hiera_mm.config import as_it_stands, dicts_in, in_scope
 from hiera_mm.datasets.volumes import monai_transforms
 from hiera_mm.inference import closed_config
 from hiera_mm.inference.closed_config import DATA_KEYS, NAME_KEYS, TEST_PARTS, all_registries, drop_weights, values_in
+from hiera_mm.shipped import shipped_configs
 
 import mmaction
 import mmcv.ops

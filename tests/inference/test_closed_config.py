@@ -9,12 +9,13 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from hiera_mm.config import dicts_in, shipped_configs
+from hiera_mm.config import dicts_in
 from hiera_mm.errors import UserError
 from hiera_mm.inference.closed_config import config_from_text, drop_weights, values_in
 from hiera_mm.inference.load_backbone import backbone
 from hiera_mm.inference.loading import check_loaded_config, config_for_testing
 from hiera_mm.settings import read_config
+from hiera_mm.shipped import shipped_configs
 from hiera_mm.tasks import load
 
 import mmengine.registry

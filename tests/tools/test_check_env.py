@@ -1,10 +1,14 @@
 """hiera-mm check-env: every fault is found and named with the command that repairs it."""
 
+import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
+
+from hiera_mm.commands import check_env
 
 import pytest
 
@@ -121,3 +125,16 @@ def test_where_nothing_is_installed_the_tool_says_so():
     )
     assert done.returncode == 1 and not done.stderr, done.stderr
     assert 'torch is not installed: pip install -r requirements.txt' in done.stdout
+
+
+def test_extras_are_listed_with_what_installs_them(run_command, monkeypatch):
+    declared = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
+    assert set(check_env.EXTRAS) == set(declared) - {'openmmlab'}
+    for extra, needed in declared.items():
+        assert check_env.required_by(extra) == [re.split(r'[^\w.-]', one)[0] for one in needed]
+    plain = check_env.version_of
+    monkeypatch.setattr(check_env, 'version_of', lambda name: None if name == 'nibabel' else plain(name))
+    _, printed = run_command('check-env')
+    lines = {line.split()[0]: line for line in printed.partition('extras:')[2].splitlines() if line.startswith('  ')}
+    assert "not installed: pip install 'hiera_mm[volumes]'" in lines['volumes']
+    assert 'not installed' not in lines['hub'] and list(lines) == list(check_env.EXTRAS)

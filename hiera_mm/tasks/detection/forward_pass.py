@@ -16,9 +16,6 @@ from torch import Tensor
 USUAL_SIZE = (1024, 1024)
 """Height and width for which detectors are counted."""
 
-REGION_COUNTS = dict(bbox_head=1000, mask_head=100)
-"""Regions of interest that the heads see for one image at test time, as in ViTDet's counts."""
-
 
 def detector_complexity(model: ConfigDict, height: int, width: int) -> Parts:
     """Parameters and MACs of each part of a two-stage detector, for one image.
@@ -28,12 +25,14 @@ def detector_complexity(model: ConfigDict, height: int, width: int) -> Parts:
         height, width: The size of the image in pixels, padding included.
 
     Returns:
-        ``{part: (parameters, MACs)}``; the box heads see 1000 regions, the mask heads 100.
+        ``{part: (parameters, MACs)}``; the box heads see as many regions and the mask heads as many objects as the
+        config keeps in testing (``max_per_img``), 1000 and 100 in ViTDet's counts.
     """
     with torch.device('meta'):
         detector = MODELS.build(model)
         regions = {}
-        for part, count in REGION_COUNTS.items():
+        counts = dict(bbox_head=model.test_cfg.rpn.max_per_img, mask_head=model.test_cfg.rcnn.max_per_img)
+        for part, count in counts.items():
             extractor: Any = as_list(getattr(detector.roi_head, part.replace('head', 'roi_extractor'), None))[:1]
             if model.roi_head.get(part.replace('head', 'roi_extractor')) is not None:
                 size = extractor[0].roi_layers[0].output_size
