@@ -259,7 +259,7 @@ def end_started():
 
 def start_two(script, arguments, inside=(), **environment):
     """``tools/dist_train.sh`` or ``dist_test.sh``, by another program."""
-    command = [*inside, 'bash', ROOT / 'tools' / f'dist_{script}.sh', *arguments]
+    command = [*inside, 'bash', ROOT / 'tools' / f'dist_{script}.sh', *arguments, '--verbose']
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     # On the processor, as each process would want a GPU of its own.
     usual = dict(PYTHON=sys.executable, PYTHONPATH=path, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')

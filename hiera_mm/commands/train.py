@@ -49,23 +49,24 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.weights.files import locate_checkpoint
 
     launch('train', arguments)
-    config = read_config(arguments)
-    apply_training_options(config, arguments)
-    begins = resume(config, arguments.resume)
-    replaced = [] if arguments.resume else begin_folder(config, arguments.overwrite)
-    if config.get('load_from') and not config.resume:
-        locate_checkpoint(config.load_from)
-    check_data(config, ['train_dataloader', 'val_dataloader'])
-    set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
-    prepare_training(config)
-    with (
-        locked_work_dir(config.work_dir, replaced),
-        signals_end_the_run(),
-        Writing.finished_on_failure(),
-        process_group(config),
-    ):
-        check_same_start(begins)
-        with console(arguments.verbose) as hooks:
+    with console(arguments.verbose) as hooks:
+        config = read_config(arguments)
+        apply_training_options(config, arguments)
+        goes_on = arguments.resume or config.get('resume')
+        begins = resume(config, arguments.resume)
+        replaced = [] if goes_on else begin_folder(config, arguments.overwrite)
+        if config.get('load_from') and not config.resume:
+            locate_checkpoint(config.load_from)
+        check_data(config, ['train_dataloader', 'val_dataloader'])
+        set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
+        prepare_training(config)
+        with (
+            locked_work_dir(config.work_dir, replaced),
+            signals_end_the_run(),
+            Writing.finished_on_failure(),
+            process_group(config),
+        ):
+            check_same_start(begins)
             runner = build_runner(config)
             for hook in hooks:
                 runner.register_hook(hook)

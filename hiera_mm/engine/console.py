@@ -18,6 +18,7 @@ from hiera_mm.engine.run_plan import duration, plan_of
 from hiera_mm.replaced import replaced
 from hiera_mm.weights.origin import recorded_origins
 
+import mmengine.logging.logger
 import pycocotools.coco
 import pycocotools.cocoeval
 import torch
@@ -68,7 +69,8 @@ def _quiet() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(replaced(MMLogger, '__init__', init))
         stack.enter_context(replaced(warnings, 'showwarning', _warn_in_the_log))
-        for module in (pycocotools.coco, pycocotools.cocoeval):
+        # mmengine prints what has no logger.
+        for module in (pycocotools.coco, pycocotools.cocoeval, mmengine.logging.logger):
             module.print = _print_in_the_log
             stack.callback(delattr, module, 'print')
         yield
@@ -154,9 +156,8 @@ class ConsoleHook(Hook):
         _say(runner, data=f'{len(runner.test_dataloader.dataset)} to test', **_what_runs(runner), log=runner.log_dir)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        wide = max(map(len, metrics or {}), default=0)
         for name, value in (metrics or {}).items():
-            _tell(f'{name:{wide}}  {value:.4f}' if isinstance(value, float) else f'{name:{wide}}  {value}')
+            _tell(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
 
 
 class Table:
@@ -204,6 +205,10 @@ def _data(runner: Runner) -> str:
 
 def _what_runs(runner: Runner) -> dict[str, str]:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        # An exported file has its weights in itself.
+        return dict(model=f'exported, {runner.cfg.model.get("file", "")}', device=_device(torch.device('cpu'), runner))
     given = runner.cfg.model.get('backbone') or {}
     arch = given.get('arch')
     size = f'-{arch.upper()}' if isinstance(arch, str) else ''
@@ -216,7 +221,7 @@ def _what_runs(runner: Runner) -> dict[str, str]:
     return dict(
         model=f'{kind}, {count_parameters(model) / 1e6:.1f} M parameters',
         weights=weights,
-        device=_device(next(model.parameters()).device, runner),
+        device=_device(parameter.device, runner),
     )
 
 

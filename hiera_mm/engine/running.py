@@ -102,6 +102,9 @@ def begin_folder(config: Config, overwrite: bool) -> list[Path]:
     if not earlier or restarted():
         return []
     if not overwrite:
+        # That a run is still going on there is the better reason.
+        with locked_work_dir(config.work_dir):
+            pass
         raise UserError(
             f"'{config.work_dir}' holds an earlier run ({examples([path.name for path in earlier])}); go on with it by "
             '--resume, replace its checkpoints by --overwrite, or give this run a folder of its own by --work-dir.'

@@ -99,13 +99,15 @@ def test_a_run_of_an_earlier_release_goes_on_to_the_bit(run_command, shapes, tmp
     with monkeypatch.context() as patch:
         for module in ('parameter_groups', 'layer_decay'):
             patch.setattr(f'hiera_mm.engine.{module}.merge_equal', lambda groups, **_: list(groups))
-        code, printed = run_command('train', config, '--work-dir', tmp_path / 'old', *options(shapes, *more))
+        code, printed = run_command(
+            'train', config, '--verbose', '--work-dir', tmp_path / 'old', *options(shapes, *more)
+        )
         assert code == 0, printed
     first = tmp_path / 'old' / 'iter_2.pth'
     saved = torch.load(first, weights_only=False)['optimizer']
     assert len(saved['param_groups']) > 50
     code, printed = run_command(
-        'train', config, '--work-dir', tmp_path / 'new', '--resume', first, *options(shapes, *more)
+        'train', config, '--verbose', '--work-dir', tmp_path / 'new', '--resume', first, *options(shapes, *more)
     )
     assert code == 0 and 'Iter(train) [4/4]' in printed, printed
     assert_same_weights(tmp_path / 'old' / 'iter_4.pth', tmp_path / 'new' / 'iter_4.pth')

@@ -36,18 +36,18 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_one(shapes, checkpoin
     more = [*NO_VALIDATION, 'train_cfg.max_iters=4', 'default_hooks.checkpoint.max_keep_ckpts=1']
     arguments = ['--work-dir', checkpoint.parent, '--resume', *options(shapes, *more)]
     with full_after(checkpoint.stat().st_size // 2):
-        result = run_command('train', TINY, *arguments)
+        result = run_command('train', TINY, '--verbose', *arguments)
     assert_explained(result, "iter_3.pth' can't be written (File too large); the earlier ones are intact")
     assert weights(checkpoint) and not list(checkpoint.parent.glob('*unfinished*'))
     # As the sentence says: make room, and go on.
-    code, printed = run_command('train', TINY, *arguments)
+    code, printed = run_command('train', TINY, '--verbose', *arguments)
     assert code == 0 and '[3/4]' in printed and '[2/4]' not in printed, printed
 
 
 def test_a_log_that_does_not_fit_ends_the_run_with_one_sentence(shapes, tmp_path, run_command):
     more = [*NO_VALIDATION, 'train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000']
     with full_after(35_000):
-        code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+        code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options(shapes, *more))
     assert code == 1 and 'Traceback' not in printed and 'Logging error' not in printed, printed[-3000:]
     assert "can't be written (File too large)" in printed.splitlines()[-1]
 

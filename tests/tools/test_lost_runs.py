@@ -33,11 +33,13 @@ VIDEO = str(ROOT / 'tests' / 'data' / 'tiny_k400.py')
 def test_a_detector_goes_on_to_the_bit(run_command, shapes, tmp_path, workers):
     """Without a seed in the config, and with a validation in between that the resumed run does not see."""
     more = [*FAST, f'train_dataloader.num_workers={workers}', 'train_cfg.val_interval=2']
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'straight', *options(shapes, *more))
+    code, printed = run_command(
+        'train', TINY, '--verbose', '--work-dir', tmp_path / 'straight', *options(shapes, *more)
+    )
     assert code == 0, printed
     first = tmp_path / 'straight' / 'iter_2.pth'
     arguments = ['--work-dir', tmp_path / 'resumed', '--resume', first]
-    code, printed = run_command('train', TINY, *arguments, *options(shapes, *more))
+    code, printed = run_command('train', TINY, '--verbose', *arguments, *options(shapes, *more))
     assert code == 0 and 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed, printed
     assert_same_weights(tmp_path / 'straight' / 'iter_4.pth', tmp_path / 'resumed' / 'iter_4.pth')
     assert list((tmp_path / 'straight').glob('*.pth')), 'what lies in the other folder stays'
@@ -48,7 +50,7 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_command, sha
     more = ['train_cfg.max_iters=300', 'default_hooks.checkpoint.interval=1000', *FAST[2:], *NO_VALIDATION]
     # A schedule would be as long as the run.
     more += ['train_dataloader.num_workers=1', 'randomness.seed=3', 'param_scheduler=[]']
-    process = start_program('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
+    process = start_program('train', TINY, '--verbose', '--work-dir', tmp_path / 'run', *options(shapes, *more))
     read_until(process, '2/300]')
     os.kill(process.pid, number)
     rest, _ = process.communicate(timeout=60)
@@ -60,7 +62,7 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on_to_the_bit(run_command, sha
     shorter = [f'train_cfg.max_iters={saved + 2}' if 'max_iters' in option else option for option in more]
     for name, resume in (('run', ['--resume']), ('straight', [])):
         arguments = ['--work-dir', tmp_path / name, *resume]
-        code, printed = run_command('train', TINY, *arguments, *options(shapes, *shorter))
+        code, printed = run_command('train', TINY, '--verbose', *arguments, *options(shapes, *shorter))
         assert code == 0, printed
     assert_same_weights(*(tmp_path / name / f'iter_{saved + 2}.pth' for name in ('run', 'straight')))
     assert not (tmp_path / 'run' / 'interrupted.pth').exists(), 'the next regular checkpoint takes its place'
@@ -78,14 +80,14 @@ def test_a_video_run_is_interrupted_in_the_middle_of_an_epoch_and_goes_on_to_the
     ]
     more += [f'{part}_dataloader.dataset.ann_file={folder}/val.txt' for part in ('val', 'test')]
     more += [f'{part}_dataloader.dataset.data_prefix.video={folder}' for part in ('train', 'val', 'test')]
-    process = start_program('train', VIDEO, '--work-dir', tmp_path / 'run', *more)
+    process = start_program('train', VIDEO, '--verbose', '--work-dir', tmp_path / 'run', *more)
     read_until(process, '[1][2/')
     os.kill(process.pid, signal.SIGUSR1)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGUSR1, rest
     assert 0 < torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)['meta']['position'] < 6
     for name, resume in (('run', ['--resume']), ('straight', [])):
-        code, printed = run_command('train', VIDEO, '--work-dir', tmp_path / name, *resume, *more)
+        code, printed = run_command('train', VIDEO, '--verbose', '--work-dir', tmp_path / name, *resume, *more)
         assert code == 0, printed
     assert_same_weights(*(tmp_path / name / 'epoch_2.pth' for name in ('run', 'straight')))
 
@@ -99,13 +101,13 @@ def resumed(trained, shapes, tmp_path, run_command):
         shutil.copytree(trained, folder, ignore=shutil.ignore_patterns('best_*'))
         spoil(folder)
         settings = ['train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=1', *NO_VALIDATION, *more]
-        return run_command('train', TINY, '--work-dir', folder, '--resume', *options(shapes, *settings))
+        return run_command('train', TINY, '--verbose', '--work-dir', folder, '--resume', *options(shapes, *settings))
 
     return run
 
 
 def test_a_checkpoint_opens_in_plain_torch(shapes, tmp_path, run_command):
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *FAST[:2]))
+    code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options(shapes, *FAST[:2]))
     assert code == 0 and 'coco/bbox_mAP' in printed, printed
     read = f"import torch; print(torch.load('{tmp_path}/iter_4.pth')['meta']['dataset_meta']['classes'])"
     done = subprocess.run([sys.executable, '-c', read], capture_output=True, text=True)
@@ -161,7 +163,7 @@ def test_a_checkpoint_of_no_numbers_is_refused(resumed):
 
 def test_what_is_published_at_the_end_can_be_tested(run_command, shapes, tmp_path):
     more = [*NO_VALIDATION, 'train_cfg.max_iters=1', 'default_hooks.checkpoint.published_keys=[meta,state_dict]']
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options(shapes, *more))
     (published,) = tmp_path.glob('iter_1-*.pth')
     assert code == 0 and torch.load(published, weights_only=False).keys() == {'meta', 'state_dict'}, printed
     code, printed = run_command('test', TINY, published, '--work-dir', tmp_path, *options(shapes))
@@ -181,7 +183,7 @@ def test_no_whole_checkpoint_is_an_error_that_names_them(resumed):
 def test_a_file_of_weights_is_no_run_to_resume(trained, shapes, tmp_path, run_command):
     torch.save(dict(state_dict=weights(trained / 'iter_1.pth')), tmp_path / 'weights.pth')
     arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'weights.pth']
-    result = run_command('train', TINY, *arguments, *options(shapes))
+    result = run_command('train', TINY, '--verbose', *arguments, *options(shapes))
     assert_explained(result, 'has weights, but not the state of a run to resume (meta, optimizer, message_hub is mi')
 
 
@@ -218,7 +220,9 @@ def test_a_checkpoints_config_is_not_executed(trained, shapes, tmp_path, run_com
     content['meta']['config'] = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
     torch.save(content, tmp_path / 'hostile.pth')
     arguments = ['--work-dir', tmp_path / 'run', '--resume', tmp_path / 'hostile.pth']
-    code, printed = run_command('train', TINY, *arguments, *options(shapes, 'train_cfg.max_iters=2', *NO_VALIDATION))
+    code, printed = run_command(
+        'train', TINY, '--verbose', *arguments, *options(shapes, 'train_cfg.max_iters=2', *NO_VALIDATION)
+    )
     assert code == 0 and not (tmp_path / 'ran').exists(), printed
 
 
@@ -226,17 +230,17 @@ def test_a_checkpoints_config_is_not_executed(trained, shapes, tmp_path, run_com
 def test_a_run_whose_weights_are_no_numbers_ends_without_a_checkpoint(shapes, tmp_path, run_command):
     more = ['train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=1', 'param_scheduler=[]', *NO_VALIDATION]
     more += ['optim_wrapper.clip_grad=None', 'optim_wrapper.optimizer.lr=1e39']
-    result = run_command('train', TINY, '--work-dir', tmp_path, *options(shapes, *more))
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options(shapes, *more))
     assert_explained(result, 'the weights are no longer numbers')
     assert not list(tmp_path.glob('*.pth*'))
 
 
 def test_a_second_run_in_the_same_folder_is_refused(shapes, tmp_path, run_command):
     more = ['train_cfg.max_iters=9000', *NO_VALIDATION]
-    process = start_program('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
+    process = start_program('train', TINY, '--verbose', '--work-dir', tmp_path / 'run', *options(shapes, *more))
     try:
         read_until(process, '1/9000]')
-        result = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *more))
+        result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path / 'run', *options(shapes, *more))
         assert_explained(result, 'Another run is writing to')
     finally:
         process.kill()
@@ -251,7 +255,7 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
     more += ['default_hooks.checkpoint.max_keep_ckpts=1', 'model.roi_head.bbox_head.fc_out_channels=4096']
     folder, reached, while_saving = tmp_path / 'run', 0, 0
     for kill in range(kills):
-        process = start_program('train', TINY, '--work-dir', folder, '--resume', *options(shapes, *more))
+        process = start_program('train', TINY, '--verbose', '--work-dir', folder, '--resume', *options(shapes, *more))
         printed = read_until(process, '/100000]')
         first = int(re.search(r'\[ *(\d+)/100000\]', printed.splitlines()[-1])[1])
         assert first == reached + 1, 'it goes on after the newest whole checkpoint'
@@ -272,9 +276,9 @@ def test_a_run_that_is_killed_again_and_again_is_never_lost(shapes, tmp_path):
 
 def test_a_config_that_resumes_takes_the_newest_whole_checkpoint_too(run_command, shapes, tmp_path):
     more = options(shapes, *FAST, *NO_VALIDATION)
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *more)
+    code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *more)
     assert code == 0, printed
     (tmp_path / 'iter_4.pth').write_bytes(b'damaged')
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path, *more, 'resume=True')
+    code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *more, 'resume=True')
     assert code == 0 and 'Skipped' in printed, printed
     assert 'Iter(train) [4/4]' in printed and 'Iter(train) [2/4]' not in printed

@@ -106,7 +106,9 @@ def test_a_work_folder_that_is_not_shared_is_told(machines, shapes, tmp_path):
 @pytest.mark.slow
 def test_processes_that_torchrun_starts_again_go_on_from_what_this_run_saved(run_command, shapes, tmp_path):
     """And not from what an earlier run left in the folder."""
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes, *NO_VALIDATION))
+    code, printed = run_command(
+        'train', TINY, '--verbose', '--work-dir', tmp_path / 'run', *options(shapes, *NO_VALIDATION)
+    )
     assert code == 0, printed
     (tmp_path / 'run' / 'iter_2.pth').rename(tmp_path / 'run' / 'iter_6.pth')
     (tmp_path / 'once.py').write_text(ONCE)

@@ -50,7 +50,7 @@ def test_from_training_to_every_use(run_command, trained, masks, tmp_path):
         'test', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, '--show-dir', shown, *options(masks)
     )
     assert code == 0, printed
-    metric = float(printed.split(' mIoU: ')[-1].split()[0])
+    metric = float(printed.split('mIoU: ')[-1].split()[0])
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == 3 and set(predictions[0]) == {'img_path', 'pred_sem_seg', 'gt_sem_seg'}
     assert metric == pytest.approx(100 * mean_iou(predictions), abs=0.01)
@@ -96,7 +96,7 @@ def test_an_exported_file_is_tested_with_the_metric_of_the_checkpoint(run_comman
     for tested in (file, next(trained.glob('best_mIoU_*.pth'))):
         code, printed = run_command('test', TINY, tested, '--work-dir', tmp_path / 'test', *options(masks))
         assert code == 0, printed
-        metrics.append(float(printed.split(' mIoU: ')[-1].split()[0]))
+        metrics.append(float(printed.split('mIoU: ')[-1].split()[0]))
     assert metrics[0] == pytest.approx(metrics[1], abs=1.0)
 
 

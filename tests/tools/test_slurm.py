@@ -75,7 +75,9 @@ def test_open_mpi_without_an_address_is_told(run_command, shapes, tmp_path, monk
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
         monkeypatch.setenv(name, '0')
     monkeypatch.delenv('MASTER_ADDR', raising=False)
-    code, printed = run_command('train', TINY, '--launcher', 'mpi', '--work-dir', tmp_path, *options(shapes))
+    code, printed = run_command(
+        'train', TINY, '--verbose', '--launcher', 'mpi', '--work-dir', tmp_path, *options(shapes)
+    )
     assert code == 1 and '--launcher mpi needs the address of the first machine; set MASTER_ADDR' in printed, printed
 
 
@@ -84,5 +86,5 @@ def test_more_processes_than_gpus_are_told(run_command, shapes, tmp_path, monkey
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    result = run_command('train', TINY, '--launcher', 'pytorch', '--work-dir', tmp_path, *options(shapes))
+    result = run_command('train', TINY, '--verbose', '--launcher', 'pytorch', '--work-dir', tmp_path, *options(shapes))
     assert_explained(result, 'process 3 of this machine, but torch sees only 2 GPUs', 'CUDA_VISIBLE_DEVICES=4,5')

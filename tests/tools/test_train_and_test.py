@@ -38,7 +38,7 @@ def test_a_model_trained_with_an_average_of_its_weights_is_tested_with_the_avera
         "custom_hooks = [dict(type='EMAHook', momentum=0.5)]\n"
         'model = dict(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
     )
-    code, printed = run_command('train', config, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
+    code, printed = run_command('train', config, '--verbose', '--work-dir', tmp_path / 'run', *shapes_options(shapes))
     assert code == 0, printed
     checkpoint = torch.load(tmp_path / 'run' / 'iter_2.pth', weights_only=False)
     average, last = checkpoint['state_dict'], checkpoint['ema_state_dict']
@@ -59,7 +59,7 @@ def test_resuming_goes_on_where_the_checkpoint_was(trained, shapes, tmp_path, ru
     shutil.copytree(trained, tmp_path / 'run')
     for option in ('--resume', f'--resume={tmp_path}/run/iter_1.pth'):
         code, printed = run_command(
-            *('train', TINY, '--work-dir', tmp_path / 'run', option),
+            *('train', TINY, '--verbose', '--work-dir', tmp_path / 'run', option),
             *(*shapes_options(shapes), 'train_cfg.max_iters=3', 'train_cfg.val_interval=3'),
         )
         assert code == 0, printed
@@ -68,13 +68,13 @@ def test_resuming_goes_on_where_the_checkpoint_was(trained, shapes, tmp_path, ru
 
 
 def test_automatic_resuming_starts_anew_where_nothing_was_saved(shapes, tmp_path, run_command):
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path, '--resume', *shapes_options(shapes))
+    code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, '--resume', *shapes_options(shapes))
     assert code == 0, printed
     assert 'Iter(train) [1/2]' in printed
 
 
 def test_auto_scale_lr_scales_by_the_batch(shapes, tmp_path, run_command):
-    arguments = ('train', TINY, '--work-dir', tmp_path, '--auto-scale-lr', *shapes_options(shapes))
+    arguments = ('train', TINY, '--verbose', '--work-dir', tmp_path, '--auto-scale-lr', *shapes_options(shapes))
     code, printed = run_command(
         *arguments,
         'train_cfg.max_iters=1',
@@ -115,7 +115,7 @@ def test_two_processes_have_the_loss_and_the_step_of_one_with_the_same_global_ba
     config = tmp_path / 'config.py'
     config.write_text(SAME_IN_EVERY_PROCESS.format(tiny=TINY))
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={folder}']
-    run_program('train', config, '--work-dir', tmp_path / '1', *options, 'train_dataloader.batch_size=2')
+    run_program('train', config, '--verbose', '--work-dir', tmp_path / '1', *options, 'train_dataloader.batch_size=2')
     double = ['train', config, '--gpus', 2, '--work-dir', tmp_path / '2', *options]
     run_program(*double, 'train_dataloader.batch_size=1')
     assert losses_of(tmp_path / '1') == pytest.approx(losses_of(tmp_path / '2'), rel=1e-4)
@@ -155,13 +155,13 @@ def test_a_config_that_does_not_exist_is_named(run_command):
 
 
 def test_missing_data_says_which_folder_and_how_to_set_it(run_command, tmp_path):
-    result = run_command('train', TINY, '--work-dir', tmp_path, *shapes_options(tmp_path / 'absent'))
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *shapes_options(tmp_path / 'absent'))
     assert_explained(result, f"'{tmp_path}/absent'", '--cfg-options train_dataloader.dataset.data_root=FOLDER')
 
 
 def test_classes_that_do_not_match_are_listed(run_command, shapes, tmp_path):
     options = [*shapes_options(shapes), "train_dataloader.dataset.metainfo.classes=('cat','dog')"]
-    result = run_command('train', TINY, '--work-dir', tmp_path, *options)
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options)
     assert_explained(result, "['cat', 'dog']", "['circle', 'bar', 'triangle']")
 
 
@@ -175,7 +175,7 @@ def test_a_missing_or_broken_image_is_named(run_command, shapes, tmp_path, worke
         if content:
             image.write_bytes(content)
     options = [*shapes_options(folder), f'train_dataloader.num_workers={workers}']
-    result = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options)
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path / 'run', *options)
     assert_explained(
         result, 'train_dataloader.dataset: ', f'{folder}/train', 'not in' if content is None else 'damaged'
     )
@@ -183,7 +183,7 @@ def test_a_missing_or_broken_image_is_named(run_command, shapes, tmp_path, worke
     store = tmp_path / 'store.py'
     arguments = "dict(dataset=dict(backend_args=dict(_delete_=True, backend='local')))"
     store.write_text(f"_base_ = '{TINY}'\ntrain_dataloader = {arguments}\n")
-    result = run_command('train', store, '--work-dir', tmp_path / 'run', *options)
+    result = run_command('train', store, '--verbose', '--work-dir', tmp_path / 'run', *options)
     assert_explained(result, f"The image '{folder}/train/0", said)
 
 
@@ -245,19 +245,19 @@ def test_pretrained_weights_that_cannot_be_fetched_say_where_to_put_the_file(
     config = tmp_path / 'config.py'
     init_cfg = dict(_delete_=True, type='Pretrained', checkpoint=address)
     config.write_text(f"_base_ = '{TINY}'\nmodel = dict(backbone=dict(init_cfg={init_cfg}))\n")
-    result = run_command('train', config, '--work-dir', tmp_path / 'run', *shapes_options(shapes))
+    result = run_command('train', config, '--verbose', '--work-dir', tmp_path / 'run', *shapes_options(shapes))
     assert_explained(result, address, f"'{tmp_path}/hub/checkpoints/weights-")
 
 
 def test_an_unknown_key_of_the_backbone_is_named(run_command, shapes, tmp_path):
     options = [*shapes_options(shapes), 'model.backbone.drop_path=0.1']
-    result = run_command('train', TINY, '--work-dir', tmp_path, *options)
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options)
     assert_explained(result, "'drop_path'", 'does not exist on Hiera')
 
 
 def test_a_misspelt_type_is_named(run_command, shapes, tmp_path):
     options = [*shapes_options(shapes), 'model.backbone.type=Hierra']
-    result = run_command('train', TINY, '--work-dir', tmp_path, *options)
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options)
     assert_explained(result, 'Hierra is not in the', 'registry')
 
 
@@ -269,7 +269,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_iteration(run_command, 
         'param_scheduler=[]',
     ]
     options += ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.clip_grad=None']
-    result = run_command('train', TINY, '--work-dir', tmp_path, *options)
+    result = run_command('train', TINY, '--verbose', '--work-dir', tmp_path, *options)
     assert_explained(result, 'The loss became invalid at iteration 2')
     assert (tmp_path / 'iter_1.pth').exists()
     assert not (tmp_path / 'iter_2.pth').exists(), 'nothing is saved after the loss became invalid'

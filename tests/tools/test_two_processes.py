@@ -110,7 +110,7 @@ def test_a_port_that_is_in_use_is_named(shapes, tmp_path):
 @pytest.mark.slow
 def test_pictures_that_can_not_be_shared_evenly_are_evaluated_once_each(run_command, shapes, tmp_path):
     """Three pictures for two processes."""
-    code, printed = run_command('train', TINY, '--work-dir', tmp_path / 'run', *options(shapes))
+    code, printed = run_command('train', TINY, '--verbose', '--work-dir', tmp_path / 'run', *options(shapes))
     assert code == 0, printed
     checkpoint = tmp_path / 'run' / 'iter_2.pth'
     more = options(shapes, 'test_dataloader.dataset.indices=3', 'model.test_cfg.rcnn.score_thr=0.0')

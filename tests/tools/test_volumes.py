@@ -48,7 +48,7 @@ def test_from_training_to_every_use(run_command, trained, volumes, tmp_path):
     out = tmp_path / 'predictions.pkl'
     code, printed = run_command('test', TINY, best, '--work-dir', tmp_path / 'test', '--out', out, *options(volumes))
     assert code == 0, printed
-    dice = float(printed.split(' Dice: ')[-1].split()[0])
+    dice = float(printed.split('Dice: ')[-1].split()[0])
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == 2 and predictions[0]['predicted'].shape == (1, 40, 72, 72)
 

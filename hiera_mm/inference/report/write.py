@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hiera_mm.atomic_write import atomic_write
+from hiera_mm.checks.fault import unwrapped
 from hiera_mm.checks.run import check_data
 from hiera_mm.engine.processes import process_group
 from hiera_mm.engine.running import build_runner
@@ -18,6 +19,9 @@ from hiera_mm.inference.training_log import Curves, TrainingLog, read_training_l
 
 import jinja2
 from mmengine.config import Config
+
+SOURCE_KEYS = ('type', 'data_root', 'ann_file', 'data_prefix', 'img_dir', 'split', 'indices')
+"""Settings of a data set that say which samples it has."""
 
 
 def write_report(
@@ -43,9 +47,10 @@ def write_report(
     settings = Section('Settings', f'Checkpoint {checkpoint.name}.', details=trained.config.pretty_text)
     sections, metrics = [*_training_sections(log), settings], {}
     if trained.config.get('test_dataloader'):
+        validated = _is_validation_set(trained.config)
         tested = _tested(trained.task, config, checkpoint)
         metrics = tested.metrics
-        sections = [_metrics_section(metrics), *trained.task.report(trained, tested, score_thr), *sections]
+        sections = [_metrics_section(metrics, validated), *trained.task.report(trained, tested, score_thr), *sections]
     template = jinja2.Template(Path(__file__).with_name('page.html').read_text(encoding='utf-8'), autoescape=True)
     title = f'{trained.config.model.type}: {checkpoint.parent.name}'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +100,24 @@ def _total_first(losses: Curves) -> Curves:
     return dict(sorted(losses.items(), key=lambda item: item[0] != 'loss'))
 
 
-def _metrics_section(metrics: dict[str, float]) -> Section:
+def _metrics_section(metrics: dict[str, float], validated: bool) -> Section:
     # COCO writes -1 for object sizes that don't occur.
     rows = [(name, f'{value:.4f}') for name, value in metrics.items() if value != -1]
-    return Section('Results on the test set', tables=[Table(('metric', 'value'), rows)])
+    tables = [Table(('metric', 'value'), rows)]
+    if not validated:
+        return Section('Results on the test set', tables=tables)
+    note = (
+        'The config names no other set for testing. The best checkpoint was chosen by this one, so its results are '
+        'somewhat better than on data that nothing was chosen by.'
+    )
+    return Section('Results on the validation set', note, tables)
+
+
+def _is_validation_set(config: Config) -> bool:
+    """Whether a model is tested on the very data by which its best checkpoint was chosen."""
+    sources = []
+    for part in ('test_dataloader', 'val_dataloader'):
+        dataset = (config.get(part) or {}).get('dataset')
+        found = [one for _, one in unwrapped(part, dataset)] if dataset else []
+        sources.append([{key: one.get(key) for key in SOURCE_KEYS} for one in found])
+    return bool(sources[0]) and sources[0] == sources[1]
