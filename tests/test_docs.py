@@ -135,3 +135,14 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     printed = ''.join(output.get('text', '') for cell in notebook.cells if 'outputs' in cell for output in cell.outputs)
     assert 'cat 0.' in printed and 'dog 0.' in printed and '6 of 6 inputs' in printed
     assert (tmp_path / 'my_model.onnx').is_file() and (tmp_path / 'work_dirs/my_config/report.html').is_file()
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    """Quoted in the words that no value stands in."""
+    page = (ROOT / 'docs' / 'troubleshooting.md').read_text()
+    first_cells = re.findall(r'^\| `([^`]+)` \|', page, re.M)
+    code = ''.join(path.read_text() for path in sorted((ROOT / 'hiera_mm').rglob('*.py')))
+    # A message may go on in the next line of the code.
+    joined = re.sub(r"""["']\s*\n\s*f?["']""", '', code)
+    assert len(first_cells) > 12
+    assert not [message for message in first_cells if message not in joined]

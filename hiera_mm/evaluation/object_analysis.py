@@ -41,17 +41,17 @@ class ImageFaults(NamedTuple):
         image: The image, as in the annotation file.
         missed: Number of objects that no box matches.
         mistaken: Number of objects found as another class.
-        invented: Number of boxes that match no object.
+        false_positives: Number of boxes that match no object.
     """
 
     image: dict
     missed: int
     mistaken: int
-    invented: int
+    false_positives: int
 
     @property
     def total(self) -> int:
-        return self.missed + self.mistaken + self.invented
+        return self.missed + self.mistaken + self.false_positives
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ObjectAnalysis:
             ImageFaults(
                 matched.image,
                 missed=sum(found == nothing for _, found in matched.pairs),
-                invented=sum(real == nothing for real, _ in matched.pairs),
+                false_positives=sum(real == nothing for real, _ in matched.pairs),
                 mistaken=sum(real != found and nothing not in (real, found) for real, found in matched.pairs),
             )
             for matched in self._matches

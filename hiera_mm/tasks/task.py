@@ -198,6 +198,10 @@ class Task:
         """The task's name in published models: the Hugging Face hub's name where it has one."""
         return self.name.replace(' ', '-')
 
+    def in_words(self, trained: TrainedModel) -> str:
+        """What a model does, for a person."""
+        return self.hub_name(trained).replace('-', ' ')
+
     def pipeline_tag(self, trained: TrainedModel) -> str | None:
         """The hub's tag; None without a suitable one."""
         return self.hub_name(trained)

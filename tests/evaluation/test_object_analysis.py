@@ -38,7 +38,7 @@ def analysis():
     results = [
         box('one', 7, 2, 0.9),
         box('one', 7, 61, 0.8),
-        box('one', 3, 200, 0.7),  # invented
+        box('one', 3, 200, 0.7),  # false_positives
         box('one', 3, 120, 0.1),  # too unsure
         box('one', 3, 301, 0.9),  # of the crowd
         box('two', 7, 0, 0.6, side=20),
@@ -53,7 +53,7 @@ def test_each_object_and_box_is_counted_once(analysis):
 
 def test_pictures_know_their_faults(analysis):
     one, two = analysis.faults
-    assert (one.missed, one.mistaken, one.invented, one.total) == (1, 1, 1, 3) and one.image['id'] == 'one'
+    assert (one.missed, one.mistaken, one.false_positives, one.total) == (1, 1, 1, 3) and one.image['id'] == 'one'
     assert two.total == 0 and two.image['id'] == 'two'
 
 

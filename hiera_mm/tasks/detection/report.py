@@ -112,7 +112,8 @@ def _comparison(
     height, width = frame.shape[:2]
     every = Detections(boxes, scores, labels, detector.names, (height, width), predicted.get('masks'))
     pair = np.concatenate([draw(frame, truth), draw(frame, labels_of(every.above(score_thr)))], axis=1)
-    words = f'{image["file_name"]}: {fault.missed} missed, {fault.mistaken} confused, {fault.invented} invented'
+    counts = f'{fault.missed} missed, {fault.mistaken} confused, {fault.false_positives} false positives'
+    words = f'{image["file_name"]}: {counts}'
     return words, as_data_url(pair, 2 * IMAGE_SIDE)
 
 

@@ -135,6 +135,10 @@ class DetectionTask(Task):
     def hub_name(self, trained: TrainedModel) -> str:
         return 'image-segmentation' if heads.predicts_masks(trained.config.model) else 'object-detection'
 
+    def in_words(self, trained: TrainedModel) -> str:
+        masks = heads.predicts_masks(trained.config.model)
+        return 'object detection and instance segmentation' if masks else 'object detection'
+
     def report(self, trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]:
         return sections(trained, tested, score_thr)
 
