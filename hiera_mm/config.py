@@ -63,9 +63,16 @@ def as_it_stands() -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_scope(config: Config) -> Iterator[None]:
-    """A context in which types without a prefix are looked up as the config's runner would; one thread at a time, as
-    mmengine keeps the scope for the whole process."""
-    with _SCOPE, DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+    """A context in which types without a prefix are looked up as the config's runner would."""
+    with in_scope_named(config.get('default_scope', 'mmengine')):
+        yield
+
+
+@contextlib.contextmanager
+def in_scope_named(name: str) -> Iterator[None]:
+    """A context in which types without a prefix are looked up in this scope first; one thread at a time, as mmengine
+    keeps the scope for the whole process."""
+    with _SCOPE, DefaultScope.overwrite_default_scope(name):
         yield
 
 

@@ -1,11 +1,15 @@
 """Configs as text, which checkpoints and published folders hold."""
 
-from hiera_mm.config import override
+import threading
+
+from hiera_mm.checks.fault import class_of
+from hiera_mm.config import in_scope, override
 from hiera_mm.errors import UserError
 from hiera_mm.inference.closed_config import config_from_text
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DefaultScope
 from yapf.yapflib import yapf_api
 
 from tests.helpers import CONFIGS, read
@@ -41,3 +45,17 @@ def test_nothing_else_is_read(text):
 def test_options_that_hold_a_dict_are_refused(option):
     with pytest.raises(UserError, match='set a dict key by key'):
         override(Config(dict(a=1)), [option], 'file')
+
+
+def test_types_are_looked_up_in_one_scope_at_a_time():
+    """mmengine keeps the scope for the whole process, so a thread that looks something up waits for another that
+    builds a model."""
+    found = []
+    with in_scope(Config(dict(default_scope='mmseg'))):
+        part = ConfigDict(type='CocoDataset')
+        other = threading.Thread(target=lambda: found.append(class_of(part, 'mmdet')))
+        other.start()
+        other.join(0.3)
+        assert other.is_alive() and DefaultScope.get_current_instance().scope_name == 'mmseg'
+    other.join(10)
+    assert found[0].__name__ == 'CocoDataset'

@@ -20,6 +20,7 @@ LAYERS = (
         'explain',
         'complexity',
         'replaced',
+        'shipped',
     },
     {'readers', 'weights', 'synthetic', 'settings', 'setting_faults', 'setting_values'},
     {'models', 'datasets'},

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from hiera_mm.checks.coco_images import faults_of_images
 from hiera_mm.checks.fault import DataPart, Fault, Severity, class_of, classes_of
-from hiera_mm.config import dicts_in
+from hiera_mm.config import dicts_in, in_scope_named
 from hiera_mm.datasets import coco
 from hiera_mm.errors import UserError, examples, first_few
 from hiera_mm.readers.coco_files import CocoFile
 
 from mmdet.datasets import CocoDataset as PlainCocoDataset
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 
 def reads_coco(dataset_class: type) -> bool:
@@ -185,7 +185,7 @@ def _faults_of_objects(part: DataPart, file: CocoFile, classes: Sequence[str]) -
 
 def _counts_of_loaded(part: DataPart, file: CocoFile, classes: Sequence[str]) -> Iterator[Fault]:
     """What the data set yields, which may be less than the file lists."""
-    with DefaultScope.overwrite_default_scope('mmdet'):
+    with in_scope_named('mmdet'):
         loaded = DATASETS.build(dict(part.dataset, type=part.dataset_class, pipeline=[], lazy_init=True))
         loaded.file = file
         loaded.full_init()

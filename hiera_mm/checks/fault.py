@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from hiera_mm.config import in_scope_named
 from hiera_mm.errors import UserError
 from hiera_mm.readers.class_names import classes_from
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS, DefaultScope, Registry
+from mmengine.registry import DATASETS, Registry
 
 
 class Severity(Enum):
@@ -108,7 +109,7 @@ def class_of(part: ConfigDict, scope: str | None, registry: Registry = DATASETS)
     if not isinstance(named, str):
         return named if inspect.isclass(named) else None
     with (
-        DefaultScope.overwrite_default_scope(part.get('_scope_') or scope or 'mmengine'),
+        in_scope_named(part.get('_scope_') or scope or 'mmengine'),
         registry.switch_scope_and_registry(None) as searched,
     ):
         found = searched.get(part.type)
