@@ -174,19 +174,15 @@ class Table:
 
     def row(self, place: str, metrics: Mapping[str, float], mark: str) -> str:
         """A line; the first one comes with the heading above it."""
-        width = max(16, *(len(_short(name)) for name in self.names)) if self.names else 16
+        width = max(16, *map(len, self.names)) if self.names else 16
         cells = []
         for name in self.names:
             value, before = metrics.get(name, float('nan')), self.before.get(name)
             cells.append(f'{value:.3f}' + ('' if before is None else f' ({value - before:+.3f})'))
         line = f'{place:24}' + ''.join(f'{cell:>{width + 2}}' for cell in cells) + (f'  {mark}' if mark else '')
-        heading = f'{"validation":24}' + ''.join(f'{_short(name):>{width + 2}}' for name in self.names)
+        heading = f'{"validation":24}' + ''.join(f'{name:>{width + 2}}' for name in self.names)
         first, self.before = not self.before, {name: metrics.get(name, float('nan')) for name in self.names}
         return f'{heading}\n{line}' if first else line
-
-
-def _short(name: str) -> str:
-    return name.rpartition('/')[2]
 
 
 def _place(runner: Runner) -> str:

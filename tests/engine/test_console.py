@@ -78,7 +78,7 @@ def test_the_table_marks_changes_under_one_heading():
     }
     table = Table(['coco/segm_mAP', *metrics], metrics)
     heading, first = table.row('after epoch 1', metrics, 'best').splitlines()
-    assert heading.split() == ['validation', 'segm_mAP', 'bbox_mAP', 'bbox_mAP_50']
+    assert heading.split() == ['validation', 'coco/segm_mAP', 'coco/bbox_mAP', 'coco/bbox_mAP_50']
     assert first.split() == ['after', 'epoch', '1', '0.200', '0.100', '0.300', 'best']
     second = table.row('after epoch 2', {**metrics, 'coco/segm_mAP': 0.15}, '')
     assert second.split() == [*('after', 'epoch', '2', '0.150', '(-0.050)', '0.100', '(+0.000)', '0.300', '(+0.000)')]

@@ -161,7 +161,7 @@ def test_a_classifier_trains_and_is_tested_on_class_folders(classes, tmp_path, r
     options = [*class_options(classes), 'train_cfg.max_epochs=1']
     code, printed = run_command('train', TINY_IN1K, '--work-dir', tmp_path, *options)
     assert code == 0, printed
-    assert 'top1' in printed
+    assert 'acc/top1' in printed
     code, printed = run_command(
         'test', TINY_IN1K, tmp_path / 'epoch_1.pth', '--work-dir', tmp_path, *class_options(classes)
     )
