@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 FOREIGN = (
     *('mmengine', 'mmcv', 'mmdet', 'mmaction', 'mmseg', 'monai', 'pycocotools', 'torch', 'torchvision', 'timm'),
@@ -136,7 +137,12 @@ class ConsoleHook(Hook):
         left = (time.monotonic() - self.began) / (done - self.first) * (total - done)
         rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
         loss = float((outputs or {}).get('loss', float('nan')))
-        print(f'{done:>{len(str(total))}}/{total}  loss {loss:.3f}  rate {rate:.3g}  {duration(left)} left', flush=True)
+        # In the form of mmengine's log, which people and scripts know.
+        place = f'Iter(train) [{done:>{len(str(total))}}/{total}]'
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            batches = len(runner.train_dataloader)
+            place = f'Epoch(train) [{runner.epoch + 1}][{batch_idx + 1:>{len(str(batches))}}/{batches}]'
+        print(f'{place}  lr: {rate:.3g}  eta: {timedelta(seconds=round(left))}  loss: {loss:.4f}', flush=True)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         if not metrics or not is_main_process():
@@ -186,8 +192,7 @@ class Table:
 
 
 def _place(runner: Runner) -> str:
-    loop = runner.train_loop
-    by_epoch = getattr(loop, '_max_epochs', 1) != 1 and hasattr(loop, 'epoch')
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     return f'after epoch {runner.epoch}' if by_epoch else f'after iteration {runner.iter}'
 
 

@@ -16,7 +16,9 @@ def test_a_run_shows_few_lines_before_its_first_iteration_and_the_log_has_all(sh
     folder = tmp_path / 'run'
     words = ['train', TINY, '--work-dir', folder, *shapes_options(shapes), 'train_cfg.max_iters=3']
     printed = run_program(*words).splitlines()
-    first = next(place for place, line in enumerate(printed) if re.match(r'1/3  loss \d', line))
+    first = next(
+        place for place, line in enumerate(printed) if re.match(r'Iter\(train\) \[1/3\]  lr: .* loss: \d', line)
+    )
     assert first < 15, '\n'.join(printed)
     shown = {line.split()[0] for line in printed[:first]}
     assert {'data', 'model', 'weights', 'device', 'plan', 'log'} <= shown
