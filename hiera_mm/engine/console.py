@@ -6,6 +6,7 @@ Everything else is in the log file. ``--verbose`` shows that as well.
 import contextlib
 import logging
 import re
+import shutil
 import sys
 import time
 import warnings
@@ -39,7 +40,10 @@ LINES_OF_PROGRESS = 20
 """In a run, where there is no terminal for a bar."""
 
 METRICS = 4
-"""Columns of the table of validations."""
+"""Columns of the table of validations, where the terminal is wide enough."""
+
+PLACE, CELL = 24, 16
+"""Characters of a row's first column and, at least, of its others."""
 
 DETAILS = re.compile(r'_(75|s|m|l)$')
 """Ends of the names of metrics that are left to the log: thresholds and sizes of COCO's."""
@@ -175,25 +179,27 @@ class Table:
             for name in dict.fromkeys(wanted)
             if isinstance(metrics.get(name), int | float) and not DETAILS.search(name)
         ]
-        self.names = numbers[:METRICS]
+        columns = shutil.get_terminal_size((100, 24)).columns
+        self.names = numbers[: max(1, min(METRICS, (columns - PLACE) // (CELL + 2)))]
         self.before: dict[str, float] = {}
 
     def row(self, place: str, metrics: Mapping[str, float], mark: str) -> str:
         """A line; the first one comes with the heading above it."""
-        width = max(16, *map(len, self.names)) if self.names else 16
+        width = max(CELL, *map(len, self.names)) if self.names else CELL
         cells = []
         for name in self.names:
             value, before = metrics.get(name, float('nan')), self.before.get(name)
             cells.append(f'{value:.3f}' + ('' if before is None else f' ({value - before:+.3f})'))
-        line = f'{place:24}' + ''.join(f'{cell:>{width + 2}}' for cell in cells) + (f'  {mark}' if mark else '')
-        heading = f'{"validation":24}' + ''.join(f'{name:>{width + 2}}' for name in self.names)
+        words = f'{place}, {mark}' if mark else place
+        line = f'{words:{PLACE}}' + ''.join(f'{cell:>{width + 2}}' for cell in cells)
+        heading = f'{"validation":{PLACE}}' + ''.join(f'{name:>{width + 2}}' for name in self.names)
         first, self.before = not self.before, {name: metrics.get(name, float('nan')) for name in self.names}
         return f'{heading}\n{line}' if first else line
 
 
 def _place(runner: Runner) -> str:
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-    return f'after epoch {runner.epoch}' if by_epoch else f'after iteration {runner.iter}'
+    return f'epoch {runner.epoch}' if by_epoch else f'iteration {runner.iter}'
 
 
 def _data(runner: Runner) -> str:

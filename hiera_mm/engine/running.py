@@ -10,7 +10,7 @@ from pathlib import Path
 from hiera_mm.engine.load_from import load_data_only
 from hiera_mm.engine.random_states import seed_samples
 from hiera_mm.engine.saving import BEST, INTERRUPTED, LAST
-from hiera_mm.errors import UserError, examples
+from hiera_mm.errors import UserError, first_few
 
 import torch
 from mmengine.config import Config
@@ -106,8 +106,8 @@ def begin_folder(config: Config, overwrite: bool) -> list[Path]:
         with locked_work_dir(config.work_dir):
             pass
         raise UserError(
-            f"'{config.work_dir}' holds an earlier run ({examples([path.name for path in earlier])}); go on with it by "
-            '--resume, replace its checkpoints by --overwrite, or give this run a folder of its own by --work-dir.'
+            f"'{config.work_dir}' holds an earlier run ({first_few([path.name for path in earlier])}); go on with it "
+            'by --resume, replace its checkpoints by --overwrite, or give this run a folder of its own by --work-dir.'
         )
     start = config.get('load_from')
     if start and any(path.exists() and path.samefile(start) for path in earlier if Path(start).exists()):

@@ -41,7 +41,7 @@ def in_half_precision(module: nn.Module, method: Callable[..., Any], pixels: Ten
     parameters = dict(module.named_parameters())
     if any(isinstance(parameters[name], DTensor) for name in names):
         return method(pixels, *more)
-    weights = dict(zip(names, CastAll.apply(dtype, *(parameters[name] for name in names)), strict=True))
+    weights = _cast_weights({name: parameters[name] for name in names}, dtype)
     with torch.autocast(kind, enabled=not whole):
         given = pixels.to(dtype) if whole else pixels
         return _call(module, weights, method, given, *more)
@@ -60,6 +60,15 @@ def half_dtype(device: torch.device) -> torch.dtype:
     if device.type == 'cuda' and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float16
     return torch.bfloat16
+
+
+def _cast_weights(given: dict[str, nn.Parameter], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights in another type; frozen ones apart, as all that a function gives has a gradient if one of them has."""
+    cast: dict[str, Tensor] = {}
+    for trained in (True, False):
+        own = {name: weight for name, weight in given.items() if weight.requires_grad == trained}
+        cast |= zip(own, CastAll.apply(dtype, *own.values()), strict=True) if own else {}
+    return cast
 
 
 def is_autocast(tensor: Tensor) -> bool:

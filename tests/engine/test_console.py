@@ -22,7 +22,7 @@ def test_a_run_shows_few_lines_before_its_first_iteration_and_the_log_has_all(sh
     assert first < 15, '\n'.join(printed)
     shown = {line.split()[0] for line in printed[:first]}
     assert {'data', 'model', 'weights', 'device', 'plan', 'log'} <= shown
-    assert any(re.match(r'after (iteration|epoch) \d+ .*\d\.\d{3}.*best', line) for line in printed), printed
+    assert any(re.match(r'(iteration|epoch) \d+, best +\d\.\d{3}', line) for line in printed), printed
     assert len(printed) < 40 and 'creating index' not in '\n'.join(printed)
     (log,) = folder.glob('*/*.log')
     text = log.read_text()
@@ -70,7 +70,14 @@ def test_messages_of_other_packages_go_to_the_log_alone(capsys, tmp_path, say, s
     logging.Logger.manager.loggerDict.pop(name, None)
 
 
-def test_the_table_marks_changes_under_one_heading():
+def test_the_table_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '70')
+    metrics = {'coco/bbox_mAP': 0.1, 'coco/bbox_mAP_50': 0.3, 'coco/segm_mAP': 0.2}
+    assert max(map(len, Table([*metrics], metrics).row('iteration 184375', metrics, 'best').splitlines())) <= 70
+
+
+def test_the_table_marks_changes_under_one_heading(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '120')
     metrics = {
         'coco/bbox_mAP': 0.1,
         'coco/bbox_mAP_50': 0.3,
@@ -79,9 +86,9 @@ def test_the_table_marks_changes_under_one_heading():
         'note': 'x',
     }
     table = Table(['coco/segm_mAP', *metrics], metrics)
-    heading, first = table.row('after epoch 1', metrics, 'best').splitlines()
+    heading, first = table.row('epoch 1', metrics, 'best').splitlines()
     assert heading.split() == ['validation', 'coco/segm_mAP', 'coco/bbox_mAP', 'coco/bbox_mAP_50']
-    assert first.split() == ['after', 'epoch', '1', '0.200', '0.100', '0.300', 'best']
-    second = table.row('after epoch 2', {**metrics, 'coco/segm_mAP': 0.15}, '')
-    assert second.split() == [*('after', 'epoch', '2', '0.150', '(-0.050)', '0.100', '(+0.000)', '0.300', '(+0.000)')]
+    assert first.split() == ['epoch', '1,', 'best', '0.200', '0.100', '0.300']
+    second = table.row('epoch 2', {**metrics, 'coco/segm_mAP': 0.15}, '')
+    assert second.split() == [*('epoch', '2', '0.150', '(-0.050)', '0.100', '(+0.000)', '0.300', '(+0.000)')]
     assert len({len(line) for line in (heading, second)}) == 1

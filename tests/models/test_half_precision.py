@@ -104,3 +104,14 @@ def test_weights_and_gradients_are_cast_in_one_call_each():
     assert all(torch.equal(one, weight.bfloat16()) for one, weight in zip(cast, weights, strict=True))
     (cast[0].float() * 3).sum().backward()
     assert torch.equal(weights[0].grad, torch.full((3, 4), 3.0)) and weights[1].grad is None
+
+
+@pytest.mark.parametrize('frozen_stages', [0, 1, 2])
+def test_frozen_stages_have_no_gradients_under_autocast(frozen_stages):
+    """Not even those of the cast copies of their weights, which would cost time and memory."""
+    model = Hiera(dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), frozen_stages=frozen_stages).train()
+    with torch.autocast('cpu', torch.bfloat16):
+        maps = model(torch.randn(1, 3, 64, 64))
+    assert [one.requires_grad for one in maps] == [stage >= frozen_stages for stage in range(4)]
+    sum(one.float().sum() for one in maps).backward()
+    assert all((weight.grad is not None) == weight.requires_grad for weight in model.parameters())
