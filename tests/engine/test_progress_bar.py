@@ -35,15 +35,22 @@ def on_a_terminal(command):
 
 
 @pytest.mark.slow
-def test_on_a_terminal_a_bar_tells_how_far_it_is(command):
-    written, code = on_a_terminal(command)
+@pytest.mark.parametrize(
+    'options, lines',
+    [
+        ([], [r'data +8 to train', 'iteration 4, best']),
+        (['--verbose'], [rf'Iter\(train\) \[{iteration}/4\]' for iteration in range(1, 5)]),
+    ],
+)
+def test_on_a_terminal_a_bar_tells_how_far_it_is(command, options, lines):
+    written, code = on_a_terminal([*command, *options])
     assert code == 0, written
     plain = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', written).replace('\r', '\n')
     # Rich breaks lines at the terminal's width.
     joined = re.sub(r'\s*\n\s*', ' ', plain)
     assert re.search(r'Training \S+ 4/4 .*left', joined) and 'Validation' in joined, plain
-    for iteration in range(1, 5):
-        assert re.search(rf'Iter\(train\) \[{iteration}/4\]', joined), plain
+    for line in lines:
+        assert re.search(line, joined), plain
     # The cursor is shown again.
     assert written.rindex('\x1b[?25h') > written.rindex('\x1b[?25l')
 
@@ -51,7 +58,8 @@ def test_on_a_terminal_a_bar_tells_how_far_it_is(command):
 @pytest.mark.slow
 def test_a_run_that_fails_gives_the_terminal_back(command):
     written, code = on_a_terminal([*command, 'optim_wrapper.optimizer.lr=1e30'])
-    assert code == 1 and 'Error: ' in written
+    framed = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', written)
+    assert code == 1 and '─ Error ─' in framed and 'The loss became invalid' in framed, framed
     assert written.rindex('\x1b[?25h') > written.rindex('\x1b[?25l')
 
 
