@@ -36,8 +36,8 @@ FOREIGN = (
 )
 """Packages whose messages go to the log file alone, unless they are errors."""
 
-LINES_OF_PROGRESS = 20
-"""In a run, where there is no terminal for a bar."""
+LINES_OF_PROGRESS, SECONDS_OF_SILENCE = 20, 10
+"""In a run, where there is no terminal for a bar: at least so many lines, and one after so many seconds."""
 
 METRICS = 4
 """Columns of the table of validations, where the terminal is wide enough."""
@@ -129,6 +129,7 @@ class ConsoleHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self.began, self.first = time.monotonic(), runner.iter
+        self.told = self.began
         plan = plan_of(runner)
         _say(runner, data=_data(runner), **_what_runs(runner))
         _say(runner, plan=next(plan), **{' ' * (1 + place): line for place, line in enumerate(plan)})
@@ -136,8 +137,11 @@ class ConsoleHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         done, total = runner.iter + 1, runner.max_iters
-        if sys.stdout.isatty() or not is_main_process() or done % max(1, total // LINES_OF_PROGRESS):
+        now = time.monotonic()
+        due = done % max(1, total // LINES_OF_PROGRESS) == 0 or now - self.told > SECONDS_OF_SILENCE
+        if sys.stdout.isatty() or not is_main_process() or not due:
             return
+        self.told = now
         left = (time.monotonic() - self.began) / (done - self.first) * (total - done)
         rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
         loss = float((outputs or {}).get('loss', float('nan')))
