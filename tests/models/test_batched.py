@@ -17,6 +17,7 @@ from mmdet.models.task_modules.assigners import MaxIoUAssigner
 from mmdet.models.task_modules.samplers import RandomSampler
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
@@ -303,6 +304,12 @@ def test_samples_are_drawn_evenly():
         ('roi_head.bbox_head.reg_decoded_bbox', True),
         ('roi_head.bbox_head.loss_cls.use_sigmoid', True),
         ('roi_head.mask_head.type', 'HTCMaskHead'),
+        ('train_cfg.rpn.assigner.neg_iou_thr', [0.1, 0.3]),
+        ('train_cfg.rcnn.assigner.ignore_wrt_candidates', False),
+        ('rpn_head.loss_bbox', dict(type='GIoULoss')),
+        ('roi_head.bbox_head.loss_bbox', dict(type='IoULoss')),
+        ('roi_head.mask_head.loss_mask', dict(type='DiceLoss')),
+        ('roi_head.mask_head.loss_mask.class_weight', [1.0]),
     ],
 )
 def test_what_would_not_be_mmdets_result_is_refused_and_trains_with_mmdets_heads(path, value):
@@ -317,6 +324,16 @@ def test_what_would_not_be_mmdets_result_is_refused_and_trains_with_mmdets_heads
         assert "type='RPNHead'" in str(refused.value) or "type='StandardRoIHead'" in str(refused.value)
         model.rpn_head.type, model.roi_head.type = 'RPNHead', 'StandardRoIHead'
         MODELS.build(model)
+
+
+@pytest.mark.parametrize(
+    'nms', [dict(type='soft_nms', iou_threshold=0.7), dict(iou_threshold=0.7, class_agnostic=True)]
+)
+def test_another_suppression_is_refused(nms):
+    ours, _ = two_models('faster_rcnn_hiera_t.py')
+    ours.train_cfg.rpn_proposal.nms = ConfigDict(nms)
+    with pytest.raises(UserError, match='nms with iou_threshold alone'):
+        ours.loss(torch.randn(2, 3, SIDE, SIDE), BATCHES['full'])
 
 
 def test_a_batch_is_trained_on_regions_where_they_are_under_autocast():

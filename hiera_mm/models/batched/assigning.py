@@ -1,8 +1,5 @@
 """Assignment of boxes to objects by overlap, for all images of a batch at once."""
 
-from typing import Any
-
-from hiera_mm.errors import UserError
 from hiera_mm.models.batched.objects import Objects
 
 import torch
@@ -58,19 +55,3 @@ def _taking_part(assigner: MaxIoUAssigner, boxes: Tensor, objects: Objects, know
         return known
     outside = assigner.iou_calculator(boxes, objects.crowds, mode='iof').amax(2) <= assigner.ignore_iof_thr
     return outside if known is None else outside & known
-
-
-def require_max_iou(assigner: Any) -> None:
-    """Check that :func:`assign` does what an assigner of mmdet would.
-
-    Raises:
-        UserError: for another kind, or for settings that are not followed.
-    """
-    plain = type(assigner) is MaxIoUAssigner and assigner.gt_max_assign_all and not assigner.perm_repeat_gt_cfg
-    if not (plain and assigner.ignore_wrt_candidates):
-        raise UserError(
-            f'Heads that assign boxes for a whole batch follow a MaxIoUAssigner without gt_max_assign_all=False, '
-            f'perm_repeat_gt_cfg and ignore_wrt_candidates=False, not this {type(assigner).__name__}; '
-            "set mmdet's own types instead: rpn_head=dict(type='RPNHead'), roi_head=dict(type='StandardRoIHead') or "
-            "'CascadeRoIHead'."
-        )

@@ -1,10 +1,8 @@
 """The loss of a box head on regions of a whole batch."""
 
-from hiera_mm.errors import UserError
 from hiera_mm.models.batched.coding import box_loss, encode
 from hiera_mm.models.batched.regions import Regions
 
-from mmdet.models.losses import CrossEntropyLoss
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import Tensor
 
@@ -42,17 +40,3 @@ def _of_class(deltas: Tensor, labels: Tensor) -> Tensor:
     deltas = deltas.view(len(deltas), -1, 4)
     places = labels.clamp(max=deltas.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
     return deltas.gather(1, places).squeeze(1)
-
-
-def require_plain_losses(head: BBoxHead) -> None:
-    """Check that :func:`box_losses` computes what a head does.
-
-    Raises:
-        UserError: for another head.
-    """
-    plain = type(head).loss is BBoxHead.loss and type(head.loss_cls) is CrossEntropyLoss
-    if not plain or head.loss_cls.use_sigmoid or head.reg_decoded_bbox:
-        raise UserError(
-            "Batched RoI heads compute mmdet's loss of box heads with a CrossEntropyLoss and encoded boxes; set "
-            "roi_head=dict(type='StandardRoIHead') or 'CascadeRoIHead' for others."
-        )

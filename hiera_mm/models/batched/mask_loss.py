@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hiera_mm.errors import UserError
+from hiera_mm.models.batched.refusing import refuse_unless
 from hiera_mm.models.batched.regions import Regions
 from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.readers.coco_files import UNKNOWN_PIXEL
@@ -11,6 +12,7 @@ from hiera_mm.readers.coco_files import UNKNOWN_PIXEL
 import numpy as np
 import torch
 from mmcv.ops import roi_align
+from mmdet.models.losses import CrossEntropyLoss
 from mmdet.structures.mask import BitmapMasks, mask_target
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
@@ -114,14 +116,13 @@ def _bitmaps(truth: Sequence[InstanceData], device: torch.device) -> Tensor:
     return (pixels.pin_memory() if device.type == 'cuda' else pixels).to(device, non_blocking=True)
 
 
-def require_plain_masks(head: object) -> None:
+def require_plain_masks(head: Any) -> None:
     """Check that :func:`mask_loss` computes what a head does.
 
     Raises:
-        UserError: for another head.
+        UserError: for another head, or another loss.
     """
-    if type(head) is not FCNMaskHead:
-        raise UserError(
-            f'Batched RoI heads compute the loss of an FCNMaskHead, not of this {type(head).__name__}; set '
-            "roi_head=dict(type='StandardRoIHead') or 'CascadeRoIHead' for others."
-        )
+    refuse_unless(type(head) is FCNMaskHead, head, 'an FCNMaskHead')
+    loss = head.loss_mask
+    plain = type(loss) is CrossEntropyLoss and loss.use_mask and loss.class_weight is None
+    refuse_unless(plain, loss, 'a CrossEntropyLoss with use_mask=True and without class_weight for masks')

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hiera_mm.models.batched.assigning import assign
 from hiera_mm.models.batched.objects import Objects, padded, take
@@ -10,7 +11,6 @@ from hiera_mm.models.batched.sampling import Sample, sample
 import torch
 from mmdet.models.task_modules.assigners import MaxIoUAssigner
 from mmdet.models.task_modules.samplers import RandomSampler
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 
@@ -30,10 +30,11 @@ class Regions:
     objects: Objects
     is_object: Tensor
 
-    @property
+    @cached_property
     def rois(self) -> Tensor:
         """``(B * S, 5)``, the number of the image and the box, as RoIAlign takes them."""
-        return with_image(self.boxes)
+        images = torch.arange(len(self.boxes), device=self.boxes.device, dtype=self.boxes.dtype)[:, None, None]
+        return torch.cat([images.expand(-1, self.boxes.shape[1], 1), self.boxes], 2).flatten(0, 1)
 
     def labels(self, background: int) -> Tensor:
         """Classes ``(B, S)``."""
@@ -56,18 +57,7 @@ def sample_regions(
     if sampler.add_gt_as_proposals:
         first = objects.boxes.shape[1]
         own = torch.arange(1, first + 1, device=boxes.device)
-        assigned = torch.cat([(own.expand_as(objects.known)).masked_fill(~objects.known, -1), assigned], 1)
+        assigned = torch.cat([own.expand_as(objects.known).masked_fill(~objects.known, -1), assigned], 1)
         boxes = torch.cat([objects.boxes, boxes], 1)
     chosen = sample(sampler, assigned)
     return Regions(take(boxes, chosen.index), chosen, objects, chosen.index < first)
-
-
-def with_image(boxes: Tensor) -> Tensor:
-    """Boxes ``(B, S, 4)`` as ``(B * S, 5)`` with the number of the image before each."""
-    images = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)[:, None, None]
-    return torch.cat([images.expand(-1, boxes.shape[1], 1), boxes], 2).flatten(0, 1)
-
-
-def proposals_of(found: Sequence[InstanceData]) -> list[Tensor]:
-    """Boxes of an RPN's results."""
-    return [one.bboxes for one in found]

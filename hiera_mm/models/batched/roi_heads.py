@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hiera_mm.models.batched.assigning import require_max_iou
-from hiera_mm.models.batched.box_loss import box_losses, require_plain_losses
+from hiera_mm.models.batched.box_loss import box_losses
 from hiera_mm.models.batched.coding import decode
 from hiera_mm.models.batched.mask_loss import Positives, mask_loss, require_plain_masks
 from hiera_mm.models.batched.objects import Objects
-from hiera_mm.models.batched.regions import Regions, proposals_of, sample_regions
-from hiera_mm.models.batched.sampling import require_random
+from hiera_mm.models.batched.refusing import require_plain_box_losses, require_plain_sampling
+from hiera_mm.models.batched.regions import Regions, sample_regions
 
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
@@ -34,9 +33,8 @@ class BatchedRoIHead(StandardRoIHead):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         if self.train_cfg:
-            require_max_iou(self.bbox_assigner)
-            require_random(self.bbox_sampler)
-        require_plain_losses(self.bbox_head)
+            require_plain_sampling(self.bbox_assigner, self.bbox_sampler)
+        require_plain_box_losses(self.bbox_head, use_sigmoid=False)
         if self.with_mask:
             require_plain_masks(self.mask_head)
 
@@ -46,7 +44,9 @@ class BatchedRoIHead(StandardRoIHead):
         """Losses of a batch, from maps ``(B, C, H, W)`` and the proposals of each image."""
         truth, ignored, _ = unpack_gt_instances(batch_data_samples)
         objects, x = Objects.of(truth, ignored), _in_float32(x)
-        regions = sample_regions(self.bbox_assigner, self.bbox_sampler, proposals_of(rpn_results_list), objects)
+        regions = sample_regions(
+            self.bbox_assigner, self.bbox_sampler, [found.bboxes for found in rpn_results_list], objects
+        )
         # Asked here, before the heads have much to do, the count of positive regions is soon known.
         positives = Positives.of(regions) if self.with_mask else None
         losses, features = self.bbox_loss(x, regions)
@@ -62,12 +62,10 @@ class BatchedRoIHead(StandardRoIHead):
         self, x: Sequence[Tensor], positives: Positives, features: Tensor, truth: list[InstanceData]
     ) -> dict[str, Tensor]:
         """Loss of the mask head."""
-        shared = self.share_roi_extractor
-        found = (
-            self._mask_forward(x, pos_inds=positives.places, bbox_feats=features)
-            if shared
-            else self._mask_forward(x, positives.rois)
-        )
+        if self.share_roi_extractor:
+            found = self._mask_forward(x, pos_inds=positives.places, bbox_feats=features)
+        else:
+            found = self._mask_forward(x, positives.rois)
         return dict(loss_mask=mask_loss(self.mask_head, found['mask_preds'], positives, truth, self.train_cfg))
 
 
@@ -83,10 +81,9 @@ class BatchedCascadeRoIHead(CascadeRoIHead):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         for assigner, sampler in zip(self.bbox_assigner, self.bbox_sampler, strict=True):
-            require_max_iou(assigner)
-            require_random(sampler)
+            require_plain_sampling(assigner, sampler)
         for head in self.bbox_head:
-            require_plain_losses(head)
+            require_plain_box_losses(head, use_sigmoid=False)
         for head in self.mask_head if self.with_mask else ():
             require_plain_masks(head)
 
@@ -97,7 +94,7 @@ class BatchedCascadeRoIHead(CascadeRoIHead):
         truth, ignored, metas = unpack_gt_instances(batch_data_samples)
         objects, x = Objects.of(truth, ignored), _in_float32(x)
         losses: dict[str, Tensor] = {}
-        proposals: Any = proposals_of(rpn_results_list)
+        proposals: Any = [found.bboxes for found in rpn_results_list]
         for stage, weight in enumerate(self.stage_loss_weights):
             regions = sample_regions(self.bbox_assigner[stage], self.bbox_sampler[stage], proposals, objects)
             positives = Positives.of(regions) if self.with_mask else None

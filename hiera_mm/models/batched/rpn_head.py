@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hiera_mm.errors import UserError
-from hiera_mm.models.batched.assigning import assign, require_max_iou
+from hiera_mm.models.batched.assigning import assign
 from hiera_mm.models.batched.coding import box_loss, decode, encode
 from hiera_mm.models.batched.objects import Objects, take
-from hiera_mm.models.batched.sampling import require_random, sample
+from hiera_mm.models.batched.refusing import refuse_unless, require_plain_box_losses, require_plain_sampling
+from hiera_mm.models.batched.sampling import sample
 
 import torch
 from mmdet.models.dense_heads import RPNHead
-from mmdet.models.losses import CrossEntropyLoss
 from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures import DetDataSample
@@ -40,13 +39,8 @@ class BatchedRPNHead(RPNHead):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         if self.train_cfg:
-            require_max_iou(self.assigner)
-            require_random(self.sampler)
-        if not (type(self.loss_cls) is CrossEntropyLoss and self.loss_cls.use_sigmoid and not self.reg_decoded_bbox):
-            raise UserError(
-                'BatchedRPNHead computes a CrossEntropyLoss with use_sigmoid=True, and losses of encoded boxes; set '
-                "rpn_head=dict(type='RPNHead') for others."
-            )
+            require_plain_sampling(self.assigner, self.sampler)
+        require_plain_box_losses(self, use_sigmoid=True)
         self._anchors: tuple[Any, Tensor] | None = None
 
     def loss_and_predict(
@@ -102,10 +96,8 @@ class BatchedRPNHead(RPNHead):
         Raises:
             UserError: for another suppression than ``nms``.
         """
-        if cfg.nms.get('type', 'nms') != 'nms':
-            raise UserError(
-                f"BatchedRPNHead suppresses proposals by nms, not by {cfg.nms.type}; set rpn_head=dict(type='RPNHead')."
-            )
+        plain = cfg.nms.get('type', 'nms') == 'nms' and cfg.nms.keys() <= {'type', 'iou_threshold', 'split_thr'}
+        refuse_unless(plain, cfg.nms, f'a suppression of proposals by nms with iou_threshold alone, unlike {cfg.nms}')
         scores, deltas = _flat(cls_scores, 1).squeeze(2).sigmoid(), _flat(bbox_preds, 4)
         best, index, levels, start = [], [], [], 0
         for level, maps in enumerate(cls_scores):

@@ -1,9 +1,6 @@
 """Random samples of boxes, for all images of a batch at once."""
 
 from dataclasses import dataclass
-from typing import Any
-
-from hiera_mm.errors import UserError
 
 import torch
 from mmdet.models.task_modules.samplers import RandomSampler
@@ -44,17 +41,3 @@ def sample(sampler: RandomSampler, assigned: Tensor) -> Sample:
     known = torch.cat([positives.values, negatives.values], 1).gather(1, source) >= 0
     number = (assigned.gather(1, index) - 1).clamp(min=0)
     return Sample(index, number, positive, known)
-
-
-def require_random(sampler: Any) -> None:
-    """Check that :func:`sample` does what a sampler of mmdet would.
-
-    Raises:
-        UserError: for another kind, or for settings that are not followed.
-    """
-    if not (type(sampler) is RandomSampler and sampler.neg_pos_ub < 0):
-        raise UserError(
-            'Heads that sample boxes for a whole batch follow a RandomSampler with neg_pos_ub=-1, not this '
-            f"{type(sampler).__name__}; set mmdet's own types instead: rpn_head=dict(type='RPNHead'), "
-            "roi_head=dict(type='StandardRoIHead') or 'CascadeRoIHead'."
-        )
