@@ -53,6 +53,11 @@ def test_all_other_words_go_to_each_process(started):
     ]
 
 
+def test_shortened_options_are_not_given_twice(started):
+    words = started(TINY, '--gpu=2', '--max-r', 1, '--work-dir', 'runs')
+    assert words[9:] == ['hiera_mm', 'train', str(TINY), '--work-dir', 'runs', '--launcher', 'pytorch']
+
+
 def test_several_machines_name_the_first_one(started):
     words = started(
         TINY, 'x.pth', '--gpus=4', '--nodes', 2, '--node-rank', 1, '--master-addr', '10.0.0.1', command='test'
@@ -68,6 +73,8 @@ def test_several_machines_name_the_first_one(started):
         (['--gpus', '2', '--launcher', 'pytorch'], 'leave --launcher out'),
         (['--gpus', '0'], '1 or more'),
         (['--nodes', '2'], '--gpus is the number'),
+        (['--max-restarts', '3'], '--gpus is the number'),
+        (['--master-addr', '10.0.0.1'], '--gpus is the number'),
         (['--gpus', '2', '--nodes', '2'], '--master-addr'),
         (['--gpus', '1', '--nodes', '2', '--master-addr', 'here', '--node-rank', '2'], 'from 0 to 1'),
     ],
@@ -87,4 +94,5 @@ def test_one_process_needs_no_launcher(monkeypatch):
     monkeypatch.setattr(os, 'execv', None)
     import argparse
 
-    launching.launch('train', argparse.Namespace(gpus=1, nodes=1, launcher='none', words=[]))
+    alone = dict(gpus=1, nodes=1, node_rank=0, master_addr=None, max_restarts=0, launcher='none', words=[])
+    launching.launch('train', argparse.Namespace(**alone))

@@ -64,8 +64,10 @@ def print_extras() -> None:
     """Say which extras are installed, and what installs the others."""
     print('\nextras:')
     for extra, purpose in EXTRAS.items():
-        missing = [name for name in required_by(extra) if not version_of(name)]
-        state = f"not installed: pip install 'hiera_mm[{extra}]'" if missing else 'installed'
+        needed = required_by(extra)
+        state = 'installed' if needed else "unknown, as hiera_mm's own installation doesn't list it"
+        if not all(map(version_of, needed)):
+            state = f"not installed: pip install 'hiera_mm[{extra}]'"
         print(f'  {extra:12} {purpose:50} {state}')
 
 

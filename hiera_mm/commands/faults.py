@@ -40,13 +40,17 @@ def as_sentences(with_trace: bool = False) -> Iterator[None]:
 
 def _show(sentence: str) -> None:
     """On a terminal in a frame, so that it stands out below what was printed before."""
-    if not sys.stderr.isatty():
+    try:
+        from rich.console import Console
+        from rich.panel import Panel
+        from rich.text import Text
+    except ImportError:  # in a broken environment, where check-env runs all the same
+        framed = False
+    else:
+        framed = sys.stderr.isatty()
+    if not framed:
         print(f'Error: {sentence}', file=sys.stderr)
         return
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.text import Text
-
     Console(stderr=True).print(Panel(Text(sentence), title='Error', title_align='left', border_style='red'))
 
 

@@ -6,9 +6,6 @@ import sys
 
 from hiera_mm.errors import UserError
 
-OPTIONS = ('--gpus', '--nodes', '--node-rank', '--master-addr', '--master-port', '--max-restarts')
-"""What this module reads; the processes get all other words."""
-
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of :func:`launch`."""
@@ -29,13 +26,14 @@ def launch(command: str, arguments: argparse.Namespace) -> None:
     Raises:
         UserError: if the options don't fit together, or there are fewer GPUs.
     """
-    if arguments.gpus is None and arguments.nodes == 1:
+    asked = arguments.nodes != 1 or arguments.node_rank or arguments.master_addr or arguments.max_restarts
+    if arguments.gpus is None and not asked:
         return
     if arguments.launcher != 'none':
         raise UserError('--gpus starts the processes itself; leave --launcher out, or --gpus.')
     if arguments.gpus is None or arguments.gpus < 1 or arguments.nodes < 1:
         raise UserError('--gpus is the number of processes on each machine, 1 or more, and so is --nodes of machines.')
-    if arguments.gpus == arguments.nodes == 1:
+    if arguments.gpus == 1 and not asked:
         return
     if arguments.nodes > 1 and (arguments.master_addr is None or not 0 <= arguments.node_rank < arguments.nodes):
         raise UserError(
@@ -52,22 +50,15 @@ def launch(command: str, arguments: argparse.Namespace) -> None:
         ]
     )
     processes = ['--nproc-per-node', str(arguments.gpus), '--max-restarts', str(arguments.max_restarts)]
-    started = ['-m', 'hiera_mm', command, *_without_launch_options(arguments.words), '--launcher', 'pytorch']
+    own = argparse.ArgumentParser(add_help=False)
+    add_launch_options(own)
+    _, others = own.parse_known_args(arguments.words)
+    started = ['-m', 'hiera_mm', command, *others, '--launcher', 'pytorch']
     words = [sys.executable, '-m', 'torch.distributed.run', *machines, *processes, *started]
     # Otherwise every process would compute with a thread for each core.
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // arguments.gpus)))
     sys.stdout.flush()
     os.execv(sys.executable, words)
-
-
-def _without_launch_options(words: list[str]) -> list[str]:
-    kept, skip = [], False
-    for word in words:
-        name, equals, _ = word.partition('=')
-        if not skip and name not in OPTIONS:
-            kept.append(word)
-        skip = not skip and name in OPTIONS and not equals
-    return kept
 
 
 def _refuse_more_than_there_are(gpus: int) -> None:

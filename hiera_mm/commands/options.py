@@ -122,16 +122,21 @@ def chosen_checkpoint(source: str, newest: bool) -> str:
     """The file or published folder that is meant by a model; for the folder of a run it is told in a line.
 
     Raises:
-        UserError: as :func:`hiera_mm.inference.loading.checkpoint_in`.
+        UserError: as :func:`hiera_mm.inference.loading.checkpoint_in`, and for ``newest`` of anything else.
     """
     from hiera_mm.engine.saving import BEST
+    from hiera_mm.errors import UserError
     from hiera_mm.inference.loading import checkpoint_in
 
-    path = Path(checkpoint_in(source, newest))
-    if Path(source).is_dir() and path.is_file():
-        kind = 'best by validation' if path.name.startswith(BEST) else 'newest'
-        print(f'Of {source}: {path.name}, the {kind}.')
-    return str(path)
+    # A text, as a path would make one slash of an address's two.
+    found = checkpoint_in(source, newest)
+    of_a_run = Path(source).is_dir() and Path(found).is_file()
+    if newest and not of_a_run:
+        raise UserError(f"--newest is for the folder of a run, which '{source}' is not; leave it out.")
+    if of_a_run:
+        name = Path(found).name
+        print(f'Of {source}: {name}, the {"best by validation" if name.startswith(BEST) else "newest"}.')
+    return found
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
             folder = os.path.dirname(arguments.out) or '.'
             os.makedirs(folder, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
+    arguments.checkpoint = chosen_checkpoint(arguments.checkpoint, arguments.newest)
     exported = is_exported(arguments.checkpoint)
     if not exported:
-        arguments.checkpoint = chosen_checkpoint(arguments.checkpoint, arguments.newest)
         locate_checkpoint(arguments.checkpoint)
     check_data(config, ['test_dataloader'])
     prepare_test(config, arguments.checkpoint)

@@ -94,12 +94,10 @@ def locate_checkpoint(source: str) -> Path:
             f'it holds {examples(inside)}' if inside else f'it holds no file that ends in {", ".join(WRITABLE_ENDINGS)}'
         )
         raise UserError(f"The checkpoint '{source}' is a folder; name the file in it ({held}).")
-    if not path.is_file() and source.removesuffix('.py') in shipped_configs():
-        name = source.removesuffix('.py')
+    if source.endswith('.py') or not path.is_file() and source in shipped_configs():
         raise UserError(
-            f"'{source}' is a config, which holds no weights, and no checkpoint of that name has been published; train "
-            f"it ('{command_line('train')} {name}') and name its folder, work_dirs/{name}, or name a checkpoint and "
-            f'this config (--config {name}).'
+            f"'{source}' is a config, which holds no weights; train it ('{command_line('train')} {source}') and name "
+            f'its folder, work_dirs/{path.stem}, or name a checkpoint and this config (--config {source}).'
         )
     if not path.is_file():
         near = difflib.get_close_matches(source, ZOO, n=1)

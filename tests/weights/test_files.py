@@ -89,7 +89,9 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, name, share):
         read_checkpoint(tmp_path / f'cut{name}')
 
 
-@pytest.mark.parametrize('name', ['mask_rcnn_hiera_b', 'mask_rcnn_hiera_b.py'])
+@pytest.mark.parametrize(
+    'name', ['mask_rcnn_hiera_b', 'mask_rcnn_hiera_b.py', str(ROOT / 'configs' / 'mask_rcnn_hiera_b.py')]
+)
 def test_a_config_is_no_checkpoint(name):
     with pytest.raises(UserError, match=f"'{name}' is a config, .* train it .*name its folder, work_dirs/mask_rcnn"):
         read_checkpoint(name)
