@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.inference.report.write import write_report
     from hiera_mm.tasks import load_trained
 
-    checkpoint = Path(chosen_checkpoint(arguments.checkpoint, arguments.newest))
-    trained = load_trained(checkpoint, arguments.config, arguments.device, arguments.trust)
+    source = chosen_checkpoint(arguments.checkpoint, arguments.newest)
+    checkpoint, trained = Path(source), load_trained(source, arguments.config, arguments.device, arguments.trust)
     path = arguments.out or checkpoint.parent / 'report.html'
     for name, value in write_report(
         trained, config_for_testing(trained), checkpoint, path, arguments.score_thr

@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.tasks import check_data, task_of
     from hiera_mm.weights.files import locate_checkpoint
 
+    from mmengine.dist import is_main_process
+
     launch('train', arguments)
     with console(arguments.verbose) as hooks:
         config = read_config(arguments)
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
         prepare_training(config)
         with (
-            locked_work_dir(config.work_dir, replaced),
+            locked_work_dir(config.work_dir),
             signals_end_the_run(),
             Writing.finished_on_failure(),
             process_group(config),
@@ -70,4 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
             runner = build_runner(config)
             for hook in hooks:
                 runner.register_hook(hook)
+            # Last of all, when nothing in the config can stop the run any more.
+            for path in replaced if is_main_process() else ():
+                path.unlink(missing_ok=True)
             runner.train()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hiera_mm.engine.parameter_groups import regroup
 from hiera_mm.engine.running import LOCK_FILE, restarted
-from hiera_mm.engine.saving import INTERRUPTED, last_named
+from hiera_mm.engine.saving import INTERRUPTED, checkpoint_folders
 from hiera_mm.errors import UserError, first_few
 from hiera_mm.weights.files import Checkpoint, DamagedFile, read_checkpoint
 
@@ -99,10 +99,7 @@ def newest(config: Config, since: float = 0) -> Checkpoint | None:
 
 def _by_naming(config: Config) -> Iterator[list[Path]]:
     """Lists of the checkpoints of epochs, of iterations, and of an interruption, each with the newest first."""
-    folder = Path(config.work_dir)
-    named = last_named(folder)
-    # Checkpoints may be in another folder (CheckpointHook's out_dir), which the file names.
-    folders = {folder, *([Path(named).parent] if named and Path(named).is_file() and not _moved(folder, named) else [])}
+    folders = checkpoint_folders(Path(config.work_dir))
     for pattern in (r'epoch_(\d+)\.pth', r'iter_(\d+)\.pth', re.escape(INTERRUPTED) + '()'):
         numbered = [
             (int(found[1] or 0), path)
@@ -111,11 +108,6 @@ def _by_naming(config: Config) -> Iterator[list[Path]]:
             if (found := re.fullmatch(pattern, path.name))
         ]
         yield [path for _, path in sorted(numbered, reverse=True)]
-
-
-def _moved(folder: Path, named: str) -> bool:
-    """Whether a work folder itself holds the checkpoint that it names elsewhere, as a copied folder does."""
-    return Path(folder, Path(named).name).is_file()
 
 
 def _check_resumable(checkpoint: Checkpoint) -> None:

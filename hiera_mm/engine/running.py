@@ -4,12 +4,13 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+from hiera_mm.config import dicts_in
 from hiera_mm.engine.load_from import load_data_only
 from hiera_mm.engine.random_states import seed_samples
-from hiera_mm.engine.saving import BEST, INTERRUPTED, LAST
+from hiera_mm.engine.saving import BEST, INTERRUPTED, LAST, checkpoint_folders, last_named
 from hiera_mm.errors import UserError, first_few
 
 import torch
@@ -57,8 +58,8 @@ def prepare_training(config: Config) -> None:
 
 
 @contextlib.contextmanager
-def locked_work_dir(folder: str, replaced: Sequence[Path] = ()) -> Iterator[None]:
-    """Lock a work folder against a second run, which would write the same files, and remove what this run replaces.
+def locked_work_dir(folder: str) -> Iterator[None]:
+    """Lock a work folder against a second run, which would write the same files.
 
     Raises:
         UserError: if another run uses the folder, or it can't be written.
@@ -79,8 +80,6 @@ def locked_work_dir(folder: str, replaced: Sequence[Path] = ()) -> Iterator[None
             ) from error
         if not restarted():
             os.utime(lock.fileno())
-        for path in replaced:
-            path.unlink(missing_ok=True)
         yield
 
 
@@ -92,13 +91,16 @@ def begin_folder(config: Config, overwrite: bool) -> list[Path]:
         overwrite: Whether an earlier run may be replaced.
 
     Returns:
-        The files to remove, once the folder is locked.
+        The files to remove when training begins.
 
     Raises:
         UserError: if there are checkpoints of an earlier run and ``overwrite`` is not set, or the new run starts from
             one of them.
     """
-    earlier = [path for path in sorted(Path(config.work_dir).glob('*.pth')) if RUNS_CHECKPOINT.fullmatch(path.name)]
+    folders = checkpoint_folders(Path(config.work_dir))
+    inside = [path for folder in folders for path in sorted(folder.glob('*.pth'))]
+    newest = Path(last_named(folders[0])).name
+    earlier = [path for path in inside if path.name == newest or RUNS_CHECKPOINT.fullmatch(path.name)]
     if not earlier or restarted():
         return []
     if not overwrite:
@@ -109,13 +111,14 @@ def begin_folder(config: Config, overwrite: bool) -> list[Path]:
             f"'{config.work_dir}' holds an earlier run ({first_few([path.name for path in earlier])}); go on with it "
             'by --resume, replace its checkpoints by --overwrite, or give this run a folder of its own by --work-dir.'
         )
-    start = config.get('load_from')
-    if start and any(path.exists() and path.samefile(start) for path in earlier if Path(start).exists()):
-        raise UserError(
-            f"The run starts from '{start}', which --overwrite would remove; move that file, or give this run a folder "
-            'of its own by --work-dir.'
-        )
-    return [*earlier, *Path(config.work_dir).glob(LAST)]
+    starts = [config.get('load_from'), *(part.get('checkpoint') for part in dicts_in(config.get('model')))]
+    for start in (Path(start).expanduser() for start in starts if isinstance(start, str)):
+        if start.exists() and any(path.samefile(start) for path in earlier):
+            raise UserError(
+                f"The run starts from '{start}', which --overwrite would remove; move that file, or give this run a "
+                'folder of its own by --work-dir.'
+            )
+    return [*earlier, *folders[0].glob(LAST)]
 
 
 def restarted() -> bool:

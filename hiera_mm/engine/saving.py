@@ -306,6 +306,14 @@ def last_named(folder: Path) -> str:
     return text if text.isprintable() and '\ufffd' not in text else ''
 
 
+def checkpoint_folders(work_dir: Path) -> list[Path]:
+    """Where a run's checkpoints are: in its work folder, and in the folder that ``last_checkpoint`` names, which is
+    another one with CheckpointHook's ``out_dir``, but not if the work folder was copied."""
+    named = Path(last_named(work_dir))
+    elsewhere = named.is_file() and not (work_dir / named.name).is_file()
+    return [work_dir, *([named.parent] if elsewhere else [])]
+
+
 def save_whole(
     checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
 ) -> None:

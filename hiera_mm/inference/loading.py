@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hiera_mm.config import in_scope
-from hiera_mm.engine.saving import BEST, last_named
+from hiera_mm.engine.saving import BEST, checkpoint_folders, last_named
 from hiera_mm.errors import UserError, examples, first_line
 from hiera_mm.inference.closed_config import (
     TEST_PARTS,
@@ -118,19 +118,23 @@ def checkpoint_in(source: str, newest: bool = False) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return source
-    best = [] if newest else sorted(path.name for path in folder.glob(f'{BEST}*.pth'))
+    folders = checkpoint_folders(folder)
+    best = [] if newest else [path for place in folders for path in sorted(place.glob(f'{BEST}*.pth'))]
     if len(best) > 1:
+        names = examples([path.name for path in best])
         raise UserError(
-            f"The folder '{source}' holds several best checkpoints, {examples(best)}, by several metrics or of several "
-            'runs; name the one to use.'
+            f"The folder '{source}' holds several best checkpoints, {names}, by several metrics or of several runs; "
+            'name the one to use.'
         )
-    name = best[0] if best else Path(last_named(folder)).name
+    if best:
+        return str(best[0])
+    name = Path(last_named(folder)).name
     if not name:
         raise UserError(
             f"The folder '{source}' has neither a published model nor a run's checkpoints (whose file last_checkpoint "
             'names the newest); name a checkpoint in it.'
         )
-    return str(folder / name)
+    return str(folders[-1] / name)
 
 
 def _built(settings: Config, source: str) -> BaseModel:

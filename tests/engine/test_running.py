@@ -64,6 +64,26 @@ def test_a_checkpoint_that_the_run_starts_from_is_not_replaced(config, tmp_path)
         begin_folder(config, overwrite=True)
 
 
+def test_a_backbone_that_the_run_starts_from_is_not_replaced(config, tmp_path):
+    (tmp_path / 'epoch_3.pth').write_text('')
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'epoch_3.pth'))
+    with pytest.raises(UserError, match='which --overwrite would remove'):
+        begin_folder(config, overwrite=True)
+
+
+def test_checkpoints_in_another_folder_or_by_another_name_are_an_earlier_run_too(config, tmp_path):
+    config.work_dir, elsewhere = str(tmp_path / 'run'), tmp_path / 'elsewhere'
+    for folder in (tmp_path / 'run', elsewhere):
+        folder.mkdir()
+    (elsewhere / 'step-12.pth').write_text('')
+    (elsewhere / 'best_acc_iter_9.pth').write_text('')
+    (tmp_path / 'run' / 'last_checkpoint').write_text(str(elsewhere / 'step-12.pth'))
+    with pytest.raises(UserError, match='holds an earlier run .*best_acc_iter_9.pth, step-12.pth'):
+        begin_folder(config, overwrite=False)
+    removed = {path.name for path in begin_folder(config, overwrite=True)}
+    assert removed == {'best_acc_iter_9.pth', 'step-12.pth', 'last_checkpoint'}
+
+
 def test_processes_that_the_launcher_starts_again_go_on(config, tmp_path, monkeypatch):
     (tmp_path / 'epoch_3.pth').write_text('')
     monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')

@@ -33,6 +33,14 @@ def test_a_folder_means_its_best_checkpoint_or_the_newest_where_there_is_none(fo
     assert chosen_checkpoint(str(folder), newest=True) == str(folder / 'iter_4.pth')
 
 
+def test_checkpoints_in_another_folder_are_found(folder, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('run')
+    (work_dir / 'last_checkpoint').write_text(str(folder / 'iter_4.pth'))
+    assert chosen_checkpoint(str(work_dir), newest=False) == str(folder / 'iter_4.pth')
+    (folder / 'best_acc_top1_iter_2.pth').touch()
+    assert chosen_checkpoint(str(work_dir), newest=False) == str(folder / 'best_acc_top1_iter_2.pth')
+
+
 def test_of_several_best_ones_none_is_guessed(folder):
     for name in ('best_a_iter_2.pth', 'best_b_iter_4.pth'):
         (folder / name).touch()
