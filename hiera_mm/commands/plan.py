@@ -7,10 +7,9 @@ hiera-mm plan k400_hiera_b --time        # also train one step here, and say how
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 
@@ -39,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.engine.training_plan import fastest, training_setups
+    from hiera_mm.settings import given_settings
     from hiera_mm.tasks import task_of
 
     from mmengine.registry import init_default_scope
@@ -60,26 +60,27 @@ def run(arguments: argparse.Namespace) -> None:
     for part, (count, cost) in parts.items():
         console.print(f'  {part}: {count / 1e6:.2f} M parameters, {cost / 1e9:.1f} G multiply-accumulates')
     console.print(_table(setups, batch, memory))
-    samples = _settle_length(config, task, arguments)
-    for line in _advice(config, fastest(setups, batch, memory), samples, arguments):
+    given = given_settings(arguments.config, arguments.cfg_options or ())
+    samples = arguments.samples or _count(config, task, given)
+    for line in _advice(config, fastest(setups, batch, memory), samples, given, arguments):
         console.print(line)
     if arguments.time:
-        console.print(_duration(config, task, shape, setups[0].repeats, samples, arguments))
+        console.print(_duration(config, task, shape, setups[0].repeats, samples, given, arguments.gpus))
 
 
-def _settle_length(config: Config, task: Task, arguments: argparse.Namespace) -> int | None:
-    """Set the length of the run as training would, and give the size of its training set; None if that is unknown."""
-    from hiera_mm.engine.run_length import set_run_length, training_images
+def _count(config: Config, task: Task, given: dict[str, Any]) -> int | None:
+    """Samples of the training set, if it exists; None for a recipe by iterations, which doesn't need them."""
+    from hiera_mm.engine.run_length import training_images
     from hiera_mm.errors import UserError
 
     from mmengine.registry import DATASETS
 
-    samples = arguments.samples
-    with contextlib.suppress(OSError, UserError):
-        samples = samples or training_images(config, task) or len(DATASETS.build(config.train_dataloader.dataset))
-    with contextlib.suppress(OSError, UserError):
-        set_run_length(config, task, arguments.config, arguments.cfg_options or (), samples, arguments.gpus)
-    return samples
+    if config.train_cfg.get('max_iters') and not _own_length(config, given):
+        return None
+    try:
+        return training_images(config, task) or len(DATASETS.build(config.train_dataloader.dataset))
+    except (OSError, UserError):
+        return None
 
 
 def _table(setups: list, batch: int, memory: float):
@@ -107,11 +108,13 @@ def _stages(with_cp: bool | tuple[bool, ...]) -> str:
 
 
 def _advice(
-    config: Config, setup: TrainingSetup | None, samples: int | None, arguments: argparse.Namespace
+    config: Config,
+    setup: TrainingSetup | None,
+    samples: int | None,
+    given: dict[str, Any],
+    arguments: argparse.Namespace,
 ) -> Iterator[str]:
     """The options to set for these GPUs, and what they mean for the run."""
-    from hiera_mm.settings import given_settings
-
     batch = config.train_dataloader.batch_size
     if setup is None:
         yield (
@@ -127,28 +130,34 @@ def _advice(
     if options:
         settings += ['--cfg-options', *(option.replace(' ', '') for option in options)]
     yield f'On {arguments.gpus} of {arguments.gpu_memory:g} GiB: {" ".join(settings)}'
-    given = given_settings(arguments.config, arguments.cfg_options or ())
     total, rate = fits * arguments.gpus, config.optim_wrapper.optimizer.lr
     base = config.get('auto_scale_lr', {}).get('base_batch_size')
-    if 'learning_rate' in given:
+    if 'learning_rate' in given or rate != config.get('learning_rate', rate):
         yield f'The total batch size is then {total}, and the learning rate {rate:g}, as your config sets it.'
     elif base:
         yield (
             f'The total batch size is then {total}, and the learning rate {rate * total / base:.3g} by the linear rule '
             f'(--auto-scale-lr), as the recipe has {rate:g} for {base}.'
         )
-    yield _length(config, total, None if _own_length(arguments) else base, samples)
+    yield _length(config, total, base, samples, given)
 
 
-def _length(config: Config, total: int, base: int | None, samples: int | None) -> str:
-    """How long the run is; of a recipe by iterations also how long it is with this batch."""
-    loop = config.train_cfg
-    if loop.get('max_iters'):
-        if base and base != total:
-            same = round(loop.max_iters * base / total)
-            return f'{same} iterations see as many samples as the {loop.max_iters} of the recipe (max_iters={same}).'
-        epochs = f', {loop.max_iters * total / samples:.3g} epochs of {samples} samples' if samples else ''
-        return f'The run has {loop.max_iters} iterations{epochs}.'
+def _length(config: Config, total: int, base: int | None, samples: int | None, given: dict[str, Any]) -> str:
+    """How long the run is with this batch; of a recipe by iterations, how long it would have to be."""
+    from hiera_mm.engine.run_length import length_constants
+
+    loop, epochs = config.train_cfg, given.get('epochs')
+    iterations = loop.get('max_iters')
+    if iterations and epochs:
+        if samples is None:
+            return f'The run has {epochs:g} epochs; --samples N says how many iterations they are.'
+        iterations = length_constants(samples, total, epochs)['max_iters']
+    if iterations and base and base != total and not _own_length(config, given):
+        same = round(iterations * base / total)
+        return f'{same} iterations see as many samples as the {iterations} of the recipe (max_iters={same}).'
+    if iterations:
+        shown = f', {iterations * total / samples:.3g} epochs of {samples} samples' if samples else ''
+        return f'The run has {iterations} iterations{shown}.'
     if samples is None:
         return f'The run has {loop.max_epochs} epochs; --samples N says how many iterations they are.'
     iterations = loop.max_epochs * math.ceil(samples / total)
@@ -156,26 +165,31 @@ def _length(config: Config, total: int, base: int | None, samples: int | None) -
 
 
 def _duration(
-    config: Config, task: Task, shape: Sequence[int], repeats: int, samples: int | None, arguments: argparse.Namespace
+    config: Config,
+    task: Task,
+    shape: Sequence[int],
+    repeats: int,
+    samples: int | None,
+    given: dict[str, Any],
+    gpus: int,
 ) -> str:
     from hiera_mm.engine.run_plan import duration
     from hiera_mm.engine.training_memory import train_steps
 
     seconds = train_steps(config, task, shape) * repeats
     words = f'A step of one sample takes {seconds:.2f} s here in float32'
-    loop = config.train_cfg
-    seen = loop.get('max_epochs', 0) * (samples or 0)
-    if loop.get('max_iters'):
-        base = config.get('auto_scale_lr', {}).get('base_batch_size')
-        recipe = base and not _own_length(arguments)
-        seen = loop.max_iters * (base if recipe else config.train_dataloader.batch_size * arguments.gpus)
+    loop, base = config.train_cfg, config.get('auto_scale_lr', {}).get('base_batch_size')
+    if epochs := given.get('epochs', loop.get('max_epochs')):
+        seen = epochs * (samples or 0)
+    else:
+        recipe = base and not _own_length(config, given)
+        seen = loop.max_iters * (base if recipe else config.train_dataloader.batch_size * gpus)
     if not seen:
         return f'{words}, and an epoch that many times as long as there are samples (--samples N), on one device.'
     return f'{words}: {duration(seconds * seen)} for the whole run on one device like this.'
 
 
-def _own_length(arguments: argparse.Namespace) -> bool:
-    """Whether the user's config sets how long the run is, instead of following a recipe."""
-    from hiera_mm.settings import given_settings
-
-    return not {'epochs', 'max_iters'}.isdisjoint(given_settings(arguments.config, arguments.cfg_options or ()))
+def _own_length(config: Config, given: dict[str, Any]) -> bool:
+    """Whether the user's config sets how long the run is, at its top or in ``train_cfg``, instead of a recipe."""
+    set_at_the_top = not {'epochs', 'max_iters'}.isdisjoint(given)
+    return set_at_the_top or config.train_cfg.get('max_iters') != config.get('max_iters')

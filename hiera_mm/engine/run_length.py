@@ -21,14 +21,7 @@ class CountedTask(Protocol):
     def count_images(self, key: str, dataset: ConfigDict) -> int | None: ...
 
 
-def set_run_length(
-    config: Config,
-    task: CountedTask,
-    path: str,
-    options: Sequence[str] = (),
-    images: int | None = None,
-    processes: int | None = None,
-) -> None:
+def set_run_length(config: Config, task: CountedTask, path: str, options: Sequence[str] = ()) -> None:
     """If the user set the length of an iteration-based run, count the training images: ``epochs`` are converted to
     iterations, and validations are at least an epoch apart.
 
@@ -36,8 +29,6 @@ def set_run_length(
         config: The config from :func:`hiera_mm.settings.read_config`; it is changed.
         task: Its task.
         path, options: The file and options that it was read from.
-        images: Images in an epoch of training, counted if not given.
-        processes: Processes of the run, those of this one if not given.
 
     Raises:
         UserError: for ``epochs`` with a training set whose images can't be counted.
@@ -48,12 +39,12 @@ def set_run_length(
     given = given_settings(path, options)
     if given.keys().isdisjoint({'epochs', 'max_iters'}):
         return
-    images = images or training_images(config, task)
+    images = training_images(config, task)
     if 'epochs' in given and not images:
         raise UserError(
             'epochs at the top of the config needs a training set whose images can be counted; set max_iters.'
         )
-    counted = length_constants(images, global_batch(config, processes), given.get('epochs')) if images else {}
+    counted = length_constants(images, global_batch(config), given.get('epochs')) if images else {}
     longer = read_config(path, options, counted)
     for name in DEPENDENT_SETTINGS:
         config[name] = longer[name]
@@ -81,6 +72,6 @@ def training_images(config: Config, task: CountedTask) -> int | None:
     return None if None in counted else sum(filter(None, counted))
 
 
-def global_batch(config: Config, processes: int | None = None) -> int:
-    """Images per iteration over all processes, by default those of this run."""
-    return config.train_dataloader.batch_size * (processes or int(os.environ.get('WORLD_SIZE', 1)))
+def global_batch(config: Config) -> int:
+    """Images per iteration over all processes."""
+    return config.train_dataloader.batch_size * int(os.environ.get('WORLD_SIZE', 1))

@@ -4,6 +4,7 @@ import re
 import shlex
 
 from hiera_mm.architectures import ARCHITECTURES
+from hiera_mm.commands import plan
 from hiera_mm.engine.run_length import set_run_length, training_images
 from hiera_mm.engine.training_memory import (
     AllocatedMemory,
@@ -14,7 +15,7 @@ from hiera_mm.engine.training_memory import (
 )
 from hiera_mm.engine.training_plan import CUDA_OVERHEAD, USABLE_SHARE, TrainingSetup, fastest
 from hiera_mm.models.cpu import plain
-from hiera_mm.settings import read_config
+from hiera_mm.settings import given_settings, read_config
 from hiera_mm.tasks import task_of
 
 import pytest
@@ -193,6 +194,10 @@ def test_a_plan_of_epochs_counts_iterations_by_the_number_of_samples(run_command
             marks=pytest.mark.slow,
         ),
         pytest.param(['batch_size = 2'], 'as the recipe has', marks=pytest.mark.slow),
+        pytest.param(
+            ['optim_wrapper = dict(optimizer=dict(lr=3e-3))'], '0.003, as your config sets it.', marks=pytest.mark.slow
+        ),
+        pytest.param(['train_cfg = dict(max_iters=55)'], 'The run has 55 iterations', marks=pytest.mark.slow),
     ],
 )
 def test_the_plan_of_an_own_config_is_what_training_does(run_command, shapes, tmp_path, monkeypatch, settings, said):
@@ -206,3 +211,21 @@ def test_the_plan_of_an_own_config_is_what_training_does(run_command, shapes, tm
     expected = said.format(iterations=config.max_iters, images=training_images(config, task))
     code, printed = run_command('plan', path)
     assert code == 0 and expected in ' '.join(printed.split()) and '…' not in printed, printed
+
+
+@pytest.mark.parametrize(
+    'settings, samples, said',
+    [
+        ('epochs = 50', None, 'The run has 50 epochs; --samples N says how many iterations they are.'),
+        ('epochs = 50', 16, 'The run has 400 iterations, 50 epochs of 16 samples.'),
+        ('max_iters = 80', 16, 'The run has 80 iterations, 10 epochs of 16 samples.'),
+        ('train_cfg = dict(max_iters=80)', None, 'The run has 80 iterations.'),
+        ('', None, '5900000 iterations see as many samples as the 184375 of the recipe (max_iters=5900000).'),
+    ],
+)
+def test_the_length_of_a_run_without_its_data(tmp_path, settings, samples, said):
+    """Nothing is told of a recipe that the config does not follow."""
+    path = tmp_path / 'my_config.py'
+    path.write_text(f"_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'\n{settings}\n")
+    given = given_settings(str(path))
+    assert plan._length(read_config(str(path)), 2, 64, samples, given) == said
