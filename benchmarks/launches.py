@@ -178,6 +178,7 @@ def step_count(config: Config) -> Count:
             *((model.rpn_head, 'forward', 'RPN head'), (model.rpn_head, 'loss_by_feat', 'RPN loss')),
             *(
                 (model.rpn_head, 'propose', 'proposals'),
+                (model.rpn_head, 'predict_by_feat', 'proposals'),
                 (roi_head, 'loss', 'assignment and sampling of regions'),
             ),
             *((roi_head, 'bbox_loss', 'box head'), (roi_head, 'mask_loss', 'mask head')),

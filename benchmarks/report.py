@@ -171,7 +171,7 @@ def on_what(row: dict[str, object]) -> str:
 
 
 def _aligned(texts: Sequence[str]) -> str:
-    return ''.join(text.rjust(width) for text, width in zip(texts, WIDTHS, strict=False))
+    return ''.join(text.rjust(width) for text, width in zip(texts, WIDTHS[: len(texts)], strict=True))
 
 
 def _instructions() -> str:

@@ -57,36 +57,37 @@ def run(arguments: argparse.Namespace) -> None:
     from hiera_mm.weights.files import locate_checkpoint
 
     launch('test', arguments)
-    config = _config(arguments)
-    # Determined before an exported file replaces the model.
-    task = task_of(config)
-    if arguments.show_dir:
-        task.draw_test(config, arguments.show_dir)
-    with write_errors_explained(config.work_dir, '--work-dir'):
-        os.makedirs(config.work_dir, exist_ok=True)
-    if arguments.out:
-        # Fail before hours of testing rather than after them.
-        with write_errors_explained(arguments.out, '--out'):
-            folder = os.path.dirname(arguments.out) or '.'
-            os.makedirs(folder, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-    arguments.checkpoint = chosen_checkpoint(arguments.checkpoint, arguments.newest)
-    exported = is_exported(arguments.checkpoint)
-    if not exported:
-        locate_checkpoint(arguments.checkpoint)
-    check_data(config, ['test_dataloader'])
-    prepare_test(config, arguments.checkpoint)
-    if exported:
-        config.load_from, config.model = (
-            None,
-            dict(type='ExportedModel', file=arguments.checkpoint, trust=arguments.trust),
-        )
-        # mmsegmentation's configs set it at the top for the model, which the file replaces.
-        config.pop('data_preprocessor', None)
-    elif arguments.compile:
-        compile_model(config)
-    with process_group(config), console(arguments.verbose) as hooks:
-        _test(config, hooks, task, arguments.out, arguments.checkpoint if exported else None)
+    with console(arguments.verbose) as hooks:
+        config = _config(arguments)
+        # Determined before an exported file replaces the model.
+        task = task_of(config)
+        if arguments.show_dir:
+            task.draw_test(config, arguments.show_dir)
+        with write_errors_explained(config.work_dir, '--work-dir'):
+            os.makedirs(config.work_dir, exist_ok=True)
+        if arguments.out:
+            # Fail before hours of testing rather than after them.
+            with write_errors_explained(arguments.out, '--out'):
+                folder = os.path.dirname(arguments.out) or '.'
+                os.makedirs(folder, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
+        arguments.checkpoint = chosen_checkpoint(arguments.checkpoint, arguments.newest)
+        exported = is_exported(arguments.checkpoint)
+        if not exported:
+            locate_checkpoint(arguments.checkpoint)
+        check_data(config, ['test_dataloader'])
+        prepare_test(config, arguments.checkpoint)
+        if exported:
+            config.load_from, config.model = (
+                None,
+                dict(type='ExportedModel', file=arguments.checkpoint, trust=arguments.trust),
+            )
+            # mmsegmentation's configs set it at the top for the model, which the file replaces.
+            config.pop('data_preprocessor', None)
+        elif arguments.compile:
+            compile_model(config)
+        with process_group(config):
+            _test(config, hooks, task, arguments.out, arguments.checkpoint if exported else None)
 
 
 def _config(arguments: argparse.Namespace) -> Config:

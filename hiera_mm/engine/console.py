@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from hiera_mm.complexity import count_parameters
@@ -67,11 +66,11 @@ def _quiet() -> Iterator[None]:
 
     def init(self: MMLogger, *args: Any, **named: Any) -> None:
         plain(self, *args, **named)
-        _make_quiet(self)
+        _make_quiet(self, stack)
 
-    for logger in list(MMLogger._instance_dict.values()):
-        _make_quiet(logger)
     with contextlib.ExitStack() as stack:
+        for logger in list(MMLogger._instance_dict.values()):
+            _make_quiet(logger, stack)
         stack.enter_context(replaced(MMLogger, '__init__', init))
         stack.enter_context(replaced(warnings, 'showwarning', _warn_in_the_log))
         # mmengine prints what has no logger.
@@ -81,9 +80,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _make_quiet(logger: MMLogger) -> None:
+def _make_quiet(logger: MMLogger, stack: contextlib.ExitStack) -> None:
+    """Until the stack is left."""
     for handler in logger.handlers:
         if type(handler) is logging.StreamHandler:
+            stack.callback(handler.setFormatter, handler.formatter)
+            stack.callback(handler.removeFilter, _is_for_a_person)
             handler.addFilter(_is_for_a_person)
             handler.setFormatter(logging.Formatter('%(message)s'))
 
@@ -125,15 +127,18 @@ class ConsoleHook(Hook):
 
     def __init__(self) -> None:
         self.table: Table | None = None
-        self.best: float | None = None
+        self.best: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         self.began, self.first = time.monotonic(), runner.iter
         self.told = self.began
-        plan = plan_of(runner)
-        _say(runner, data=_data(runner), **_what_runs(runner))
-        _say(runner, plan=next(plan), **{' ' * (1 + place): line for place, line in enumerate(plan)})
-        _say(runner, log=f'{runner.log_dir}; --verbose shows it')
+        # A resumed run has a best validation already.
+        self.best = _info(runner, 'best_score')
+        first, *others = plan_of(runner)
+        _tell_all(dict(data=_data(runner), **_what_runs(runner), plan=first))
+        for line in others:
+            _tell(f'{"":9}{line}')
+        _tell_all(dict(log=f'{runner.log_dir}; --verbose shows it'))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         done, total = runner.iter + 1, runner.max_iters
@@ -142,7 +147,7 @@ class ConsoleHook(Hook):
         if sys.stdout.isatty() or not is_main_process() or not due:
             return
         self.told = now
-        left = (time.monotonic() - self.began) / (done - self.first) * (total - done)
+        left = (now - self.began) / (done - self.first) * (total - done)
         rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
         loss = float((outputs or {}).get('loss', float('nan')))
         # In the form of mmengine's log, which people and scripts know.
@@ -157,17 +162,18 @@ class ConsoleHook(Hook):
             return
         keys = _keys_of_the_best(runner)
         self.table = self.table or Table([*keys, *metrics], metrics)
-        score = runner.message_hub.get_info('best_score') if 'best_score' in runner.message_hub.runtime_info else None
-        mark, self.best = ('best' if score is not None and score != self.best else ''), score
+        scores = _info(runner, 'best_score')
+        mark, self.best = ('best' if scores != self.best else ''), scores
         print(self.table.row(_place(runner), metrics, mark), flush=True)
 
     def after_train(self, runner: Runner) -> None:
-        best = _best_checkpoint(runner)
+        best = ' and '.join(map(str, _info(runner, 'best_ckpt').values()))
         found = f'the best by validation is {best}' if best else f'the checkpoints are in {runner.work_dir}'
         _tell(f'Trained in {duration(time.monotonic() - self.began)}; {found}.')
 
     def before_test(self, runner: Runner) -> None:
-        _say(runner, data=f'{len(runner.test_dataloader.dataset)} to test', **_what_runs(runner), log=runner.log_dir)
+        data = f'{len(runner.test_dataloader.dataset)} to test'
+        _tell_all(dict(data=data, **_what_runs(runner), log=runner.log_dir))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         for name, value in (metrics or {}).items():
@@ -250,14 +256,14 @@ def _keys_of_the_best(runner: Runner) -> list[str]:
     return [key for hook in found for key in (getattr(hook, 'key_indicators', None) or []) if key]
 
 
-def _best_checkpoint(runner: Runner) -> str | None:
-    named = runner.message_hub.runtime_info.get('best_ckpt')
-    return str(Path(named)) if named else None
+def _info(runner: Runner, name: str) -> dict[str, Any]:
+    """What CheckpointHook tells of the best validation, of each metric if there are several."""
+    return {key: value for key, value in runner.message_hub.runtime_info.items() if key.startswith(name) and value}
 
 
-def _say(runner: Runner, **lines: str) -> None:
+def _tell_all(lines: Mapping[str, str]) -> None:
     for name, text in lines.items():
-        _tell(f'{name.strip():9}{text}')
+        _tell(f'{name:9}{text}')
 
 
 def _tell(text: str) -> None:

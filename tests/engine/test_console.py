@@ -4,10 +4,10 @@ import logging
 import re
 import warnings
 
-from hiera_mm.engine.console import Table, console
+from hiera_mm.engine.console import ConsoleHook, Table, console
 
 import pytest
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MessageHub, MMLogger, print_log
 
 from tests.helpers import TINY, run_program, shapes_options
 
@@ -64,6 +64,8 @@ def test_messages_of_other_packages_go_to_the_log_alone(capsys, tmp_path, say, s
         say(make())
     printed = capsys.readouterr()
     assert bool(printed.out.strip()) is shown and not printed.err
+    MMLogger.get_instance(name).info('after it\nas it was')
+    assert 'as it was' in capsys.readouterr().out
     for handler in MMLogger.get_instance(name).handlers:
         handler.flush()
     assert 'foreign' in file.read_text() or 'of a user' in file.read_text()
@@ -92,3 +94,29 @@ def test_the_table_marks_changes_under_one_heading(monkeypatch):
     second = table.row('epoch 2', {**metrics, 'coco/segm_mAP': 0.15}, '')
     assert second.split() == [*('epoch', '2', '0.150', '(-0.050)', '0.100', '(+0.000)', '0.300', '(+0.000)')]
     assert len({len(line) for line in (heading, second)}) == 1
+
+
+class FakeRunner:
+    """What a validation leaves behind."""
+
+    hooks, iter, train_loop = [], 5, None
+
+    def __init__(self):
+        self.message_hub = MessageHub('of a test')
+
+    def validate(self, hook, **best):
+        for key, value in best.items():
+            self.message_hub.update_info(key, value)
+        hook.after_val_epoch(self, {'acc': 0.5})
+
+
+def test_the_best_validation_is_marked_once(capsys):
+    """Also of several metrics, and in a run that goes on."""
+    runner, hook = FakeRunner(), ConsoleHook()
+    for best in (dict(best_score=0.5), dict(best_score=0.5), dict(best_score=0.6), dict(best_score_loss=0.1), {}):
+        runner.validate(hook, **best)
+    resumed = ConsoleHook()
+    resumed.best = {'best_score': 0.6, 'best_score_loss': 0.1}
+    runner.validate(resumed)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith('iteration')]
+    assert ['best' in row for row in rows] == [True, False, True, True, False, False]
