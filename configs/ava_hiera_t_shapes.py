@@ -19,15 +19,17 @@ val_data_prefix = dict(_delete_=True, video='val')
 num_classes = 8
 image_size = 128
 batch_size = 16
+num_workers = 1
 epochs = 4
 learning_rate = 1e-3
+weights = None
 
 model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
         drop_path_rate=0.0,
         pos_embed_size=image_size // 4,
-        init_cfg=None,
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     roi_head=dict(bbox_head=dict(num_classes=num_classes, in_channels=256, dropout_ratio=0.0)),
 )
@@ -53,7 +55,7 @@ scored_files = dict(
 )
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         ann_file=os.path.join(data_root, train_ann_file),
         exclude_file=train_exclude_file and os.path.join(data_root, train_exclude_file),
@@ -69,7 +71,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         **scored_files,
         proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),

@@ -7,7 +7,8 @@ _base_ = [
     './_base_/schedules/ava_30e.py',
 ]
 
+weights = 'hiera_l_16x224.mae_k400_ft_k400'
 model = dict(
-    backbone=dict(arch='l', init_cfg=dict(type='Pretrained', checkpoint='hiera_l_16x224.mae_k400_ft_k400')),
+    backbone=dict(arch='l', init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
     roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes, in_channels=1152)),
 )

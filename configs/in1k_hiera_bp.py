@@ -7,7 +7,8 @@ _base_ = [
     './_base_/schedules/imagenet_100e.py',
 ]
 
+weights = 'hiera_bp.mae_in1k'
 model = dict(
-    backbone=dict(arch='bp', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_bp.mae_in1k')),
+    backbone=dict(arch='bp', drop_path_rate=0.1, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
     cls_head=dict(in_channels=896),
 )

@@ -7,8 +7,9 @@ _base_ = [
     './_base_/schedules/imagenet_50e.py',
 ]
 
+weights = 'hiera_l.mae_in1k'
 model = dict(
-    backbone=dict(arch='l', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_l.mae_in1k')),
+    backbone=dict(arch='l', drop_path_rate=0.1, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
     cls_head=dict(in_channels=1152),
 )
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.85))

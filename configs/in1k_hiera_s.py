@@ -8,8 +8,9 @@ _base_ = [
 ]
 
 learning_rate = 2e-3
+weights = 'hiera_s.mae_in1k'
 model = dict(
-    backbone=dict(arch='s', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_s.mae_in1k')),
+    backbone=dict(arch='s', drop_path_rate=0.1, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
     cls_head=dict(in_channels=768),
 )
 optim_wrapper = dict(optimizer=dict(lr=learning_rate), paramwise_cfg=dict(layer_decay_rate=0.65))

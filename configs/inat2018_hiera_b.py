@@ -8,8 +8,9 @@ _base_ = [
     './_base_/schedules/imagenet_100e.py',
 ]
 
+weights = 'hiera_b.mae_in1k'
 model = dict(
-    backbone=dict(arch='b', drop_path_rate=0.2, init_cfg=dict(type='Pretrained', checkpoint='hiera_b.mae_in1k')),
+    backbone=dict(arch='b', drop_path_rate=0.2, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
     cls_head=dict(in_channels=768, dropout_ratio=0.1),
 )
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.9))

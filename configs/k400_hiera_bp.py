@@ -7,11 +7,12 @@ _base_ = [
     './_base_/schedules/kinetics_75e.py',
 ]
 
+weights = 'hiera_bp_16x224.mae_k400'
 model = dict(
     backbone=dict(
         arch='bp',
         drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_bp_16x224.mae_k400'),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     cls_head=dict(in_channels=896, dropout_ratio=0.3),
 )

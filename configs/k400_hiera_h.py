@@ -8,11 +8,12 @@ _base_ = [
 ]
 
 learning_rate = 4e-4
+weights = 'hiera_h_16x224.mae_k400'
 model = dict(
     backbone=dict(
         arch='h',
         drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_h_16x224.mae_k400'),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     cls_head=dict(in_channels=2048, dropout_ratio=0.5),
 )

@@ -7,11 +7,12 @@ _base_ = [
     './_base_/schedules/kinetics_50e.py',
 ]
 
+weights = 'hiera_l_16x224.mae_k400'
 model = dict(
     backbone=dict(
         arch='l',
         drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_l_16x224.mae_k400'),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     cls_head=dict(in_channels=1152, dropout_ratio=0.5),
 )

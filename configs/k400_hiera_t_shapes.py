@@ -15,15 +15,17 @@ test_data_prefix = val_data_prefix
 num_classes = 6
 image_size = 64
 batch_size = 16
+num_workers = 1
 epochs = 5
 learning_rate = 1e-3
+weights = None
 
 model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
         drop_path_rate=0.0,
         pos_embed_size=image_size // 4,
-        init_cfg=None,
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     cls_head=dict(num_classes=num_classes, in_channels=256, dropout_ratio=0.0, init_scale=1.0, topk=(1,)),
     data_preprocessor=dict(blending=None),
@@ -45,7 +47,7 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         ann_file=os.path.join(data_root, train_ann_file),
@@ -56,7 +58,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=16,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         ann_file=os.path.join(data_root, val_ann_file),
         data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
@@ -65,7 +67,7 @@ val_dataloader = dict(
 )
 test_dataloader = dict(
     batch_size=16,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         ann_file=os.path.join(data_root, test_ann_file),
         data_prefix={kind: os.path.join(data_root, folder) for kind, folder in test_data_prefix.items()},

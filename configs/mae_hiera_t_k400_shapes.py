@@ -11,6 +11,7 @@ train_ann_file = 'train.txt'
 train_data_prefix = dict(video='')
 image_size = 64
 batch_size = 8
+num_workers = 1
 epochs = 20
 learning_rate = 2e-3
 
@@ -38,7 +39,7 @@ train_pipeline = [
 test_pipeline = [step for step in train_pipeline if step['type'] != 'Flip']
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         ann_file=os.path.join(data_root, train_ann_file),
         data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},

@@ -6,6 +6,7 @@ _base_ = './mae_hiera_t.py'
 data_root = 'data/unlabelled_shapes/'
 image_size = 128
 batch_size = 64
+num_workers = 1
 # 63 iterations an epoch of 4000 images.
 epochs = 3
 learning_rate = 1e-3
@@ -23,7 +24,7 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[1] = dict(type='TorchvisionTransform', name='CenterCrop', size=image_size)
 test_pipeline = [step for step in train_pipeline if step['type'] != 'Flip']
 train_dataloader = dict(
-    batch_size=batch_size, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+    batch_size=batch_size, num_workers=num_workers, dataset=dict(data_root=data_root, pipeline=train_pipeline)
 )
 
 # A run of another length keeps the places of all.

@@ -16,6 +16,7 @@ classes = ('circle', 'bar', 'triangle')
 num_classes = len(classes)
 image_size = (128, 128)
 batch_size = 8
+num_workers = 1
 max_iters = 2000
 learning_rate = 1e-3
 
@@ -25,6 +26,7 @@ attention = dict(embed_dims=width, num_heads=4)
 padding = dict(
     type='BatchFixedSizePad', size=image_size[::-1], img_pad_value=0, pad_mask=True, mask_pad_value=0, pad_seg=False
 )
+weights = None
 model = dict(
     data_preprocessor=dict(batch_augments=[padding]),
     backbone=dict(
@@ -33,7 +35,7 @@ model = dict(
         global_blocks=(),
         pos_embed='resized',
         drop_path_rate=0.0,
-        init_cfg=None,
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     panoptic_head=dict(
         in_channels=[32, 64, 128, 256],
@@ -80,15 +82,15 @@ test_pipeline = [
 dataset = dict(data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline),
 )
 test_dataloader = dict(
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline),
 )
 val_evaluator = dict(ann_file=os.path.join(data_root, val_ann_file))

@@ -5,10 +5,11 @@
 # Weights: birder's, Apache-2.0 (commercial use allowed).
 _base_ = './mask_rcnn_hiera_b.py'
 
+weights = 'hiera_b_abswin.mim'
 model = dict(
     backbone=dict(
         pos_embed_size=14,
         pos_embed_antialias=True,
-        init_cfg=dict(checkpoint='hiera_b_abswin.mim'),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
 )

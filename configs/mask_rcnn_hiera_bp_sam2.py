@@ -4,6 +4,9 @@
 # Weights: Meta's, Apache-2.0 (commercial use allowed).
 _base_ = './mask_rcnn_hiera_bp.py'
 
+weights = 'sam2.1_hiera_bp'
 model = dict(
-    backbone=dict(window_sizes=(8, 4, 14, 7), pos_embed_size=14, init_cfg=dict(checkpoint='sam2.1_hiera_bp')),
+    backbone=dict(
+        window_sizes=(8, 4, 14, 7), pos_embed_size=14, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)
+    ),
 )

@@ -4,6 +4,7 @@
 # Weights: Meta's, Apache-2.0 (commercial use allowed).
 _base_ = './mask_rcnn_hiera_l.py'
 
+weights = 'sam2.1_hiera_l'
 model = dict(
-    backbone=dict(pos_embed_size=7, init_cfg=dict(checkpoint='sam2.1_hiera_l')),
+    backbone=dict(pos_embed_size=7, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
 )

@@ -4,11 +4,12 @@
 # Weights: timm's, Apache-2.0 (commercial use allowed).
 _base_ = './mask_rcnn_hiera_s.py'
 
+weights = 'hiera_s_abswin_256.sbb2_e200_in12k_ft_in1k'
 model = dict(
     backbone=dict(
         arch='s_abswin',
         pos_embed_size=16,
         pos_embed_antialias=True,
-        init_cfg=dict(checkpoint='hiera_s_abswin_256.sbb2_e200_in12k_ft_in1k'),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
 )

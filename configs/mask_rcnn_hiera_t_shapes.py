@@ -17,15 +17,23 @@ classes = ('circle', 'bar', 'triangle')
 num_classes = len(classes)
 image_size = (128, 128)
 batch_size = 4
+num_workers = 1
 max_iters = 450
 learning_rate = 6e-4
 
 width = 64
 padded_side = -(-max(image_size) // 32) * 32
 
+weights = None
 model = dict(
     data_preprocessor=dict(pad_size_divisor=padded_side),
-    backbone=dict(window_sizes=None, global_blocks=(), pos_embed='resized', drop_path_rate=0.0, init_cfg=None),
+    backbone=dict(
+        window_sizes=None,
+        global_blocks=(),
+        pos_embed='resized',
+        drop_path_rate=0.0,
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
+    ),
     neck=dict(out_channels=width),
     rpn_head=dict(in_channels=width, feat_channels=width, anchor_generator=dict(scales=[4])),
     roi_head=dict(
@@ -54,15 +62,15 @@ test_pipeline = [
 dataset = dict(data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline),
 )
 test_dataloader = dict(
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline),
 )
 val_evaluator = dict(ann_file=os.path.join(data_root, val_ann_file))

@@ -2,8 +2,5 @@
 # All values are ours.
 _base_ = './mask_rcnn_hiera_t_shapes.py'
 
-model = dict(
-    backbone=dict(
-        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='work_dirs/mae_hiera_t_shapes/epoch_3.pth')
-    )
-)
+weights = 'work_dirs/mae_hiera_t_shapes/epoch_3.pth'
+model = dict(backbone=dict(init_cfg=weights and dict(_delete_=True, type='Pretrained', checkpoint=weights)))

@@ -8,9 +8,10 @@ _base_ = [
     './_base_/schedules/ade20k_160k.py',
 ]
 
+weights = 'hiera_l.mae_in1k'
 model = dict(
     data_preprocessor=dict(size=_base_.rows_first, size_divisor=None),
-    backbone=dict(arch='l', drop_path_rate=0.1, init_cfg=dict(type='Pretrained', checkpoint='hiera_l.mae_in1k')),
+    backbone=dict(arch='l', drop_path_rate=0.1, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
     decode_head=dict(in_channels=[144, 288, 576, 1152], channels=768),
     test_cfg=_base_.windows,
 )

@@ -3,11 +3,12 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = ['./_base_/models/hiera_ssv2.py', './_base_/datasets/ssv2.py', './_base_/schedules/ssv2_40e.py']
 
+weights = 'hiera_b_16x224.mae_k400'
 model = dict(
     backbone=dict(
         arch='b',
         drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_b_16x224.mae_k400'),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     cls_head=dict(in_channels=768, dropout_ratio=0.3),
 )

@@ -8,9 +8,10 @@ _base_ = [
     './_base_/schedules/btcv_5000e.py',
 ]
 
+weights = 'hiera_b_16x224.mae_k400'
 model = dict(
     backbone=dict(
-        num_frames=_base_.crop_size[2], arch='b', init_cfg=dict(type='Pretrained', checkpoint='hiera_b_16x224.mae_k400')
+        num_frames=_base_.crop_size[2], arch='b', init_cfg=weights and dict(type='Pretrained', checkpoint=weights)
     ),
     decoder=dict(channels=48),
     test_cfg=dict(crop_size=_base_.crop_size[::-1]),

@@ -8,11 +8,12 @@ _base_ = [
     './_base_/schedules/btcv_5000e.py',
 ]
 
+weights = 'hiera_t.mae_in1k'
 model = dict(
     backbone=dict(
         num_frames=_base_.crop_size[2],
         arch='t',
-        init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k', inflate=True),
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights, inflate=True),
     ),
     decoder=dict(channels=24),
     test_cfg=dict(crop_size=_base_.crop_size[::-1]),

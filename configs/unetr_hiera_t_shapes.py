@@ -12,15 +12,17 @@ classes = ('background', 'ellipsoid', 'tube')
 num_classes = len(classes)
 crop_size = (64, 64, 32)
 batch_size = 2
+num_workers = 1
 epochs = 25
 learning_rate = 2e-3
+weights = None
 
 model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
         num_frames=crop_size[2],
         pos_embed_size=16,
-        init_cfg=None,
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     decoder=dict(num_classes=num_classes, in_channels=[32, 64, 128, 256], channels=8),
     test_cfg=dict(crop_size=crop_size[::-1], overlap=0.25),
@@ -35,11 +37,11 @@ for step in [*train_pipeline, *test_pipeline]:
 dataset = dict(data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=train_ann_file, pipeline=train_pipeline),
 )
-val_dataloader = dict(num_workers=1, dataset=dict(**dataset, ann_file=val_ann_file, pipeline=test_pipeline))
-test_dataloader = dict(num_workers=1, dataset=dict(**dataset, ann_file=test_ann_file, pipeline=test_pipeline))
+val_dataloader = dict(num_workers=num_workers, dataset=dict(**dataset, ann_file=val_ann_file, pipeline=test_pipeline))
+test_dataloader = dict(num_workers=num_workers, dataset=dict(**dataset, ann_file=test_ann_file, pipeline=test_pipeline))
 
 # A run of another length keeps the places of all.
 warm_up = max(1, round(epochs * 2 / 25))

@@ -12,19 +12,21 @@ classes = ('background', 'circle', 'bar', 'triangle')
 num_classes = len(classes)
 image_size = (128, 128)
 batch_size = 8
+num_workers = 1
 max_iters = 2000
 learning_rate = 1e-3
 
 width = 64
 
 head = dict(dropout_ratio=0.0, norm_cfg=dict(type='BN', requires_grad=True), num_classes=num_classes, channels=width)
+weights = None
 model = dict(
     data_preprocessor=dict(size=image_size[::-1]),
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=32, num_heads=1, depths=(1, 1, 2, 1)),
         pos_embed='resized',
         drop_path_rate=0.0,
-        init_cfg=None,
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
     decode_head=dict(**head, in_channels=[32, 64, 128, 256]),
     auxiliary_head=dict(**head, in_channels=128),
@@ -47,7 +49,7 @@ test_pipeline = [
 dataset = dict(type='SegmentationDataset', data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         **dataset,
         data_prefix=train_data_prefix,
@@ -55,14 +57,16 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    num_workers=1,
+    num_workers=num_workers,
     dataset=dict(
         **dataset,
         data_prefix=val_data_prefix,
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = dict(num_workers=1, dataset=dict(**dataset, data_prefix=test_data_prefix, pipeline=test_pipeline))
+test_dataloader = dict(
+    num_workers=num_workers, dataset=dict(**dataset, data_prefix=test_data_prefix, pipeline=test_pipeline)
+)
 
 # A run of another length keeps the places of all; it has at most 20 validations, an epoch or more apart.
 of_recipe = max_iters == 2000

@@ -15,7 +15,6 @@ from hiera_mm.tasks import task_of
 from hiera_mm.weights.zoo import ZOO
 
 import yaml
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +53,7 @@ def model_of(name: str, path: Path) -> dict:
     entry = dict(
         Name=name,
         Config=f'configs/{name}.py',
-        Task=task_in_words(config),
+        Task=task_of(config).in_words(config),
         Trains=words.split('. ')[0].rstrip('.'),
         Metadata={
             'Parameters (M)': round(parameters / 1e6, 1),
@@ -72,27 +71,6 @@ def model_of(name: str, path: Path) -> dict:
         metrics = {metric: float(match[1]) for metric, match in found.items() if match}
         entry['Results'] = [dict(Source=f'reported in the paper, {reported[1]}', Metrics=metrics)]
     return entry
-
-
-def task_in_words(config: Config) -> str:
-    """What a config's model does, in the field's words."""
-    name, model = task_of(config).name, config.model
-    if name == 'detectors':
-        panoptic = (model.get('panoptic_head') or {}).get('num_stuff_classes')
-        masks = model.get('panoptic_head') or (model.get('roi_head') or {}).get('mask_head')
-        return (
-            'panoptic segmentation'
-            if panoptic
-            else ('object detection and instance segmentation' if masks else 'object detection')
-        )
-    if name == 'classifiers':
-        return f'{"image" if model.backbone.get("num_frames") is None else "video"} classification'
-    return {
-        'action detectors': 'action detection',
-        'masked autoencoders': 'pre-training without labels (masked autoencoding)',
-        'segmentors': 'semantic segmentation',
-        'segmentors of volumes': 'segmentation of volumes',
-    }[name]
 
 
 def header_of(path: Path) -> str:

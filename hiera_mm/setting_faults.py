@@ -20,7 +20,10 @@ RUNNER_SETTINGS = (
 
 LONG_FORMS = dict(
     **dict(max_epochs='epochs', max_iters='max_iters', batch_size='batch_size', lr='learning_rate'),
+    **dict(num_workers='num_workers'),
     **dict(classes='classes', num_classes='num_classes', num_things_classes='num_classes'),
+    **dict(seg_map_suffix='seg_map_suffix'),
+    **dict(checkpoint='weights', init_cfg='weights', load_from='weights'),
 )
 """Nested keys of a config, and the setting at the top that sets each."""
 
@@ -28,9 +31,11 @@ OTHER_NAMES = dict(
     **dict.fromkeys(('lr', 'base_lr', 'lr0'), 'learning_rate'),
     **dict.fromkeys(('max_epochs', 'max_epoch', 'num_epochs', 'n_epochs', 'total_epochs'), 'epochs'),
     **dict.fromkeys(('iters', 'max_iter', 'num_iters', 'iterations'), 'max_iters'),
+    **dict.fromkeys(('workers', 'workers_per_gpu'), 'num_workers'),
     **dict.fromkeys(('train_batch_size', 'samples_per_gpu', 'train_batch_size_per_gpu', 'batch'), 'batch_size'),
     **dict.fromkeys(('img_scale', 'img_size', 'imgsz', 'input_size'), 'image_size'),
     **dict.fromkeys(('class_names', 'metainfo', 'names', 'class_name'), 'classes'),
+    **dict.fromkeys(('pretrained', 'init_cfg', 'checkpoint', 'pretrain'), 'weights'),
 )
 """Names of settings in other programs, in lower case."""
 
@@ -226,7 +231,7 @@ def _leaves(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     entries = part.items() if isinstance(part, dict | Config) else enumerate(part) if isinstance(part, list) else ()
     for key, value in entries:
         yield from _leaves(value, (*path, str(key)))
-    if not isinstance(part, dict | list | Config) and len(path) > 1:
+    if not isinstance(part, dict | list | Config) and path:
         yield path, part
 
 

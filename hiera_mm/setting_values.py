@@ -15,6 +15,8 @@ POSITIVE = ('epochs', 'learning_rate')
 FILES = ('data_root', 'label_file', '_ann_file', '_data_prefix', '_exclude_file', '_proposal_file')
 """Endings of settings that name files and folders."""
 
+NUMBERS = ('timestamp_start', 'spacing', 'intensity_range')
+
 OPTIONAL = ('_exclude_file', '_proposal_file', 'label_file', '_ann_file')
 """Endings of settings that may be None."""
 
@@ -36,10 +38,18 @@ def converted(name: str, value: Any, shipped: Any) -> Any:
         return value if value is shipped else _classes(value)
     if name in COUNTS:
         return _whole(name, value)
+    if name == 'num_workers':
+        return _whole(name, value, least=0)
     if name in SIZES:
         return _sides(name, value, shipped)
     if name in POSITIVE:
         return _positive(name, value, whole=isinstance(shipped, int))
+    if name == 'weights':
+        return _weights(value)
+    if name == 'seg_map_suffix' and (not isinstance(value, str) or not value):
+        raise _refused(name, value, "the end of the masks' names, such as '_mask.png'")
+    if name in NUMBERS and value is not None:
+        return _numbers(name, value, shipped)
     return _file(name, value, shipped) if name.endswith(FILES) else value
 
 
@@ -62,9 +72,9 @@ def _classes(value: Any) -> tuple[str, ...]:
     return names
 
 
-def _whole(name: str, value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise _refused(name, value, 'a whole number from 1 on')
+def _whole(name: str, value: Any, least: int = 1) -> int:
+    if type(value) is not int or value < least:
+        raise _refused(name, value, f'a whole number from {least} on')
     return value
 
 
@@ -87,6 +97,30 @@ def _sides(name: str, value: Any, shipped: Any) -> int | tuple[int, ...]:
     if len(sides) not in (len(shipped), 1) or (_is_list(value) and len(sides) != len(shipped)):
         raise UserError(f'{name} = {value} at the top of the config needs {len(shipped)} numbers, such as {shipped}.')
     return tuple(sides) if len(sides) > 1 else tuple(sides) * len(shipped)
+
+
+def _numbers(name: str, value: Any, shipped: Any) -> Any:
+    numbers = tuple(value) if _is_list(value) else (value,)
+    wanted = 3 if name == 'spacing' else 2 if name == 'intensity_range' else 1
+    finite = all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
+    if not finite or len(numbers) != wanted:
+        raise _refused(name, value, f'{wanted} number{"s" * (wanted > 1)}, such as {shipped!r}')
+    if name == 'spacing' and min(numbers) <= 0:
+        raise _refused(name, value, 'millimetres above 0')
+    if name == 'intensity_range' and not numbers[0] < numbers[1]:
+        raise _refused(name, value, 'the lower intensity and then the higher one')
+    if name == 'timestamp_start' and (numbers[0] < 0 or numbers[0] != int(numbers[0])):
+        raise _refused(name, value, 'a whole number of seconds')
+    return numbers if wanted > 1 else int(numbers[0])
+
+
+def _weights(value: Any) -> str | None:
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    raise _refused(
+        'weights', value, "a name, file or address of weights, such as 'hiera_t.mae_in1k', or None for random ones"
+    )
 
 
 def _file(name: str, value: Any, shipped: Any) -> Any:

@@ -29,8 +29,17 @@ LENGTHS = dict(max_iters='max_iters', max_epochs='epochs')
 """Settings of the length, by their keys in ``train_cfg``."""
 
 SETTINGS = (
-    *('classes', 'num_classes', 'image_size', 'crop_size', 'batch_size', 'learning_rate', *LENGTHS.values()),
-    *('data_root', 'label_file'),
+    *(
+        'classes',
+        'num_classes',
+        'image_size',
+        'crop_size',
+        'batch_size',
+        'num_workers',
+        'learning_rate',
+        *LENGTHS.values(),
+    ),
+    *('data_root', 'label_file', 'weights', 'timestamp_start', 'spacing', 'intensity_range', 'seg_map_suffix'),
     *(f'{part}_{kind}' for part in ('train', 'val', 'test') for kind in ('ann_file', 'data_prefix')),
     *(f'{part}_{kind}' for part in ('train', 'val') for kind in ('exclude_file', 'proposal_file')),
 )

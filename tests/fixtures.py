@@ -94,6 +94,12 @@ def coco_photographs():
 
 
 @pytest.fixture(scope='session')
+def camvid():
+    """Folder of street images with masks that lies beside the repository, not in it."""
+    return _beside('camvid')
+
+
+@pytest.fixture(scope='session')
 def real_videos():
     """Folder of two real videos that lie beside the repository, not in it."""
     return _beside('video')

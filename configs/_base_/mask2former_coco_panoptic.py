@@ -18,6 +18,7 @@ epoch_length = 1
 learning_rate = 1e-4
 image_size = (1024, 1024)
 batch_size = 2
+num_workers = 2
 
 batch_augments = [
     {**{key: value for key, value in _base_.batch_augments[0].items() if key != '_scope_'}, 'size': image_size[::-1]}
@@ -37,13 +38,16 @@ train_pipeline, test_pipeline = (
 dataset = dict(data_root=data_root)
 train_dataloader = dict(
     batch_size=batch_size,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline)
+    num_workers=num_workers,
+    dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline),
 )
 test_dataloader = dict(
-    dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline)
+    num_workers=num_workers,
+    dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline),
 )
 val_evaluator, test_evaluator = _base_.val_evaluator, _base_.test_evaluator
 for evaluator, file, folders in (

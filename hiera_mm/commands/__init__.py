@@ -18,6 +18,7 @@ GROUPS = {
     'before training': (
         'check-env',
         'configs',
+        'start',
         'init',
         'make-data',
         'make-video-list',

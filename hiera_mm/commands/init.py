@@ -1,10 +1,11 @@
-"""Write a config for detection data in a folder, and say what became of each file in it.
+"""Write a config for the data in a folder, and say what became of each file in it.
 
 hiera-mm init my_data
 hiera-mm init --yolo my_data --out my_config.py
 
-COCO's files are used as they are. Those of YOLO, Pascal VOC and LabelMe, and a validation part that is put apart, are
-written in COCO's format to the folder CONFIG_annotations beside the config. The images stay where they are.
+The folder may hold images with boxes, masks or classes, videos with classes or actions, or volumes. Files that have to
+be written, such as YOLO's annotations in COCO's format or lists of a part, go to CONFIG_annotations beside the config.
+The data stay where and as they are.
 """
 
 from __future__ import annotations
@@ -15,136 +16,131 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hiera_mm.readers.found_sets import FoundPart, FoundSets
-
-NAMES = dict(coco="COCO's layout", yolo="YOLO's layout", voc="Pascal VOC's layout", labelme="LabelMe's layout")
-
-STRIDE = 32
-"""Sides are rounded up to a multiple of this many pixels."""
-
-MIN_SIDE, MAX_SIDE = 128, 1024
-"""Smallest and largest training resolution."""
-
-CONFIG_TEMPLATE = """# {images} images of {folder}, {boxes_or_masks}; written by hiera-mm init.
-# The settings at the top are explained in docs/own_data.md.
-_base_ = 'hiera_mm::{base}.py'
-
-data_root = {root!r}
-classes = {classes!r}
-{files}
-image_size = ({side}, {side})
-batch_size = 4
-epochs = {epochs}
-learning_rate = {rate}
-{start}"""
-
-PRETRAINED = """# The backbone starts from Meta's weights, CC BY-NC 4.0 (no commercial use), downloaded on first use.
-"""
-RANDOM_START = """
-# Random weights; without this line Meta's, CC BY-NC 4.0 (no commercial use), which need far fewer images.
-model = dict(backbone=dict(init_cfg=None){small})
-"""
-SMALL_MODEL = """model = dict({small})
-"""
-SMALL_IMAGES = """
-    # Small images have smaller and fewer objects: smaller anchors, fewer regions for the heads.
-    rpn_head=dict(anchor_generator=dict(scales=[4])),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
-"""
-
-SMALL_SIDE = 256
-"""Images count as small up to this resolution."""
+    from hiera_mm.first_config import Kind, Machine
+    from hiera_mm.readers.found_sets import FoundSets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data_arguments(parser)
+    parser.add_argument('--out', default='my_config.py', help='the config to write (default: %(default)s)')
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where the data are and what to begin with."""
+    from hiera_mm.readers.found_sets import LAYOUTS
+
     layouts = parser.add_mutually_exclusive_group(required=True)
-    layouts.add_argument(
-        'folder', nargs='?', metavar='FOLDER', help='folder with annotated images, in any layout below'
-    )
-    layouts.add_argument('--coco', metavar='FOLDER', help="with COCO's annotation files (.json) and images")
-    layouts.add_argument('--yolo', metavar='FOLDER', help="with YOLO's data.yaml, obj.data or classes.txt")
-    layouts.add_argument('--voc', metavar='FOLDER', help="with Pascal VOC's XML files and images")
-    layouts.add_argument('--labelme', metavar='FOLDER', help="with LabelMe's JSON files and images")
+    layouts.add_argument('folder', nargs='?', metavar='FOLDER', help='folder with data in any layout below')
+    for name, layout in LAYOUTS.items():
+        layouts.add_argument(f'--{name}', metavar='FOLDER', help=f'with {layout.help}')
     shapes = parser.add_mutually_exclusive_group()
     shapes.add_argument('--boxes', action='store_true', help='train boxes, even if all objects have masks')
     shapes.add_argument(
         '--polygons', action='store_true', help='train polygons as masks, even if all have four corners'
     )
-    parser.add_argument('--out', default='my_config.py', help='the config to write (default: %(default)s)')
     parser.add_argument(
-        '--size', choices=['t', 's', 'b', 'bp', 'l', 'h'], default='t', help='size of Hiera (default: %(default)s)'
+        '--size', choices=['t', 's', 'b', 'bp', 'l', 'h'], help='size of Hiera (default: by the memory of the GPU)'
     )
-    parser.add_argument('--epochs', type=int, default=50, help='passes over the training set (default: %(default)s)')
+    parser.add_argument('--epochs', type=int, help='passes over the training set (default: by the task)')
     parser.add_argument(
         '--random-weights', action='store_true', help='start from random weights instead of published ones'
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from hiera_mm.atomic_write import atomic_write
-    from hiera_mm.errors import UserError
     from hiera_mm.program import command_line
-    from hiera_mm.readers.found_sets import SIGNS, find_sets, layout_of
 
     out = Path(arguments.out)
+    write_config(arguments, out)
+    print(f'The config is {out}. Next:')
+    for line in (f'check-data {out}', f'train {out}', f'report work_dirs/{out.stem}'):
+        command, _, rest = line.partition(' ')
+        print(f'  {command_line(command)} {rest}')
+
+
+def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
+    """Find the set, write its config, and print what was found."""
+    from hiera_mm.atomic_write import atomic_write
+    from hiera_mm.errors import UserError
+    from hiera_mm.first_config import KINDS, config_text
+    from hiera_mm.readers.found_sets import LAYOUTS, find_sets, layout_of
+
     if out.exists():
         raise UserError(f"'{out}' already exists; name another file with --out, or remove it.")
-    if arguments.epochs < 1:
+    if arguments.epochs is not None and arguments.epochs < 1:
         raise UserError(f'--epochs must be at least 1, but is {arguments.epochs}.')
     if out.suffix != '.py':
         raise UserError(f"The config '{out}' must have a name that ends in .py.")
-    layout = next((name for name in SIGNS if getattr(arguments, name)), None)
-    folder = Path(getattr(arguments, layout) if layout else arguments.folder)
-    annotations = out.resolve().parent / f'{out.stem}_annotations'
-    shape = 'boxes' if arguments.boxes else 'polygons' if arguments.polygons else None
+    named = {name: getattr(arguments, name.replace('-', '_')) for name in LAYOUTS}
+    layout = next((name for name, folder in named.items() if folder), None)
+    folder = Path(named[layout] if layout else arguments.folder)
+    annotations = annotations_of(out)
     layout = layout or layout_of(folder)
+    shape = 'boxes' if arguments.boxes else 'polygons' if arguments.polygons else None
     found = find_sets(folder, layout, annotations, shape)
+    kind, machine = KINDS[found.kind], this_machine()
+    batch_size = min(kind.batch_size, len(found.parts['train'].images))
+    size = arguments.size or _fitting_size(found, kind, machine, batch_size)
+    if size not in kind.sizes:
+        raise UserError(f'For {found.kind} there are the sizes {", ".join(kind.sizes)}, but not {size}.')
+    text = config_text(found, machine, size, batch_size, arguments.epochs, arguments.random_weights)
     with atomic_write(out) as unfinished:
-        unfinished.write_text(
-            config_text(found, arguments.size, arguments.epochs, arguments.random_weights), encoding='utf-8'
-        )
-    print(f'{folder}: {NAMES[layout]}, classes {", ".join(found.classes)}; {"masks" if found.masks else "boxes"}')
+        unfinished.write_text(text, encoding='utf-8')
+    classes = f', classes {", ".join(found.classes)}' if found.classes else ''
+    shapes = '; masks' if found.masks else '; boxes' if found.kind == 'objects' else ''
+    print(f'{folder}: {LAYOUTS[layout].name}{classes}{shapes}')
     print('\n'.join(f'  {line}' for line in found.account))
     print(''.join(f'Note: {note}\n' for note in found.notes), end='')
     if annotations.is_dir():
-        print(f'The annotations are in {annotations}, on which the config depends.')
-    print(f'The config is {out}. Next: {command_line("check-data")} {out} && {command_line("train")} {out}')
+        print(f'What had to be written for it is in {annotations}, on which the config depends.')
+    return found
 
 
-def config_text(found: FoundSets, size: str, epochs: int, random_weights: bool) -> str:
-    """The config for a training, a validation and perhaps a test set."""
-    places = [place.resolve() for part in found.parts.values() for place in (part.ann_file.parent, part.folder)]
-    root = Path(os.path.commonpath(places))
-    side = _side(found.parts['train'])
-    return CONFIG_TEMPLATE.format(
-        images=sum(len(part.images) for part in found.parts.values()),
-        folder=root,
-        boxes_or_masks='with masks' if found.masks else 'with boxes',
-        base=f'{"mask" if found.masks else "faster"}_rcnn_hiera_{size}',
-        root=f'{root}/',
-        classes=found.classes,
-        files=''.join(_part_text(name, part, root) for name, part in found.parts.items()),
-        side=side,
-        epochs=epochs,
-        rate='6e-4' if random_weights else '1e-4',
-        start=_model(side <= SMALL_SIDE, random_weights),
-    )
+def annotations_of(out: Path) -> Path:
+    """The folder for what has to be written for a config."""
+    return out.resolve().parent / f'{out.stem}_annotations'
 
 
-def _part_text(name: str, part: FoundPart, root: Path) -> str:
-    ann_file = part.ann_file.resolve().relative_to(root).as_posix()
-    folder = part.folder.resolve().relative_to(root).as_posix()
-    return f'{name}_ann_file = {ann_file!r}\n{name}_data_prefix = {f"{folder}/"!r}\n'
+def this_machine() -> Machine:
+    """The memory of the first GPU, and the number of processors."""
+    from hiera_mm.first_config import Machine
+
+    import torch
+
+    memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+    return Machine(memory, os.cpu_count() or 1)
 
 
-def _model(small: bool, random_weights: bool) -> str:
-    if random_weights:
-        return RANDOM_START.format(small=f',{SMALL_IMAGES}' if small else '')
-    return PRETRAINED + (SMALL_MODEL.format(small=SMALL_IMAGES) if small else '')
+def _fitting_size(found: FoundSets, kind: Kind, machine: Machine, batch_size: int) -> str:
+    """Hiera-B if a GPU has the memory to train it, else the smallest."""
+    if machine.gpu_memory is None:
+        return kind.sizes[0]
+    for size in ('b', *kind.sizes):
+        if _fits(found, machine, size, batch_size):
+            return size
+        if size == kind.sizes[0]:
+            break
+    return kind.sizes[0]
 
 
-def _side(part: FoundPart) -> int:
-    """The longest side of 90 % of the images, rounded and limited."""
-    longest = sorted(part.longest_sides)[len(part.longest_sides) * 9 // 10]
-    return min(max(-(-longest // STRIDE) * STRIDE, MIN_SIDE), MAX_SIDE)
+def _fits(found: FoundSets, machine: Machine, size: str, batch_size: int) -> bool:
+    """Whether the GPU has the memory for a batch, by the plan of the config."""
+    import tempfile
+
+    # Before whatever needs its stand-ins.
+    import hiera_mm.registration  # noqa: F401
+    from hiera_mm.engine.training_plan import training_setups
+    from hiera_mm.first_config import config_text
+    from hiera_mm.settings import read_config
+    from hiera_mm.tasks import task_of
+
+    from mmengine.registry import init_default_scope
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'planned.py')
+        path.write_text(config_text(found, machine, size, batch_size, None, random_weights=True), encoding='utf-8')
+        config = read_config(str(path))
+    init_default_scope(config.default_scope)
+    task = task_of(config)
+    setups = training_setups(config, task, task.input_shape(config), 1)
+    return any(setup.largest_batch(machine.gpu_memory or 0) >= batch_size for setup in setups)

@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiera_mm.atomic_write import atomic_write
-from hiera_mm.commands.options import add_common_options, add_training_options, apply_training_options, read_config
+from hiera_mm.commands.options import (
+    add_common_options,
+    add_training_options,
+    add_verbose_option,
+    apply_training_options,
+    read_config,
+)
 from hiera_mm.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', metavar='FILE.json', help='file for the printed results, for one config')
     parser.add_argument('--jobs', type=int, default=1, help='configs to rehearse at once (default: 1)')
     add_training_options(parser)
+    add_verbose_option(parser)
     add_common_options(parser, work_dir='keep the output in a new folder there')
 
 
@@ -50,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out or arguments.work_dir:
             raise UserError('--out and --work-dir are for the rehearsal of one config; leave them out for several.')
         return rehearse_all(arguments.configs, arguments.words, arguments.jobs)
+    from hiera_mm.engine.console import console
     from hiera_mm.engine.run_length import set_run_length
     from hiera_mm.rehearsal import rehearse
     from hiera_mm.tasks import task_of
@@ -60,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Without the data, epochs can't be converted; the recipe is then rehearsed as it is.
     with contextlib.suppress(UserError):
         set_run_length(config, task_of(config), arguments.config, arguments.cfg_options or ())
-    with folder_for(arguments.work_dir) as folder:
+    with folder_for(arguments.work_dir) as folder, console(arguments.verbose):
         stages = rehearse(config, task_of(config), folder, arguments.tiny, arguments.size)
     failed = [stage for stage in stages if stage.outcome == 'failed']
     if arguments.traceback:

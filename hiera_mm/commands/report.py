@@ -8,7 +8,7 @@ Tests the best checkpoint of the run, or the named one, on the test set of its c
 import argparse
 from pathlib import Path
 
-from hiera_mm.commands.options import add_newest_option, add_trust_option, chosen_checkpoint
+from hiera_mm.commands.options import add_newest_option, add_trust_option, add_verbose_option, chosen_checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: a GPU if there is one)')
     add_newest_option(parser)
     add_trust_option(parser)
+    add_verbose_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from hiera_mm.engine.console import console
     from hiera_mm.inference.loading import config_for_testing
     from hiera_mm.inference.report.write import write_report
     from hiera_mm.tasks import load_trained
@@ -29,8 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
     source = chosen_checkpoint(arguments.checkpoint, arguments.newest)
     checkpoint, trained = Path(source), load_trained(source, arguments.config, arguments.device, arguments.trust)
     path = arguments.out or checkpoint.parent / 'report.html'
-    for name, value in write_report(
-        trained, config_for_testing(trained), checkpoint, path, arguments.score_thr
-    ).items():
+    with console(arguments.verbose):
+        found = write_report(trained, config_for_testing(trained), checkpoint, path, arguments.score_thr)
+    for name, value in found.items():
         print(f'{name}: {value:.4f}')
     print(f'{path}: {path.stat().st_size / 2**20:.1f} MiB.')

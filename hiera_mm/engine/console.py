@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from numbers import Real
 from typing import Any
 
 from hiera_mm.complexity import count_parameters
@@ -177,7 +178,7 @@ class ConsoleHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         for name, value in (metrics or {}).items():
-            _tell(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
+            _tell(f'{name}: {value:.4f}' if isinstance(value, Real) else f'{name}: {value}')
 
 
 class Table:
@@ -185,9 +186,7 @@ class Table:
 
     def __init__(self, wanted: list[str], metrics: Mapping[str, Any]) -> None:
         numbers = [
-            name
-            for name in dict.fromkeys(wanted)
-            if isinstance(metrics.get(name), int | float) and not DETAILS.search(name)
+            name for name in dict.fromkeys(wanted) if isinstance(metrics.get(name), Real) and not DETAILS.search(name)
         ]
         columns = shutil.get_terminal_size((100, 24)).columns
         self.names = numbers[: max(1, min(METRICS, (columns - PLACE) // (CELL + 2)))]

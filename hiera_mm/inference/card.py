@@ -38,7 +38,7 @@ def card_of(described: Mapping[str, Any], trained: TrainedModel, example: str | 
     names = list((described.get('actions') or {}).values()) or described['classes']
     parts = [
         _front_matter(described, config.get('default_scope'), task.pipeline_tag(trained)),
-        f'# {config.model.type} with Hiera, {task.in_words(trained)}',
+        f'# {config.model.type} with Hiera, {task.in_words(config)}',
         f'{described["parameters"] / 1e6:.1f}M parameters; {len(names)} classes: {first_few(names, 20)}.',
         f'![A prediction]({example})' if example else '',
         '## Use',

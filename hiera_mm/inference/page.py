@@ -108,7 +108,7 @@ def _page(predictor: Predictor, look: Callable[[str], PageResult]) -> Any:
 
     kinds, task = page_kinds(predictor), predictor.trained.task
     endings = [ending for kind in kinds for ending in ENDINGS[kind]]
-    title = f'{predictor.trained.config.model.type} with Hiera: {task.in_words(predictor.trained)}'
+    title = f'{predictor.trained.config.model.type} with Hiera: {task.in_words(predictor.trained.config)}'
 
     def answer(file: str | None, score_thr: float) -> tuple:
         if file is None:

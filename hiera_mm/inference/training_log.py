@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from hiera_mm.errors import UserError
-
 Curves = dict[str, dict[int, float]]
 """Values by name and step."""
 
@@ -29,21 +27,16 @@ class TrainingLog(NamedTuple):
 
 
 def read_training_log(folder: Path) -> TrainingLog:
-    """Read the log of a work folder.
+    """Read the log of a work folder; empty, if it has none.
 
     Args:
         folder: The work folder (``--work-dir``).
-
-    Raises:
-        UserError: if it has no log.
     """
     found = TrainingLog({}, {})
     for entry in read_entries(folder):
         if 'step' in entry:
             # Only training logs a learning rate.
             _add(found.training if 'lr' in entry or 'loss' in entry else found.validation, entry)
-    if not found.training:
-        raise UserError(f"The folder '{folder}' has no training log (*/vis_data/scalars.json); train there first.")
     return found
 
 

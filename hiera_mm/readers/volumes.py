@@ -98,15 +98,7 @@ def read_header(path: str | Path) -> Header:
         unit = found.header.get_xyzt_units()[0] if hasattr(found.header, 'get_xyzt_units') else 'mm'
         affine = _scaling(MILLIMETRES.get(unit, 1.0)) @ np.asarray(found.affine, float)
         header = Header(tuple(found.shape), affine, unit if unit in MILLIMETRES else 'mm')
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        zlib.error,
-        nibabel.filebasedimages.ImageFileError,
-    ) as error:
+    except (*UNREADABLE, nibabel.filebasedimages.ImageFileError) as error:
         raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
     if len(header.shape) not in (3, 4):
         raise BrokenFileError(
@@ -118,6 +110,23 @@ def read_header(path: str | Path) -> Header:
             'again with the affine of its scan.'
         )
     return header
+
+
+def read_voxels(path: str | Path) -> np.ndarray:
+    """Read a volume's voxels as its file has them.
+
+    Raises:
+        BrokenFileError: if the file can't be read.
+        UserError: without nibabel.
+    """
+    require_extra('nibabel', 'volumes')
+    import nibabel
+
+    try:
+        content: Any = nibabel.load(path)
+        return np.asarray(content.dataobj)
+    except (*UNREADABLE, nibabel.filebasedimages.ImageFileError) as error:
+        raise BrokenFileError(f"The volume '{path}' can't be read: {first_line(str(error))}.") from error
 
 
 def file_affine(header: Header) -> np.ndarray:

@@ -139,21 +139,6 @@ class EndHook(Hook):
         if not self.jumped:
             self._jump(runner)
 
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        for hook in runner.hooks:
-            if isinstance(hook, EarlyStoppingHook) and hook.monitor not in (metrics or {}):
-                raise UserError(
-                    f"EarlyStoppingHook watches '{hook.monitor}', which no evaluator gives, so that it would never "
-                    f'stop the run; set its monitor to one of {", ".join(metrics or {})}.'
-                )
-
-    def after_train(self, runner: Runner) -> None:
-        if runner.val_loop is not None and self.stages.by_name['validation'].outcome == 'not reached':
-            self.stages.fail(
-                'validation',
-                'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
-            )
-
     def _jump(self, runner: WholeEpochs) -> None:
         self.jumped = True
         loop, schedule = runner.train_loop, Schedule(runner, runner.epoch_length)
@@ -170,6 +155,30 @@ class EndHook(Hook):
         runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
         schedule.go_to(whole_run - 1)
         self.stages.say('loaders and schedule', describe(schedule.rates))
+
+
+class DueHook(Hook):
+    """Checks that a run which has come to its end was validated."""
+
+    priority = 'LOW'
+
+    def __init__(self, stages: Stages) -> None:
+        self.stages = stages
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        for hook in runner.hooks:
+            if isinstance(hook, EarlyStoppingHook) and hook.monitor not in (metrics or {}):
+                raise UserError(
+                    f"EarlyStoppingHook watches '{hook.monitor}', which no evaluator gives, so that it would never "
+                    f'stop the run; set its monitor to one of {", ".join(metrics or {})}.'
+                )
+
+    def after_train(self, runner: Runner) -> None:
+        if runner.val_loop is not None and self.stages.by_name['validation'].outcome == 'not reached':
+            self.stages.fail(
+                'validation',
+                'No validation is due by the end of the training; lower train_cfg.val_begin or train_cfg.val_interval.',
+            )
 
 
 class EndlessHook(Hook):

@@ -16,7 +16,16 @@ from hiera_mm.errors import UserError
 from hiera_mm.program import command_line
 from hiera_mm.rehearsal import stand_in
 from hiera_mm.rehearsal.few_samples import keep_few_samples
-from hiera_mm.rehearsal.hooks import EndHook, EndlessHook, EnterHook, FirstIterationsDone, Start, StartHook
+from hiera_mm.rehearsal.hooks import (
+    FIRST_ITERATIONS,
+    DueHook,
+    EndHook,
+    EndlessHook,
+    EnterHook,
+    FirstIterationsDone,
+    Start,
+    StartHook,
+)
 from hiera_mm.rehearsal.schedule import WholeEpochs
 from hiera_mm.rehearsal.stages import Stage, Stages
 from hiera_mm.rehearsal.tiny import RehearsedTask, shrink_images, shrink_model
@@ -170,7 +179,18 @@ def _drop_weights(model: ConfigDict) -> None:
 
 def _train(config: Config, folder: Path, stages: Stages) -> str | None:
     """Train the first and the last iterations; returns the last checkpoint."""
+    due = dict(after_train_iter='checkpoint', after_train_epoch='checkpoint', after_val_epoch='best checkpoint')
+    after = 'first iterations' if _is_short(config.train_cfg) else 'last iterations'
+    back = dict.fromkeys(('after_train_iter', 'after_train_epoch', 'after_val'), after)
+    entering = [
+        EnterHook(stages, 'HIGHEST', before_val='validation'),
+        EnterHook(stages, 'LOW', **due),
+        EnterHook(stages, 'LOWEST', **back),
+        DueHook(stages),
+    ]
     start = Start(folder / 'start.pth')
+    if _is_short(config.train_cfg):
+        return _train_whole(config, entering, stages)
     with stages.part('model'):
         enter = EnterHook(stages, 'LOWEST', before_run='weights', before_train='first iterations')
         runner = _runner(config, enter, StartHook(stages, start))
@@ -185,19 +205,31 @@ def _train(config: Config, folder: Path, stages: Stages) -> str | None:
         resumed = copy.deepcopy(config)
         resumed.resume, resumed.load_from = True, str(start.checkpoint)
         _drop_weights(resumed.model)
-        due = dict(after_train_iter='checkpoint', after_train_epoch='checkpoint', after_val_epoch='best checkpoint')
-        back = dict.fromkeys(('after_train_iter', 'after_train_epoch', 'after_val'), 'last iterations')
-        entering = [
-            EnterHook(stages, 'HIGHEST', before_val='validation'),
-            EnterHook(stages, 'LOW', **due),
-            EnterHook(stages, 'LOWEST', **back),
-        ]
         runner = _runner(resumed, EndHook(stages, start), *entering)
         with _workers_closed(runner):
             runner.train()
         _check_checkpoints(runner, stages)
     last = named_last(config.work_dir)
     return last if last and Path(last).is_file() else str(start.checkpoint)
+
+
+def _is_short(loop: ConfigDict) -> bool:
+    """Whether a run is over after its first iterations."""
+    return loop.get('max_epochs') == 1 or loop.get('max_iters') in range(1, FIRST_ITERATIONS + 1)
+
+
+def _train_whole(config: Config, entering: list[Hook], stages: Stages) -> str | None:
+    """Train a run that is too short to be resumed; returns its last checkpoint."""
+    for name in ('resume', 'last iterations'):
+        stages.leave_out(name, 'the run is over after its first iterations')
+    with stages.part('model'):
+        enter = EnterHook(stages, 'LOWEST', before_run='weights', before_train='first iterations')
+        runner = _runner(config, enter, *entering)
+        stages.enter('loaders and schedule')
+        with _workers_closed(runner):
+            runner.train()
+        _check_checkpoints(runner, stages)
+    return named_last(config.work_dir)
 
 
 def _check_checkpoints(runner: Runner, stages: Stages) -> None:

@@ -198,9 +198,9 @@ class Task:
         """The task's name in published models: the Hugging Face hub's name where it has one."""
         return self.name.replace(' ', '-')
 
-    def in_words(self, trained: TrainedModel) -> str:
-        """What a model does, for a person."""
-        return self.hub_name(trained).replace('-', ' ')
+    def in_words(self, config: Config) -> str:
+        """What a config's model does, in the field's words."""
+        return self.name
 
     def pipeline_tag(self, trained: TrainedModel) -> str | None:
         """The hub's tag; None without a suitable one."""

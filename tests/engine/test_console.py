@@ -6,6 +6,7 @@ import warnings
 
 from hiera_mm.engine.console import ConsoleHook, Table, console
 
+import numpy as np
 import pytest
 from mmengine.logging import MessageHub, MMLogger, print_log
 
@@ -80,8 +81,9 @@ def test_the_table_fits_a_narrow_terminal(monkeypatch):
 
 def test_the_table_marks_changes_under_one_heading(monkeypatch):
     monkeypatch.setenv('COLUMNS', '120')
+    # mmseg's metrics are numpy's numbers.
     metrics = {
-        'coco/bbox_mAP': 0.1,
+        'coco/bbox_mAP': np.float32(0.1),
         'coco/bbox_mAP_50': 0.3,
         'coco/bbox_mAP_s': -1.0,
         'coco/segm_mAP': 0.2,

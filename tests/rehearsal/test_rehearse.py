@@ -4,6 +4,7 @@ import shutil
 
 from hiera_mm.config import read_config_file
 from hiera_mm.rehearsal import rehearse
+from hiera_mm.settings import read_config
 from hiera_mm.tasks import task_of
 
 import pytest
@@ -257,6 +258,20 @@ def test_a_fault_is_found_at_its_stage_and_told_in_a_sentence(rehearsed, kind):
         assert failed == ['weights'] and len(reached) == 11, 'all else is rehearsed without them'
     if stage == 'validation':
         assert 'first iterations' in reached and stages['test'].outcome != 'not reached', 'tested all the same'
+
+
+@pytest.mark.parametrize(
+    'base, length',
+    [(SHAPES, 'max_iters = 1'), (SHAPES, 'max_iters = 2'), (SHAPES, 'max_iters = 3'), (MOTION, 'epochs = 1')],
+)
+def test_runs_of_any_length_are_rehearsed(tmp_path, rehearsed, base, length):
+    path = tmp_path / 'short.py'
+    path.write_text(f"_base_ = '{base}'\n{length}\n")
+    config = read_config(str(path))
+    stages = {stage.name: stage for stage in rehearse(config, task_of(config), tmp_path / 'rehearsal', True, 64)}
+    assert_passed(stages)
+    assert stages['validation'].outcome == stages['best checkpoint'].outcome == 'passed'
+    assert (stages['resume'].outcome == 'left out') is ('3' not in length)
 
 
 def test_weights_that_another_config_of_the_folder_makes_are_named_with_it(rehearsed):

@@ -21,4 +21,5 @@ def test_photographs_train_and_evaluate_through_an_inheriting_config(coco_photog
     config.write_text(CONFIG.format(tiny=TINY, folder=coco_photographs))
     code, printed = run_command('train', config, '--work-dir', tmp_path / 'run')
     assert code == 0, printed
-    assert 'coco/bbox_mAP_50' in printed and 'coco/segm_mAP_50' in printed
+    logged = next((tmp_path / 'run').glob('*/*.log')).read_text()
+    assert 'coco/bbox_mAP_50' in logged and 'coco/segm_mAP_50' in logged

@@ -1,10 +1,11 @@
 # Hiera-T under a detector: windows in the last two stages, drop path of the detection recipe, weights of MAE, and
 # the channels of its four maps. Where the values come from is said in mask_rcnn_hiera_t.py.
+weights = 'hiera_t.mae_in1k'
 backbone = dict(
     arch='t',
     window_sizes=(8, 4, 16, 8),
     global_blocks=(5, 7, 9),
     drop_path_rate=0.1,
-    init_cfg=dict(type='Pretrained', checkpoint='hiera_t.mae_in1k'),
+    init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
 )
 channels = [96, 192, 384, 768]

@@ -11,11 +11,14 @@ test_ann_file = val_ann_file
 train_data_prefix = dict(img_path='images/training', seg_map_path='annotations/training')
 val_data_prefix = dict(img_path='images/validation', seg_map_path='annotations/validation')
 test_data_prefix = val_data_prefix
+# What follows an image's name in that of its mask.
+seg_map_suffix = '.png'
 # None: ADE20K's 150, which its data set knows; its masks count them from 1. In masks of one's own 0 is the first class.
 classes = None
 # Width and height, as the steps that resize have it; crops, windows and padding are height and width.
 image_size = (512, 512)
 batch_size = 2
+num_workers = 4
 
 rows_first = image_size[::-1]
 windows = dict(mode='slide', crop_size=rows_first, stride=tuple(side * 2 // 3 for side in rows_first))
@@ -38,15 +41,19 @@ test_pipeline = [
 ]
 dataset = dict(
     data_root=data_root,
+    seg_map_suffix=seg_map_suffix,
     **(dict(type='SegmentationDataset', metainfo=dict(classes=classes)) if classes else dict(type='ADE20KDataset')),
 )
 train_dataloader = dict(
     batch_size=batch_size,
+    num_workers=num_workers,
     dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline)
+    num_workers=num_workers,
+    dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix, pipeline=test_pipeline),
 )
 test_dataloader = dict(
-    dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline)
+    num_workers=num_workers,
+    dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline),
 )

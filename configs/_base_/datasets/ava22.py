@@ -17,8 +17,11 @@ val_data_prefix = dict(img='rawframes')
 # AVA's 80 actions, numbered from 1.
 num_classes = 81
 image_size = 224
+# Second of the film at which frames and videos begin: 0 for whole films.
+timestamp_start = 900
 # 8 clips a process: 16 processes make a batch of 128.
 batch_size = 8
+num_workers = 8
 
 train_pipeline = [
     dict(type='OpenVideo'),
@@ -61,13 +64,14 @@ val_files = dict(
 )
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=8,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='AVAClipDataset',
         **train_files,
         num_classes=num_classes,
+        timestamp_start=timestamp_start,
         person_det_score_thr=0.8,
         pipeline=train_pipeline,
     ),
@@ -75,13 +79,14 @@ train_dataloader = dict(
 # One at a time: AVARoIHead predicts no more.
 val_dataloader = dict(
     batch_size=1,
-    num_workers=8,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='AVAClipDataset',
         **val_files,
         num_classes=num_classes,
+        timestamp_start=timestamp_start,
         # What is found where nobody is annotated counts, as in the official evaluation.
         idle_seconds=True,
         person_det_score_thr=0.8,

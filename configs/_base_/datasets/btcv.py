@@ -11,9 +11,19 @@ classes = (
     *('inferior vena cava', 'portal and splenic veins', 'pancreas', 'right adrenal gland', 'left adrenal gland'),
 )
 crop_size = (96, 96, 96)
+# Millimetres of a voxel along X, Y and Z.
+spacing = (1.5, 1.5, 2.0)
+# The intensities that become 0 and 1. None, as for MRI: each volume's percentiles 1 and 99.
+intensity_range = (-175, 250)
 batch_size = 1
+num_workers = 4
 
 both, image = ('image', 'label'), ('image',)
+scaled = dict(type='MonaiTransform', keys=image, b_min=0.0, b_max=1.0, clip=True)
+if intensity_range:
+    scaled.update(name='ScaleIntensityRanged', a_min=intensity_range[0], a_max=intensity_range[1])
+else:
+    scaled.update(name='ScaleIntensityRangePercentilesd', lower=1, upper=99)
 prepared = [
     dict(type='LoadVolumes'),
     dict(type='MonaiTransform', name='Orientationd', keys=both, axcodes='RAS', labels=None, allow_missing_keys=True),
@@ -21,20 +31,11 @@ prepared = [
         type='MonaiTransform',
         name='Spacingd',
         keys=both,
-        pixdim=(1.5, 1.5, 2.0),
+        pixdim=spacing,
         mode=('bilinear', 'nearest'),
         allow_missing_keys=True,
     ),
-    dict(
-        type='MonaiTransform',
-        name='ScaleIntensityRanged',
-        keys=image,
-        a_min=-175,
-        a_max=250,
-        b_min=0.0,
-        b_max=1.0,
-        clip=True,
-    ),
+    scaled,
     dict(
         type='MonaiTransform',
         name='CropForegroundd',
@@ -68,13 +69,13 @@ test_pipeline = [*prepared, filled]
 dataset = dict(type='VolumeDataset', data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=4,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(**dataset, ann_file=train_ann_file, data_list_key='training', pipeline=train_pipeline),
 )
 evaluated = dict(
-    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False)
+    batch_size=1, num_workers=num_workers, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False)
 )
 dataset.update(data_list_key='validation', pipeline=test_pipeline, test_mode=True)
 val_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=val_ann_file))

@@ -17,6 +17,7 @@ classes = None
 image_size = (1024, 1024)
 # 4 images a process: 16 processes make the paper's batch of 64. --auto-scale-lr fits the rate to any other.
 batch_size = 4
+num_workers = 4
 
 backend_args = None
 train_pipeline = [
@@ -46,7 +47,7 @@ padded_side = -(-max(image_size) // 32) * 32
 dataset = dict(data_root=data_root, **(dict(metainfo=dict(classes=classes)) if classes else {}))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=4,
+    num_workers=num_workers,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     batch_sampler=None,
     dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),

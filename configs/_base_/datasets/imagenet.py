@@ -14,6 +14,7 @@ classes = None
 image_size = 224
 # 64 images a process: 16 processes make a batch of 1024.
 batch_size = 64
+num_workers = 8
 
 train_pipeline = [
     dict(type='ReadImage'),
@@ -41,13 +42,13 @@ test_pipeline = [
 dataset = dict(type='ImageDataset', data_root=data_root, **(dict(metainfo=dict(classes=classes)) if classes else {}))
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=8,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
 )
 evaluated = dict(
-    batch_size=64, num_workers=8, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False)
+    batch_size=64, num_workers=num_workers, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False)
 )
 dataset.update(pipeline=test_pipeline, test_mode=True)
 val_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=val_ann_file, data_prefix=val_data_prefix))

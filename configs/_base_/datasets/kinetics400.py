@@ -17,6 +17,7 @@ classes = None
 image_size = 224
 # 8 videos of 2 clips a process: 32 processes make a batch of 256 videos.
 batch_size = 8
+num_workers = 8
 
 short_side = image_size * 320 // 224
 train_pipeline = [
@@ -66,7 +67,7 @@ test_files = dict(
 )
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=8,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='repeat_pseudo_collate'),
@@ -79,7 +80,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=8,
-    num_workers=8,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
@@ -91,7 +92,7 @@ val_dataloader = dict(
 )
 test_dataloader = dict(
     batch_size=1,
-    num_workers=8,
+    num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(

@@ -4,9 +4,12 @@
 _base_ = '../default_runtime_video.py'
 
 global_batch = 4096
+# None: random. Of an autoencoder, the decoder's too.
+weights = None
 epochs = 1600
 learning_rate = 8e-4
 
+load_from = weights
 # A run of another length keeps the places of all.
 warm_up = max(1, min(40, round(0.05 * epochs)))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)

@@ -40,7 +40,7 @@ def write_report(
         The metrics on the test set; empty for a masked autoencoder, whose page is about its training.
 
     Raises:
-        UserError: if the folder has no training log, or as in testing.
+        UserError: as in testing.
     """
     log = read_training_log(checkpoint.parent)
     # Before testing changes the config.
@@ -72,6 +72,9 @@ def _tested(task: InferenceTask, config: Config, checkpoint: Path) -> Tested:
 
 def _training_sections(log: TrainingLog) -> Iterator[Section]:
     rates = {name: values for name, values in log.training.items() if name in ('lr', 'base_lr')}
+    if not log.training:
+        yield Section('Training', 'The folder has no training log, so there are no curves.')
+        return
     drawn = [('Losses', charts.curves(_total_first(log.losses), 'loss'))]
     if rates:
         drawn.append(('Learning rate', charts.curves({'lr': rates.get('lr') or rates['base_lr']}, 'learning rate')))

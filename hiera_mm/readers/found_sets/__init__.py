@@ -1,52 +1,63 @@
-"""Finds detection data in a folder, in the layout of COCO, YOLO, Pascal VOC or LabelMe, and accounts for every file."""
+"""Finds what lies in a folder: images, videos or volumes with annotations of any task, accounting for every file."""
 
 from __future__ import annotations
 
-import mmap
-import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import NamedTuple
 
-from hiera_mm.errors import UserError, examples
-from hiera_mm.readers.found_sets.coco import find_coco_parts
-from hiera_mm.readers.found_sets.conversion import FoundPart, Layout, convert
-from hiera_mm.readers.found_sets.folder import MARK, USES, Folder
-from hiera_mm.readers.found_sets.labelme import LabelMeLayout
-from hiera_mm.readers.found_sets.voc import VocLayout
-from hiera_mm.readers.found_sets.yolo import YoloLayout, describes_yolo
-
-LAYOUTS: dict[str, Callable[[Folder], Layout]] = dict(yolo=YoloLayout, voc=VocLayout, labelme=LabelMeLayout)
-
-ORIENTED = (
-    'All polygons have four corners, as oriented boxes do; the upright boxes around them are trained, without masks '
-    '(--polygons trains the polygons as masks).'
-)
+from hiera_mm.errors import UserError
+from hiera_mm.readers.found_sets import objects
+from hiera_mm.readers.found_sets.actions import find_actions, has_actions
+from hiera_mm.readers.found_sets.class_folders import find_class_folders, has_class_folders
+from hiera_mm.readers.found_sets.folder import MARK, Folder
+from hiera_mm.readers.found_sets.found import FoundPart as FoundPart
+from hiera_mm.readers.found_sets.found import FoundSets as FoundSets
+from hiera_mm.readers.found_sets.index_masks import find_masks, has_masks
+from hiera_mm.readers.found_sets.unlabelled import find_unlabelled
+from hiera_mm.readers.found_sets.volume_lists import find_volumes, has_volumes
+from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 
-FEW, BYTES = 20, 4096
-"""How many files, and how much of each, are looked at to tell the layout."""
-
-
-class FoundSets(NamedTuple):
-    """A detection set.
+class Layout(NamedTuple):
+    """A way in which annotations lie in a folder.
 
     Attributes:
-        parts: Train, val and, where there is one, test.
-        classes: Names of the classes.
-        masks: Whether to train on masks.
-        account: Lines that say what became of each file.
-        notes: Sentences about what was repaired or should be looked at.
+        name: What it is, for a person.
+        help: What a folder in it holds.
+        signs: Whether a folder looks like it.
+        find: Finds its parts, from the folder and the one to write to.
     """
 
-    parts: dict[str, FoundPart]
-    classes: tuple[str, ...]
-    masks: bool
-    account: list[str]
-    notes: list[str]
+    name: str
+    help: str
+    signs: Callable[[Folder], bool]
+    find: Callable[[Folder, Path], FoundSets]
+
+
+def _objects(name: str, what: str, signs: Callable[[Folder], bool], layout: str) -> Layout:
+    return Layout(name, what, signs, lambda folder, out: objects.find_objects(folder, layout, out, None))
+
+
+LAYOUTS: dict[str, Layout] = {
+    'coco': _objects("COCO's layout", "COCO's annotation files (.json) and images", objects.is_coco, 'coco'),
+    'yolo': _objects("YOLO's layout", "YOLO's data.yaml, obj.data or classes.txt", objects.is_yolo, 'yolo'),
+    'voc': _objects("Pascal VOC's layout", "Pascal VOC's XML files and images", objects.is_voc, 'voc'),
+    'labelme': _objects("LabelMe's layout", "LabelMe's JSON files and images", objects.is_labelme, 'labelme'),
+    'masks': Layout('images with masks', 'images and a mask of classes for each', has_masks, find_masks),
+    'class-folders': Layout(
+        'class folders', 'a folder of images or videos for each class, or lists', has_class_folders, find_class_folders
+    ),
+    'ava': Layout("AVA's layout", "AVA's .csv files and videos or frames", has_actions, find_actions),
+    'volumes': Layout('volumes', 'NIfTI volumes and their labels', has_volumes, find_volumes),
+    'unlabelled': Layout(
+        'no labels', 'images or videos without labels, for masked autoencoding', lambda folder: False, find_unlabelled
+    ),
+}
+"""The layouts by their option's name."""
 
 
 def layout_of(path: Path) -> str:
@@ -56,7 +67,10 @@ def layout_of(path: Path) -> str:
         UserError: if it is none of ``LAYOUTS``, or several at once.
     """
     folder = Folder(path)
-    found = [name for name, looks_like in SIGNS.items() if looks_like(folder)]
+    found = [name for name, layout in LAYOUTS.items() if name != 'class-folders' and layout.signs(folder)]
+    if not found and LAYOUTS['class-folders'].signs(folder):
+        # Annotated images often lie in several folders too.
+        found = ['class-folders']
     if len(found) == 1:
         return found[0]
     if found:
@@ -64,45 +78,14 @@ def layout_of(path: Path) -> str:
             f"'{path}' holds files in the layouts of {' and '.join(found)}; say which to read: "
             f'{" or ".join(f"--{name} {path}" for name in found)}.'
         )
-    raise UserError(
-        f"'{path}' holds no annotations that init can read: neither COCO's .json files, nor YOLO's data.yaml, obj.data "
-        "or classes.txt, nor Pascal VOC's or LabelMe's files beside their images; export the set in one of these."
-    )
-
-
-def _is_coco(folder: Folder) -> bool:
-    return any(_contains(path, b'"images"') for path in folder.with_ending('.json'))
-
-
-def _is_yolo(folder: Folder) -> bool:
-    return any(describes_yolo(path) for path in folder.files)
-
-
-def _is_voc(folder: Folder) -> bool:
-    return any(re.search(rb'<annotation[\s>]', _ends(path)) for path in folder.with_ending('.xml')[:FEW])
-
-
-def _is_labelme(folder: Folder) -> bool:
-    return any(b'"shapes"' in (ends := _ends(path)) and b'"image' in ends for path in folder.with_ending('.json')[:FEW])
-
-
-SIGNS: dict[str, Callable[[Folder], bool]] = dict(coco=_is_coco, yolo=_is_yolo, voc=_is_voc, labelme=_is_labelme)
-
-
-def _contains(path: Path, word: bytes) -> bool:
-    with path.open('rb') as file:
-        if not os.fstat(file.fileno()).st_size:
-            return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(word) >= 0
-
-
-def _ends(path: Path) -> bytes:
-    """The beginning and the end of a file."""
-    with path.open('rb') as file:
-        start = file.read(BYTES)
-        file.seek(max(file.seek(0, 2) - BYTES, 0))
-        return start + file.read(BYTES)
+    if folder.images or folder.with_ending(*VIDEO_ENDINGS):
+        raise UserError(
+            f"'{path}' holds images or videos, but no annotations that init can read: neither COCO's .json files, nor "
+            "YOLO's data.yaml, obj.data or classes.txt, nor Pascal VOC's or LabelMe's files, nor masks of the same "
+            f"names, folders of at least two classes, lists, or AVA's .csv files; annotate the set, or train on it "
+            f'without labels: --unlabelled {path}.'
+        )
+    raise UserError(f"'{path}' holds no images, videos or volumes that init can read; name the folder that does.")
 
 
 def find_sets(path: Path, layout: str, out: Path, shape: str | None = None) -> FoundSets:
@@ -110,31 +93,25 @@ def find_sets(path: Path, layout: str, out: Path, shape: str | None = None) -> F
 
     Args:
         path: The folder; or the annotation file, ``data.yaml`` or ``classes.txt`` in it that describes the set.
-        layout: ``'coco'``, ``'yolo'``, ``'voc'`` or ``'labelme'``.
-        out: The folder for annotation files that have to be written, which must not exist yet.
-        shape: ``'boxes'`` or ``'polygons'``; by default polygons, if all objects have them.
+        layout: A name in ``LAYOUTS``.
+        out: The folder for files that have to be written, which must not exist yet.
+        shape: ``'boxes'`` or ``'polygons'`` of objects; by default polygons, if all objects have them.
 
     Raises:
         UserError: for files that can't be read, or whose part can't be told; nothing is written then.
     """
     folder = Folder(path)
-    if path.is_file() and layout in ('voc', 'labelme'):
-        raise UserError(f"'{path}' is a file; name the folder of the set, since each image has a file of its own.")
+    find = LAYOUTS[layout].find
+    if shape is not None:
+        if layout not in ('coco', *objects.CONVERTED):
+            raise UserError(f'--{shape} is for objects, but {LAYOUTS[layout].name} has none; leave it out.')
+        find = partial(_with_shape, layout=layout, shape=shape)
     with _new_folder(out):
-        if layout == 'coco':
-            found: Layout | None = None
-            parts, classes = find_coco_parts(folder, out)
-        else:
-            found = LAYOUTS[layout](folder)
-            parts, classes = convert(found, folder, out)
-        if not any(part.objects for part in parts.values()):
-            raise UserError(f"No image in '{path}' has an object; annotate the images first.")
-        masks = _with_masks(parts, shape, path)
-    notes = folder.notes
-    if masks and shape is None and isinstance(found, YoloLayout) and found.oriented:
-        masks = False
-        notes.append(ORIENTED)
-    return FoundSets(parts, tuple(classes), masks, _account(parts, folder), notes + _shared_images(parts))
+        return find(folder, out)
+
+
+def _with_shape(folder: Folder, out: Path, layout: str, shape: str) -> FoundSets:
+    return objects.find_objects(folder, layout, out, shape)
 
 
 @contextmanager
@@ -155,30 +132,3 @@ def _new_folder(path: Path) -> Iterator[None]:
         (path / MARK).touch()
     else:
         path.rmdir()
-
-
-def _with_masks(parts: dict[str, FoundPart], shape: str | None, path: Path) -> bool:
-    masks = all(part.masks for part in parts.values() if part.objects)
-    if shape == 'polygons' and not masks:
-        raise UserError(f"Not all objects in '{path}' have polygons; leave out --polygons to train boxes.")
-    return masks and shape != 'boxes'
-
-
-def _account(parts: dict[str, FoundPart], folder: Folder) -> list[str]:
-    used = [f'{USES[name]:<10}  {_count(part)}' for name, part in parts.items()]
-    return used + [f'{"left out":<10}  {line}' for line in folder.account()]
-
-
-def _count(part: FoundPart) -> str:
-    counts = ((len(part.images), 'image'), (part.objects, 'object'))
-    return ', '.join(f'{number} {word}{"" if number == 1 else "s"}' for number, word in counts)
-
-
-def _shared_images(parts: dict[str, FoundPart]) -> list[str]:
-    """A sentence for each two parts that share images, since results on these say nothing about new images."""
-    images = {name: set(map(os.path.realpath, part.images)) for name, part in parts.items()}
-    return [
-        f'{examples(sorted(shared))} of the images are in both the {USES[first]} and the {USES[second]} part.'
-        for first, second in (('train', 'val'), ('train', 'test'), ('val', 'test'))
-        if (shared := images.get(first, set()) & images.get(second, set()))
-    ]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError, examples, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
-from hiera_mm.readers.found_sets.conversion import FoundPart, with_validation
 from hiera_mm.readers.found_sets.folder import PARTS, USES, Folder, part_named_in
+from hiera_mm.readers.found_sets.found import FoundPart, with_validation
 from hiera_mm.readers.found_sets.labelme import is_labelme
 from hiera_mm.readers.images import image_size
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,33 +10,10 @@ from typing import NamedTuple, Protocol
 from hiera_mm.errors import UserError, examples, first_few
 from hiera_mm.readers.found_sets.coco_writer import CocoWriter, FoundObject
 from hiera_mm.readers.found_sets.folder import USES, Folder
+from hiera_mm.readers.found_sets.found import FoundPart, with_validation
 from hiera_mm.readers.images import ImageHeader, read_image_header
 
 from rich.progress import track
-
-VALIDATION_SHARE = 0.2
-"""Share of the images to validate on, for a set without a validation part."""
-
-
-class FoundPart(NamedTuple):
-    """A training, validation or test set in COCO's format.
-
-    Attributes:
-        ann_file: Its annotation file.
-        folder: The folder that its images' names are relative to.
-        images: Path of each image.
-        longest_sides: The longer side of each image, in pixels.
-        objects: Number of objects that are neither ignored nor crowds.
-        masks: Whether each of these has a mask.
-    """
-
-    ann_file: Path
-    folder: Path
-    images: list[str]
-    longest_sides: list[int]
-    objects: int
-    masks: bool
-
 
 CUT = 'of the label files have objects that leave their image; they are cut at its edges.'
 EMPTY = 'of the label files have objects without width or height, or outside of their image; these are left out.'
@@ -101,45 +76,11 @@ def convert(layout: Layout, folder: Folder, out: Path) -> tuple[dict[str, FoundP
                 if label is not None:
                     folder.use(label, part)
         _refuse_turned(turned)
-        names = layout.classes or _distinct(sorted(numbers))
+        names = layout.classes or distinct(sorted(numbers))
         if not names:
             raise UserError(f"No label file in '{folder.root}' has an object; annotate the images first.")
         found = {part: _found(writer, out / f'{part}.json') for part, writer in writers.items()}
     return found, names
-
-
-def with_validation(parts: Mapping[str | None, list], folder: Folder) -> dict[str, list]:
-    """The parts train, val and, where there is one, test. Without a validation part, a fifth of the training part,
-    chosen at random but always the same, becomes it.
-
-    Raises:
-        UserError: if there is no training part, or only one image to train and validate on.
-    """
-    filled = {part: items for part, items in parts.items() if items}
-    train = filled.get('train', filled.get(None))
-    if train is None:
-        raise UserError(
-            f"'{folder.root}' has no training part with images, only {', '.join(map(str, filled)) or 'none at all'}; "
-            "put the word 'train' into the name of its file or folder."
-        )
-    result = {'train': train, 'val': filled.get('val', [])}
-    if not result['val']:
-        if len(train) < 2:
-            raise UserError(
-                f"'{folder.root}' has {len(train)} images; at least two are needed, to train and to validate."
-            )
-        order = sorted(range(len(train)), key=lambda i: str(train[i]))
-        random.Random(0).shuffle(order)
-        apart = set(order[: max(1, round(VALIDATION_SHARE * len(order)))])
-        result['train'] = [item for i, item in enumerate(train) if i not in apart]
-        result['val'] = [item for i, item in enumerate(train) if i in apart]
-        folder.say(
-            f'There is no validation part, so {len(apart)} of the {len(train)} training images, chosen at random, are '
-            'put apart for it.'
-        )
-    if 'test' in filled:
-        result['test'] = filled['test']
-    return result
 
 
 def _convert_one(
@@ -201,8 +142,12 @@ def _refuse_turned(turned: list[Path]) -> None:
         )
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """The names, unless some differ in capitals alone."""
+def distinct(names: list[str]) -> list[str]:
+    """The names, unless some differ in capitals alone.
+
+    Raises:
+        UserError: if some do.
+    """
     seen: dict[str, list[str]] = {}
     for name in names:
         seen.setdefault(name.casefold(), []).append(name)

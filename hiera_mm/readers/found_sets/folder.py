@@ -17,6 +17,9 @@ ANNOTATION_ENDINGS = ('.json', '.xml', '.txt', '.yaml', '.yml', '.names', '.data
 DESCRIPTIONS = ('.json', '.yaml', '.yml', '.data', '.names', 'classes.txt')
 """Endings of files that describe a set, and can be named instead of its folder."""
 
+NAME_FILES = ('classes.txt', 'labels.txt', 'obj.names', 'class_names.txt', 'names.txt', 'codes.txt')
+"""Files with the name of a class on each line, in lower case."""
+
 MARK = '.written_by_hiera_mm_init'
 """A file in folders of converted annotations, which are no part of the user's data."""
 
@@ -132,11 +135,15 @@ def part_named_in(path: Path, root: Path) -> str | None:
     """
     inner = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
     for name in reversed(inner):
-        words = set(''.join(c if c.isalpha() else ' ' for c in Path(name).stem.lower()).split())
-        named = [part for part in PARTS if words & set(WORDS[part])]
-        if named:
+        if named := names_part(Path(name).stem):
             return named[0] if len(named) == 1 else None
     return None
+
+
+def names_part(name: str) -> list[str]:
+    """The parts that a word in the name of a file or folder tells."""
+    words = set(''.join(c if c.isalpha() else ' ' for c in name.lower()).split())
+    return [part for part in PARTS if words & set(WORDS[part])]
 
 
 def parts_by_folder(folder: Folder, images: Sequence[Path]) -> dict[str | None, list[Path]]:

@@ -130,7 +130,10 @@ class ActionsTask(Task):
         return ExportedActionDetector(exported)
 
     def hub_name(self, trained: TrainedModel) -> str:
-        return 'action-detection'
+        return self.in_words(trained.config).replace(' ', '-')
+
+    def in_words(self, config: Config) -> str:
+        return 'action detection'
 
     def pipeline_tag(self, trained: TrainedModel) -> None:
         return None

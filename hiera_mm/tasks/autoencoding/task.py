@@ -81,7 +81,10 @@ class AutoencodingTask(Task):
         return ReconstructionResult(predictor.predict(path))
 
     def hub_name(self, trained: TrainedModel) -> str:
-        return 'masked-autoencoding'
+        return self.in_words(trained.config).replace(' ', '-')
+
+    def in_words(self, config: Config) -> str:
+        return 'masked autoencoding'
 
     def pipeline_tag(self, trained: TrainedModel) -> str:
         return 'image-feature-extraction'

@@ -100,7 +100,10 @@ class ClassificationTask(Task):
         return ExportedClassifier(exported)
 
     def hub_name(self, trained: TrainedModel) -> str:
-        return 'image-classification' if self._takes_images(trained) else 'video-classification'
+        return self.in_words(trained.config).replace(' ', '-')
+
+    def in_words(self, config: Config) -> str:
+        return f'{"image" if config.model.backbone.get("num_frames") is None else "video"} classification'
 
     def example(self, trained: TrainedModel) -> str:
         return "'photo.jpg'" if self._takes_images(trained) else "'clip.mp4'"

@@ -135,8 +135,10 @@ class DetectionTask(Task):
     def hub_name(self, trained: TrainedModel) -> str:
         return 'image-segmentation' if heads.predicts_masks(trained.config.model) else 'object-detection'
 
-    def in_words(self, trained: TrainedModel) -> str:
-        masks = heads.predicts_masks(trained.config.model)
+    def in_words(self, config: Config) -> str:
+        if (config.model.get('panoptic_head') or {}).get('num_stuff_classes'):
+            return 'panoptic segmentation'
+        masks = heads.predicts_masks(config.model)
         return 'object detection and instance segmentation' if masks else 'object detection'
 
     def report(self, trained: TrainedModel, tested: Tested, score_thr: float) -> Iterator[Section]:

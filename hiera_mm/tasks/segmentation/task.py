@@ -106,7 +106,10 @@ class SegmentationTask(Task):
         return ExportedSegmenter(exported)
 
     def hub_name(self, trained: TrainedModel) -> str:
-        return 'semantic-segmentation'
+        return self.in_words(trained.config).replace(' ', '-')
+
+    def in_words(self, config: Config) -> str:
+        return 'semantic segmentation'
 
     def pipeline_tag(self, trained: TrainedModel) -> str:
         return 'image-segmentation'

@@ -73,7 +73,10 @@ class VolumesTask(Task):
         return segment_volumes(predictor, inputs, folder)
 
     def hub_name(self, trained: TrainedModel) -> str:
-        return 'volume-segmentation'
+        return self.in_words(trained.config).replace(' ', '-')
+
+    def in_words(self, config: Config) -> str:
+        return 'volume segmentation'
 
     def pipeline_tag(self, trained: TrainedModel) -> str:
         return 'image-segmentation'

@@ -769,7 +769,7 @@ def test_an_empty_folder_is_told(tmp_path, layout):
     (tmp_path / 'set').mkdir()
     with pytest.raises(UserError, match='holds no|has no data.yaml'):
         find_sets(tmp_path / 'set', layout, tmp_path / 'out')
-    with pytest.raises(UserError, match='holds no annotations that init can read'):
+    with pytest.raises(UserError, match='holds no images, videos or volumes that init can read'):
         layout_of(tmp_path / 'set')
 
 

@@ -1,0 +1,209 @@
+"""Finds images or videos with one class each: in a folder for each class, or in lists of lines ``path label``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.readers.class_names import class_names_file, class_names_of_list
+from hiera_mm.readers.found_sets.conversion import distinct
+from hiera_mm.readers.found_sets.folder import NAME_FILES, USES, WORDS, Folder, part_named_in
+from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
+from hiera_mm.readers.images import read_image_header
+from hiera_mm.readers.labelled_lists import LINE, read_labelled_list
+from hiera_mm.readers.text import read_text
+from hiera_mm.readers.videos import VIDEO_ENDINGS
+
+MANY = 1000
+"""Of how many images the size is looked at."""
+
+COMMON = {'image', 'images', 'img', 'imgs', 'video', 'videos', 'clip', 'clips', 'set', 'data', 'split'}
+"""Words that the name of a part's folder may have beside the part."""
+
+Labelled = list[tuple[Path, str]]
+
+
+def has_class_folders(folder: Folder) -> bool:
+    """Whether images or videos lie in folders of at least two classes, or a list gives them numbers."""
+    return bool(_lists(folder)) or len({name for _, name in _places(folder, _inputs(folder)).values() if name}) > 1
+
+
+def find_class_folders(folder: Folder, out: Path) -> FoundSets:
+    """Find labelled images or videos; lists of them are written to ``out``.
+
+    Raises:
+        UserError: without classes, or for a list that can't be used.
+    """
+    inputs, lists = _inputs(folder), _lists(folder)
+    what = 'video' if inputs and inputs[0].name.lower().endswith(VIDEO_ENDINGS) else 'image'
+    labelled, names = _listed(folder, lists) if lists else _in_folders(folder, inputs, what)
+    parts = with_validation(labelled, folder, group=lambda item: item[1])
+    unseen = sorted({name for items in parts.values() for _, name in items} - {name for _, name in parts['train']})
+    if unseen:
+        folder.say(f'{examples(unseen)} of the classes have no {what} in the training part, so they are never learned.')
+    numbers = {name: number for number, name in enumerate(names)}
+    found = {part: _write(part, items, numbers, folder, out, what) for part, items in parts.items()}
+    return FoundSets(
+        f'{what}s with a class',
+        found,
+        tuple(names),
+        account=account_of(found, folder, what),
+        notes=folder.notes + shared_inputs(found, what),
+    )
+
+
+def _inputs(folder: Folder) -> list[Path]:
+    """The images, or the videos if these are more."""
+    videos = folder.with_ending(*VIDEO_ENDINGS)
+    return videos if len(videos) > len(folder.images) else folder.images
+
+
+def _lists(folder: Folder) -> list[Path]:
+    """The text files whose lines are paths of files in the folder and numbers."""
+    endings = {path.name for path in _inputs(folder)}
+    return [
+        path
+        for path in folder.with_ending('.txt', '.csv')
+        if path.name.lower() not in NAME_FILES and _first_name(path) in endings
+    ]
+
+
+def _first_name(path: Path) -> str | None:
+    """The name of the file in a list's first line; None if that is no path with a number."""
+    with path.open('rb') as file:
+        found = LINE.fullmatch(file.readline(1000).decode('utf-8', 'replace').strip())
+    return Path(found['name'].replace('\\', '/')).name if found else None
+
+
+def _listed(folder: Folder, lists: Sequence[Path]) -> tuple[dict[str | None, Labelled], list[str]]:
+    by_end = _by_end(folder)
+    labelled: dict[str | None, Labelled] = {}
+    known: dict[str | None, tuple[str, ...] | None] = {}
+    for path in lists:
+        part = part_named_in(path, folder.root)
+        if part in labelled:
+            raise UserError(f"'{folder.root}' has two lists of the {USES.get(part or '', 'same')} part; remove one.")
+        known[part] = class_names_of_list(path) or _names_beside(folder)
+        names = known[part]
+        entries = read_labelled_list(path, 'image or video', 'write one')
+        places = [(_place(name, path.parent, by_end), label) for name, label in entries]
+        absent = [entry[0] for entry, (place, _) in zip(entries, places, strict=True) if place is None]
+        if absent:
+            raise UserError(
+                f"{examples(absent)} of the files that '{path}' lists are not in '{folder.root}'; put them there, or "
+                'take them out of the list.'
+            )
+        if names and (beyond := sorted({label for _, label in places if label >= len(names)})):
+            raise UserError(
+                f"The list '{path}' has the labels {examples(beyond)}, but {len(names)} classes are named, from 0 to "
+                f'{len(names) - 1}; correct the list or the names.'
+            )
+        labelled[part] = [(place, names[label] if names else f'class {label}') for place, label in places if place]
+        folder.use(path, part or 'all')
+        if class_names_file(path) in folder:
+            folder.use(class_names_file(path), part or 'all')
+    if None in labelled and len(labelled) > 1:
+        raise UserError(
+            f"Of the lists in '{folder.root}', some have no part in their names; put 'train', 'val' or 'test' "
+            'into each.'
+        )
+    named = next((names for names in (known.get('train'), *known.values()) if names), None)
+    numbers = {int(name.split()[1]) for items in labelled.values() for _, name in items} if not named else set()
+    return labelled, list(named or [f'class {number}' for number in range(max(numbers) + 1)])
+
+
+def _names_beside(folder: Folder) -> tuple[str, ...] | None:
+    """The names in a file of classes for the whole set."""
+    for path in folder.files:
+        if path.name.lower() in NAME_FILES:
+            folder.use(path, 'all')
+            return tuple(line.strip() for line in read_text(path, 'class names').splitlines() if line.strip())
+    return None
+
+
+def _by_end(folder: Folder) -> dict[str, Path | None]:
+    """Each input by its last path components, however many; None where several end so."""
+    found: dict[str, Path | None] = {}
+    for path in _inputs(folder):
+        inner = path.relative_to(folder.root).parts
+        for first in range(len(inner)):
+            end = '/'.join(inner[first:])
+            found[end] = None if end in found else path
+    return found
+
+
+def _place(name: str, beside: Path, by_end: Mapping[str, Path | None]) -> Path | None:
+    """The file that a list names: relative to the list, or the only one whose path ends so."""
+    name = name.replace('\\', '/').lstrip('/')
+    if (beside / name).is_file():
+        return beside / name
+    return by_end.get(name)
+
+
+def _in_folders(folder: Folder, inputs: list[Path], what: str) -> tuple[dict[str | None, Labelled], list[str]]:
+    labelled: dict[str | None, Labelled] = {}
+    for path, (part, name) in _places(folder, inputs).items():
+        if name is None:
+            folder.leave_out(path, 'lie in no class folder')
+        else:
+            labelled.setdefault(part, []).append((path, name))
+    names = distinct(sorted({name for items in labelled.values() for _, name in items}))
+    if len(names) < 2:
+        raise UserError(
+            f"The {what}s in '{folder.root}' are not in folders of at least two classes; put them into a folder for "
+            f'each class, such as train/cat/1.jpg, or write lists of lines "path number".'
+        )
+    if len(labelled) > 1:
+        for path, _ in labelled.pop(None, ()):
+            folder.leave_out(path, 'lie in no folder named train, valid or test')
+    return labelled, names
+
+
+def _places(folder: Folder, inputs: Sequence[Path]) -> dict[Path, tuple[str | None, str | None]]:
+    """The part and the class of each file. The class is the first folder below that of the part; if the parts' folders
+    hold no folders, the one above."""
+    inner = {path: path.relative_to(folder.root).parts[:-1] for path in inputs}
+    at = {path: next((i for i, name in enumerate(names) if _part(name)), -1) for path, names in inner.items()}
+    if any(at[path] < 0 and names for path, names in inner.items()) and all(
+        names == names[: at[path] + 1] for path, names in inner.items() if at[path] == 0
+    ):
+        # Beside folders of other classes, one that is called train holds trains.
+        at = {path: -1 if i == 0 else i for path, i in at.items()}
+    parts = {path: _part(names[at[path]]) if at[path] >= 0 else None for path, names in inner.items()}
+    below = {path: names[at[path] + 1 :] for path, names in inner.items()}
+    above = {path: names[: max(at[path], 0)] for path, names in inner.items()}
+    if not any(below.values()) and any(above.values()):
+        return {path: (parts[path], names[-1] if names else None) for path, names in above.items()}
+    while below and all(len(names) > 1 for names in below.values()) and len({n[0] for n in below.values()}) == 1:
+        below = {path: names[1:] for path, names in below.items()}
+    return {path: (parts[path], names[0] if names else None) for path, names in below.items()}
+
+
+def _part(name: str) -> str | None:
+    """The part that a folder is for: it is called so and nothing else, since a class may be called test tube."""
+    words = set(''.join(c if c.isalpha() else ' ' for c in name.lower()).split()) - COMMON
+    return next((part for part, known in WORDS.items() if words and words <= set(known)), None)
+
+
+def _write(part: str, items: Labelled, numbers: Mapping[str, int], folder: Folder, out: Path, what: str) -> FoundPart:
+    ann_file = out / f'{part}.txt'
+    rows = [f'{path.relative_to(folder.root).as_posix()} {numbers[name]}\n' for path, name in items]
+    ann_file.write_text(''.join(rows), encoding='utf-8')
+    class_names_file(ann_file).write_text(''.join(f'{name}\n' for name in numbers), encoding='utf-8')
+    for path, _ in items:
+        folder.use(path, part)
+    paths = [path for path, _ in items]
+    return FoundPart(ann_file, folder.root, list(map(str, paths)), sides_of(paths) if what == 'image' else [])
+
+
+def sides_of(images: Sequence[Path]) -> list[int]:
+    """The longer sides of some of the images, without those that can't be read."""
+    sides = []
+    for path in images[:: max(1, len(images) // MANY)]:
+        try:
+            header = read_image_header(path)
+        except BrokenFileError:
+            continue
+        sides.append(max(header.width, header.height))
+    return sides
