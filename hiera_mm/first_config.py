@@ -26,6 +26,11 @@ model = dict(
 )
 """
 
+ONE_VIEW = """
+# One view of each video in testing instead of 15, which take 15 times as long: leave this out on a GPU.
+test_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))
+"""
+
 
 class Machine(NamedTuple):
     """What a config is chosen for.
@@ -53,19 +58,19 @@ class Kind(NamedTuple):
     Attributes:
         base: The shipped config, with a place for the size.
         sizes: The sizes of Hiera that there are, the smallest first.
-        weights: Names of published weights by size; under None those of the others.
+        weights: Names of published weights by size; under '' those of the others.
         page: The documentation.
         batch_size, epochs: Of the first run.
         rate, random_rate: Learning rates from published and from random weights.
         sides: Of images; None for volumes.
         square: Whether ``image_size`` is one number.
         prefix: The key of the inputs' folder in ``data_prefix``; None where it is the only one.
-        more: What follows the settings, from the side of the images.
+        more: What follows the settings, from the side of the images and the machine.
     """
 
     base: str
     sizes: tuple[str, ...]
-    weights: Mapping[str | None, str]
+    weights: Mapping[str, str]
     page: str
     batch_size: int
     epochs: int
@@ -74,25 +79,29 @@ class Kind(NamedTuple):
     sides: Sides | None
     square: bool = True
     prefix: str | None = None
-    more: Callable[[int], str] = lambda side: ''
+    more: Callable[[int, Machine], str] = lambda side, machine: ''
 
 
 SIZES, CLIP_SIZES = ('t', 's', 'b', 'bp', 'l', 'h'), ('b', 'bp', 'l', 'h')
 
 
-def _small_images(side: int) -> str:
+def _small_images(side: int, machine: Machine) -> str:
     return SMALL_IMAGES if side <= SMALL_SIDE else ''
 
 
+def _one_view(side: int, machine: Machine) -> str:
+    return '' if machine.gpu_memory else ONE_VIEW
+
+
 def _objects(heads: str) -> Kind:
-    weights = {None: 'hiera_{size}.mae_in1k'}
+    weights = {'': 'hiera_{size}.mae_in1k'}
     sides = Sides(128, 1024, 512)
     base = heads + '_hiera_{size}'
     return Kind(base, SIZES, weights, 'own_data', 4, 50, '1e-4', '6e-4', sides, square=False, more=_small_images)
 
 
 def _actions(prefix: str) -> Kind:
-    weights = {None: 'hiera_{size}_16x224.mae_k400_ft_k400'}
+    weights = {'': 'hiera_{size}_16x224.mae_k400_ft_k400'}
     sides = Sides(224, 224, 128)
     # SGD's, of the recipe's 3.6 for 128 clips.
     return Kind('ava_hiera_{size}', CLIP_SIZES, weights, 'action_detection', 4, 10, '0.1', '0.1', sides, prefix=prefix)
@@ -104,7 +113,7 @@ KINDS = {
     'images with masks': Kind(
         base='segformer_hiera_{size}_ade20k',
         sizes=('t', 's', 'b', 'bp', 'l'),
-        weights={None: 'hiera_{size}.mae_in1k'},
+        weights={'': 'hiera_{size}.mae_in1k'},
         page='segmentation',
         batch_size=4,
         epochs=50,
@@ -117,7 +126,7 @@ KINDS = {
     'images with a class': Kind(
         base='in1k_hiera_{size}',
         sizes=SIZES,
-        weights={None: 'hiera_{size}.mae_in1k_ft_in1k'},
+        weights={'': 'hiera_{size}.mae_in1k_ft_in1k'},
         page='classification',
         batch_size=16,
         epochs=30,
@@ -128,20 +137,21 @@ KINDS = {
     'videos with a class': Kind(
         base='k400_hiera_{size}',
         sizes=CLIP_SIZES,
-        weights={None: 'hiera_{size}_16x224.mae_k400_ft_k400'},
+        weights={'': 'hiera_{size}_16x224.mae_k400_ft_k400'},
         page='video',
         batch_size=4,
         epochs=20,
         rate='1e-4',
         random_rate='1e-3',
         sides=Sides(224, 224, 128),
+        more=_one_view,
     ),
     'persons with actions in videos': _actions('video'),
     'persons with actions in frames': _actions('img'),
     'volumes with labels': Kind(
         base='unetr_hiera_{size}_btcv',
         sizes=('t', 'b'),
-        weights={None: 'hiera_t.mae_in1k', 'b': 'hiera_b_16x224.mae_k400'},
+        weights={'': 'hiera_t.mae_in1k', 'b': 'hiera_b_16x224.mae_k400'},
         page='volumes',
         batch_size=1,
         epochs=200,
@@ -152,7 +162,7 @@ KINDS = {
     'images without labels': Kind(
         base='mae_hiera_{size}',
         sizes=SIZES,
-        weights={None: 'hiera_{size}.mae_in1k'},
+        weights={'': 'hiera_{size}.mae_in1k'},
         page='mae',
         batch_size=16,
         epochs=100,
@@ -163,7 +173,7 @@ KINDS = {
     'videos without labels': Kind(
         base='mae_hiera_{size}_k400',
         sizes=CLIP_SIZES,
-        weights={None: 'hiera_{size}_16x224.mae_k400'},
+        weights={'': 'hiera_{size}_16x224.mae_k400'},
         page='mae',
         batch_size=4,
         epochs=100,
@@ -200,25 +210,23 @@ def config_text(
         settings |= _files(part, content, kind, root)
     if kind.sides:
         settings['image_size'] = side if kind.square else (side, side)
-    if not found.classes and found.kind == 'volumes with labels':
-        settings.pop('classes', None)
     settings |= dict(batch_size=batch_size, num_workers=min(4, machine.cpus), epochs=epochs or kind.epochs)
     lines = [f'{name} = {value!r}' for name, value in settings.items()]
     lines.append(f'learning_rate = {kind.random_rate if random_weights else kind.rate}')
     weights = None if random_weights else weights_of(kind, size)
     return (
-        f'# {images} {found.kind} of {root}; written by hiera-mm init.\n'
+        f'# {found.folder}: {found.kind}, {images} in all; written by hiera-mm init.\n'
         f'# The settings at the top are explained in docs/own_data.md, the task in docs/{kind.page}.md.\n'
         f"_base_ = 'hiera_mm::{kind.base.format(size=size)}.py'\n\n"
         + '\n'.join(lines)
         + f'\n# {LICENCE}\nweights = {weights!r}\n'
-        + kind.more(side)
+        + kind.more(side, machine)
     )
 
 
 def weights_of(kind: Kind, size: str) -> str:
     """The published weights that a kind begins with."""
-    return kind.weights.get(size, kind.weights[None]).format(size=size)
+    return kind.weights.get(size, kind.weights['']).format(size=size)
 
 
 def _root(found: FoundSets) -> Path:

@@ -143,7 +143,7 @@ def _begin(arguments: argparse.Namespace, out: Path, state: State) -> None:
     try:
         if arguments.epochs is None:
             minutes = arguments.minutes or (MINUTES_ON_GPU if this_machine().gpu_memory else MINUTES_ON_CPU)
-            _fit_epochs(out, {part: len(content.images) for part, content in found.parts.items()}, minutes)
+            _fit_epochs(out, _sizes(found), minutes)
         state.data = _data(found, state.folder)
         state.write()
     except BaseException:
@@ -151,6 +151,15 @@ def _begin(arguments: argparse.Namespace, out: Path, state: State) -> None:
         out.unlink(missing_ok=True)
         shutil.rmtree(annotations_of(out), ignore_errors=True)
         raise
+
+
+def _sizes(found: FoundSets) -> dict[str, int]:
+    """How many samples each part has: inputs, or for actions annotated seconds."""
+    from hiera_mm.readers.ava_files import read_rows
+
+    if 'actions' not in found.kind:
+        return {name: len(part.images) for name, part in found.parts.items()}
+    return {name: len({row.key for row in read_rows(part.ann_file or '')}) for name, part in found.parts.items()}
 
 
 def _fit_epochs(config: Path, sizes: Mapping[str, int], minutes: float) -> None:
@@ -185,9 +194,8 @@ def _costs(path: str, sizes: Mapping[str, int]) -> tuple[float, bool, float]:
     config = read_config(path)
     init_default_scope(config.default_scope)
     task = task_of(config)
-    shape = task.input_shape(config)
     batch = config.train_dataloader.batch_size
-    _, shape = task.complexity(config.model, shape)
+    _, shape = task.complexity(config.model, task.input_shape(config))
     repeats = next(iter(training_setups(config, task, shape, 1))).repeats
     step = train_steps(config, task, shape, batch) / batch * LOADING
     by_epoch = 'Epoch' in config.train_cfg.get('type', '') or config.train_cfg.get('max_iters') is None

@@ -48,8 +48,8 @@ def prepare_training(config: Config) -> None:
     add_hooks(config, TRAINING_HOOKS | COMMON_HOOKS)
     if config.optim_wrapper.get('paramwise_cfg'):
         config.optim_wrapper.setdefault('constructor', 'GroupedOptimWrapperConstructor')
-    logger = (config.get('default_hooks') or {}).get('logger') or {}
-    if (length := config.train_cfg.get('max_iters')) and logger.get('interval', 0) > length:
+    logger = (config.get('default_hooks') or {}).get('logger')
+    if logger and (length := config.train_cfg.get('max_iters')) and logger.get('interval', 0) > length:
         # A run shorter than the interval would leave no losses in the log.
         logger.interval = max(1, length // 10)
     loader = config.train_dataloader

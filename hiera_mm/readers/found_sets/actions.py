@@ -83,6 +83,7 @@ def find_actions(folder: Folder, out: Path) -> FoundSets:
     settings['timestamp_start'] = _start(every, videos, kind)
     return FoundSets(
         f'persons with actions in {kind}',
+        folder.root,
         parts,
         (),
         settings,

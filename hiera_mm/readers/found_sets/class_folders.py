@@ -46,6 +46,7 @@ def find_class_folders(folder: Folder, out: Path) -> FoundSets:
     found = {part: _write(part, items, numbers, folder, out, what) for part, items in parts.items()}
     return FoundSets(
         f'{what}s with a class',
+        folder.root,
         found,
         tuple(names),
         account=account_of(found, folder, what),

@@ -46,6 +46,7 @@ class FoundSets:
 
     Attributes:
         kind: What its annotations say, see :data:`hiera_mm.first_config.KINDS`.
+        folder: The user's folder.
         parts: Train, and where there are any, val and test.
         classes: Names of the classes; empty without names.
         settings: Further settings of the config; a path is written relative to the set.
@@ -54,6 +55,7 @@ class FoundSets:
     """
 
     kind: str
+    folder: Path
     parts: dict[str, FoundPart]
     classes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)

@@ -80,6 +80,7 @@ def find_masks(folder: Folder, out: Path) -> FoundSets:
             folder.use(pairs[image], part)
     return FoundSets(
         'images with masks',
+        folder.root,
         found,
         tuple(names),
         {} if endings == {'.png'} else dict(seg_map_suffix=endings.pop()),
@@ -274,7 +275,8 @@ def _by_number(
     folder.say('Nothing names the classes, so they are called by their numbers; rename them in the config.')
     if (max(classes) + 1) > MOST_GAPS * len(classes):
         folder.say(f'The numbers of the masks have gaps ({examples(classes)}); they became 0 to {len(classes) - 1}.')
-        places: dict[int | Colour, int] = {number: place for place, number in enumerate(classes)} | {IGNORED: IGNORED}
+        places: dict[int | Colour, int] = {number: place for place, number in enumerate(classes)}
+        places[IGNORED] = IGNORED
         places |= {(n, n, n): place for n, place in places.items() if isinstance(n, int)}
         return [f'class {number}' for number in classes], Conversion(places)
     return [f'class {number}' for number in range(max(classes) + 1)], identity

@@ -54,6 +54,7 @@ def find_objects(folder: Folder, layout: str, out: Path, shape: str | None) -> F
         notes.append(ORIENTED)
     return FoundSets(
         'objects with masks' if masks else 'objects',
+        folder.root,
         parts,
         tuple(classes),
         account=account_of(parts, folder),

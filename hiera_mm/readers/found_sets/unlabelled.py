@@ -31,4 +31,6 @@ def find_unlabelled(folder: Folder, out: Path) -> FoundSets:
         ann_file.write_text(''.join(rows), encoding='utf-8')
     part = FoundPart(ann_file, folder.root, list(map(str, inputs)), sides_of(inputs) if what == 'image' else [])
     parts = dict(train=part)
-    return FoundSets(f'{what}s without labels', parts, account=account_of(parts, folder, what), notes=folder.notes)
+    return FoundSets(
+        f'{what}s without labels', folder.root, parts, account=account_of(parts, folder, what), notes=folder.notes
+    )

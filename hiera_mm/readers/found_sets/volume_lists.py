@@ -51,6 +51,7 @@ def find_volumes(folder: Folder, out: Path) -> FoundSets:
     parts = {part: _write(part, pairs, classes, folder, out) for part, pairs in split.items()}
     return FoundSets(
         'volumes with labels',
+        folder.root,
         parts,
         tuple(classes),
         _preparation([image for image, _ in split['train']], content),
@@ -78,10 +79,10 @@ def _from_list(folder: Folder) -> tuple[dict[str | None, list[Pair]], dict[str, 
         keys = dict(training='train', validation='val', test='test')
         found: dict[str | None, list[Pair]] = {}
         for key, part in keys.items():
-            entries = content.get(key) if isinstance(content.get(key), list) else []
+            entries = content.get(key)
             pairs = [
                 (path.parent / entry['image'], path.parent / entry['label'])
-                for entry in entries
+                for entry in (entries if isinstance(entries, list) else ())
                 if isinstance(entry, dict)
                 and isinstance(entry.get('image'), str)
                 and isinstance(entry.get('label'), str)
