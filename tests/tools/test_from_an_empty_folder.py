@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -65,3 +66,24 @@ def test_from_an_empty_folder_to_a_served_model(installed, tmp_path):
     server = start([*command, 'serve', tmp_path / 'my_model', '--port', port], **environment)
     read_until(server, f'The page is at http://127.0.0.1:{port}')
     assert 'MaskRCNN with Hiera' in httpx.get(f'http://127.0.0.1:{port}/config').text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'kind, size',
+    dict(images=(60, 12), masks=(60, 12), classes=(60, 12), volumes=(6, 2), motion=(30, 12), actions=(30, 8)).items(),
+)
+def test_a_folder_of_any_task_becomes_a_report_and_predictions(installed, tmp_path, kind, size):
+    """In under twelve minutes on two cores."""
+    command = [sys.executable, installed / 'bin' / 'hiera-mm']
+    settings = dict(cwd=tmp_path, env=os.environ | dict(PYTHONPATH=str(installed)), capture_output=True, text=True)
+    settings['env'].pop('OMP_NUM_THREADS', None)
+    train, val = map(str, size)
+    subprocess.run([*command, 'make-data', 'my_data', '--kind', kind, '--train', train, '--val', val], **settings)
+    began = time.monotonic()
+    done = subprocess.run([*command, 'start', 'my_data', '--random-weights'], **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - began < 12 * 60
+    run = tmp_path / 'work_dirs' / 'my_config'
+    assert (run / 'report.html').stat().st_size > 10_000
+    assert len(list((run / 'predictions').rglob('*'))) > 1
