@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from hiera_mm.models import Hiera
+from hiera_mm.readers.found_sets import LAYOUTS
 from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.masks import NAMES as MASK_NAMES
 from hiera_mm.synthetic.masks import make_mask_shapes
@@ -39,10 +40,8 @@ NOT_RUN = {
     'sam2.1_hiera_bp': "Meta's file",
     'dist_train.sh CONFIG': 'stands for any config; tests/tools/test_two_processes.py, test_machines.py',
     'slurm_train.sh PARTITION': "needs Slurm's programs; tests/tools/test_slurm.py has stand-ins",
-    **{
-        f'init --{layout}': 'another way to the same config; tests/readers/found_sets'
-        for layout in ('coco', 'yolo', 'voc', 'labelme')
-    },
+    **{f'init --{layout}': 'another way to the same config; tests/readers/found_sets' for layout in LAYOUTS},
+    'hiera-mm start': 'minutes; tests/tools/test_start.py and test_from_an_empty_folder.py',
     'configs/*.py': 'hours; tests/rehearsal/test_rehearse.py takes some of them',
     'FILE_OR_ADDRESS_OR_NAME': 'stands for any; tests/tools/test_convert_weights.py',
     'convert SRC DST': 'stands for any; tests/tools/test_convert_weights.py',

@@ -44,6 +44,12 @@ VALUES = dict(
     val_ann_file='v.json',
     val_data_prefix='others',
     test_ann_file='w.json',
+    weights='mine.pth',
+    num_workers=3,
+    spacing=(1.0, 1.0, 2.5),
+    intensity_range=(0, 10),
+    timestamp_start=7,
+    seg_map_suffix='_m.png',
 )
 TRAIN, VAL, TEST = (f'{part}_dataloader.dataset' for part in ('train', 'val', 'test'))
 BATCH = {'train_dataloader.batch_size': 3}
@@ -53,8 +59,14 @@ EPOCHS = {'train_cfg.max_epochs': 7, 'param_scheduler.1.end': 7, 'param_schedule
 NOT = 'at the top of this config has no effect'
 NAMED = {f'{part}.metainfo.classes': ('a', 'b', 'c') for part in (TRAIN, VAL, TEST)}
 ROOTS = {f'{part}.data_root': 'mine' for part in (TRAIN, VAL, TEST)}
-SHARED = dict(batch_size=BATCH, learning_rate=RATE)
-COUNTED = dict(**SHARED, crop_size=NOT, max_iters=ITERATIONS)
+SHARED = dict(
+    batch_size=BATCH,
+    learning_rate=RATE,
+    num_workers={'train_dataloader.num_workers': 3},
+    weights={'model.backbone.init_cfg.checkpoint': 'mine.pth'},
+)
+AUTOENCODER = dict(weights={'load_from': 'mine.pth', 'model.backbone.init_cfg': None})
+COUNTED = dict(**SHARED, crop_size=NOT, max_iters=ITERATIONS, timestamp_start=NOT, spacing=NOT)
 COCO = dict(
     **COUNTED,
     data_root=ROOTS | {'val_evaluator.ann_file': 'mine/v.json'},
@@ -134,6 +146,7 @@ TABLE = dict(
     mask2former_hiera_t_coco_panoptic=dict(**COUNTED, classes=NOT, data_root=ROOTS),
     upernet_hiera_b_ade20k=dict(
         **COUNTED,
+        seg_map_suffix={f'{part}.seg_map_suffix': '_m.png' for part in (TRAIN, VAL, TEST)},
         data_root=ROOTS,
         train_ann_file={f'{TRAIN}.ann_file': 't.json'},
         val_ann_file={f'{VAL}.ann_file': 'v.json'},
@@ -170,6 +183,7 @@ TABLE = dict(
     k700_hiera_l=dict(**BY_EPOCHS, **JOINED, classes=CLASSES),
     ava_hiera_b=dict(
         **BY_EPOCHS,
+        timestamp_start={f'{part}.timestamp_start': 7 for part in (TRAIN, VAL, TEST)},
         classes=NOT,
         data_root={'val_evaluator.label_file': 'mine/annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'},
         train_ann_file={f'{TRAIN}.ann_file': 'mine/t.json'},
@@ -190,6 +204,8 @@ TABLE = dict(
         image_size=NOT,
         classes=NAMED | {'model.decoder.num_classes': 3},
         crop_size=VOLUMES,
+        spacing={f'{TRAIN}.pipeline.2.pixdim': (1.0, 1.0, 2.5), f'{TEST}.pipeline.2.pixdim': (1.0, 1.0, 2.5)},
+        intensity_range={f'{TRAIN}.pipeline.3.a_max': 10, f'{VAL}.pipeline.3.a_min': 0},
         data_root=ROOTS,
         train_ann_file={f'{TRAIN}.ann_file': 't.json'},
         val_ann_file={f'{VAL}.ann_file': 'v.json'},
@@ -197,7 +213,7 @@ TABLE = dict(
     ),
     unetr_hiera_b_btcv_128=dict(**SHARED, crop_size=VOLUMES),
     mae_hiera_t=dict(
-        **BY_EPOCHS,
+        **(BY_EPOCHS | AUTOENCODER),
         classes=NOT,
         data_root={f'{TRAIN}.data_root': 'mine'},
         train_ann_file=FOLDER['train_ann_file'],
@@ -205,7 +221,7 @@ TABLE = dict(
         image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.input_size': (160, 160)},
     ),
     mae_hiera_b_k400=dict(
-        **BY_EPOCHS,
+        **(BY_EPOCHS | AUTOENCODER),
         classes=NOT,
         data_root=JOINED['train_ann_file'],
         train_ann_file=JOINED['train_ann_file'],
@@ -213,12 +229,12 @@ TABLE = dict(
         image_size={f'{TRAIN}.pipeline.4.scale': (160, 160), 'model.input_size': (16, 160, 160)},
     ),
     mae_hiera_l_ssv2=dict(
-        **BY_EPOCHS,
+        **(BY_EPOCHS | AUTOENCODER),
         data_root={f'{TRAIN}.data_prefix': dict(video='mine/videos')},
         image_size={'model.input_size': (16, 160, 160)},
     ),
     mae_hiera_t_volumes=dict(
-        **SHARED,
+        **(SHARED | AUTOENCODER),
         epochs=EPOCHS,
         classes=NOT,
         image_size=NOT,
@@ -276,6 +292,23 @@ def test_the_padding_is_the_longer_side_in_whole_mask_units(settled):
         ('k400_hiera_b', "classes = ('a',)\nmodel = dict(cls_head=dict(num_classes=4))", 'num_classes = 4, and at its'),
         ('cascade_mask_rcnn_hiera_t', "classes = ('a',)\nnum_classes = 2", "classes = ('a',) and num_classes = 2"),
         ('mask_rcnn_hiera_t', 'epochs = 3\ntrain_cfg = dict(max_iters=4)', 'both epochs and max_iters'),
+        ('mask_rcnn_hiera_t', "weights = ''", "weights = '' at the top of the config must be a name, file or address"),
+        ('k400_hiera_b', 'weights = 7', 'weights = 7 at the top of the config must be a name, file or address'),
+        ('k400_hiera_b', "pretrained = 'a.pth'", 'which nothing reads; did you mean weights?'),
+        (
+            'in1k_hiera_b',
+            "weights = 'a.pth'\nmodel = dict(backbone=dict(init_cfg=dict(checkpoint='b.pth')))",
+            'init_cfg.checkpoint = b.pth, and at its top weights = a.pth for the same',
+        ),
+        ('mae_hiera_t', "weights = 'a.pth'\nload_from = 'b.pth'", 'load_from = b.pth, and at its top weights = a.pth'),
+        ('in1k_hiera_b', 'num_workers = -1', 'num_workers = -1 at the top of the config must be a whole number from 0'),
+        ('in1k_hiera_b', 'workers = 2', 'which nothing reads; did you mean num_workers?'),
+        ('unetr_hiera_t_btcv', 'spacing = (1, 1)', 'spacing = (1, 1) at the top of the config must be 3 numbers'),
+        ('unetr_hiera_t_btcv', 'spacing = (1, 0, 1)', 'must be millimetres above 0'),
+        ('unetr_hiera_t_btcv', 'intensity_range = (9, 3)', 'must be the lower intensity and then the higher one'),
+        ('unetr_hiera_t_btcv', "intensity_range = 'ct'", 'must be 2 numbers, such as (-175, 250)'),
+        ('ava_hiera_b', 'timestamp_start = -1', 'must be a whole number of seconds'),
+        ('segformer_hiera_t_ade20k', 'seg_map_suffix = None', "must be the end of the masks' names"),
     ],
 )
 def test_a_setting_that_can_not_be_meant_is_refused(tmp_path, base, line, sentence):

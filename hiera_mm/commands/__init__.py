@@ -27,7 +27,7 @@ GROUPS = {
         'rehearse',
     ),
     'training and testing': ('train', 'test', 'report'),
-    'using models': ('predict', 'serve', 'export', 'publish', 'push', 'probe', 'weights'),
+    'using models': ('predict', 'serve', 'bench', 'export', 'publish', 'push', 'probe', 'weights'),
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)

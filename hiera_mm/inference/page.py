@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hiera_mm.errors import UserError, first_line, require_extra
-from hiera_mm.inference.page_results import page_kinds
+from hiera_mm.inference.page_results import page_kinds, small_copy
 from hiera_mm.inference.trained import PageResult, Predictor
 from hiera_mm.readers.inputs import ENDINGS
 
@@ -20,6 +21,17 @@ KEPT_SECONDS = 3600
 """How long uploaded files and their results are kept."""
 
 SHOWN_CLASSES = 5
+
+NAME_IMAGES = """() => {
+    const names = {found: 'The image with what was found in it', original: 'Your image'};
+    const name = () => Object.entries(names).forEach(([place, text]) =>
+        document.querySelectorAll(`#${place} img`).forEach(image => { image.alt ||= text; }));
+    new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+}"""
+"""Names the images for screen readers, since gradio's are buttons without a name."""
+
+MAX_ROWS = 200
+"""Longest table."""
 
 MAX_QUEUE = 20
 """Most waiting requests; further ones are refused."""
@@ -112,14 +124,29 @@ def _page(predictor: Predictor, look: Callable[[str], PageResult]) -> Any:
 
     def answer(file: str | None, score_thr: float) -> tuple:
         if file is None:
-            return None, None, None, None, gradio.DownloadButton(interactive=False)
+            return None, *draw(None, score_thr), None, gradio.DownloadButton(interactive=False), ''
+        began = time.perf_counter()
         seen = VisitorFile(Path(file).name, _explained(look, Path(file).name, file))
+        took = f'{Path(file).name}: predicted in {time.perf_counter() - began:.2f} seconds.'
         scores = seen.result.results() if task.lists_classes else None
-        return seen, *draw(seen, score_thr), scores, gradio.DownloadButton(value=seen.results(), interactive=True)
+        download = gradio.DownloadButton(value=seen.results(), interactive=True)
+        return seen, *draw(seen, score_thr), scores, download, took
 
     def draw(seen: VisitorFile | None, score_thr: float) -> tuple:
         image, video = (None, None) if seen is None else _explained(seen.annotated, seen.name, score_thr)
-        return gradio.Image(image, visible=image is not None), gradio.Video(video, visible=video is not None)
+        rows = [] if seen is None else _explained(seen.result.rows, seen.name, score_thr)[:MAX_ROWS]
+        columns = list(rows[0]) if rows else []
+        return (
+            gradio.Image(image, visible=image is not None),
+            gradio.Video(video, visible=video is not None),
+            gradio.Dataframe([[*row.values()] for row in rows], headers=columns, visible=True)
+            if rows
+            else gradio.Dataframe(visible=False),
+        )
+
+    def preview(file: str | None) -> Any:
+        shown = None if file is None else small_copy(file)
+        return gradio.Image(shown, visible=shown is not None)
 
     page = gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS))
     with page:
@@ -128,23 +155,29 @@ def _page(predictor: Predictor, look: Callable[[str], PageResult]) -> Any:
         with gradio.Row():
             with gradio.Column():
                 what = ' or '.join(kind.value.removesuffix('s') for kind in kinds)
-                file = gradio.File(label=f'A {what}', file_types=endings)
+                file = gradio.File(label=f'{"An" if what[0] in "aeiou" else "A"} {what}', file_types=endings)
                 score = gradio.Slider(
                     *(0, 1, task.page_score or 0),
                     step=0.01,
-                    label='Score threshold',
+                    label='Confidence threshold',
                     visible=task.page_score is not None,
                 )
                 download = gradio.DownloadButton('Download all results (JSON)', interactive=False)
+                original = gradio.Image(label='Your image', elem_id='original', format='png', visible=False, buttons=[])
             with gradio.Column():
                 image = gradio.Image(
                     label='Found', elem_id='found', format='png', visible=False, buttons=['download', 'fullscreen']
                 )
                 video = gradio.Video(label='Found', visible=False, buttons=['download'])
                 scores = gradio.Label(label='Classes', num_top_classes=SHOWN_CLASSES, visible=task.lists_classes)
-        file.change(answer, [file, score], [kept, image, video, scores, download], api_name='predict')
+                table = gradio.Dataframe(label='What was found', interactive=False, visible=False, wrap=True)
+                took = gradio.Markdown()
+        drawn = [image, video, table]
+        file.change(preview, file, original, api_visibility='private', show_progress='hidden')
+        file.change(answer, [file, score], [kept, *drawn, scores, download, took], api_name='predict')
+        page.load(None, js=NAME_IMAGES)
         # Of many moves only the last one is drawn.
-        score.change(draw, [kept, score], [image, video], trigger_mode='always_last', api_visibility='private')
+        score.change(draw, [kept, score], drawn, trigger_mode='always_last', api_visibility='private')
     return page
 
 

@@ -17,10 +17,14 @@ from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Draw = Callable[[np.ndarray, Any, float], np.ndarray]
 """``draw(frame, found, score_thr)`` draws predictions of at least a score on a frame, RGB ``(H, W, 3)``."""
+
+
+PREVIEW_SIDE, MAX_PREVIEWED = 640, 50_000_000
+"""Longest side of the copy of a visitor's image, and the most pixels of one that gets a copy."""
 
 
 class Limits(NamedTuple):
@@ -103,6 +107,9 @@ class ImageResult:
     def results(self) -> dict:
         return self.found.to_json()
 
+    def rows(self, score_thr: float) -> list[dict[str, Any]]:
+        return self.found.rows(score_thr)
+
     def drawn(self, score_thr: float) -> np.ndarray:
         return self.draw(self.image, self.found, score_thr)
 
@@ -124,6 +131,14 @@ class VideoResult:
         times = open_video(self.video).times.round(6).tolist()
         return dict(frames=[dict(time=time, **found.to_json()) for time, found in zip(times, self.found, strict=True)])
 
+    def rows(self, score_thr: float) -> list[dict[str, Any]]:
+        times = open_video(self.video).times.round(2).tolist()
+        return [
+            dict(second=time, **row)
+            for time, found in zip(times, self.found, strict=True)
+            for row in found.rows(score_thr)
+        ]
+
     def write(self, path: Path, score_thr: float) -> Path:
         path, reader = path.with_suffix('.mp4'), open_video(self.video)
         frames = (self.draw(frame, found, score_thr) for frame, found in zip(reader, self.found, strict=True))
@@ -139,6 +154,22 @@ def frame_result(predictor: FramePredictor, path: str, kind: Kind, draw: Draw) -
     every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
     check_all_frames(reader, len(every))
     return VideoResult(path, every, draw)
+
+
+def small_copy(path: str) -> np.ndarray | None:
+    """An upright copy of an image for a look at it, RGB; None for other files, and for those that can't be read."""
+    try:
+        with (
+            warnings.catch_warnings(action='error', category=Image.DecompressionBombWarning),
+            open_image(path) as image,
+        ):
+            if image.width * image.height > MAX_PREVIEWED:
+                return None
+            image.draft('RGB', (PREVIEW_SIDE, PREVIEW_SIDE))
+            image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    except (OSError, SyntaxError, ValueError, UserError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
 
 
 def _size_of_image(path: str) -> tuple[int, int]:

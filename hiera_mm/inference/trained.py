@@ -123,6 +123,10 @@ class PageResult(Protocol):
         """The whole prediction in JSON types."""
         ...
 
+    def rows(self, score_thr: float) -> list[dict[str, Any]]:
+        """The rows of a table of what was found with at least this score, by column; empty without a table."""
+        ...
+
     def write(self, path: Path, score_thr: float) -> Path | None:
         """Draw predictions of at least this score.
 

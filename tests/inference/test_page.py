@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 from hiera_mm.errors import UserError
 from hiera_mm.inference.page import opened_page
 from hiera_mm.inference.page_results import Limits, result_for
+from hiera_mm.inference.visualization import enlarged, enlargement
 from hiera_mm.readers.ava_files import read_action_list
 from hiera_mm.readers.videos import open_video
 from hiera_mm.readers.write_video import write_video
@@ -19,6 +21,7 @@ from hiera_mm.tasks.actions import PersonFinder
 import httpx
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
@@ -112,9 +115,10 @@ def pixels_at(url):
 
 
 def test_a_dropped_picture_shows_its_objects(visit, address, model, picture, tmp_path):
-    """As large as it is, drawn by the slider's score without computing anew, with all results to download."""
+    """Small ones enlarged, drawn by the slider's score without computing anew, with all results to download."""
     page = visit(address, picture)
-    original = np.array(Image.open(picture).convert('RGB'))
+    pixels = np.array(Image.open(picture).convert('RGB'))
+    original = enlarged(pixels, enlargement(pixels.shape[:2]))
     assert shown(page, address).shape == original.shape
     with page.expect_download() as download:
         page.get_by_text('Download all results').click()
@@ -127,6 +131,9 @@ def test_a_dropped_picture_shows_its_objects(visit, address, model, picture, tmp
     page.locator('input[type=range]').press('Home')
     expect(page.locator('#found img')).not_to_have_attribute('src', before, timeout=30_000)
     assert (shown(page, address) != original).any()
+    expect(page.get_by_role('gridcell', name=model.names[0]).first).to_be_visible()
+    expect(page.locator('#original img')).to_be_visible()
+    expect(page.get_by_text('predicted in')).to_be_visible()
 
 
 def test_a_dropped_video_shows_its_objects(visit, address, film):
@@ -135,6 +142,22 @@ def test_a_dropped_video_shows_its_objects(visit, address, film):
     expect(video).to_be_visible(timeout=60_000)
     page.wait_for_function('document.querySelector("video").readyState > 0')
     assert video.evaluate('video => video.duration') == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_page_has_no_serious_fault_of_accessibility(visit, address, picture):
+    page = visit(address, picture)
+    shown(page, address)
+    page.locator('input[type=range]').press('Home')
+    expect(page.get_by_role('gridcell').first).to_be_visible()
+    violations = Axe().run(page).response['violations']
+    assert not [fault['id'] for fault in violations if fault['impact'] in ('serious', 'critical')]
+
+
+def test_the_page_fits_a_phone(visit, address, picture):
+    page = visit(address, picture)
+    page.set_viewport_size(dict(width=390, height=800))
+    shown(page, address)
+    assert page.evaluate('document.documentElement.scrollWidth') <= 390
 
 
 def test_the_page_asks_nothing_of_other_machines(browser, address):
@@ -209,9 +232,10 @@ def test_a_list_of_other_videos_opens_none_of_them(address, film, tmp_path, name
 def test_classes_are_listed(tmp_path, film):
     model = load(save_random_weights(ROOT / 'configs/k400_hiera_t_shapes.py', tmp_path / 'clips.pth'), device='cpu')
     with page_of(model) as address:
-        name, (*_, picture, video, scores, file) = ask(address, film)
+        name, (*_, picture, video, table, scores, file, took) = ask(address, film)
     best = model.predict(film).top(1)[0]
-    assert name == 'complete' and picture['visible'] is False and video['visible'] is False
+    assert name == 'complete' and picture['visible'] is video['visible'] is table['visible'] is False
+    assert re.fullmatch(r'film.mp4: predicted in \d+\.\d\d seconds\.', took)
     assert scores['label'] == best[0] and scores['confidences'][0]['confidence'] == pytest.approx(best[1], abs=1e-4)
     assert file['value']['orig_name'] == 'film_predictions.json'
 
@@ -225,6 +249,8 @@ def test_actions_are_drawn(tmp_path, model):
     found = result_for(actor, str(video), Limits(10**6, 60), persons)
     scores = [a['score'] for second in found.results()['predictions'] for p in second['persons'] for a in p['actions']]
     assert scores and found.results()['video'] == video.name
+    assert [row['confidence'] for row in found.rows(0.0)] == [round(score, 2) for score in scores]
+    assert not found.rows(1.1)
     pictures = []
     for score_thr in (0, 1.0):
         path = found.write(tmp_path / f'drawn_{score_thr}', score_thr)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hiera_mm.inference.visualization import write_annotated
 from hiera_mm.readers.videos import open_video
@@ -17,6 +18,14 @@ class ActionsResult:
 
     def results(self) -> dict:
         return dict(self.result, video=Path(self.video).name)
+
+    def rows(self, score_thr: float) -> list[dict[str, Any]]:
+        return [
+            dict(second=second['timestamp'], person=number, action=action['name'], confidence=round(action['score'], 2))
+            for second in self._above(score_thr)['predictions']
+            for number, person in enumerate(second['persons'], start=1)
+            for action in person['actions']
+        ]
 
     def write(self, path: Path, score_thr: float) -> Path:
         path = path.with_suffix('.mp4')

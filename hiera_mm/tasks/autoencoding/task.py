@@ -99,6 +99,9 @@ class ReconstructionResult:
     def results(self) -> dict:
         return dict(loss=self.found.loss)
 
+    def rows(self, score_thr: float) -> list[dict[str, Any]]:
+        return []
+
     def write(self, path: Path, score_thr: float) -> Path:
         path = path.with_suffix('.png')
         Image.fromarray(self.found.image).save(path)

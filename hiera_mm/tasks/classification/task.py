@@ -124,6 +124,9 @@ class ClassesResult:
     def results(self) -> dict:
         return dict(self.found.top(len(self.found.names)))
 
+    def rows(self, score_thr: float) -> list[dict[str, Any]]:
+        return []
+
     def write(self, path: Path, score_thr: float) -> None:
         return None
 

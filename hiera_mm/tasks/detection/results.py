@@ -83,6 +83,15 @@ class Detections:
                 entry['segmentation'] = dict(mask, counts=mask['counts'].decode())
             yield entry
 
+    def rows(self, score: float) -> list[dict[str, Any]]:
+        """A row for a table of each object with at least this score: class, confidence, and the box in pixels."""
+        found = self.above(score)
+        return [
+            {'class': self.names[label], 'confidence': round(float(confidence), 2)}
+            | dict(zip(('left', 'top', 'right', 'bottom'), (round(float(side)) for side in box), strict=True))
+            for label, confidence, box in zip(found.labels, found.scores, found.boxes, strict=True)
+        ]
+
     def to_json(self) -> dict:
         """Convert to JSON: ``width``, ``height`` and ``objects``, see :meth:`to_coco`."""
         return dict(width=self.size[1], height=self.size[0], objects=list(self.to_coco()))

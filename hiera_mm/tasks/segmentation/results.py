@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hiera_mm.inference.fonts import drawable, font_of
 from hiera_mm.inference.visualization import Style, colour_of, enlarged, enlargement, palette_of
@@ -30,6 +31,11 @@ class Segmentation:
         """Share of the image, 0 to 1, of each class; pixels of no class, 255 in masks, count for none."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.names))[: len(self.names)]
         return {name: float(count / self.labels.size) for name, count in zip(self.names, counts, strict=True)}
+
+    def rows(self, score: float) -> list[dict[str, Any]]:
+        """A row for a table of each class in the image, the largest first; ``score`` has no effect."""
+        shares = sorted(self.shares().items(), key=lambda item: -item[1])
+        return [{'class': name, 'share of the image': f'{share:.1%}'} for name, share in shares if share]
 
     def to_json(self) -> dict:
         """Convert to JSON: for each class in the image its share and its mask in COCO's run lengths."""
