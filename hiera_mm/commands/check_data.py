@@ -1,7 +1,7 @@
 """Look for faults in the data that a config names.
 
-Exit code 1 if there are any. For data in COCO's format without faults, a sheet of images with their annotations is
-written to the work folder for each loader.
+Exit code 1 if there are any. Without faults a sheet of samples with their annotations is written to the work folder for
+each data set: images with boxes, masks or classes, clips as film strips, volumes in three cuts.
 """
 
 from __future__ import annotations
@@ -62,5 +62,8 @@ def _draw_sheets(config: Config, task: Task) -> None:
                 continue
             drawn.append(dataset)
             path = Path(config.work_dir, 'data', f'{key.replace("_dataloader.dataset", "")}.png')
-            if images := task.draw_sheet(dataset, kind, path):
-                print(f'{images} images of {key} with their annotations: {path}')
+            scope = config.get('default_scope')
+            if counted := task.count_samples(dataset, kind, scope):
+                print(f'{key}: {counted}')
+            if samples := task.draw_sheet(dataset, kind, scope, path):
+                print(f'{samples} samples of {key} with their annotations: {path}')

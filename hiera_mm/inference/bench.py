@@ -7,7 +7,6 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -133,15 +132,17 @@ def bench(
             say(f'round {number + 1} of {ROUNDS}: {len(inputs)} inputs in {len(predictors)} formats')
             for name, predictor in predictors.items():
                 times[name].append([_seconds(predictor, path) for path in inputs])
+        tested = config_for_testing(load(source, device='cpu', trust=trust).trained)
         for name, measured in found.items():
             if name in times:
                 measured.seconds = [statistics.median(values) for values in zip(*times[name], strict=True)]
             if name in predictors and scored:
                 say(f'testing {measured.name}')
                 try:
-                    measured.metrics = _metrics(FORMATS[name], predictors[name], source, Path(folder), trust)
+                    measured.metrics = _metrics(FORMATS[name], tested, source, Path(folder), trust)
                 except Exception as error:
                     measured.fault = describe(error)
+                    say(f'{measured.name} was not tested: {measured.fault}')
         return list(found.values())
 
 
@@ -192,28 +193,35 @@ def _prepared(
 
 
 class _HalveHook(Hook):
-    """Casts a model's weights after they are loaded."""
+    """Makes a model compute in half precision after its weights are loaded."""
 
     def before_test(self, runner: Runner) -> None:
-        halve(runner.model)
+        model: Any = runner.model
+        halve(model)
+        device, plain = next(model.parameters()).device, model.test_step
+
+        def test_step(data: Any) -> Any:
+            # Around each step, since mmengine's loop switches it off.
+            with torch.autocast(device.type, half_dtype(device)):
+                return plain(data)
+
+        model.test_step = test_step
 
 
-def _metrics(format_: Format, predictor: Any, source: str, folder: Path, trust: bool) -> dict[str, float]:
-    """The metrics of a format on the test set; empty without one."""
-    config = copy.deepcopy(config_for_testing(predictor.trained))
+def _metrics(format_: Format, tested: Config, source: str, folder: Path, trust: bool) -> dict[str, float]:
+    """The metrics of a format on the test set of a config; empty without one."""
+    config = copy.deepcopy(tested)
     if config.get('test_dataloader') is None:
         return {}
-    with TemporaryDirectory() as work_dir:
-        config.work_dir = work_dir
-        prepare_test(config, source)
-        exported = str(_file(format_, folder))
-        if format_.ending and is_exported(exported):
-            config.load_from, config.model = None, dict(type='ExportedModel', file=exported, trust=trust)
-            config.pop('data_preprocessor', None)
-        with process_group(config):
-            runner = build_runner(config)
-            if format_.half:
-                runner.register_hook(_HalveHook())
-                device = next(runner.model.parameters()).device
-            with torch.autocast(device.type, half_dtype(device)) if format_.half else nullcontext():
-                return runner.test()
+    # One for all formats, as mmengine's visualizer keeps the first.
+    config.work_dir = str(folder / 'tested')
+    prepare_test(config, source)
+    exported = str(_file(format_, folder))
+    if format_.ending and is_exported(exported):
+        config.load_from, config.model = None, dict(type='ExportedModel', file=exported, trust=trust)
+        config.pop('data_preprocessor', None)
+    with process_group(config):
+        runner = build_runner(config)
+        if format_.half:
+            runner.register_hook(_HalveHook())
+        return runner.test()

@@ -14,7 +14,7 @@ PALETTE = (0, 0, 0, 220, 60, 50, 60, 160, 220, 240, 200, 60)
 
 
 def make_mask_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: int = 0) -> None:
-    """Draw images and write ``images/{train,val}/*.png`` and ``masks/{train,val}/*.png``.
+    """Draw images and write ``images/{train,val}/*.png``, ``masks/{train,val}/*.png`` and ``classes.txt``.
 
     Images are 96 to 128 pixels a side, with up to four shapes of random colour, size and tilt on a noisy background;
     later ones hide parts of earlier ones. A pixel of a mask is 0 for the background, 1 for a circle, 2 for a bar, 3 for
@@ -28,11 +28,12 @@ def make_mask_shapes(folder: str | Path, train: int = 640, val: int = 60, seed: 
     Raises:
         UserError: if the folder holds anything but a generated set.
     """
-    write_once(Path(folder), dict(kind='masks', train=train, val=val, seed=seed, version=1), _write_part)
+    write_once(Path(folder), dict(kind='masks', train=train, val=val, seed=seed, version=2), _write_part)
 
 
 def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
     (folder / 'masks' / part).mkdir(parents=True)
+    (folder / 'classes.txt').write_text('\n'.join(NAMES) + '\n')
     for number in range(1, count + 1):
         height, width = random.integers(96, 129, size=2)
         image = draw_background(random, height, width)

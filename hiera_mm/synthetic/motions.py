@@ -18,7 +18,8 @@ RATE = 10
 
 
 def make_motion_shapes(folder: str | Path, train: int = 1200, val: int = 180, seed: int = 0) -> None:
-    """Write ``{train,val}/*.mp4`` and the lists ``{train,val}.txt`` in mmaction2's format, ``path label`` a line.
+    """Write ``{train,val}/*.mp4`` and the lists ``{train,val}.txt`` in mmaction2's format, ``path label`` a line, with
+    the names of the classes beside them, ``{train,val}.txt.classes``.
 
     A bright bar or triangle on a darker, noisy background moves left, right, up or down, turns, or grows. A shape that
     leaves at one edge enters at the opposite one, and a grown shape starts small again, so that position, angle and
@@ -33,7 +34,7 @@ def make_motion_shapes(folder: str | Path, train: int = 1200, val: int = 180, se
     Raises:
         UserError: if the folder holds anything but a generated set.
     """
-    write_once(Path(folder), dict(kind='motion', train=train, val=val, seed=seed, version=1), _write_part)
+    write_once(Path(folder), dict(kind='motion', train=train, val=val, seed=seed, version=2), _write_part)
 
 
 def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
@@ -45,6 +46,7 @@ def _write_part(folder: Path, part: str, count: int, random: np.random.Generator
         write_video(folder / name, draw_frames(random, MOTIONS[label]), RATE)
         lines.append(f'{name} {label}')
     (folder / f'{part}.txt').write_text('\n'.join(lines) + '\n')
+    (folder / f'{part}.txt.classes').write_text('\n'.join(MOTIONS) + '\n')
 
 
 def draw_frames(random: np.random.Generator, motion: str, count: int = FRAMES) -> list[np.ndarray]:

@@ -222,7 +222,20 @@ class Task:
         """
         raise UserError('--show-dir draws boxes and masks, which this model does not predict; use --out instead.')
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, path: Path) -> int:
-        """Write a sheet of a data set's images with their annotations; returns the number of images, 0 without a
-        sheet."""
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+        """Write a sheet of a data set's samples with their annotations.
+
+        Args:
+            dataset: The config of the set, without wrappers.
+            dataset_type: Its class.
+            scope: The default scope of the whole config.
+            path: The image to write.
+
+        Returns:
+            The number of samples on it; 0 without a sheet.
+        """
         return 0
+
+    def count_samples(self, dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
+        """How many samples of each class a data set has, in words; empty where its check says so already."""
+        return ''

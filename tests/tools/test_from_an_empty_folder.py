@@ -86,4 +86,4 @@ def test_a_folder_of_any_task_becomes_a_report_and_predictions(installed, tmp_pa
     assert time.monotonic() - began < 12 * 60
     run = tmp_path / 'work_dirs' / 'my_config'
     assert (run / 'report.html').stat().st_size > 10_000
-    assert len(list((run / 'predictions').rglob('*'))) > 1
+    assert any((run / 'predictions').iterdir())

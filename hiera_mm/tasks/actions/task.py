@@ -18,6 +18,7 @@ from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.actions.action_detector import ActionDetector
+from hiera_mm.tasks.actions.data_sheet import draw_sheet
 from hiera_mm.tasks.actions.files import act_in_files, read_boxes
 from hiera_mm.tasks.actions.forward_pass import USUAL_SIZE, action_detector_complexity, training_loss
 from hiera_mm.tasks.actions.graph import ExportedActionDetector, graph_of_action_detector
@@ -61,6 +62,9 @@ class ActionsTask(Task):
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.roi_head.bbox_head.num_classes', model.roi_head.bbox_head.num_classes)]
+
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+        return draw_sheet(dataset, scope, path) if issubclass(dataset_type, AVAClipDataset) else 0
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return ava.faults if issubclass(dataset_type, AVAClipDataset) else None

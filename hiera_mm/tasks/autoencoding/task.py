@@ -17,6 +17,7 @@ from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.autoencoding.files import reconstruct_files
 from hiera_mm.tasks.autoencoding.forward_pass import autoencoder_complexity, training_loss
 from hiera_mm.tasks.autoencoding.reconstruction import Reconstructor
+from hiera_mm.tasks.classification import data_sheet
 from hiera_mm.tasks.classification import task as classification
 from hiera_mm.tasks.task import Task
 from hiera_mm.tasks.volumes.stand_in import draw_volumes
@@ -35,6 +36,12 @@ class AutoencodingTask(Task):
     model_types = (MaskedAutoencoder,)
     options = dict(seed=0)
     draws_images = True
+
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+        return data_sheet.draw_sheet(dataset, dataset_type, scope, path)
+
+    def count_samples(self, dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
+        return data_sheet.counts(dataset, dataset_type, scope)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else classification.check_of(dataset_type)

@@ -18,6 +18,7 @@ from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.classification.classifier import Classifier
+from hiera_mm.tasks.classification.data_sheet import counts, draw_sheet
 from hiera_mm.tasks.classification.files import classify_files
 from hiera_mm.tasks.classification.forward_pass import USUAL_SIZE, recogniser_complexity, training_loss
 from hiera_mm.tasks.classification.graph import ExportedClassifier, graph_of_classifier
@@ -43,6 +44,12 @@ class ClassificationTask(Task):
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         number = model.cls_head.get('num_classes')
         return [] if number is None else [('model.cls_head.num_classes', number)]
+
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+        return draw_sheet(dataset, dataset_type, scope, path)
+
+    def count_samples(self, dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
+        return counts(dataset, dataset_type, scope)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return check_of(dataset_type)

@@ -147,7 +147,7 @@ class DetectionTask(Task):
     def draw_test(self, config: Config, folder: str) -> None:
         config.default_hooks.visualization = dict(type=DrawObjectsHook.__name__, folder=folder)
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, path: Path) -> int:
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
         return draw_sheet(dataset, path) if coco.reads_coco(dataset_type) else 0
 
 

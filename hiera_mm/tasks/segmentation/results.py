@@ -11,6 +11,9 @@ import numpy as np
 import pycocotools.mask
 from PIL import Image, ImageDraw
 
+BACKGROUNDS = ('background', '_background_', '__background__', 'unlabeled', 'unlabelled', 'void')
+"""Classes that are no objects or regions, whose pixels stay as they are."""
+
 MAX_LEGEND_ENTRIES = 12
 """The most classes whose names are drawn."""
 
@@ -51,15 +54,16 @@ class Segmentation:
 
 
 def draw_regions(frame: np.ndarray, found: Segmentation) -> np.ndarray:
-    """The frame, RGB ``(H, W, 3)``, blended with the colours of the classes, with a legend of those in the image; the
-    result is larger if the frame is small."""
-    known = found.labels < len(found.names)
+    """The frame, RGB ``(H, W, 3)``, blended with the colours of all classes but the background, with a legend of those
+    in the image; the result is larger if the frame is small."""
+    unpainted = [number for number, name in enumerate(found.names) if name.lower() in BACKGROUNDS]
+    known = (found.labels < len(found.names)) & ~np.isin(found.labels, unpainted)
     blended = frame.copy()
     blended[known] = frame[known] // 2 + palette_of(len(found.names))[found.labels[known]] // 2
     drawn = Image.fromarray(enlarged(blended, enlargement(frame.shape[:2])))
     drawing, size = ImageDraw.Draw(drawn), Style.of(drawn.size).text
     shown = sorted(found.shares().items(), key=lambda item: -item[1])[:MAX_LEGEND_ENTRIES]
-    for line, name in enumerate(name for name, share in shown if share):
+    for line, name in enumerate(n for n, share in shown if share and n.lower() not in BACKGROUNDS):
         top = round(1.4 * size * line) + 1
         drawing.rectangle((1, top, size, top + size), colour_of(found.names.index(name)), 'black')
         text, path = drawable(name)

@@ -18,6 +18,7 @@ from hiera_mm.inference.report.parts import Section, Tested
 from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
+from hiera_mm.tasks.segmentation.data_sheet import draw_sheet
 from hiera_mm.tasks.segmentation.drawing import DrawRegionsHook
 from hiera_mm.tasks.segmentation.files import segment_files
 from hiera_mm.tasks.segmentation.forward_pass import USUAL_SIZE, segmentor_complexity, training_loss
@@ -54,6 +55,9 @@ class SegmentationTask(Task):
             for head in dicts_in(model.get(name))
             if 'num_classes' in head
         ]
+
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+        return draw_sheet(dataset, path) if issubclass(dataset_type, BaseSegDataset) else 0
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return masks.faults if issubclass(dataset_type, BaseSegDataset) else None

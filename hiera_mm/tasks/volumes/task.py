@@ -15,6 +15,7 @@ from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 from hiera_mm.readers.inputs import Input
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.task import Task
+from hiera_mm.tasks.volumes.data_sheet import draw_sheet
 from hiera_mm.tasks.volumes.files import segment_volumes
 from hiera_mm.tasks.volumes.forward_pass import training_loss, volume_complexity
 from hiera_mm.tasks.volumes.stand_in import draw_volumes
@@ -35,6 +36,9 @@ class VolumesTask(Task):
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.decoder.num_classes', model.decoder.num_classes)]
+
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+        return draw_sheet(dataset, scope, path) if issubclass(dataset_type, VolumeDataset) else 0
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else None

@@ -1,0 +1,42 @@
+"""check-data draws samples of every task with their annotations, and says how many of each class there are."""
+
+from hiera_mm.synthetic import actions, classes, masks, motions, shapes, volumes
+
+import numpy as np
+import pytest
+from PIL import Image
+
+KINDS = dict(
+    boxes=(shapes.make_coco_shapes, 'objects of each class: '),
+    masks=(masks.make_mask_shapes, ''),
+    classes=(classes.make_class_shapes, '6 images of 3 classes: bar 2, circle 2, triangle 2'),
+    volumes=(volumes.make_volume_shapes, ''),
+    motion=(motions.make_motion_shapes, '6 videos of 6 classes: '),
+    actions=(actions.make_acting_shapes, ''),
+)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_samples_are_drawn_with_their_annotations(run_command, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    make, said = KINDS[kind]
+    make(tmp_path / 'set', train=6, val=2)
+    code, printed = run_command('init', 'set', '--random-weights')
+    assert code == 0, printed
+    code, printed = run_command('check-data', 'my_config.py')
+    assert code == 0 and said in printed and 'samples of train_dataloader.dataset' in printed, printed
+    for part in ('train', 'val'):
+        sheet = np.asarray(Image.open(tmp_path / 'work_dirs' / 'my_config' / 'data' / f'{part}.png').convert('RGB'))
+        assert min(sheet.shape[:2]) > 100 and sheet.std() > 10
+
+
+def test_the_background_stays_as_it_is():
+    from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
+
+    frame = np.full((600, 600, 3), 100, np.uint8)
+    labels = np.zeros((600, 600), np.uint8)
+    labels[300:] = 1
+    drawn = draw_regions(frame, Segmentation(labels, ['background', 'road']))
+    assert (drawn[100:299, 100:] == 100).all() and (drawn[310:, 100:] != 100).any(-1).all()
+    drawn = draw_regions(frame, Segmentation(labels, ['sky', 'road']))
+    assert (drawn[100:299, 200:] != 100).any(-1).all()
