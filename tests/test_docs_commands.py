@@ -35,6 +35,7 @@ from tests.hub import TOKEN
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 NOT_RUN = {
     'bash tests/run.sh': 'these tests',
+    "pip install 'hiera_mm[openmmlab]'": 'installed already; tests/test_packaging.py',
     'bash tools/quickstart.sh': 'run by the workflow of this name in a fresh clone',
     'configs/mask_rcnn_hiera_b.py': 'all of COCO and its weights',
     'sam2.1_hiera_bp': "Meta's file",
