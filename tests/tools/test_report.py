@@ -64,7 +64,7 @@ def test_a_detector_is_shown_with_what_it_gets_wrong(report, shapes, tmp_path):
     printed, page = report(
         TINY, *more, 'model.roi_head.test_cfg.score_thr=0.0', 'default_hooks.logger.interval=1', score_thr=1
     )
-    titles = ['Results on the validation set', 'Classes', 'Confusions', 'Images with the most errors']
+    titles = ['Results on the validation set', 'Classes', 'Confusion matrix', 'Images with the most errors']
     assert headings(page) == [*titles, 'Training', 'Speed', 'Settings']
     metrics, boxes, masks, confused, speed = tables(page)
     assert dict(metrics[1:])['coco/bbox_mAP'] in printed

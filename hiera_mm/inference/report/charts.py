@@ -51,7 +51,7 @@ def confusion_table(counts: np.ndarray, rows: Sequence[str], columns: Sequence[s
         axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
         axes.set_yticks(range(len(rows)), rows, fontsize=8)
-        axes.set(xlabel='found as', ylabel='is')
+        axes.set(xlabel='predicted class', ylabel='true class')
         for row, column in np.argwhere(counts) if counts.size <= 400 else ():
             colour = 'white' if shares[row, column] > 0.5 else 'black'
             axes.text(column, row, counts[row, column], ha='center', va='center', fontsize=8, color=colour)

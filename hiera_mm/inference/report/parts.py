@@ -63,7 +63,7 @@ def most_confused(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str
         (int(counts[row, column]), rows[row], columns[column]) for row, column in np.argwhere(counts) if row != column
     ]
     most = sorted(wrong, reverse=True)[:MAX_SHOWN]
-    return Table(('is', 'found as', 'times'), [(row, column, count) for count, row, column in most])
+    return Table(('true class', 'predicted class', 'times'), [(row, column, count) for count, row, column in most])
 
 
 def as_data_url(image: np.ndarray, side: int) -> str:

@@ -89,7 +89,7 @@ def _training_sections(log: TrainingLog) -> Iterator[Section]:
     if 'time' in log.validation:
         rows.append(('seconds per batch in validation', f'{_median(log.validation["time"]):.3g}'))
     if rows:
-        yield Section('Speed', 'Medians of the run.', [Table(('', 'value'), rows)])
+        yield Section('Speed', 'Medians of the run.', [Table(('measured', 'value'), rows)])
 
 
 _SPEED_LABELS = dict(time='seconds per iteration', data_time='of these, waiting for data', memory='GPU memory, MB')

@@ -24,7 +24,7 @@ def sections(tested: Tested) -> Iterator[Section]:
     table = Table(('class', 'samples', 'right'), [(name, total, f'{part:.3f}') for part, name, total in rows])
     yield Section('Classes', 'Accuracy of each class, the worst first.', [table])
     yield Section(
-        'Confusions',
+        'Confusion matrix',
         tables=[most_confused(counts, names, names)],
         charts=[('Confusion', charts.confusion_table(counts, names, names))],
     )

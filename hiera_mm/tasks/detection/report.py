@@ -47,7 +47,7 @@ def sections(trained: TrainedModel, tested: Tested, score_thr: float) -> Iterato
     yield Section('Classes', 'AP by class and by size of the object, the worst first.', tables, drawn)
     names = [category['name'] for category in boxes.categories]
     yield Section(
-        'Confusions',
+        'Confusion matrix',
         f'Objects and boxes with a score of at least {score_thr} that overlap by a half.',
         [most_confused(boxes.confusion, [*names, 'nothing'], [*names, 'missed'])],
         [('Confusion', charts.confusion_table(boxes.confusion, [*names, 'nothing'], [*names, 'missed']))],

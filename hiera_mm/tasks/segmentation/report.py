@@ -32,7 +32,7 @@ def sections(trained: TrainedModel, tested: Tested) -> Iterator[Section]:
     table = Table(('class', 'IoU', 'accuracy'), [(name, f'{iou:.3f}', f'{part:.3f}') for iou, part, name in rows])
     yield Section('Classes', 'Intersection over union and accuracy of each, the worst first.', [table])
     yield Section(
-        'Confusions',
+        'Confusion matrix',
         'In pixels.',
         tables=[most_confused(counts, names, names)],
         charts=[('Confusion', charts.confusion_table(counts, names, names))],
