@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,6 @@ def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
     """Find the set, write its config, and print what was found."""
     from hiera_mm.atomic_write import atomic_write
     from hiera_mm.errors import UserError
-    from hiera_mm.first_config import KINDS, config_text
     from hiera_mm.readers.found_sets import LAYOUTS, find_sets, layout_of
 
     if out.exists():
@@ -78,14 +78,14 @@ def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
     layout = layout or layout_of(folder)
     shape = 'boxes' if arguments.boxes else 'polygons' if arguments.polygons else None
     found = find_sets(folder, layout, annotations, shape)
-    kind, machine = KINDS[found.kind], this_machine()
-    batch_size = min(kind.batch_size, len(found.parts['train'].images))
-    size = arguments.size or _fitting_size(found, kind, machine, batch_size)
-    if size not in kind.sizes:
-        raise UserError(f'For {found.kind} there are the sizes {", ".join(kind.sizes)}, but not {size}.')
-    text = config_text(found, machine, size, batch_size, arguments.epochs, arguments.random_weights)
-    with atomic_write(out) as unfinished:
-        unfinished.write_text(text, encoding='utf-8')
+    try:
+        text = _config(found, arguments)
+        with atomic_write(out) as unfinished:
+            unfinished.write_text(text, encoding='utf-8')
+    except BaseException:
+        # Without a config it would be in the way of the next attempt.
+        shutil.rmtree(annotations, ignore_errors=True)
+        raise
     classes = f', classes {", ".join(found.classes)}' if found.classes else ''
     shapes = '; masks' if found.masks else '; boxes' if found.kind == 'objects' else ''
     print(f'{folder}: {LAYOUTS[layout].name}{classes}{shapes}')
@@ -94,6 +94,18 @@ def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
     if annotations.is_dir():
         print(f'What had to be written for it is in {annotations}, on which the config depends.')
     return found
+
+
+def _config(found: FoundSets, arguments: argparse.Namespace) -> str:
+    from hiera_mm.errors import UserError
+    from hiera_mm.first_config import KINDS, config_text
+
+    kind, machine = KINDS[found.kind], this_machine()
+    batch_size = min(kind.batch_size, len(found.parts['train'].images))
+    size = arguments.size or _fitting_size(found, kind, machine, batch_size)
+    if size not in kind.sizes:
+        raise UserError(f'For {found.kind} there are the sizes {", ".join(kind.sizes)}, but not {size}.')
+    return config_text(found, machine, size, batch_size, arguments.epochs, arguments.random_weights)
 
 
 def annotations_of(out: Path) -> Path:
@@ -124,7 +136,7 @@ def _fitting_size(found: FoundSets, kind: Kind, machine: Machine, batch_size: in
 
 
 def _fits(found: FoundSets, machine: Machine, size: str, batch_size: int) -> bool:
-    """Whether the GPU has the memory for a batch, by the plan of the config."""
+    """Whether the GPU has the memory for a batch in float32 without recomputing anything, by the plan of the config."""
     import tempfile
 
     # Before whatever needs its stand-ins.
@@ -143,4 +155,5 @@ def _fits(found: FoundSets, machine: Machine, size: str, batch_size: int) -> boo
     init_default_scope(config.default_scope)
     task = task_of(config)
     setups = training_setups(config, task, task.input_shape(config), 1)
-    return any(setup.largest_batch(machine.gpu_memory or 0) >= batch_size for setup in setups)
+    plain = next(setup for setup in setups if not setup.autocast and not setup.with_cp)
+    return plain.largest_batch(machine.gpu_memory or 0) >= batch_size

@@ -4,6 +4,11 @@ import json
 import shutil
 import xml.etree.ElementTree as xml
 
+from hiera_mm.commands.init import _fitting_size
+from hiera_mm.first_config import KINDS, Machine, config_text
+from hiera_mm.readers.found_sets import FoundPart, FoundSets, find_sets
+from hiera_mm.synthetic.classes import make_class_shapes
+from hiera_mm.synthetic.motions import make_motion_shapes
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import numpy as np
@@ -191,6 +196,29 @@ def test_a_folder_of_another_kind_is_told(run_command, tmp_path, contents, optio
     code, printed = run_command('init', option, tmp_path / 'set', '--out', tmp_path / 'my_config.py')
     assert code == 1 and sentence in printed and 'Traceback' not in printed, printed
     assert not (tmp_path / 'my_config.py').exists()
+
+
+@pytest.mark.parametrize('gib, size', [(80, 'b'), pytest.param(2, 't', marks=pytest.mark.slow)])
+def test_the_size_is_the_one_that_a_gpu_can_train(tmp_path, gib, size):
+    make_class_shapes(tmp_path / 'set', train=6, val=3)
+    found = find_sets(tmp_path / 'set', 'class-folders', tmp_path / 'out')
+    assert _fitting_size(found, KINDS[found.kind], Machine(gib * 2**30, 8), batch_size=16) == size
+
+
+@pytest.mark.parametrize('memory, side', [(None, 512), (80 * 2**30, 1024)])
+def test_images_are_larger_where_there_is_a_gpu(tmp_path, memory, side):
+    parts = dict(train=FoundPart(tmp_path / 'train.json', tmp_path, ['a.jpg'], [4000]))
+    found = FoundSets('objects', tmp_path, parts, ('cat',))
+    assert f'image_size = ({side}, {side})' in config_text(found, Machine(memory, 8), 't', 4, None, True)
+
+
+def test_a_size_that_the_task_lacks_leaves_nothing_behind(run_command, tmp_path):
+    make_motion_shapes(tmp_path / 'set', train=6, val=6)
+    code, printed = run_command('init', tmp_path / 'set', '--size', 't', '--out', tmp_path / 'mine.py')
+    assert code == 1 and 'there are the sizes b, bp, l, h, but not t' in printed, printed
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+    code, printed = run_command('init', tmp_path / 'set', '--size', 'l', '--out', tmp_path / 'mine.py')
+    assert code == 0 and 'k400_hiera_l.py' in (tmp_path / 'mine.py').read_text(), printed
 
 
 def test_an_existing_config_is_not_overwritten(run_command, tmp_path, contents):

@@ -62,11 +62,11 @@ def _inputs(folder: Folder) -> list[Path]:
 
 def _lists(folder: Folder) -> list[Path]:
     """The text files whose lines are paths of files in the folder and numbers."""
-    endings = {path.name for path in _inputs(folder)}
+    names = {path.name for path in _inputs(folder)}
     return [
         path
         for path in folder.with_ending('.txt', '.csv')
-        if path.name.lower() not in NAME_FILES and _first_name(path) in endings
+        if path.name.lower() not in NAME_FILES and _first_name(path) in names
     ]
 
 
