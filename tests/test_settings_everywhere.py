@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
 def written(folder, tmp_path):
     def make(length):
         path = tmp_path / 'mine.py'
-        model = SMALL.format(masks=MASKS).replace('max_iters = 2\n', '').replace('init_cfg=None,', 'init_cfg=None,\n')
+        model = SMALL.format(masks=MASKS).replace('max_iters = 2\n', '')
         path.write_text(TOP.format(folder=folder, length=length) + model)
         return path
 

@@ -38,6 +38,7 @@ model = dict(
 )
 max_iters = 2
 num_workers = 0
+weights = None
 """
 MASKS = 'mask_roi_extractor=dict(out_channels=width), mask_head=dict(in_channels=width, conv_out_channels=width),'
 
