@@ -29,6 +29,8 @@ from torchvision import transforms
 from tests.programs import Program
 
 ROOT = Path(__file__).parents[1]
+HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+"""Whether the processor has instructions for it; without them a test of a whole model in bfloat16 takes minutes."""
 SHARED_DATA = ROOT.parent / 'shared' / 'data'
 TINY = str(ROOT / 'tests' / 'data' / 'tiny_mask_rcnn.py')
 ACTIONS_CONFIG = ROOT / 'configs' / 'ava_hiera_t_shapes.py'

@@ -65,18 +65,16 @@ VOLUMES = f"""
 model = dict(backbone=dict({TINY}), decoder=dict(in_channels=[16, 32, 64, 128], channels=4))
 """
 CLASSIFIER = f"""
-model['backbone'] = dict({TINY})
-model.setdefault('cls_head', {{}})['in_channels'] = 128
-epochs, batch_size = 1, 2
+model = dict(backbone=dict({TINY}), cls_head=dict(in_channels=128))
+weights, epochs, batch_size = None, 1, 2
 """
 ACTIONS = f"""
 model.update(backbone=dict({TINY}))
 model['roi_head']['bbox_head']['in_channels'] = 128
-train_cfg = dict(max_epochs=1)
-train_dataloader.update(batch_size=2)
+weights, epochs, batch_size = None, 1, 2
 """
 AUTOENCODER = f"""
-load_from = None
+weights = None
 model = dict(backbone=dict({TINY}), decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 epochs = 1
 """

@@ -8,7 +8,7 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import HorizontalBoxes
 
 from tests.configs.test_configs import reduced_detector, sample
-from tests.helpers import read
+from tests.helpers import HAS_BFLOAT16, read
 
 ROIS = torch.tensor([[0, 517.3, 601.6, 530.9, 619.2], [0, 900.7, 35.4, 1019.2, 333.3], [1, 3.2, 801.5, 44.4, 1013.0]])
 
@@ -74,6 +74,7 @@ def test_the_surest_boxes_of_half_precision_maps_come_first():
     torch.testing.assert_close(found[0].bboxes, found[1].bboxes)
 
 
+@pytest.mark.skipif(not HAS_BFLOAT16, reason='this processor computes bfloat16 in software, which takes minutes')
 def test_a_detector_under_autocast_trains_on_boxes_where_they_are(monkeypatch):
     config = read('mask_rcnn_hiera_b.py')
     config.model.data_preprocessor.batch_augments = None
