@@ -255,12 +255,11 @@ def _files(name: str, part: FoundPart, kind: Kind, root: Path) -> dict[str, Any]
     if part.ann_file:
         settings[f'{name}_ann_file'] = _inside(part.ann_file, root)
     folder = _inside(part.folder, root)
-    if kind.base.startswith('ava_'):
-        # What AVA has and this set lacks.
-        settings |= {f'{name}_{key}_file': None for key in ('exclude', 'proposal')} | files
-        settings[f'{name}_data_prefix'] = {'_delete_': True, kind.prefix or '': folder}
-    elif kind.sides:
-        settings[f'{name}_data_prefix'] = {kind.prefix: folder, **others} if kind.prefix else folder
+    settings |= files
+    if kind.sides:
+        # AVA's config has frames, whose key must go where there are videos.
+        gone = {'_delete_': True} if kind.prefix == 'video' else {}
+        settings[f'{name}_data_prefix'] = {**gone, kind.prefix: folder, **others} if kind.prefix else folder
     return settings
 
 

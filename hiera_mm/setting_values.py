@@ -48,7 +48,7 @@ def converted(name: str, value: Any, shipped: Any) -> Any:
         return _weights(value)
     if name == 'seg_map_suffix' and (not isinstance(value, str) or not value):
         raise _refused(name, value, "the end of the masks' names, such as '_mask.png'")
-    if name in NUMBERS and value is not None:
+    if name in NUMBERS and not (name == 'intensity_range' and value is None):
         return _numbers(name, value, shipped)
     return _file(name, value, shipped) if name.endswith(FILES) else value
 
@@ -100,7 +100,7 @@ def _sides(name: str, value: Any, shipped: Any) -> int | tuple[int, ...]:
 
 
 def _numbers(name: str, value: Any, shipped: Any) -> Any:
-    numbers = tuple(value) if _is_list(value) else (value,)
+    numbers = tuple(n.item() if hasattr(n, 'item') else n for n in (value if _is_list(value) else [value]))
     wanted = 3 if name == 'spacing' else 2 if name == 'intensity_range' else 1
     finite = all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
     if not finite or len(numbers) != wanted:

@@ -304,6 +304,8 @@ def test_the_padding_is_the_longer_side_in_whole_mask_units(settled):
         ('in1k_hiera_b', 'num_workers = -1', 'num_workers = -1 at the top of the config must be a whole number from 0'),
         ('in1k_hiera_b', 'workers = 2', 'which nothing reads; did you mean num_workers?'),
         ('unetr_hiera_t_btcv', 'spacing = (1, 1)', 'spacing = (1, 1) at the top of the config must be 3 numbers'),
+        ('unetr_hiera_t_btcv', 'spacing = None', 'must be 3 numbers'),
+        ('ava_hiera_b', 'timestamp_start = None', 'must be 1 number, such as 900'),
         ('unetr_hiera_t_btcv', 'spacing = (1, 0, 1)', 'must be millimetres above 0'),
         ('unetr_hiera_t_btcv', 'intensity_range = (9, 3)', 'must be the lower intensity and then the higher one'),
         ('unetr_hiera_t_btcv', "intensity_range = 'ct'", 'must be 2 numbers, such as (-175, 250)'),
@@ -316,6 +318,19 @@ def test_a_setting_that_can_not_be_meant_is_refused(tmp_path, base, line, senten
     path.write_text(f"_base_ = 'hiera_mm::{base}.py'\n{line}\n")
     with pytest.raises(UserError, match=re.escape(sentence)):
         read_config(str(path))
+
+
+@pytest.mark.parametrize(
+    'base, name, text, value',
+    [
+        ('unetr_hiera_t_btcv', 'intensity_range', 'np.float32(0), np.float32(9)', (0, 9)),
+        ('ava_hiera_b', 'timestamp_start', 'np.int64(5)', 5),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(tmp_path, base, name, text, value):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hiera_mm::{base}.py'\nimport numpy as np\n{name} = {text}\n")
+    assert read_config(str(path))[name] == value
 
 
 def test_names_that_a_config_computes_with_itself_are_its_own(tmp_path):

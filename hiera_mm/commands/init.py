@@ -54,9 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     out = Path(arguments.out)
     write_config(arguments, out)
     print(f'The config is {out}. Next:')
-    for line in (f'check-data {out}', f'train {out}', f'report work_dirs/{out.stem}'):
-        command, _, rest = line.partition(' ')
-        print(f'  {command_line(command)} {rest}')
+    for command, of in (('check-data', out), ('train', out), ('report', f'work_dirs/{out.stem}')):
+        print(f'  {command_line(command)} {of}')
 
 
 def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
@@ -125,14 +124,8 @@ def this_machine() -> Machine:
 
 def _fitting_size(found: FoundSets, kind: Kind, machine: Machine, batch_size: int) -> str:
     """Hiera-B if a GPU has the memory to train it, else the smallest."""
-    if machine.gpu_memory is None:
-        return kind.sizes[0]
-    for size in ('b', *kind.sizes):
-        if _fits(found, machine, size, batch_size):
-            return size
-        if size == kind.sizes[0]:
-            break
-    return kind.sizes[0]
+    large = machine.gpu_memory is not None and _fits(found, machine, 'b', batch_size)
+    return 'b' if large else kind.sizes[0]
 
 
 def _fits(found: FoundSets, machine: Machine, size: str, batch_size: int) -> bool:

@@ -35,18 +35,34 @@ class Layout(NamedTuple):
     name: str
     help: str
     signs: Callable[[Folder], bool]
-    find: Callable[[Folder, Path], FoundSets]
-
-
-def _objects(name: str, what: str, signs: Callable[[Folder], bool], layout: str) -> Layout:
-    return Layout(name, what, signs, lambda folder, out: objects.find_objects(folder, layout, out, None))
+    find: Callable[..., FoundSets]
 
 
 LAYOUTS: dict[str, Layout] = {
-    'coco': _objects("COCO's layout", "COCO's annotation files (.json) and images", objects.is_coco, 'coco'),
-    'yolo': _objects("YOLO's layout", "YOLO's data.yaml, obj.data or classes.txt", objects.is_yolo, 'yolo'),
-    'voc': _objects("Pascal VOC's layout", "Pascal VOC's XML files and images", objects.is_voc, 'voc'),
-    'labelme': _objects("LabelMe's layout", "LabelMe's JSON files and images", objects.is_labelme, 'labelme'),
+    'coco': Layout(
+        "COCO's layout",
+        "COCO's annotation files (.json) and images",
+        objects.is_coco,
+        partial(objects.find_objects, layout='coco'),
+    ),
+    'yolo': Layout(
+        "YOLO's layout",
+        "YOLO's data.yaml, obj.data or classes.txt",
+        objects.is_yolo,
+        partial(objects.find_objects, layout='yolo'),
+    ),
+    'voc': Layout(
+        "Pascal VOC's layout",
+        "Pascal VOC's XML files and images",
+        objects.is_voc,
+        partial(objects.find_objects, layout='voc'),
+    ),
+    'labelme': Layout(
+        "LabelMe's layout",
+        "LabelMe's JSON files and images",
+        objects.is_labelme,
+        partial(objects.find_objects, layout='labelme'),
+    ),
     'masks': Layout('images with masks', 'images and a mask of classes for each', has_masks, find_masks),
     'class-folders': Layout(
         'class folders', 'a folder of images or videos for each class, or lists', has_class_folders, find_class_folders
@@ -101,17 +117,10 @@ def find_sets(path: Path, layout: str, out: Path, shape: str | None = None) -> F
         UserError: for files that can't be read, or whose part can't be told; nothing is written then.
     """
     folder = Folder(path)
-    find = LAYOUTS[layout].find
-    if shape is not None:
-        if layout not in ('coco', *objects.CONVERTED):
-            raise UserError(f'--{shape} is for objects, but {LAYOUTS[layout].name} has none; leave it out.')
-        find = partial(_with_shape, layout=layout, shape=shape)
+    if shape is not None and layout not in ('coco', *objects.CONVERTED):
+        raise UserError(f'--{shape} is for objects, but {LAYOUTS[layout].name} has none; leave it out.')
     with _new_folder(out):
-        return find(folder, out)
-
-
-def _with_shape(folder: Folder, out: Path, layout: str, shape: str) -> FoundSets:
-    return objects.find_objects(folder, layout, out, shape)
+        return LAYOUTS[layout].find(folder, out, **({} if shape is None else dict(shape=shape)))
 
 
 @contextmanager

@@ -11,10 +11,15 @@ from hiera_mm.errors import BrokenFileError, UserError, examples
 from hiera_mm.readers.ava_files import read_action_list, read_rows
 from hiera_mm.readers.found_sets.folder import USES, Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
+from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
+from hiera_mm.readers.text import files_below
 from hiera_mm.readers.videos import VIDEO_ENDINGS, open_video
 
 ROW = re.compile(rb'[^,]+,\d+(,[-+.\deE]+){4},\d+,\d+\s*')
 EXCLUDED = re.compile(rb'[^,]+,\d+\s*')
+
+RATE = 30
+"""Frames a second at which frames are extracted."""
 
 CUT_OUT = 900
 """Second of the film at which AVA's cut out minutes begin."""
@@ -44,7 +49,7 @@ def find_actions(folder: Folder, out: Path) -> FoundSets:
         folder.use(path, part or 'all')
     split = with_validation({part: sorted({row.video_id for row in found}) for part, found in rows.items()}, folder)
     if 'test' in split:
-        folder.say('The test part is left out, since testing uses the validation part; name it as val_ann_file to use.')
+        folder.say('The test part is left out, since testing uses the validation part; set val_ann_file to use it.')
         del split['test']
     exclusions = _by_part(
         folder, [path for path in folder.with_ending('.csv') if _begins(path, EXCLUDED)], 'excluded seconds'
@@ -65,16 +70,17 @@ def find_actions(folder: Folder, out: Path) -> FoundSets:
                 + f'; put all of a part into one, as files ({", ".join(VIDEO_ENDINGS[:3])}, ...) or folders of frames.'
             )
         if absent:
-            folder.say(f'{examples(absent)} of the videos of the {USES[part]} part are missing; they are left out.')
+            raise UserError(
+                f"{examples(absent)} of the videos that '{tables[source]}' names are not in '{folder.root}'; put them "
+                'there, or take their lines out.'
+            )
         beside = {
-            f'{name}_file': files[key]
+            f'{name}_file': files.get(part, files.get(source))
             for name, files in (('exclude', exclusions), ('proposal', proposals))
-            for key in (part, source)[: 1 if part in files else 2]
-            if key in files
         }
-        for path in beside.values():
+        for path in filter(None, beside.values()):
             folder.use(path, part)
-        present = [videos[name] for name in names if name in videos]
+        present = [videos[name] for name in names]
         for path in present:
             folder.use(path, part)
         parts[part] = FoundPart(table, folders.pop(), list(map(str, present)), beside=beside)
@@ -153,13 +159,20 @@ def _actions(folder: Folder, rows: dict) -> tuple[list[str], dict]:
     return list(named.values()), dict(label_file=chosen[0], num_classes=max({*named, *numbers}) + 1)
 
 
+def _seconds(place: Path) -> float:
+    """How long extracted frames last."""
+    return sum(1 for _ in files_below(place, IMAGE_ENDINGS)) / RATE
+
+
 def _start(rows: Sequence, videos: dict[str, Path], kind: str) -> int:
     """The second at which the videos begin: that of AVA's cut out minutes, if they are too short for the others."""
-    if min(row.timestamp for row in rows) < CUT_OUT or kind == 'frames':
-        return 0 if min(row.timestamp for row in rows) < CUT_OUT else CUT_OUT
+    if min(row.timestamp for row in rows) < CUT_OUT:
+        return 0
     for row in rows:
+        place = videos[row.video_id]
         try:
-            return 0 if open_video(videos[row.video_id]).duration >= row.timestamp else CUT_OUT
+            seconds = _seconds(place) if kind == 'frames' else open_video(place).duration
         except BrokenFileError:
             continue
+        return 0 if seconds >= row.timestamp else CUT_OUT
     return CUT_OUT

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hiera_mm.errors import BrokenFileError, UserError, examples
-from hiera_mm.readers.class_names import class_names_file, class_names_of_list
+from hiera_mm.readers.class_names import class_names_file, class_names_of_list, numbers_by_name, read_class_names
 from hiera_mm.readers.found_sets.conversion import distinct
 from hiera_mm.readers.found_sets.folder import NAME_FILES, USES, WORDS, Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
 from hiera_mm.readers.images import read_image_header
 from hiera_mm.readers.labelled_lists import LINE, read_labelled_list
-from hiera_mm.readers.text import read_text
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 MANY = 1000
@@ -26,7 +25,7 @@ Labelled = list[tuple[Path, str]]
 
 def has_class_folders(folder: Folder) -> bool:
     """Whether images or videos lie in folders of at least two classes, or a list gives them numbers."""
-    return bool(_lists(folder)) or len({name for _, name in _places(folder, _inputs(folder)).values() if name}) > 1
+    return bool(_lists(folder)) or len({name for _, name in _places(folder, main_inputs(folder)).values() if name}) > 1
 
 
 def find_class_folders(folder: Folder, out: Path) -> FoundSets:
@@ -35,7 +34,12 @@ def find_class_folders(folder: Folder, out: Path) -> FoundSets:
     Raises:
         UserError: without classes, or for a list that can't be used.
     """
-    inputs, lists = _inputs(folder), _lists(folder)
+    inputs, lists = main_inputs(folder), _lists(folder)
+    others = folder.images if inputs is not folder.images else folder.with_ending(*VIDEO_ENDINGS)
+    if not lists and len({name for _, name in _places(folder, others).values() if name}) > 1:
+        raise UserError(
+            f"'{folder.root}' holds both images and videos in class folders; move one of them to a folder of its own."
+        )
     what = 'video' if inputs and inputs[0].name.lower().endswith(VIDEO_ENDINGS) else 'image'
     labelled, names = _listed(folder, lists) if lists else _in_folders(folder, inputs, what)
     parts = with_validation(labelled, folder, group=lambda item: item[1])
@@ -54,7 +58,7 @@ def find_class_folders(folder: Folder, out: Path) -> FoundSets:
     )
 
 
-def _inputs(folder: Folder) -> list[Path]:
+def main_inputs(folder: Folder) -> list[Path]:
     """The images, or the videos if these are more."""
     videos = folder.with_ending(*VIDEO_ENDINGS)
     return videos if len(videos) > len(folder.images) else folder.images
@@ -62,7 +66,7 @@ def _inputs(folder: Folder) -> list[Path]:
 
 def _lists(folder: Folder) -> list[Path]:
     """The text files whose lines are paths of files in the folder and numbers."""
-    names = {path.name for path in _inputs(folder)}
+    names = {path.name for path in main_inputs(folder)}
     return [
         path
         for path in folder.with_ending('.txt', '.csv')
@@ -110,6 +114,8 @@ def _listed(folder: Folder, lists: Sequence[Path]) -> tuple[dict[str | None, Lab
             'into each.'
         )
     named = next((names for names in (known.get('train'), *known.values()) if names), None)
+    if named:
+        numbers_by_name(sorted({name for items in labelled.values() for _, name in items}), named, folder.root)
     numbers = {int(name.split()[1]) for items in labelled.values() for _, name in items} if not named else set()
     return labelled, list(named or [f'class {number}' for number in range(max(numbers) + 1)])
 
@@ -119,14 +125,14 @@ def _names_beside(folder: Folder) -> tuple[str, ...] | None:
     for path in folder.files:
         if path.name.lower() in NAME_FILES:
             folder.use(path, 'all')
-            return tuple(line.strip() for line in read_text(path, 'class names').splitlines() if line.strip())
+            return read_class_names(path)
     return None
 
 
 def _by_end(folder: Folder) -> dict[str, Path | None]:
     """Each input by its last path components, however many; None where several end so."""
     found: dict[str, Path | None] = {}
-    for path in _inputs(folder):
+    for path in main_inputs(folder):
         inner = path.relative_to(folder.root).parts
         for first in range(len(inner)):
             end = '/'.join(inner[first:])

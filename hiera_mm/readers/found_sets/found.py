@@ -28,7 +28,8 @@ class FoundPart(NamedTuple):
         objects: Number of objects that are neither ignored nor crowds.
         masks: Whether each of these has a mask.
         beside: Further files and folders, by what follows the part in the name of a setting or the key of its folders,
-            such as ``proposal_file`` and ``seg_map_path``.
+            such as ``proposal_file`` and ``seg_map_path``; None where the
+            set lacks what its task may have.
     """
 
     ann_file: Path | None
@@ -37,7 +38,7 @@ class FoundPart(NamedTuple):
     longest_sides: list[int] = []
     objects: int = 0
     masks: bool = False
-    beside: Mapping[str, Path] = {}
+    beside: Mapping[str, Path | None] = {}
 
 
 @dataclass

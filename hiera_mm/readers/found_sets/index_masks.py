@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.readers.class_names import read_class_names
 from hiera_mm.readers.found_sets.class_folders import sides_of
 from hiera_mm.readers.found_sets.folder import NAME_FILES, USES, Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
@@ -261,16 +262,16 @@ def _by_number(
         folder.say(f'The masks hold {numbers[0]} and {numbers[1]}; these became the classes 0 and 1.')
         found: dict[int | Colour, int] = {number: place for place, number in enumerate(numbers)}
         return names, Conversion(found | {(n, n, n): place for place, n in enumerate(numbers)})
-    if count is not None:
-        wrong = [number for number in classes if number >= count]
-        raise UserError(
-            f"The masks in '{folder.root}' hold {examples(wrong or classes)}, but {count} classes are named, from 0 to "
-            f'{count - 1} (255 is ignored); correct the names or the masks.'
-        )
     if len(classes) < 2:
         raise UserError(
             f"The masks in '{folder.root}' hold {', '.join(map(str, numbers))} alone, so there is only one class; a "
             'mask needs the background as a class too.'
+        )
+    if count is not None:
+        wrong = [number for number in classes if number >= count]
+        raise UserError(
+            f"The masks in '{folder.root}' hold {examples(wrong)}, but {count} classes are named, from 0 to "
+            f'{count - 1} (255 is ignored); correct the names or the masks.'
         )
     folder.say('Nothing names the classes, so they are called by their numbers; rename them in the config.')
     if (max(classes) + 1) > MOST_GAPS * len(classes):
@@ -355,10 +356,10 @@ def _names_in(path: Path) -> Named | None:
     name = path.name.lower()
     if name == 'labelmap.txt':
         # CVAT's: label:color_rgb:parts:actions.
-        rows = [line.split(':') for line in _lines(path) if line and not line.startswith('#')]
-        return Named({}, {_colour(row[1].split(',')): row[0] for row in rows if len(row) > 1})
+        rows = re.findall(r'(?m)^([^#:\n][^:\n]*):(\d+),(\d+),(\d+)', read_text(path, 'class names'))
+        return Named({}, {_colour(colour): label for label, *colour in rows})
     if name in NAME_FILES:
-        return Named(dict(enumerate(filter(None, _lines(path)))), {})
+        return Named(dict(enumerate(read_class_names(path))), {})
     if name.endswith('.csv') and re.search('class|colou?r|label', name):
         return _names_in_table(path)
     if name.endswith('.json') and re.search('class|id2label|label', name):

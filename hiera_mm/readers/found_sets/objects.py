@@ -30,7 +30,7 @@ FEW, BYTES = 20, 4096
 """How many files, and how much of each, are looked at to tell the layout."""
 
 
-def find_objects(folder: Folder, layout: str, out: Path, shape: str | None) -> FoundSets:
+def find_objects(folder: Folder, out: Path, layout: str, shape: str | None = None) -> FoundSets:
     """Find annotated objects; what has to be written goes to ``out``.
 
     Raises:

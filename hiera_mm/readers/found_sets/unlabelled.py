@@ -5,25 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.found_sets.class_folders import sides_of
+from hiera_mm.readers.found_sets.class_folders import main_inputs, sides_of
 from hiera_mm.readers.found_sets.folder import Folder
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 
 def find_unlabelled(folder: Folder, out: Path) -> FoundSets:
-    """All images of a folder, or all videos if these are more, of which a list is written to ``out``.
+    """All images of a folder, or all videos, of which a list is written to ``out``.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are none, or both.
     """
-    videos = folder.with_ending(*VIDEO_ENDINGS)
-    inputs = videos if len(videos) > len(folder.images) else folder.images
+    inputs, videos = main_inputs(folder), folder.with_ending(*VIDEO_ENDINGS)
+    if folder.images and videos:
+        raise UserError(
+            f"'{folder.root}' holds {len(folder.images)} images and {len(videos)} videos; move one of them to a "
+            'folder of its own.'
+        )
     if not inputs:
         raise UserError(f"'{folder.root}' holds no images or videos; name the folder that does.")
     for path in inputs:
         folder.use(path, 'train')
-    what, ann_file = ('video' if inputs is videos else 'image'), None
+    what, ann_file = ('video' if videos else 'image'), None
     if what == 'video':
         ann_file = out / 'train.txt'
         # mmaction2's lists need a label.

@@ -165,6 +165,47 @@ def test_lists_that_fit_nothing_are_refused(tmp_path, text, sentence):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('other', ['cat\ndog\nfox', 'cat\ncow', None])
+def test_lists_whose_names_differ_are_refused(tmp_path, other):
+    draw(tmp_path / 'set', 'images/{number}.png', names=('cat', 'cow', 'dog'))
+    for part, names in dict(train='cat\ncow\ndog', val=other).items():
+        paths = sorted((tmp_path / 'set' / 'images').glob(f'{part}_*'))
+        lines = [f'images/{path.name} {sorted(COLOURS).index(path.name.split("_")[1])}' for path in paths]
+        (tmp_path / 'set' / f'{part}.txt').write_text('\n'.join(lines))
+        if names:
+            (tmp_path / 'set' / f'{part}.txt.classes').write_text(names)
+    with pytest.raises(UserError, match='are not among the 3 classes|has the labels 1 .2., but 2 classes are named'):
+        find_sets(tmp_path / 'set', 'class-folders', tmp_path / 'out')
+
+
+def test_names_in_another_order_are_matched_by_name(tmp_path):
+    draw(tmp_path / 'set', 'images/{number}.png')
+    for part, names in dict(train=['cat', 'cow', 'dog'], val=['dog', 'cat', 'cow']).items():
+        paths = sorted((tmp_path / 'set' / 'images').glob(f'{part}_*'))
+        lines = [f'images/{path.name} {names.index(path.name.split("_")[1])}' for path in paths]
+        (tmp_path / 'set' / f'{part}.txt').write_text('\n'.join(lines))
+        (tmp_path / 'set' / f'{part}.txt.classes').write_text('\n'.join(names))
+    config, sets = config_of(tmp_path / 'set', tmp_path)
+    assert_classes_fit(config, sets)
+
+
+def test_a_file_that_names_a_class_twice_is_refused(tmp_path):
+    draw(tmp_path / 'set', 'images/{number}.png')
+    (tmp_path / 'set' / 'train.txt').write_text('images/train_cat_0.png 0\nimages/train_dog_0.png 1')
+    (tmp_path / 'set' / 'classes.txt').write_text('cat\ncat\n')
+    with pytest.raises(UserError, match='more than once'):
+        find_sets(tmp_path / 'set', 'class-folders', tmp_path / 'out')
+
+
+@pytest.mark.parametrize('layout', ['class-folders', 'unlabelled'])
+def test_images_and_videos_together_are_not_guessed_at(tmp_path, layout):
+    draw(tmp_path / 'set', 'train/{name}/{number}.png')
+    for name in COLOURS:
+        write_video(tmp_path / 'set' / 'train' / name / 'film.mp4', [np.zeros((48, 64, 3), np.uint8)] * 3, 10)
+    with pytest.raises(UserError, match='images and .*videos'):
+        find_sets(tmp_path / 'set', layout, tmp_path / 'out')
+
+
 @pytest.mark.parametrize(
     'names, sentence', [(['Cat', 'cat', 'dog'], 'differ in capitals'), (['cat'], 'not in folders of at least two')]
 )

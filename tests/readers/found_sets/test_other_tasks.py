@@ -188,6 +188,16 @@ def test_videos_are_put_apart_without_a_validation_part(tmp_path):
     assert found['train'] | found['val'] == {*'abc'} and not found['train'] & found['val'] and len(found['val']) == 1
 
 
+@pytest.mark.parametrize('first, start', [(900, 900), (0, 0), (905, 0)])
+def test_where_frames_begin_is_told_by_how_long_they_last(tmp_path, first, start):
+    draw_actions(tmp_path / 'set', first, frames=True)
+    if first > 900:
+        # The first video that is annotated has frames from the film's first second on.
+        for number in range(46, 30 * 907):
+            (tmp_path / 'set' / 'train' / 'a' / f'img_{number:05}.jpg').touch()
+    assert config_of(tmp_path / 'set', tmp_path)[0].timestamp_start == start
+
+
 def test_proposals_and_exclusions_are_used_for_their_part(tmp_path):
     draw_actions(tmp_path / 'set')
     boxes = {f'{name},0901': np.array([[0.1, 0.1, 0.6, 0.9, 0.95]]) for name in 'de'}
@@ -216,6 +226,7 @@ def test_of_avas_lists_of_actions_the_scored_one_is_used(tmp_path):
         (lambda folder: put_videos(folder / 'more', ['a']), 'more than once'),
         (lambda folder: [path.unlink() for path in (folder / 'val').iterdir()], "are not in '"),
         (lambda folder: (folder / 'train.csv').write_text(rows('a') + 'a,b\n'), 'Line 3 of the annotation file'),
+        (lambda folder: (folder / 'val' / 'e.mp4').unlink(), r'1 \(e\) of the videos that .* are not in'),
         (lambda folder: (folder / 'b.pbtxt').write_text(''), 'several lists of actions'),
     ],
 )
