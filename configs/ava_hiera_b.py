@@ -10,12 +10,6 @@ _base_ = [
 weights = 'hiera_b_16x224.mae_k400_ft_k400'
 model = dict(
     backbone=dict(arch='b', drop_path_rate=0.2, init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
-    roi_head=dict(
-        bbox_head=dict(
-            num_classes=_base_.num_classes,
-            in_channels=768,
-            topk=tuple(number for number in (3, 5) if number < _base_.num_classes),
-        )
-    ),
+    roi_head=dict(bbox_head=dict(**_base_.counted, in_channels=768)),
 )
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

@@ -10,11 +10,5 @@ _base_ = [
 weights = 'hiera_h_16x224.mae_k400_ft_k400'
 model = dict(
     backbone=dict(arch='h', init_cfg=weights and dict(type='Pretrained', checkpoint=weights)),
-    roi_head=dict(
-        bbox_head=dict(
-            num_classes=_base_.num_classes,
-            in_channels=2048,
-            topk=tuple(number for number in (3, 5) if number < _base_.num_classes),
-        )
-    ),
+    roi_head=dict(bbox_head=dict(**_base_.counted, in_channels=2048)),
 )

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from hiera_mm.engine.console import console
-    from hiera_mm.inference.bench import bench, test_inputs
+    from hiera_mm.inference.bench import bench, files_of
     from hiera_mm.inference.page_results import page_kinds
     from hiera_mm.readers.inputs import find_inputs
     from hiera_mm.tasks import load
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     predictor = load(source, device='cpu', trust=arguments.trust)
     scored = not arguments.inputs
     if scored:
-        inputs = test_inputs(predictor.trained.config, 'test', arguments.count)
+        inputs = files_of(predictor.trained.config, 'test', arguments.count)
     else:
         inputs = [entry.source for entry in find_inputs(arguments.inputs, page_kinds(predictor))][: arguments.count]
     if not inputs:
@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     with console(arguments.verbose):
         found = bench(
             load,
+            predictor,
             source,
             arguments.formats,
             inputs,

@@ -94,6 +94,7 @@ FORMATS = {
 
 def bench(
     load: Load,
+    original: Any,
     source: str,
     names: Sequence[str],
     inputs: Sequence[str],
@@ -106,6 +107,7 @@ def bench(
 
     Args:
         load: ``hiera_mm.load``.
+        original: The model, loaded on the CPU; exported from, and asked for its data.
         source: The model's checkpoint.
         names: Keys of ``FORMATS``.
         inputs: Files to predict for.
@@ -120,7 +122,9 @@ def bench(
             say(f'preparing {FORMATS[name].name}')
             found[name] = Measured(FORMATS[name].name)
             try:
-                predictors[name], found[name].size = _prepared(FORMATS[name], load, source, Path(folder), device, trust)
+                predictors[name], found[name].size = _prepared(
+                    FORMATS[name], load, original, source, Path(folder), device, trust
+                )
                 for path in inputs[:WARM_UPS]:
                     predictors[name].predict(path)
             except Exception as error:  # Whatever a format can't do, the others can.
@@ -132,7 +136,7 @@ def bench(
             say(f'round {number + 1} of {ROUNDS}: {len(inputs)} inputs in {len(predictors)} formats')
             for name, predictor in predictors.items():
                 times[name].append([_seconds(predictor, path) for path in inputs])
-        tested = config_for_testing(load(source, device='cpu', trust=trust).trained)
+        tested = config_for_testing(original.trained)
         for name, measured in found.items():
             if name in times:
                 measured.seconds = [statistics.median(values) for values in zip(*times[name], strict=True)]
@@ -146,7 +150,7 @@ def bench(
         return list(found.values())
 
 
-def test_inputs(config: Config, part: str, count: int) -> list[str]:
+def files_of(config: Config, part: str, count: int) -> list[str]:
     """Files of a part of the data that a config names, evenly spread; empty if they are not there."""
     init_default_scope(config.get('default_scope'))
     for _, dataset, kind in data_sets(config, f'{part}_dataloader'):
@@ -174,7 +178,7 @@ def _file(format_: Format, folder: Path) -> Path:
 
 
 def _prepared(
-    format_: Format, load: Load, source: str, folder: Path, device: str | None, trust: bool
+    format_: Format, load: Load, original: Any, source: str, folder: Path, device: str | None, trust: bool
 ) -> tuple[Any, int | None]:
     """A predictor of a format, and the size of its file."""
     if not format_.ending:
@@ -183,11 +187,10 @@ def _prepared(
             compile_parts(predictor.trained.model)
         return predictor, None
     path = _file(format_, folder)
-    predictor = load(source, device='cpu', trust=trust)
-    calibration = test_inputs(predictor.trained.config, 'train', CALIBRATION_FILES) if format_.int8 else None
+    calibration = files_of(original.trained.config, 'train', CALIBRATION_FILES) if format_.int8 else None
     if format_.int8 and not calibration:
         raise UserError('8-bit integers need images of the training set to be calibrated on, which are not here.')
-    export(predictor, path, None, calibration)
+    export(original, path, None, calibration)
     size = sum(file.stat().st_size for file in folder.glob(f'{path.stem}.*') if file.suffix in (path.suffix, '.bin'))
     return load(str(path), trust=trust), size
 

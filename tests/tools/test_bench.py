@@ -2,6 +2,9 @@
 
 import json
 
+from hiera_mm.commands.bench import NAMES
+from hiera_mm.inference.bench import FORMATS
+
 import pytest
 from PIL import Image
 
@@ -36,6 +39,10 @@ def test_formats_are_measured_and_tested(run_command, trained, shapes, tmp_path,
         assert row['metrics'] == pytest.approx(rows['PyTorch']['metrics'], abs=0.02)
     assert Image.open(tmp_path / 'bench' / 'bench.png').size[0] > 400
     assert 'times the first' in printed and 'coco/bbox_mAP' in printed
+
+
+def test_all_formats_are_offered():
+    assert list(NAMES) == list(FORMATS)
 
 
 def test_given_inputs_are_predicted_without_a_test(run_command, trained, shapes, tmp_path):
