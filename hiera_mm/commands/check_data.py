@@ -62,8 +62,8 @@ def _draw_sheets(config: Config, task: Task) -> None:
                 continue
             drawn.append(dataset)
             path = Path(config.work_dir, 'data', f'{key.replace("_dataloader.dataset", "")}.png')
-            scope = config.get('default_scope')
-            if counted := task.count_samples(dataset, kind, scope):
-                print(f'{key}: {counted}')
-            if samples := task.draw_sheet(dataset, kind, scope, path):
-                print(f'{samples} samples of {key} with their annotations: {path}')
+            sheet = task.draw_sheet(dataset, kind, config.get('default_scope'), path)
+            if sheet.counted:
+                print(f'{key}: {sheet.counted}')
+            if sheet.samples:
+                print(f'{sheet.samples} samples of {key} with their annotations: {path}')

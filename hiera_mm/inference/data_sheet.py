@@ -26,6 +26,14 @@ STRIP_FRAMES = 6
 """Frames of a video that are shown."""
 
 
+class Sheet(NamedTuple):
+    """A sheet that was drawn: the number of samples on it, 0 without one, and how many of each class the set has, in
+    words; empty where its check says so already."""
+
+    samples: int
+    counted: str = ''
+
+
 class Tile(NamedTuple):
     """A sample on the sheet: its drawing, RGB ``(H, W, 3)``, and a line of text."""
 
@@ -33,14 +41,17 @@ class Tile(NamedTuple):
     text: str
 
 
-def draw_samples(
-    dataset: ConfigDict, scope: str | None, tile_of: Callable[[Any, int], Tile], path: Path, columns: int = COLUMNS
-) -> int:
+def built_set(dataset: ConfigDict, scope: str | None) -> Any:
+    """A data set without its pipeline, in the default scope of the whole config."""
+    init_default_scope(scope or 'mmengine')
+    return DATASETS.build(dict(dataset, pipeline=[]))
+
+
+def draw_samples(built: Any, tile_of: Callable[[Any, int], Tile], path: Path, columns: int = COLUMNS) -> int:
     """Write up to 16 samples of a data set, chosen at random with a fixed seed.
 
     Args:
-        dataset: The config of the set, whose pipeline is not run.
-        scope: The default scope of the whole config.
+        built: The set, see :func:`built_set`.
         tile_of: The tile of a sample, from the built set and its number; samples whose files are broken are left out.
         path: The image to write.
         columns: How many samples stand beside each other.
@@ -48,8 +59,6 @@ def draw_samples(
     Returns:
         The number of samples on the sheet.
     """
-    init_default_scope(scope or 'mmengine')
-    built: Any = DATASETS.build(dict(dataset, pipeline=[]))
     tiles = []
     for number in random.Random(0).sample(range(len(built)), min(len(built), columns * ROWS)):
         try:

@@ -10,6 +10,7 @@ from hiera_mm.checks.fault import DataPart, Fault, class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.errors import UserError
 from hiera_mm.evaluation.dump import DumpNamedResults, WholeDump
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.prediction import Outcome
@@ -222,7 +223,7 @@ class Task:
         """
         raise UserError('--show-dir draws boxes and masks, which this model does not predict; use --out instead.')
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
         """Write a sheet of a data set's samples with their annotations.
 
         Args:
@@ -232,10 +233,6 @@ class Task:
             path: The image to write.
 
         Returns:
-            The number of samples on it; 0 without a sheet.
+            What was drawn.
         """
-        return 0
-
-    def count_samples(self, dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
-        """How many samples of each class a data set has, in words; empty where its check says so already."""
-        return ''
+        return Sheet(0)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.datasets.video import OpenVideo
-from hiera_mm.inference.data_sheet import Tile, draw_samples
+from hiera_mm.inference.data_sheet import Sheet, Tile, built_set, draw_samples
 from hiera_mm.inference.visualization import Label, colour_of, draw
 from hiera_mm.readers.frames import frames_at
 
@@ -12,9 +12,9 @@ import numpy as np
 from mmengine.config import ConfigDict
 
 
-def draw_sheet(dataset: ConfigDict, scope: str | None, path: Path) -> int:
-    """Write frames of annotated seconds with boxes and actions; returns the number."""
-    return draw_samples(dataset, scope, _second, path, columns=3)
+def draw_sheet(dataset: ConfigDict, scope: str | None, path: Path) -> Sheet:
+    """Write frames of annotated seconds with boxes and actions."""
+    return Sheet(draw_samples(built_set(dataset, scope), _second, path, columns=3))
 
 
 def _second(built: Any, number: int) -> Tile:

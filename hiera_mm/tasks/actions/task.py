@@ -10,6 +10,7 @@ from hiera_mm.complexity import Parts
 from hiera_mm.datasets.ava import AVAClipDataset
 from hiera_mm.engine.training_plan import pipeline_shape
 from hiera_mm.errors import UserError
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.prediction import Outcome
@@ -63,8 +64,8 @@ class ActionsTask(Task):
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.roi_head.bbox_head.num_classes', model.roi_head.bbox_head.num_classes)]
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
-        return draw_sheet(dataset, scope, path) if issubclass(dataset_type, AVAClipDataset) else 0
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
+        return draw_sheet(dataset, scope, path) if issubclass(dataset_type, AVAClipDataset) else Sheet(0)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return ava.faults if issubclass(dataset_type, AVAClipDataset) else None

@@ -9,6 +9,7 @@ from hiera_mm.checks.fault import DataPart, Fault, class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.models.mae import MaskedAutoencoder
@@ -37,11 +38,8 @@ class AutoencodingTask(Task):
     options = dict(seed=0)
     draws_images = True
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
         return data_sheet.draw_sheet(dataset, dataset_type, scope, path)
-
-    def count_samples(self, dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
-        return data_sheet.counts(dataset, dataset_type, scope)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else classification.check_of(dataset_type)

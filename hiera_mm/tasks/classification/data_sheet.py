@@ -7,27 +7,24 @@ from typing import Any
 from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.datasets.video import ClipDataset
 from hiera_mm.errors import first_few
-from hiera_mm.inference.data_sheet import Tile, draw_samples, film_strip
+from hiera_mm.inference.data_sheet import COLUMNS, Sheet, Tile, built_set, draw_samples, film_strip
 from hiera_mm.inference.images import read_image
 from hiera_mm.readers.videos import open_video
 
 from mmengine.config import ConfigDict
-from mmengine.registry import DATASETS, init_default_scope
 
 
-def draw_sheet(dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
-    """Write images with their classes, or clips as strips with theirs; returns the number, 0 for other sets."""
-    if issubclass(dataset_type, ImageDataset):
-        return draw_samples(dataset, scope, _image, path)
-    return draw_samples(dataset, scope, _clip, path, columns=1) if issubclass(dataset_type, ClipDataset) else 0
-
-
-def counts(dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
-    """How many samples each class has."""
+def draw_sheet(dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
+    """Write images with their classes, or clips as strips with theirs; nothing for other sets."""
     if not issubclass(dataset_type, ImageDataset | ClipDataset):
-        return ''
-    init_default_scope(scope or 'mmengine')
-    built: Any = DATASETS.build(dict(dataset, pipeline=[]))
+        return Sheet(0)
+    built, images = built_set(dataset, scope), issubclass(dataset_type, ImageDataset)
+    drawn = draw_samples(built, _image if images else _clip, path, COLUMNS if images else 1)
+    return Sheet(drawn, _counts(built))
+
+
+def _counts(built: Any) -> str:
+    """How many samples each class has."""
     found = Counter(_class_of(built, built.get_data_info(number)) for number in range(len(built)))
     what = built.files if len(built) != 1 else built.files.removesuffix('s')
     if set(found) == {''}:

@@ -10,6 +10,7 @@ from hiera_mm.complexity import Parts
 from hiera_mm.datasets.images import ImageDataset
 from hiera_mm.datasets.video import ClipDataset
 from hiera_mm.engine.training_plan import pipeline_shape
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.prediction import Outcome
@@ -18,7 +19,7 @@ from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.classification.classifier import Classifier
-from hiera_mm.tasks.classification.data_sheet import counts, draw_sheet
+from hiera_mm.tasks.classification.data_sheet import draw_sheet
 from hiera_mm.tasks.classification.files import classify_files
 from hiera_mm.tasks.classification.forward_pass import USUAL_SIZE, recogniser_complexity, training_loss
 from hiera_mm.tasks.classification.graph import ExportedClassifier, graph_of_classifier
@@ -45,11 +46,8 @@ class ClassificationTask(Task):
         number = model.cls_head.get('num_classes')
         return [] if number is None else [('model.cls_head.num_classes', number)]
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
         return draw_sheet(dataset, dataset_type, scope, path)
-
-    def count_samples(self, dataset: ConfigDict, dataset_type: type, scope: str | None) -> str:
-        return counts(dataset, dataset_type, scope)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return check_of(dataset_type)

@@ -9,6 +9,7 @@ from hiera_mm.checks.fault import DataPart, Fault, classes_of
 from hiera_mm.complexity import Parts
 from hiera_mm.engine.training_plan import pipeline_shape
 from hiera_mm.evaluation.dump import DumpDetections
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.page_results import frame_result
@@ -147,8 +148,8 @@ class DetectionTask(Task):
     def draw_test(self, config: Config, folder: str) -> None:
         config.default_hooks.visualization = dict(type=DrawObjectsHook.__name__, folder=folder)
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
-        return draw_sheet(dataset, path) if coco.reads_coco(dataset_type) else 0
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
+        return Sheet(draw_sheet(dataset, path) if coco.reads_coco(dataset_type) else 0)
 
 
 def _drawn(frame: np.ndarray, found: Detections, score_thr: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.inference.data_sheet import Tile, draw_samples
+from hiera_mm.inference.data_sheet import Sheet, Tile, built_set, draw_samples
 from hiera_mm.inference.images import read_image
 from hiera_mm.tasks.segmentation.results import Segmentation, draw_regions
 
@@ -11,11 +11,11 @@ from mmengine.config import ConfigDict
 from mmseg.registry import TRANSFORMS
 
 
-def draw_sheet(dataset: ConfigDict, path: Path) -> int:
-    """Write images with their masks in colours; returns the number, 0 for a set without masks."""
+def draw_sheet(dataset: ConfigDict, path: Path) -> Sheet:
+    """Write images with their masks in colours, if the set has any."""
     if not (dataset.get('data_prefix') or {}).get('seg_map_path'):
-        return 0
-    return draw_samples(dataset, 'mmseg', _masked, path)
+        return Sheet(0)
+    return Sheet(draw_samples(built_set(dataset, 'mmseg'), _masked, path))
 
 
 def _masked(built: Any, number: int) -> Tile:

@@ -10,6 +10,7 @@ from hiera_mm.complexity import Parts
 from hiera_mm.config import dicts_in
 from hiera_mm.engine.training_plan import pipeline_shape
 from hiera_mm.evaluation.dump import DumpRegions
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.page_results import frame_result
@@ -56,8 +57,8 @@ class SegmentationTask(Task):
             if 'num_classes' in head
         ]
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
-        return draw_sheet(dataset, path) if issubclass(dataset_type, BaseSegDataset) else 0
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
+        return draw_sheet(dataset, path) if issubclass(dataset_type, BaseSegDataset) else Sheet(0)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return masks.faults if issubclass(dataset_type, BaseSegDataset) else None

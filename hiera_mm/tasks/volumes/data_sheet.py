@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.inference.data_sheet import Tile, draw_samples
+from hiera_mm.inference.data_sheet import Sheet, Tile, built_set, draw_samples
 from hiera_mm.inference.visualization import palette_of
 from hiera_mm.readers.volumes import read_voxels
 
@@ -17,9 +17,9 @@ SIDE = 160
 """Longest side of a cut in pixels."""
 
 
-def draw_sheet(dataset: ConfigDict, scope: str | None, path: Path) -> int:
-    """Write volumes in three cuts through the middle of their labels; returns the number."""
-    return draw_samples(ConfigDict(dataset, cache_rate=0.0), scope, _cuts, path, columns=2)
+def draw_sheet(dataset: ConfigDict, scope: str | None, path: Path) -> Sheet:
+    """Write volumes in three cuts through the middle of their labels."""
+    return Sheet(draw_samples(built_set(ConfigDict(dataset, cache_rate=0.0), scope), _cuts, path, columns=2))
 
 
 def _cuts(built: Any, number: int) -> Tile:

@@ -9,6 +9,7 @@ from hiera_mm.checks.fault import DataPart, Fault, classes_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
+from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
@@ -37,8 +38,8 @@ class VolumesTask(Task):
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]:
         return [('model.decoder.num_classes', model.decoder.num_classes)]
 
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> int:
-        return draw_sheet(dataset, scope, path) if issubclass(dataset_type, VolumeDataset) else 0
+    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
+        return draw_sheet(dataset, scope, path) if issubclass(dataset_type, VolumeDataset) else Sheet(0)
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else None
