@@ -9,7 +9,6 @@ from hiera_mm.engine.training_memory import AllocatedMemory
 from hiera_mm.engine.training_plan import training_setups
 from hiera_mm.models.cpu import plain
 from hiera_mm.settings import read_config
-from hiera_mm.synthetic import actions, classes, masks, motions, shapes, volumes
 from hiera_mm.tasks import task_of
 
 import pytest
@@ -17,14 +16,14 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 
-KINDS = dict(
+OPTIONS = dict(
     # Of smaller images the plan counts more regions with masks than untrained detectors find.
-    boxes=(shapes.make_coco_shapes, 'image_size=(256,256)'),
-    masks=(masks.make_mask_shapes, 'image_size=(128,128)'),
-    classes=(classes.make_class_shapes, 'image_size=128'),
-    volumes=(volumes.make_volume_shapes, 'batch_size=1'),
-    motion=(motions.make_motion_shapes, 'batch_size=2'),
-    actions=(actions.make_acting_shapes, 'batch_size=2'),
+    images='image_size=(256,256)',
+    masks='image_size=(128,128)',
+    classes='image_size=128',
+    volumes='batch_size=1',
+    motion='batch_size=2',
+    actions='batch_size=2',
 )
 
 
@@ -51,14 +50,13 @@ class MeasureHook(Hook):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', OPTIONS)
 def test_the_plan_of_a_first_config_is_what_training_does(run_command, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
-    make, option = KINDS[kind]
-    make(tmp_path / 'set', train=33, val=2)
-    code, printed = run_command('init', 'set', '--random-weights')
-    assert code == 0, printed
-    options = [option, 'num_workers=0']
+    for words in (('make-data', 'set', '--kind', kind, '--train', 33, '--val', 2), ('init', 'set', '--random-weights')):
+        code, printed = run_command(*words)
+        assert code == 0, printed
+    options = [OPTIONS[kind], 'num_workers=0']
     code, printed = run_command('plan', 'my_config.py', '--cfg-options', *options)
     said = ' '.join(printed.split())
     assert code == 0, printed

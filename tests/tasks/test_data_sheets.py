@@ -1,30 +1,26 @@
 """check-data draws samples of every task with their annotations, and says how many of each class there are."""
 
-from hiera_mm.synthetic import actions, classes, masks, motions, shapes, volumes
+from hiera_mm.commands.make_data import GENERATORS
 
 import numpy as np
 import pytest
 from PIL import Image
 
-KINDS = dict(
-    boxes=(shapes.make_coco_shapes, 'objects of each class: '),
-    masks=(masks.make_mask_shapes, ''),
-    classes=(classes.make_class_shapes, '6 images of 3 classes: bar 2, circle 2, triangle 2'),
-    volumes=(volumes.make_volume_shapes, ''),
-    motion=(motions.make_motion_shapes, '6 videos of 6 classes: '),
-    actions=(actions.make_acting_shapes, ''),
+SAID = dict(
+    images='objects of each class: ',
+    classes='6 images of 3 classes: bar 2, circle 2, triangle 2',
+    motion='6 videos of 6 classes: ',
 )
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', GENERATORS)
 def test_samples_are_drawn_with_their_annotations(run_command, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
-    make, said = KINDS[kind]
-    make(tmp_path / 'set', train=6, val=2)
-    code, printed = run_command('init', 'set', '--random-weights')
-    assert code == 0, printed
+    for words in (('make-data', 'set', '--kind', kind, '--train', 6, '--val', 2), ('init', 'set', '--random-weights')):
+        code, printed = run_command(*words)
+        assert code == 0, printed
     code, printed = run_command('check-data', 'my_config.py')
-    assert code == 0 and said in printed and 'samples of train_dataloader.dataset' in printed, printed
+    assert code == 0 and SAID.get(kind, '') in printed and 'samples of train_dataloader.dataset' in printed, printed
     for part in ('train', 'val'):
         sheet = np.asarray(Image.open(tmp_path / 'work_dirs' / 'my_config' / 'data' / f'{part}.png').convert('RGB'))
         assert min(sheet.shape[:2]) > 100 and sheet.std() > 10

@@ -3,15 +3,15 @@
 import os
 
 from hiera_mm.errors import UserError
-from hiera_mm.first_config import KINDS, Machine, config_text
 from hiera_mm.readers.found_sets import find_sets, layout_of
 from hiera_mm.readers.write_video import write_video
-from hiera_mm.settings import read_config
 
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
+
+from tests.found_configs import config_of
 
 COLOURS = dict(cat=(200, 30, 30), dog=(30, 200, 30), cow=(30, 30, 200))
 
@@ -27,13 +27,6 @@ def draw(folder, place, names=('cat', 'dog', 'cow'), parts=('train', 'val'), eac
         for name in names:
             for number in range(count):
                 put(folder / place.format(part=part, name=name, number=f'{part}_{name}_{number}'), name)
-
-
-def config_of(folder, tmp_path, layout=None):
-    sets = find_sets(folder, layout or layout_of(folder), tmp_path / 'out')
-    path = tmp_path / 'found.py'
-    path.write_text(config_text(sets, Machine(None, 2), KINDS[sets.kind].sizes[0], 2, None, random_weights=True))
-    return read_config(str(path)), sets
 
 
 def assert_classes_fit(config, sets, names=None):

@@ -3,14 +3,14 @@
 import json
 
 from hiera_mm.errors import UserError
-from hiera_mm.first_config import Machine, config_text
 from hiera_mm.readers.found_sets import find_sets, layout_of
-from hiera_mm.settings import read_config
 
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
+
+from tests.found_configs import config_of
 
 NAMES = ('sky', 'road', 'car')
 COLOURS = ((0, 0, 0), (200, 30, 30), (30, 30, 200))
@@ -69,13 +69,6 @@ def draw(folder, image, mask, make=indices, parts=('train', 'val')):
     for part, numbers in zip(parts, (range(8), range(8, 11)), strict=False):
         for number in numbers:
             put(folder, image.replace('PART', part), mask.replace('PART', part), number, make)
-
-
-def config_of(folder, tmp_path, layout=None):
-    sets = find_sets(folder, layout or layout_of(folder), tmp_path / 'out')
-    path = tmp_path / 'found.py'
-    path.write_text(config_text(sets, Machine(None, 2), 't', 2, None, random_weights=True))
-    return read_config(str(path)), sets
 
 
 def assert_masks_fit(config, sets, names=NAMES, colours_of=COLOURS):

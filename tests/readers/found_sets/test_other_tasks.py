@@ -4,23 +4,15 @@ import json
 import pickle
 
 from hiera_mm.errors import UserError
-from hiera_mm.first_config import KINDS, Machine, config_text
-from hiera_mm.readers.found_sets import find_sets, layout_of
+from hiera_mm.readers.found_sets import find_sets
 from hiera_mm.readers.write_video import write_video
-from hiera_mm.settings import read_config
 
 import nibabel
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
 
-
-def config_of(folder, tmp_path, layout=None):
-    sets = find_sets(folder, layout or layout_of(folder), tmp_path / 'out')
-    path = tmp_path / 'found.py'
-    path.write_text(config_text(sets, Machine(None, 2), KINDS[sets.kind].sizes[0], 1, None, random_weights=True))
-    return read_config(str(path)), sets
-
+from tests.found_configs import config_of
 
 # Volumes
 
