@@ -6,6 +6,8 @@ import gc
 import os
 import random
 import runpy
+import shutil
+import subprocess
 import sys
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
@@ -84,6 +86,21 @@ def _beside(name):
     folder = SHARED_DATA / name
     if not folder.is_dir():
         pytest.skip(f'there is no folder {folder}')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def installed(tmp_path_factory):
+    """A folder with the package from its wheel; the packages that it needs are those of this environment."""
+    folder = tmp_path_factory.mktemp('installed')
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet', '--no-deps']
+    # From a copy: building writes beside the sources.
+    copy = tmp_path_factory.mktemp('sources')
+    for name in ('hiera_mm', 'configs'):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, copy / name)
+    subprocess.run([*pip, '--no-build-isolation', '--target', folder, copy], check=True)
     return folder
 
 

@@ -1,9 +1,10 @@
 """The command lines of the docs' blocks, run in their order: ``pytest -m slow tests/test_docs_commands.py``.
 
-Each page has a folder with the inputs that it speaks of. Configs of one's own get a tiny model and one epoch; nothing
-else differs from what the page says.
+Each page has a folder with the inputs that it speaks of, and the package as pip installs it; lines that need a clone
+are run in one. Configs of one's own get a tiny model and one epoch; nothing else differs from what the page says.
 """
 
+import contextlib
 import json
 import os
 import pickle
@@ -37,16 +38,19 @@ NOT_RUN = {
     'bash tests/run.sh': 'these tests',
     "pip install 'hiera_mm[openmmlab]'": 'installed already; tests/test_packaging.py',
     'bash tools/quickstart.sh': 'run by the workflow of this name in a fresh clone',
-    'configs/mask_rcnn_hiera_b.py': 'all of COCO and its weights',
+    'mask_rcnn_hiera_b': 'all of COCO and its weights',
     'sam2.1_hiera_bp': "Meta's file",
     'dist_train.sh CONFIG': 'stands for any config; tests/tools/test_two_processes.py, test_machines.py',
     'slurm_train.sh PARTITION': "needs Slurm's programs; tests/tools/test_slurm.py has stand-ins",
-    **{f'init --{layout}': 'another way to the same config; tests/readers/found_sets' for layout in LAYOUTS},
+    **{f'init --{layout} my_data': 'another way to the same config; tests/readers/found_sets' for layout in LAYOUTS},
     'hiera-mm start': 'minutes; tests/tools/test_start.py and test_from_an_empty_folder.py',
     'configs/*.py': 'hours; tests/rehearsal/test_rehearse.py takes some of them',
     'FILE_OR_ADDRESS_OR_NAME': 'stands for any; tests/tools/test_convert_weights.py',
     'convert SRC DST': 'stands for any; tests/tools/test_convert_weights.py',
 }
+IN_A_CLONE = ('python -m benchmarks', 'python docs/', 'bash tools/', 'pytest')
+STEPS = ['1. The data', '2. A config', '3. Check', '4. Train', '5. Evaluate', '6. Use']
+TASK_PAGES = ['own_data', 'segmentation', 'volumes', 'classification', 'video', 'action_detection', 'mae']
 TINY = 'arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None'
 DETECTOR = f"""
 model = dict(
@@ -94,15 +98,13 @@ def reason_not_to_run(line):
 
 
 class Reader:
-    """Somebody who does what a page says, in a folder with the repository's tools and configs."""
+    """Somebody who does what a page says, in a folder that holds what it speaks of, with the package installed."""
 
-    def __init__(self, folder, shrinking):
+    def __init__(self, folder, installed, shrinking):
         self.folder, self.shrinking = folder, shrinking
-        for name in ('tools', 'configs', 'benchmarks', 'hiera_mm'):
-            (folder / name).symlink_to(ROOT / name)
         python = Path(sys.executable).parent
-        self.environment = dict(os.environ, PATH=f'{python}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT))
-        self.environment['OMP_NUM_THREADS'] = '2'
+        path = f'{installed / "bin"}:{python}:{os.environ["PATH"]}'
+        self.environment = dict(os.environ, PATH=path, PYTHONPATH=str(installed), OMP_NUM_THREADS='2')
 
     def shrink(self, name='my_config.py'):
         path = self.folder / name
@@ -113,14 +115,24 @@ class Reader:
         self.shrink(name)
 
     def run(self, line):
-        whole = re.search('train configs/(?!mae)', line) and '--cfg-options' not in line
+        whole = re.search(r'train (?!mae)\w+_shapes\b', line) and '--cfg-options' not in line
         assert not whole, f'{line} takes a quarter of an hour: shorten it'
         line = self.with_checkpoints_at_hand(line).replace('/path/to/', f'{self.folder}/')
-        done = subprocess.run(
-            ['bash', '-ec', line], cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
+        with self.clone(any(part in line for part in IN_A_CLONE)) as environment:
+            settings = dict(cwd=self.folder, env=environment, capture_output=True, text=True)
+            done = subprocess.run(['bash', '-ec', line], **settings)
         assert done.returncode == 0, f'{line}\n{done.stdout[-5000:]}{done.stderr[-5000:]}'
         return done.stdout + done.stderr
+
+    @contextlib.contextmanager
+    def clone(self, needed):
+        """The environment of commands; if needed, the folder is a clone of the repository while they run."""
+        names = ('tools', 'configs', 'benchmarks', 'hiera_mm', 'docs') if needed else ()
+        for name in names:
+            (self.folder / name).symlink_to(ROOT / name)
+        yield self.environment | (dict(PYTHONPATH=str(ROOT)) if needed else {})
+        for name in names:
+            (self.folder / name).unlink()
 
     def run_lines(self, text):
         for line in lines_of(text):
@@ -131,7 +143,8 @@ class Reader:
             elif not line.startswith('source '):
                 self.run(line)
             if 'hiera-mm init' in line:
-                self.shrink()
+                named = re.search(r'--out (\S+)', line)
+                self.shrink(named[1] if named else 'my_config.py')
 
     def serve(self, line):
         words = line.split('#')[0].split()
@@ -171,27 +184,25 @@ def detection_inputs(folder):
 
 
 @pytest.fixture
-def detecting(tmp_path):
+def detecting(tmp_path, installed):
     detection_inputs(tmp_path)
-    return Reader(tmp_path, DETECTOR)
+    return Reader(tmp_path, installed, DETECTOR)
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, installed):
     """Folder of a detector that was trained by ``init`` and ``train``."""
     folder = tmp_path_factory.mktemp('trained')
     detection_inputs(folder)
-    reader = Reader(folder, DETECTOR)
+    reader = Reader(folder, installed, DETECTOR)
     reader.run_lines('hiera-mm init my_data\nhiera-mm train my_config.py')
     return folder
 
 
 @pytest.fixture
-def with_detector(trained, tmp_path):
+def with_detector(trained, tmp_path, installed):
     shutil.copytree(trained, tmp_path / 'work', symlinks=True)
-    for name in ('tools', 'configs', 'benchmarks', 'hiera_mm'):
-        (tmp_path / 'work' / name).unlink()
-    return Reader(tmp_path / 'work', DETECTOR)
+    return Reader(tmp_path / 'work', installed, DETECTOR)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -201,6 +212,12 @@ def test_every_line_is_run_here_or_says_why_not(page):
     lines = [line for language, text in blocks(page) if language == 'bash' for line in lines_of(text)]
     if not all(reason_not_to_run(line) for line in lines):
         assert f"blocks('{page.relative_to(ROOT)}')" in source
+
+
+@pytest.mark.parametrize('name', TASK_PAGES)
+def test_every_task_has_the_same_six_steps(name):
+    headings = re.findall(r'^## (\d\. .*)$', (ROOT / f'docs/{name}.md').read_text(), re.MULTILINE)
+    assert headings == STEPS
 
 
 @pytest.mark.slow
@@ -269,12 +286,12 @@ def test_scaling_and_weights(detecting):
 
 
 @pytest.mark.slow
-def test_segmentation(tmp_path):
+def test_segmentation(tmp_path, installed):
     make_mask_shapes(tmp_path / 'my_data', train=4, val=2)
     for name in ('photos/1.jpg', 'photos/2.jpg', 'photo.jpg'):
         photograph(tmp_path / name, seed=len(name))
     film(tmp_path / 'film.mp4', 3)
-    reader = Reader(tmp_path, SEGMENTOR)
+    reader = Reader(tmp_path, installed, SEGMENTOR)
     for language, text in blocks('docs/segmentation.md'):
         if 'num_classes' in text or '_base_' in text:
             reader.write_config(re.sub(r"\('background', 'road', 'car'\)", repr(MASK_NAMES), text))
@@ -282,11 +299,11 @@ def test_segmentation(tmp_path):
             reader.run(f"python - <<'END'\n{text}\nEND")
         else:
             text = re.sub('(make-data.*--kind masks)', r'\1 --train 8 --val 2', text)
-            reader.run_lines(re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+            reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_iters=2', text))
 
 
 @pytest.mark.slow
-def test_volumes(tmp_path):
+def test_volumes(tmp_path, installed):
     """The page's config, with the steps that it changes for MRI."""
     data = tmp_path / 'my_data'
     make_volume_shapes(data, train=2, val=1)
@@ -295,27 +312,27 @@ def test_volumes(tmp_path):
     texts = [text for language, text in blocks('docs/volumes.md') if language == 'python']
     own = re.sub(r"\('background', 'liver', 'tumour'\)", repr(VOLUME_NAMES), texts[0])
     own = own.replace('(96, 96, 96)', '(64, 64, 32)').replace('epochs = 1000', 'epochs = 1')
-    reader = Reader(tmp_path, VOLUMES)
+    reader = Reader(tmp_path, installed, VOLUMES)
     reader.write_config(own + texts[1])
     for language, text in blocks('docs/volumes.md'):
         if language == 'bash':
             text = re.sub('(make-data.*--kind volumes)', r'\1 --train 4 --val 2', text)
-            reader.run_lines(re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
+            reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
     assert 'ScaleIntensityRangePercentilesd' in (tmp_path / 'work_dirs/my_config/my_config.py').read_text()
     reader.run(f"python - <<'END'\n{texts[2]}\nEND")
 
 
 @pytest.mark.slow
-def test_detectors(tmp_path):
-    reader = Reader(tmp_path, DETECTOR)
+def test_detectors(tmp_path, installed):
+    reader = Reader(tmp_path, installed, DETECTOR)
     for language, text in blocks('docs/detectors.md'):
         if language == 'bash':
             text = re.sub('(make-data data/shapes)', r'\1 --train 8 --val 2', text)
-            reader.run_lines(re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+            reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_iters=2', text))
 
 
 @pytest.mark.slow
-def test_features(tmp_path):
+def test_features(tmp_path, installed):
     make_class_shapes(tmp_path / 'my_images', train=36, val=3)
     tiny = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
     (tmp_path / 'work_dirs' / 'my_mae').mkdir(parents=True)
@@ -323,7 +340,7 @@ def test_features(tmp_path):
     state = {f'backbone.{key}': value for key, value in Hiera(tiny).state_dict().items()}
     torch.save(dict(state_dict=state, meta=dict(cfg=text)), tmp_path / 'work_dirs/my_mae/epoch_1.pth')
     (tmp_path / 'work_dirs/my_mae/last_checkpoint').write_text('epoch_1.pth')
-    reader = Reader(tmp_path, '')
+    reader = Reader(tmp_path, installed, '')
     for language, text in blocks('docs/features.md'):
         if language == 'bash':
             reader.run_lines(text)
@@ -332,9 +349,11 @@ def test_features(tmp_path):
 
 
 @pytest.mark.slow
-def test_video(tmp_path):
+def test_video(tmp_path, installed):
     for name in ('train/a/1.mp4', 'train/b/1.mp4', 'val/a/2.mp4', 'val/b/2.mp4'):
         film(tmp_path / name)
+        film(tmp_path / 'my_videos' / name)
+    film(tmp_path / 'film.mp4')
     for name in ('000001', '000002'):
         film(tmp_path / f'data/kinetics400/videos_train/clap/{name}_000000_000010.mp4')
     for name in ('1', '2'):
@@ -344,26 +363,27 @@ def test_video(tmp_path):
     entries = [dict(id=name, template='Moving [something] up') for name in ('1', '2')]
     (tmp_path / 'something-something-v2-train.json').write_text(json.dumps(entries))
     (tmp_path / 'something-something-v2-labels.json').write_text(json.dumps({'Moving something up': '0'}))
-    reader = Reader(tmp_path, CLASSIFIER)
+    reader = Reader(tmp_path, installed, CLASSIFIER)
     reader.run('hiera-mm make-data data/motion --kind motion --train 2 --val 1')
-    reader.run('hiera-mm train configs/k400_hiera_t_shapes.py --cfg-options train_cfg.max_epochs=1')
+    reader.run('hiera-mm train k400_hiera_t_shapes --cfg-options train_cfg.max_epochs=1')
     for language, text in blocks('docs/video.md'):
         reader.run_lines(text) if language == 'bash' else reader.write_config(text)
 
 
 @pytest.mark.slow
-def test_classification(tmp_path):
+def test_classification(tmp_path, installed):
     make_class_shapes(tmp_path / 'my_images', train=6, val=3)
-    reader = Reader(tmp_path, CLASSIFIER)
+    photograph(tmp_path / 'photos/1.jpg')
+    reader = Reader(tmp_path, installed, CLASSIFIER)
     for language, text in blocks('docs/classification.md'):
         text = text.replace("('cat', 'cow', 'dog')", "('triangle', 'bar', 'circle')")
         reader.run_lines(text) if language == 'bash' else reader.write_config(text)
 
 
 @pytest.mark.slow
-def test_action_detection(tmp_path):
+def test_action_detection(tmp_path, installed):
     """With the page's annotation lines and proposals; its validation set is its training set."""
-    reader = Reader(tmp_path, ACTIONS)
+    reader = Reader(tmp_path, installed, ACTIONS)
     page = (ROOT / 'docs/action_detection.md').read_text()
     lines, names = [text for text in re.findall(r'```\n(.*?)```', page, re.DOTALL)][:2]
     assert lines.startswith('kitchen') and names.startswith('item')
@@ -371,13 +391,16 @@ def test_action_detection(tmp_path):
         film(tmp_path / part / 'kitchen.mp4', 100)
         (tmp_path / f'{part}.csv').write_text(lines)
     (tmp_path / 'actions.pbtxt').write_text(names)
+    (tmp_path / 'my_data').mkdir()
+    for name in ('train', 'val', 'train.csv', 'val.csv', 'actions.pbtxt'):
+        (tmp_path / 'my_data' / name).symlink_to(tmp_path / name)
     shutil.copy(tmp_path / 'train' / 'kitchen.mp4', tmp_path / 'my_video.mp4')
     detector = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py'
     (tmp_path / 'det.py').write_text(f"_base_ = '{detector}'\nmodel = dict(backbone=dict(init_cfg=None))\n")
     save_random_weights(tmp_path / 'det.py', tmp_path / 'faster_rcnn.pth')
     for language, text in blocks('docs/action_detection.md'):
         if language == 'bash':
-            text = re.sub(r'(train configs\S+)', r'\1 --cfg-options train_cfg.max_epochs=1', text)
+            text = re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_epochs=1', text)
             reader.run_lines(re.sub('(make-data.*--kind actions)', r'\1 --train 2 --val 4', text))
         elif 'my_detector.pth' in text:
             shutil.copy(tmp_path / 'faster_rcnn.pth', tmp_path / 'my_detector.pth')
@@ -393,12 +416,12 @@ def test_action_detection(tmp_path):
 
 
 @pytest.mark.slow
-def test_mae(tmp_path):
+def test_mae(tmp_path, installed):
     """The comparisons that the page reports train with a few pictures and videos, all else as there."""
     make_class_shapes(tmp_path / 'my_images', train=6, val=3)
     for name in ('some.jpg', 'other.jpg'):
         photograph(tmp_path / name)
-    reader = Reader(tmp_path, AUTOENCODER)
+    reader = Reader(tmp_path, installed, AUTOENCODER)
     few = {
         '--kind motion': '--train 32 --val 2',
         '--train 4000': '--train 256 --val 2',

@@ -165,7 +165,7 @@ def read_model(arguments: argparse.Namespace) -> Any:
 
 def add_person_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of the detector that finds the persons for an action detector."""
-    group.add_argument('--det-checkpoint', help='a detector that finds persons')
+    group.add_argument('--det-checkpoint', help='a detector that finds persons (of a run its folder: the best one)')
     group.add_argument('--det-config', help="its config, also one of mmdet's, if its file does not contain it")
     group.add_argument('--det-score-thr', type=float, help='score threshold for a person (0.8)')
     group.add_argument('--det-classes', nargs='+', help="the detector's classes that count as persons (person)")
@@ -184,7 +184,8 @@ def read_persons(arguments: argparse.Namespace) -> PersonFinder | None:
     if arguments.det_checkpoint is None:
         return None
     settings = arguments.device, None, arguments.trust, arguments.half
-    detector = load(arguments.det_checkpoint, arguments.det_config, *settings)
+    chosen = chosen_checkpoint(arguments.det_checkpoint, newest=False)
+    detector = load(chosen, arguments.det_config, *settings)
     if not detector.trained.task.finds_persons:
         raise UserError(f"'{arguments.det_checkpoint}' is not an object detector; name one that finds persons.")
     given = dict(score_thr=arguments.det_score_thr, classes=arguments.det_classes)

@@ -10,10 +10,13 @@ nearest neighbours on the mean of the last map.
 import argparse
 from pathlib import Path
 
+from hiera_mm.commands.options import add_newest_option, chosen_checkpoint
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help='weights of a backbone')
     parser.add_argument('folder', type=Path, help='train/CLASS/* and val/CLASS/*')
+    add_newest_option(parser)
     parser.add_argument('--shots', default='10', help='training images of each class, or "all" (%(default)s)')
     parser.add_argument('--draws', type=int, default=3, help='how often to draw them (%(default)s)')
     parser.add_argument('--size', type=int, default=224, help='side of the images in pixels (%(default)s)')
@@ -37,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         differing = sorted(set(training.classes or ()) ^ set(validation.classes or ()))
         raise UserError(f"Only one of 'train' and 'val' in '{arguments.folder}' has {examples(differing)}.")
     device = arguments.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
-    model = backbone(arguments.model, out_indices=(3,)).to(device)
+    model = backbone(chosen_checkpoint(arguments.model, arguments.newest), out_indices=(3,)).to(device)
     draws = 1 if shots is None else arguments.draws
     found = probe(model, training, validation, shots, draws, arguments.size, arguments.batch_size, arguments.seed)
     number = len(training.classes or ())

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -10,25 +9,10 @@ import time
 import httpx
 import pytest
 
-from tests.helpers import ROOT, free_port, read_until, start
+from tests.helpers import free_port, read_until, start
 
 CONFIG = 'mask_rcnn_hiera_t_shapes'
 SHORT = ['train_cfg.max_iters=2', 'train_cfg.dynamic_intervals=None', 'train_dataloader.batch_size=2']
-
-
-@pytest.fixture(scope='module')
-def installed(tmp_path_factory):
-    """A folder with the package from its wheel; the packages that it needs are those of this environment."""
-    folder = tmp_path_factory.mktemp('installed')
-    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet', '--no-deps']
-    # From a copy: building writes beside the sources.
-    copy = tmp_path_factory.mktemp('sources')
-    for name in ('hiera_mm', 'configs'):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
-        shutil.copy(ROOT / name, copy / name)
-    subprocess.run([*pip, '--no-build-isolation', '--target', folder, copy], check=True)
-    return folder
 
 
 @pytest.mark.slow
