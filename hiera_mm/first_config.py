@@ -12,18 +12,16 @@ from hiera_mm.readers.found_sets import FoundPart, FoundSets
 STRIDE = 32
 """Sides of images are multiples of this many pixels, those of a mask unit."""
 
-SMALL_SIDE = 256
-"""Images of detection count as small up to this side."""
-
 LICENCE = "Meta's weights, CC BY-NC 4.0 (no commercial use), downloaded on first use; None for random ones."
 
 SMALL_IMAGES = """
 # Small images have smaller and fewer objects: smaller anchors, fewer regions for the heads.
-model = dict(
-    rpn_head=dict(anchor_generator=dict(scales=[4])),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
-)
+if max(image_size) <= 256:
+    model = dict(
+        rpn_head=dict(anchor_generator=dict(scales=[4])),
+        train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),
+        test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
+    )
 """
 
 ONE_VIEW = """
@@ -65,7 +63,7 @@ class Kind(NamedTuple):
         sides: Of images; None for volumes.
         square: Whether ``image_size`` is one number.
         prefix: The key of the inputs' folder in ``data_prefix``; None where it is the only one.
-        more: What follows the settings, from the side of the images and the machine.
+        more: What follows the settings, by the machine.
     """
 
     base: str
@@ -79,17 +77,13 @@ class Kind(NamedTuple):
     sides: Sides | None
     square: bool = True
     prefix: str | None = None
-    more: Callable[[int, Machine], str] = lambda side, machine: ''
+    more: Callable[[Machine], str] = lambda machine: ''
 
 
 SIZES, CLIP_SIZES = ('t', 's', 'b', 'bp', 'l', 'h'), ('b', 'bp', 'l', 'h')
 
 
-def _small_images(side: int, machine: Machine) -> str:
-    return SMALL_IMAGES if side <= SMALL_SIDE else ''
-
-
-def _one_view(side: int, machine: Machine) -> str:
+def _one_view(machine: Machine) -> str:
     return '' if machine.gpu_memory else ONE_VIEW
 
 
@@ -97,7 +91,9 @@ def _objects(heads: str) -> Kind:
     weights = {'': 'hiera_{size}.mae_in1k'}
     sides = Sides(128, 1024, 512)
     base = heads + '_hiera_{size}'
-    return Kind(base, SIZES, weights, 'own_data', 4, 50, '1e-4', '6e-4', sides, square=False, more=_small_images)
+    return Kind(
+        base, SIZES, weights, 'own_data', 4, 50, '1e-4', '6e-4', sides, square=False, more=lambda machine: SMALL_IMAGES
+    )
 
 
 def _actions(prefix: str) -> Kind:
@@ -202,7 +198,7 @@ def config_text(
     root = _root(found)
     images = sum(len(part.images) for part in found.parts.values())
     side = _side(found.parts['train'], kind.sides, machine) if kind.sides else 0
-    settings: dict[str, Any] = dict(data_root=f'{root}/')
+    settings: dict[str, Any] = dict(data_root=f'{str(root).rstrip("/")}/')
     if found.classes:
         settings['classes'] = found.classes
     settings |= {name: _inside(value, root) for name, value in found.settings.items()}
@@ -220,7 +216,7 @@ def config_text(
         f"_base_ = 'hiera_mm::{kind.base.format(size=size)}.py'\n\n"
         + '\n'.join(lines)
         + f'\n# {LICENCE}\nweights = {weights!r}\n'
-        + kind.more(side, machine)
+        + kind.more(machine)
     )
 
 

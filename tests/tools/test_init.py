@@ -7,6 +7,7 @@ import xml.etree.ElementTree as xml
 from hiera_mm.commands.init import _fitting_size
 from hiera_mm.first_config import KINDS, Machine, config_text
 from hiera_mm.readers.found_sets import FoundPart, FoundSets, find_sets
+from hiera_mm.settings import read_config
 from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.motions import make_motion_shapes
 from hiera_mm.synthetic.shapes import make_coco_shapes
@@ -211,6 +212,21 @@ def test_images_are_larger_where_there_is_a_gpu(tmp_path, memory, side):
     parts = dict(train=FoundPart(tmp_path / 'train.json', tmp_path, ['a.jpg'], [4000]))
     found = FoundSets('objects', tmp_path, parts, ('cat',))
     assert f'image_size = ({side}, {side})' in config_text(found, Machine(memory, 8), 't', 4, None, True)
+
+
+def test_anchors_and_regions_follow_an_image_size_that_is_changed_later(tmp_path):
+    parts = dict(train=FoundPart(tmp_path / 'train.json', tmp_path, ['a.jpg'], [4000]))
+    text = config_text(FoundSets('objects', tmp_path, parts, ('cat',)), Machine(None, 8), 't', 4, None, True)
+    path = tmp_path / 'found.py'
+
+    def regions(text, *options):
+        path.write_text(text)
+        config = read_config(str(path), options)
+        return config.model.rpn_head.anchor_generator.scales, config.model.train_cfg.rcnn.sampler.num
+
+    assert regions(text) == ([8], 512)
+    assert regions(text, 'image_size=(256,256)') == ([4], 64)
+    assert regions(text.replace('(512, 512)', '(256, 192)')) == ([4], 64)
 
 
 def test_a_size_that_the_task_lacks_leaves_nothing_behind(run_command, tmp_path):
