@@ -53,7 +53,8 @@ def result(study: dict, record: Path, name: str, epochs: int, seed: int) -> dict
         if trial.items() <= one.items():
             return one
     began = time.monotonic()
-    metrics = train(study['config'], study['trials'][name] or '', epochs, seed)
+    lines = study.get('common', '') + (study['trials'][name] or '')
+    metrics = train(study['config'], lines, epochs, seed)
     found = trial | dict(minutes=round((time.monotonic() - began) / 60, 1), metrics=metrics)
     with atomic_write(record) as unfinished:
         unfinished.write_text(json.dumps([*known, found], indent=1) + '\n')

@@ -16,6 +16,10 @@ val_ann_file = 'val.csv'
 val_exclude_file = None
 val_proposal_file = 'val_proposals.pkl'
 val_data_prefix = dict(_delete_=True, video='val')
+test_ann_file = val_ann_file
+test_exclude_file = val_exclude_file
+test_proposal_file = val_proposal_file
+test_data_prefix = val_data_prefix
 num_classes = 8
 image_size = 128
 batch_size = 16
@@ -47,25 +51,29 @@ test_pipeline = _base_.test_pipeline
 test_pipeline[1:3] = train_pipeline[1:3]
 test_pipeline[4] = dict(type='Resize', scale=(-1, image_size))
 test_pipeline[5] = dict(type='CenterCrop', crop_size=image_size)
-scored_files = dict(
+labels = dict(label_file=label_file and os.path.join(data_root, label_file), num_classes=num_classes)
+val_scored = dict(
+    **labels,
     ann_file=os.path.join(data_root, val_ann_file),
     exclude_file=val_exclude_file and os.path.join(data_root, val_exclude_file),
-    label_file=label_file and os.path.join(data_root, label_file),
-    num_classes=num_classes,
+)
+test_scored = dict(
+    **labels,
+    ann_file=os.path.join(data_root, test_ann_file),
+    exclude_file=test_exclude_file and os.path.join(data_root, test_exclude_file),
 )
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
     dataset=dict(
+        **labels,
         ann_file=os.path.join(data_root, train_ann_file),
         exclude_file=train_exclude_file and os.path.join(data_root, train_exclude_file),
-        label_file=scored_files['label_file'],
         proposal_file=train_proposal_file and os.path.join(data_root, train_proposal_file),
         data_prefix=dict(
             _delete_=True,
             **{k: os.path.join(data_root, v) for k, v in train_data_prefix.items() if k != '_delete_'},
         ),
-        num_classes=num_classes,
         fps=8,
         pipeline=train_pipeline,
     ),
@@ -73,7 +81,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     num_workers=num_workers,
     dataset=dict(
-        **scored_files,
+        **val_scored,
         proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),
         data_prefix=dict(
             _delete_=True,
@@ -83,9 +91,21 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
-val_evaluator = scored_files
-test_evaluator = val_evaluator
+test_dataloader = dict(
+    num_workers=num_workers,
+    dataset=dict(
+        **test_scored,
+        proposal_file=test_proposal_file and os.path.join(data_root, test_proposal_file),
+        data_prefix=dict(
+            _delete_=True,
+            **{k: os.path.join(data_root, v) for k, v in test_data_prefix.items() if k != '_delete_'},
+        ),
+        fps=8,
+        pipeline=test_pipeline,
+    ),
+)
+val_evaluator = val_scored
+test_evaluator = test_scored
 
 # A run of another length keeps the places of all.
 warm_up = max(1, round(epochs / 4))

@@ -40,8 +40,11 @@ SETTINGS = (
         *LENGTHS.values(),
     ),
     *('data_root', 'label_file', 'weights', 'timestamp_start', 'spacing', 'intensity_range', 'seg_map_suffix'),
-    *(f'{part}_{kind}' for part in ('train', 'val', 'test') for kind in ('ann_file', 'data_prefix')),
-    *(f'{part}_{kind}' for part in ('train', 'val') for kind in ('exclude_file', 'proposal_file')),
+    *(
+        f'{part}_{kind}'
+        for part in ('train', 'val', 'test')
+        for kind in ('ann_file', 'data_prefix', 'exclude_file', 'proposal_file')
+    ),
 )
 """Constants that a user may set; a config has those that are defined in the package's files that it inherits from."""
 

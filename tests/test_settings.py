@@ -188,7 +188,7 @@ TABLE = dict(
         data_root={'val_evaluator.label_file': 'mine/annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'},
         train_ann_file={f'{TRAIN}.ann_file': 'mine/t.json'},
         val_ann_file={f'{VAL}.ann_file': 'mine/v.json', 'val_evaluator.ann_file': 'mine/v.json'},
-        test_ann_file=NOT,
+        test_ann_file={f'{TEST}.ann_file': 'mine/w.json', 'test_evaluator.ann_file': 'mine/w.json'},
         train_data_prefix={f'{TRAIN}.data_prefix': dict(img='mine/pictures')},
         val_data_prefix={f'{VAL}.data_prefix': dict(img='mine/others')},
         image_size={

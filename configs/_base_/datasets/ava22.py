@@ -14,6 +14,10 @@ val_ann_file = 'annotations/ava_val_v2.2.csv'
 val_exclude_file = 'annotations/ava_val_excluded_timestamps_v2.2.csv'
 val_proposal_file = 'annotations/ava_dense_proposals_val.FAIR.recall_93.9.pkl'
 val_data_prefix = dict(img='rawframes')
+test_ann_file = val_ann_file
+test_exclude_file = val_exclude_file
+test_proposal_file = val_proposal_file
+test_data_prefix = val_data_prefix
 # AVA's 80 actions, numbered from 1.
 num_classes = 81
 image_size = 224
@@ -54,15 +58,25 @@ train_files = dict(
     proposal_file=train_proposal_file and os.path.join(data_root, train_proposal_file),
     data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},
 )
-scored_files = dict(
+val_scored = dict(
     **labels,
     ann_file=os.path.join(data_root, val_ann_file),
     exclude_file=val_exclude_file and os.path.join(data_root, val_exclude_file),
 )
 val_files = dict(
-    **scored_files,
+    **val_scored,
     proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),
     data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
+)
+test_scored = dict(
+    **labels,
+    ann_file=os.path.join(data_root, test_ann_file),
+    exclude_file=test_exclude_file and os.path.join(data_root, test_exclude_file),
+)
+test_files = dict(
+    **test_scored,
+    proposal_file=test_proposal_file and os.path.join(data_root, test_proposal_file),
+    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in test_data_prefix.items()},
 )
 train_dataloader = dict(
     batch_size=batch_size,
@@ -79,23 +93,23 @@ train_dataloader = dict(
     ),
 )
 # One at a time: AVARoIHead predicts no more.
-val_dataloader = dict(
+one_by_one = dict(
     batch_size=1,
     num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='AVAClipDataset',
-        **val_files,
-        num_classes=num_classes,
-        timestamp_start=timestamp_start,
-        # What is found where nobody is annotated counts, as in the official evaluation.
-        idle_seconds=True,
-        person_det_score_thr=0.8,
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
 )
-test_dataloader = val_dataloader
-val_evaluator = dict(type='AVAMetric', **scored_files, num_classes=num_classes)
-test_evaluator = val_evaluator
+scored = dict(
+    type='AVAClipDataset',
+    num_classes=num_classes,
+    timestamp_start=timestamp_start,
+    # What is found where nobody is annotated counts, as in the official evaluation.
+    idle_seconds=True,
+    person_det_score_thr=0.8,
+    pipeline=test_pipeline,
+    test_mode=True,
+)
+val_dataloader = dict(**one_by_one, dataset=dict(**scored, **val_files))
+test_dataloader = dict(**one_by_one, dataset=dict(**scored, **test_files))
+val_evaluator = dict(type='AVAMetric', **val_scored, num_classes=num_classes)
+test_evaluator = dict(type='AVAMetric', **test_scored, num_classes=num_classes)

@@ -14,6 +14,10 @@ val_ann_file = 'annotations/ava_val_v2.2.csv'
 val_exclude_file = 'annotations/ava_val_excluded_timestamps_v2.2.csv'
 val_proposal_file = 'annotations/ava_dense_proposals_val.FAIR.recall_93.9.pkl'
 val_data_prefix = dict(img='rawframes')
+test_ann_file = val_ann_file
+test_exclude_file = val_exclude_file
+test_proposal_file = val_proposal_file
+test_data_prefix = val_data_prefix
 
 labels = dict(label_file=label_file and os.path.join(data_root, label_file))
 train_files = dict(
@@ -23,18 +27,28 @@ train_files = dict(
     proposal_file=train_proposal_file and os.path.join(data_root, train_proposal_file),
     data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},
 )
-scored_files = dict(
+val_scored = dict(
     **labels,
     ann_file=os.path.join(data_root, val_ann_file),
     exclude_file=val_exclude_file and os.path.join(data_root, val_exclude_file),
 )
 val_files = dict(
-    **scored_files,
+    **val_scored,
     proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),
     data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
 )
+test_scored = dict(
+    **labels,
+    ann_file=os.path.join(data_root, test_ann_file),
+    exclude_file=test_exclude_file and os.path.join(data_root, test_exclude_file),
+)
+test_files = dict(
+    **test_scored,
+    proposal_file=test_proposal_file and os.path.join(data_root, test_proposal_file),
+    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in test_data_prefix.items()},
+)
 train_dataloader = dict(dataset=dict(type='AVAKineticsClipDataset', **train_files))
 val_dataloader = dict(dataset=val_files)
-test_dataloader = val_dataloader
-val_evaluator = scored_files
-test_evaluator = val_evaluator
+test_dataloader = dict(dataset=test_files)
+val_evaluator = val_scored
+test_evaluator = test_scored

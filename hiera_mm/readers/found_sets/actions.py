@@ -48,9 +48,6 @@ def find_actions(folder: Folder, out: Path) -> FoundSets:
     for part, path in tables.items():
         folder.use(path, part or 'all')
     split = with_validation({part: sorted({row.video_id for row in found}) for part, found in rows.items()}, folder)
-    if 'test' in split:
-        folder.say('The test part is left out, since testing uses the validation part; set val_ann_file to use it.')
-        del split['test']
     exclusions = _by_part(
         folder, [path for path in folder.with_ending('.csv') if _begins(path, EXCLUDED)], 'excluded seconds'
     )

@@ -146,7 +146,7 @@ def rows(names, start=900):
 
 def draw_actions(folder, start=900, frames=False, listed=True, parts=('train', 'val')):
     folder.mkdir()
-    for part, names in zip(parts, (['a', 'b', 'c'], ['d', 'e']), strict=False):
+    for part, names in zip(parts, (['a', 'b', 'c'], ['d', 'e'], ['f']), strict=False):
         put_videos(folder / part, names, frames)
         (folder / f'{part}.csv').write_text(rows(names, start))
     if listed:
@@ -167,6 +167,19 @@ def test_actions_are_found(tmp_path, start, frames, listed):
         assert dataset[0]['inputs'].shape[1:] == (3, 16, 128, 128) or dataset[0]['inputs'].shape[0] == 3
     assert (config.num_classes, config.timestamp_start) == (4, start)
     assert (config.label_file is not None) is listed
+
+
+def test_actions_are_tested_on_a_part_of_their_own(tmp_path):
+    draw_actions(tmp_path / 'set', parts=('train', 'val', 'test'))
+    (tmp_path / 'set' / 'val_excluded.csv').write_text('d,0901\n')
+    config, sets = config_of(tmp_path / 'set', tmp_path)
+    assert set(sets.parts) == {'train', 'val', 'test'}
+    init_default_scope(config.default_scope)
+    for part, name in dict(val='e', test='f').items():
+        dataset = DATASETS.build(config[f'{part}_dataloader'].dataset)
+        assert {dataset.get_data_info(i)['video_id'] for i in range(len(dataset))} == {name}
+        assert config[f'{part}_evaluator'].ann_file == config[f'{part}_dataloader'].dataset.ann_file
+    assert config.test_evaluator.exclude_file is None
 
 
 def test_videos_are_put_apart_without_a_validation_part(tmp_path):
