@@ -65,7 +65,10 @@ LAYOUTS: dict[str, Layout] = {
     ),
     'masks': Layout('images with masks', 'images and a mask of classes for each', has_masks, find_masks),
     'class-folders': Layout(
-        'class folders', 'a folder of images or videos for each class, or lists', has_class_folders, find_class_folders
+        'class folders',
+        'a folder of images or videos for each class, or lists or tables',
+        has_class_folders,
+        find_class_folders,
     ),
     'ava': Layout("AVA's layout", "AVA's .csv files and videos or frames", has_actions, find_actions),
     'volumes': Layout('volumes', 'NIfTI volumes and their labels', has_volumes, find_volumes),
@@ -98,7 +101,7 @@ def layout_of(path: Path) -> str:
         raise UserError(
             f"'{path}' holds images or videos, but no annotations that init can read: neither COCO's .json files, nor "
             "YOLO's data.yaml, obj.data or classes.txt, nor Pascal VOC's or LabelMe's files, nor masks of the same "
-            f"names, folders of at least two classes, lists, or AVA's .csv files; annotate the set, or train on it "
+            f"names, folders of at least two classes, lists, tables, or AVA's .csv files; annotate the set, or train on it "
             f'without labels: --unlabelled {path}.'
         )
     raise UserError(f"'{path}' holds no images, videos or volumes that init can read; name the folder that does.")

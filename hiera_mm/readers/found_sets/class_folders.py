@@ -1,4 +1,4 @@
-"""Finds images or videos with one class each: in a folder for each class, or in lists of lines ``path label``."""
+"""Finds images or videos with one class each: in a folder for each class, in lists, or in tables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hiera_mm.errors import BrokenFileError, UserError, examples
-from hiera_mm.readers.class_names import class_names_file, class_names_of_list, numbers_by_name, read_class_names
+from hiera_mm.readers.class_names import class_names_file
+from hiera_mm.readers.found_sets.class_lists import lists_in, read_lists
 from hiera_mm.readers.found_sets.conversion import distinct
-from hiera_mm.readers.found_sets.folder import NAME_FILES, USES, WORDS, Folder, part_named_in
+from hiera_mm.readers.found_sets.folder import WORDS, Folder
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
 from hiera_mm.readers.images import read_image_header
-from hiera_mm.readers.labelled_lists import LINE, read_labelled_list
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 MANY = 1000
@@ -24,8 +24,10 @@ Labelled = list[tuple[Path, str]]
 
 
 def has_class_folders(folder: Folder) -> bool:
-    """Whether images or videos lie in folders of at least two classes, or a list gives them numbers."""
-    return bool(_lists(folder)) or len({name for _, name in _places(folder, main_inputs(folder)).values() if name}) > 1
+    """Whether images or videos lie in folders of at least two classes, or a list or a table gives them one."""
+    inputs = main_inputs(folder)
+    classes = _count_folders(folder, inputs)
+    return classes > 1 or bool(lists_in(folder, inputs, tables=True))
 
 
 def find_class_folders(folder: Folder, out: Path) -> FoundSets:
@@ -34,14 +36,15 @@ def find_class_folders(folder: Folder, out: Path) -> FoundSets:
     Raises:
         UserError: without classes, or for a list that can't be used.
     """
-    inputs, lists = main_inputs(folder), _lists(folder)
+    inputs = main_inputs(folder)
+    lists = lists_in(folder, inputs, tables=_count_folders(folder, inputs) < 2)
     others = folder.images if inputs is not folder.images else folder.with_ending(*VIDEO_ENDINGS)
-    if not lists and len({name for _, name in _places(folder, others).values() if name}) > 1:
+    if not lists and _count_folders(folder, others) > 1:
         raise UserError(
             f"'{folder.root}' holds both images and videos in class folders; move one of them to a folder of its own."
         )
     what = 'video' if inputs and inputs[0].name.lower().endswith(VIDEO_ENDINGS) else 'image'
-    labelled, names = _listed(folder, lists) if lists else _in_folders(folder, inputs, what)
+    labelled, names = read_lists(folder, lists, inputs) if lists else _in_folders(folder, inputs, what)
     parts = with_validation(labelled, folder, group=lambda item: item[1])
     unseen = sorted({name for items in parts.values() for _, name in items} - {name for _, name in parts['train']})
     if unseen:
@@ -64,88 +67,9 @@ def main_inputs(folder: Folder) -> list[Path]:
     return videos if len(videos) > len(folder.images) else folder.images
 
 
-def _lists(folder: Folder) -> list[Path]:
-    """The text files whose lines are paths of files in the folder and numbers."""
-    names = {path.name for path in main_inputs(folder)}
-    return [
-        path
-        for path in folder.with_ending('.txt', '.csv')
-        if path.name.lower() not in NAME_FILES and _first_name(path) in names
-    ]
-
-
-def _first_name(path: Path) -> str | None:
-    """The name of the file in a list's first line; None if that is no path with a number."""
-    with path.open('rb') as file:
-        found = LINE.fullmatch(file.readline(1000).decode('utf-8', 'replace').strip())
-    return Path(found['name'].replace('\\', '/')).name if found else None
-
-
-def _listed(folder: Folder, lists: Sequence[Path]) -> tuple[dict[str | None, Labelled], list[str]]:
-    by_end = _by_end(folder)
-    labelled: dict[str | None, Labelled] = {}
-    known: dict[str | None, tuple[str, ...] | None] = {}
-    for path in lists:
-        part = part_named_in(path, folder.root)
-        if part in labelled:
-            raise UserError(f"'{folder.root}' has two lists of the {USES.get(part or '', 'same')} part; remove one.")
-        known[part] = class_names_of_list(path) or _names_beside(folder)
-        names = known[part]
-        entries = read_labelled_list(path, 'image or video', 'write one')
-        places = [(_place(name, path.parent, by_end), label) for name, label in entries]
-        absent = [entry[0] for entry, (place, _) in zip(entries, places, strict=True) if place is None]
-        if absent:
-            raise UserError(
-                f"{examples(absent)} of the files that '{path}' lists are not in '{folder.root}'; put them there, or "
-                'take them out of the list.'
-            )
-        if names and (beyond := sorted({label for _, label in places if label >= len(names)})):
-            raise UserError(
-                f"The list '{path}' has the labels {examples(beyond)}, but {len(names)} classes are named, from 0 to "
-                f'{len(names) - 1}; correct the list or the names.'
-            )
-        labelled[part] = [(place, names[label] if names else f'class {label}') for place, label in places if place]
-        folder.use(path, part or 'all')
-        if class_names_file(path) in folder:
-            folder.use(class_names_file(path), part or 'all')
-    if None in labelled and len(labelled) > 1:
-        raise UserError(
-            f"Of the lists in '{folder.root}', some have no part in their names; put 'train', 'val' or 'test' "
-            'into each.'
-        )
-    named = next((names for names in (known.get('train'), *known.values()) if names), None)
-    if named:
-        numbers_by_name(sorted({name for items in labelled.values() for _, name in items}), named, folder.root)
-    numbers = {int(name.split()[1]) for items in labelled.values() for _, name in items} if not named else set()
-    return labelled, list(named or [f'class {number}' for number in range(max(numbers) + 1)])
-
-
-def _names_beside(folder: Folder) -> tuple[str, ...] | None:
-    """The names in a file of classes for the whole set."""
-    for path in folder.files:
-        if path.name.lower() in NAME_FILES:
-            folder.use(path, 'all')
-            return read_class_names(path)
-    return None
-
-
-def _by_end(folder: Folder) -> dict[str, Path | None]:
-    """Each input by its last path components, however many; None where several end so."""
-    found: dict[str, Path | None] = {}
-    for path in main_inputs(folder):
-        inner = path.relative_to(folder.root).parts
-        for first in range(len(inner)):
-            end = '/'.join(inner[first:])
-            found[end] = None if end in found else path
-    return found
-
-
-def _place(name: str, beside: Path, by_end: Mapping[str, Path | None]) -> Path | None:
-    """The file that a list names: relative to the list, or the only one whose path ends so."""
-    name = name.replace('\\', '/').lstrip('/')
-    if (beside / name).is_file():
-        return beside / name
-    return by_end.get(name)
+def _count_folders(folder: Folder, inputs: Sequence[Path]) -> int:
+    """How many folders of classes there are."""
+    return len({name for _, name in _places(folder, inputs).values() if name})
 
 
 def _in_folders(folder: Folder, inputs: list[Path], what: str) -> tuple[dict[str | None, Labelled], list[str]]:
