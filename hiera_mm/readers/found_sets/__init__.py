@@ -101,8 +101,8 @@ def layout_of(path: Path) -> str:
         raise UserError(
             f"'{path}' holds images or videos, but no annotations that init can read: neither COCO's .json files, nor "
             "YOLO's data.yaml, obj.data or classes.txt, nor Pascal VOC's or LabelMe's files, nor masks of the same "
-            f"names, folders of at least two classes, lists, tables, or AVA's .csv files; annotate the set, or train on it "
-            f'without labels: --unlabelled {path}.'
+            "names, folders of at least two classes, lists, tables, or AVA's .csv files; annotate the set, or train on "
+            f'it without labels: --unlabelled {path}.'
         )
     raise UserError(f"'{path}' holds no images, videos or volumes that init can read; name the folder that does.")
 
