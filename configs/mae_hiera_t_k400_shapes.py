@@ -9,6 +9,8 @@ _base_ = './mae_hiera_b_k400.py'
 data_root = 'data/motion/'
 train_ann_file = 'train.txt'
 train_data_prefix = dict(video='')
+val_ann_file = None
+val_data_prefix = dict(video='')
 image_size = 64
 batch_size = 8
 num_workers = 1
@@ -37,6 +39,7 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'Flip']
+test_pipeline[1] = dict(test_pipeline[1], test_mode=True)
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
@@ -48,9 +51,18 @@ train_dataloader = dict(
     ),
 )
 
+val_dataloader = val_ann_file and dict(
+    num_workers=num_workers,
+    dataset=dict(
+        ann_file=os.path.join(data_root, val_ann_file),
+        data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
+        pipeline=test_pipeline,
+    ),
+)
+
 # A run of another length keeps the places of all.
 warm_up = 1
-train_cfg = dict(max_epochs=epochs)
+train_cfg = dict(max_epochs=epochs, val_interval=max(1, epochs // 20))
 optim_wrapper = dict(optimizer=dict(lr=learning_rate), clip_grad=dict(max_norm=1.0))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)

@@ -27,9 +27,13 @@ train_dataloader = dict(
     batch_size=batch_size, num_workers=num_workers, dataset=dict(data_root=data_root, pipeline=train_pipeline)
 )
 
+val_dataloader = _base_.val_dataloader and dict(
+    num_workers=num_workers, dataset=dict(data_root=data_root, pipeline=test_pipeline)
+)
+
 # A run of another length keeps the places of all.
 warm_up, cool_down = min(0.25, epochs / 12), epochs / 2
-train_cfg = dict(max_epochs=epochs)
+train_cfg = dict(max_epochs=epochs, val_interval=max(1, epochs // 20))
 optim_wrapper = dict(optimizer=dict(lr=learning_rate))
 param_scheduler = [
     dict(type='WarmUpLR', start_factor=0.01, begin=0, end=warm_up, convert_to_iter_based=True),

@@ -125,7 +125,7 @@ def _weights(value: Any) -> str | None:
 
 def _file(name: str, value: Any, shipped: Any) -> Any:
     value = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if value is None and name.endswith(OPTIONAL):
+    if value is None and (shipped is None or name.endswith(OPTIONAL)):
         return value
     if isinstance(shipped, Mapping):
         folders = {next(iter(shipped)): value} if isinstance(value, str) else value
@@ -133,7 +133,7 @@ def _file(name: str, value: Any, shipped: Any) -> Any:
             return dict(folders)
         raise _refused(name, value, f'a folder, or a dict of folders with the keys {", ".join(shipped)}')
     if not isinstance(value, str):
-        raise _refused(name, value, f'a path, such as {shipped!r}')
+        raise _refused(name, value, f'a path, such as {shipped!r}' if shipped else 'a path')
     return value
 
 

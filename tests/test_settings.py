@@ -218,6 +218,7 @@ TABLE = dict(
         data_root={f'{TRAIN}.data_root': 'mine'},
         train_ann_file=FOLDER['train_ann_file'],
         train_data_prefix=FOLDER['train_data_prefix'],
+        val_data_prefix={f'{VAL}.data_prefix': dict(img='others'), 'val_evaluator.type': 'FeatureMetric'},
         image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.input_size': (160, 160)},
     ),
     mae_hiera_b_k400=dict(
@@ -226,6 +227,7 @@ TABLE = dict(
         data_root=JOINED['train_ann_file'],
         train_ann_file=JOINED['train_ann_file'],
         train_data_prefix=JOINED['train_data_prefix'],
+        val_ann_file=JOINED['val_ann_file'],
         image_size={f'{TRAIN}.pipeline.4.scale': (160, 160), 'model.input_size': (16, 160, 160)},
     ),
     mae_hiera_l_ssv2=dict(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.errors import UserError, examples
+from hiera_mm.evaluation.features import linear_classifier, nearest_neighbours
 from hiera_mm.inference.images import DEVIATION, MEAN
 from hiera_mm.models import Hiera
 from hiera_mm.readers.image_lists import LabelledImages
@@ -15,12 +16,6 @@ from PIL import Image
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-
-MAX_NEIGHBOURS = 20
-"""Most neighbours that vote; no more than the images of the smallest class."""
-
-REGULARISATION_STRENGTHS = tuple(10.0**power for power in range(-3, 5))
-"""Strengths of the linear classifier's regularisation, chosen by leave-one-out cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +38,8 @@ def probe(
 ) -> Accuracy:
     """Fit two classifiers on the mean of the frozen backbone's last map, and test them.
 
-    The linear one is least squares on the classes with L2 regularisation, as in ViT's and Scaling ViT's few-shot
-    evaluation (arXiv 2010.11929, section 4.1; 2106.04560), on features of mean 0 and deviation 1; the other takes the
-    most frequent class of the nearest images by cosine.
+    They are :func:`~hiera_mm.evaluation.features.linear_classifier` and
+    :func:`~hiera_mm.evaluation.features.nearest_neighbours`.
 
     Args:
         backbone: A backbone for images, in evaluation mode.
@@ -71,9 +65,10 @@ def probe(
     tested, truth = features[len(needed) :], np.array([label for _, label in validation.entries])
     accuracy = Accuracy([], [])
     for places in chosen:
-        given = np.stack([feature_of[place] for place in places]), labels[places]
-        for classify, found in ((_linear, accuracy.linear), (_neighbours, accuracy.neighbours)):
-            found.append(float((classify(*given, tested) == truth).mean()))
+        given, known = np.stack([feature_of[place] for place in places]), labels[places]
+        classifiers = (linear_classifier(), accuracy.linear), (nearest_neighbours(known), accuracy.neighbours)
+        for classifier, found in classifiers:
+            found.append(float((classifier.fit(given, known).predict(tested) == truth).mean()))
     return accuracy
 
 
@@ -120,19 +115,3 @@ def _features(backbone: Hiera, paths: Sequence[str], size: int, batch_size: int)
         backbone(pixels.to(device))[-1].mean((2, 3)).float().cpu().numpy() for pixels in track(loader, 'Computing')
     ]
     return np.concatenate(found)
-
-
-def _linear(given: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    from sklearn.linear_model import RidgeClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(REGULARISATION_STRENGTHS))
-    return classifier.fit(given, labels).predict(tested)
-
-
-def _neighbours(given: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    from sklearn.neighbors import KNeighborsClassifier
-
-    count = min(MAX_NEIGHBOURS, int(np.unique(labels, return_counts=True)[1].min()))
-    return KNeighborsClassifier(count, metric='cosine').fit(given, labels).predict(tested)

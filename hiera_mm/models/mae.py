@@ -92,16 +92,20 @@ class MaskedAutoencoder(BaseModel):
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
-    ) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
-        """``mode='loss'``: the loss of images or clips under random masks; otherwise predictions and masks.
+    ) -> dict[str, Tensor] | tuple[Tensor, Tensor] | list:
+        """``mode='loss'``: the loss of images or clips under random masks; ``'predict'``: :meth:`features` and label of
+        each input; otherwise predictions and masks.
 
         Args:
             inputs: ``(B, views, channels, H, W)`` or ``(B, views, channels, T, H, W)``, as mmaction2's pipelines give
                 them; each view counts as an input.
-            data_samples: Not used.
+            data_samples: For ``'predict'``, one with ``gt_label`` for each input.
             mode: See above; for predictions see :meth:`reconstruct`, for masks :meth:`random_keep`.
         """
         inputs = inputs.flatten(0, 1)
+        if mode == 'predict':
+            rows = zip(data_samples or (), self.features(inputs), strict=True)
+            return [dict(features=row, gt_label=sample.gt_label) for sample, row in rows]
         keep = self.random_keep(len(inputs), inputs.device)
         if mode == 'loss':
             return dict(loss=self._loss(inputs, keep))
@@ -112,6 +116,10 @@ class MaskedAutoencoder(BaseModel):
         # With the masks as an input: compiled code would draw other ones.
         self._loss = torch.compile(self._loss, dynamic=False)  # type: ignore[method-assign]
         return ['the loss']
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """The mean of the last map of whole inputs, ``(B, C)``, with the q-poolings of pre-training."""
+        return self.backbone(pixels)[-1].flatten(2).mean(dim=2)
 
     def random_keep(
         self, count: int, device: torch.device | str = 'cpu', generator: torch.Generator | None = None

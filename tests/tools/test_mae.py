@@ -150,6 +150,51 @@ def classes(tmp_path_factory):
     return folder
 
 
+JUDGED = f"""
+_base_ = '{ROOT}/configs/mae_hiera_t.py'
+data_root = 'DATA'
+train_data_prefix = 'train'
+image_size = 64
+batch_size, num_workers, epochs = 4, 0, 2
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))),
+    decoder_embed_dim=32,
+    decoder_depth=1,
+    decoder_num_heads=2,
+)
+default_hooks = dict(logger=dict(interval=1))
+randomness = dict(seed=3)
+"""
+
+
+def test_features_are_judged_while_they_are_learned_which_changes_nothing(classes, tmp_path, run_command):
+    losses = {}
+    for name, more in dict(plain='', judged="val_data_prefix = 'val'\n").items():
+        path = tmp_path / f'{name}.py'
+        path.write_text(JUDGED.replace('DATA', str(classes)) + more)
+        code, printed = run_command('train', path, '--work-dir', tmp_path / name)
+        assert code == 0, printed
+        losses[name] = losses_of(tmp_path / name)
+    assert losses['plain'] == losses['judged'] and len(losses['plain']) > 4
+    (log,) = (tmp_path / 'judged').glob('*/vis_data/scalars.json')
+    found = [entry for entry in map(json.loads, log.read_text().splitlines()) if 'features/rank' in entry]
+    assert len(found) == 2 and 'features/linear' in printed
+    assert all(0 <= entry['features/linear'] <= 1 < entry['features/rank'] < 128 for entry in found)
+    code, printed = run_command('report', tmp_path / 'judged')
+    page = (tmp_path / 'judged' / 'report.html').read_text()
+    assert code == 0 and 'Validation, on other scales' in page, printed
+
+
+def test_too_few_labels_are_told_before_training(classes, tmp_path, run_command):
+    for name in ('one', 'two'):
+        (tmp_path / 'few' / name).mkdir(parents=True)
+        Image.new('RGB', (64, 64)).save(tmp_path / 'few' / name / '1.png')
+    path = tmp_path / 'judged.py'
+    path.write_text(JUDGED.replace('DATA', str(classes)) + f"val_data_prefix = '{tmp_path / 'few'}'\n")
+    result = run_command('train', path, '--work-dir', tmp_path / 'run')
+    assert_explained(result, 'val_evaluator: Features are judged by at least', 'of the 2 labelled ones 0 have')
+
+
 def class_options(folder):
     return ['--cfg-options', *(f'{part}_dataloader.dataset.data_root={folder}' for part in ('train', 'val', 'test'))]
 

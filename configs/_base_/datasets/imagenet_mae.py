@@ -2,6 +2,9 @@
 # flip. Read in the first author's training code: bicubic.
 _base_ = './imagenet.py'
 
+# Labelled images, one folder a class, by which features are judged while they are learned; None: not at all.
+val_data_prefix = None
+
 train_pipeline = [
     dict(type='ReadImage'),
     dict(
@@ -19,4 +22,8 @@ train_pipeline = [
 test_pipeline = _base_.test_pipeline
 # 64 images a process: 64 processes make a batch of 4096.
 train_dataloader = dict(dataset=dict(with_label=False, pipeline=train_pipeline))
-val_dataloader = test_dataloader = val_evaluator = test_evaluator = None
+labelled = dict(_base_.dataset, data_prefix=dict(img=val_data_prefix), pipeline=test_pipeline)
+val_dataloader = val_data_prefix and dict(_delete_=True, **_base_.evaluated, dataset=labelled)
+val_evaluator = val_data_prefix and dict(_delete_=True, type='FeatureMetric')
+val_cfg = val_data_prefix and dict(type='ValLoop')
+test_dataloader = test_evaluator = None

@@ -12,7 +12,8 @@ learning_rate = 8e-4
 load_from = weights
 # A run of another length keeps the places of all.
 warm_up = max(1, min(40, round(0.05 * epochs)))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+# Where there are labelled images, their features are judged 20 times in a run.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=max(1, epochs // 20))
 
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -8,7 +8,7 @@ epochs = 800
 
 warm_up = max(1, min(30, round(0.05 * epochs)))
 interval = max(1, round(epochs * 20 / 800))
-train_cfg = dict(max_epochs=epochs)
+train_cfg = dict(max_epochs=epochs, val_interval=max(1, epochs // 20))
 optim_wrapper = dict(clip_grad=dict(max_norm=0.02))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)

@@ -7,7 +7,7 @@ epochs = 400
 
 warm_up = max(1, min(8, round(0.05 * epochs)))
 interval = max(1, round(epochs * 20 / 400))
-train_cfg = dict(max_epochs=epochs)
+train_cfg = dict(max_epochs=epochs, val_interval=max(1, epochs // 20))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
 for scheduler in param_scheduler[1:]:

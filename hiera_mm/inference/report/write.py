@@ -79,9 +79,13 @@ def _training_sections(log: TrainingLog) -> Iterator[Section]:
     if rates:
         drawn.append(('Learning rate', charts.curves({'lr': rates.get('lr') or rates['base_lr']}, 'learning rate')))
     metrics = {name: values for name, values in log.validation.items() if not name.endswith('time')}
-    shown = {name: values for name, values in metrics.items() if all(0 <= value <= 1 for value in values.values())}
-    if shown:
-        drawn.append(('Validation', charts.curves(shown, 'metric', 'iteration, or epoch')))
+    # COCO writes -1 for object sizes that don't occur.
+    known = {name: values for name, values in metrics.items() if min(values.values()) >= 0}
+    shares = {name: values for name, values in known.items() if max(values.values()) <= 1}
+    others = {name: values for name, values in known.items() if name not in shares}
+    for words, shown in (('Validation', shares), ('Validation, on other scales', others)):
+        if shown:
+            drawn.append((words, charts.curves(shown, 'metric', 'iteration, or epoch')))
     yield Section('Training', charts=drawn)
     rows = [
         (words, f'{_median(log.training[name]):.3g}') for name, words in _SPEED_LABELS.items() if name in log.training

@@ -9,12 +9,14 @@ from hiera_mm.checks.fault import DataPart, Fault, class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
+from hiera_mm.evaluation.features import FeatureMetric
 from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.rehearsal.stand_in import Artist
+from hiera_mm.tasks.autoencoding.checks import faults_of_labels
 from hiera_mm.tasks.autoencoding.files import reconstruct_files
 from hiera_mm.tasks.autoencoding.forward_pass import autoencoder_complexity, training_loss
 from hiera_mm.tasks.autoencoding.reconstruction import Reconstructor
@@ -43,6 +45,12 @@ class AutoencodingTask(Task):
 
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else classification.check_of(dataset_type)
+
+    def faults_of_evaluator(
+        self, key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
+    ) -> Iterator[Fault]:
+        if issubclass(metric_type, FeatureMetric):
+            yield from faults_of_labels(key, config[key.replace('evaluator', 'dataloader')].dataset)
 
     def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
         return classification.faults_between(datasets)
