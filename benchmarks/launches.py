@@ -130,17 +130,22 @@ def backbone_count(settings: dict, shape: tuple[int, int], dtype: torch.dtype, i
         return made
 
     with simulated_gpu():
-        torch.set_default_dtype(dtype)
-        try:
-            model = Hiera(**settings).eval()
-        finally:
-            torch.set_default_dtype(torch.float32)
+        model = model_of(settings, dtype)
         frames = () if model.num_frames is None else (model.num_frames,)
         pixels = torch.empty(images, model.in_channels, *frames, *shape, dtype=dtype)
         under = torch.autocast('cuda', torch.bfloat16, enabled=dtype == torch.float32)
         with patch.object(F, 'scaled_dot_product_attention', attend), torch.no_grad(), under, count:
             model(pixels)
     return count
+
+
+def model_of(settings: dict, dtype: torch.dtype) -> Hiera:
+    """A Hiera with weights of a type; simulated ones can't be cast afterwards."""
+    torch.set_default_dtype(dtype)
+    try:
+        return Hiera(**settings).eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @contextlib.contextmanager

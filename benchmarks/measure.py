@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from hiera_mm.complexity import count_parameters
+from hiera_mm.models.cpu import plain
 
 import torch
 import torch.nn.functional as F
@@ -219,7 +220,8 @@ def _train(contestant: Backbone | WholeModel, pixels: Tensor, setting: Setting, 
 
 def _operations(contestant: Backbone | WholeModel, pixels: Tensor, setting: Setting) -> tuple[int, int]:
     """Multiply-accumulates of the forward pass, and floating-point operations of a whole run, in matrix products."""
-    with FlopCounterMode(display=False) as counter, setting.precision():
+    # torch counts no operations of the faster code's.
+    with plain(), FlopCounterMode(display=False) as counter, setting.precision():
         if setting.mode == 'forward':
             with torch.no_grad():
                 contestant.model.eval()

@@ -5,7 +5,7 @@ gradients. Under autocast, while compiling, tracing or transforming (``torch.fun
 runs as written.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -60,7 +60,7 @@ def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region], paths:
         return block(units, regions, paths)
     parts = cast(SplitBlock, block)
     with _FasterKernels():
-        if paths is not None or not _is_per_row(parts):
+        if paths is not None or not is_as_written(parts.modules()):
             return block(units, regions, paths)
         if parts.attn.window_side == 1:
             return _in_chunks(lambda chunk: block(chunk, regions), units)
@@ -69,7 +69,7 @@ def run_block(block: nn.Module, units: Tensor, regions: Sequence[Region], paths:
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Run the model as it is written, without the faster code of this module."""
+    """Run the model as it is written, without the faster code of this module and of :mod:`hiera_mm.models.gpu`."""
     global _switched_on
     before, _switched_on = _switched_on, False
     try:
@@ -81,6 +81,24 @@ def plain() -> Iterator[None]:
 def is_transforming() -> bool:
     """Whether a transformation of ``torch.func`` runs, such as vmap."""
     return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def is_replaceable() -> bool:
+    """Whether faster code may stand in for the model's: in eager mode, and not within :func:`plain`."""
+    if not _switched_on or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    forward_mode = torch.autograd.forward_ad._current_level >= 0
+    return not is_transforming() and not forward_mode
+
+
+def is_as_written(modules: Iterable[nn.Module]) -> bool:
+    """Whether these are the model's own kinds of modules, which process rows on their own, and without hooks."""
+    if any(getattr(torch_module, name) for name in GLOBAL_HOOKS):
+        return False
+    return all(
+        type(module) in PER_ROW_MODULES and 'forward' not in vars(module) and not _is_hooked(module)
+        for module in modules
+    )
 
 
 def per_row(module_class: type[nn.Module]) -> type[nn.Module]:
@@ -172,24 +190,13 @@ def _convolution_is_faster(x: Tensor, weight: Tensor, bias: Tensor | None = None
 
 
 def _can_speed_up(units: Tensor) -> bool:
-    if not _switched_on or torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu'):
+    if not is_replaceable() or torch.is_autocast_enabled('cpu'):
         return False
     if units.device.type != 'cpu' or units.numel() < MIN_ROWS * units.shape[-1]:
         return False
     if units.dtype != torch.float32 and (units.dtype != torch.bfloat16 or torch.is_grad_enabled()):
         return False
-    forward_mode = torch.autograd.forward_ad._current_level >= 0
-    return not is_transforming() and not forward_mode and torch.backends.mkldnn.is_available()
-
-
-def _is_per_row(block: SplitBlock) -> bool:
-    """Whether rows can be processed in chunks: no unknown modules, and no hooks."""
-    if any(getattr(torch_module, name) for name in GLOBAL_HOOKS):
-        return False
-    return all(
-        type(module) in PER_ROW_MODULES and 'forward' not in vars(module) and not _is_hooked(module)
-        for module in block.modules()
-    )
+    return torch.backends.mkldnn.is_available()
 
 
 def _is_hooked(module: nn.Module) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from hiera_mm.architectures import ARCHITECTURES, LONG_NAMES
 from hiera_mm.compat import is_exporting
 from hiera_mm.errors import UserError
-from hiera_mm.models.cpu import is_transforming, per_row, run_block
+from hiera_mm.models.cpu import is_transforming, per_row
+from hiera_mm.models.gpu import add_in_units, block_runner
 from hiera_mm.models.half_precision import in_half_precision, is_autocast, with_weights_of_now
 from hiera_mm.models.lora import add_lora
 from hiera_mm.models.mask_units import (
@@ -19,7 +20,6 @@ from hiera_mm.models.mask_units import (
     average_units,
     cut_into_windows,
     int_shape,
-    map_to_units,
     pad_to_units,
     pool_units,
     units_to_map,
@@ -197,11 +197,11 @@ class Hiera(BaseModule):
 
     def _maps(self, pixels: Tensor) -> tuple[Tensor, ...]:
         height, width = int_shape(pixels)[-2:]
-        tokens = self._tokens(pad_to_units(pixels, multiple=UNIT_PIXELS))
+        tokens, positions = self._tokens(pad_to_units(pixels, multiple=UNIT_PIXELS))
         regions = cut_into_windows(_unit_grid(tokens), self.window_side, self.window_times)
 
         maps = {}
-        for stage, units in self._stage_ends(map_to_units(tokens, regions), regions).items():
+        for stage, units in self._stage_ends(add_in_units(tokens, positions, regions), regions).items():
             stride = PATCH_STRIDE * 2 ** min(stage, self.q_pools)
             stage_map = units_to_map(self._normalised(units, stage), regions)
             maps[stage] = stage_map[..., : -(-height // stride), : -(-width // stride)]
@@ -222,8 +222,8 @@ class Hiera(BaseModule):
         return in_half_precision(self, self._kept_rows, pixels, kept)
 
     def _kept_rows(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
-        tokens = self._tokens(pixels)
-        units = map_to_units(tokens, cut_into_windows(_unit_grid(tokens)))
+        tokens, positions = self._tokens(pixels)
+        units = add_in_units(tokens, positions, cut_into_windows(_unit_grid(tokens)))
         units = units.gather(1, kept[..., None, None].expand(-1, -1, *units.shape[2:]))
         ends = self._stage_ends(units, regions=())
         return tuple(ends[stage] for stage in self.out_indices)
@@ -231,14 +231,15 @@ class Hiera(BaseModule):
     def _stage_ends(self, units: Tensor, regions: Sequence[Region]) -> dict[int, Tensor]:
         """The rows at the ends of the stages of ``out_indices``."""
         ends, blocks = {}, [*zip(self.blocks, self._draw_paths(units), strict=True)]
+        run = block_runner(self.blocks, units)
         for stage, (depth, end) in enumerate(zip(self.depths, accumulate(self.depths), strict=True)):
             recompute = self.with_cp[stage] and self.training and torch.is_grad_enabled()
             for block, paths in blocks[end - depth : end]:
                 if recompute:
-                    run = with_weights_of_now(block, run_block)
-                    units = checkpoint(run, units, regions, paths, use_reentrant=False)
+                    again = with_weights_of_now(block, run)
+                    units = checkpoint(again, units, regions, paths, use_reentrant=False)
                 else:
-                    units = run_block(block, units, regions, paths)
+                    units = run(block, units, regions, paths)
             if stage in self.out_indices:
                 ends[stage] = units
         return ends
@@ -322,13 +323,13 @@ class Hiera(BaseModule):
                 f"'clip_len' where the pipeline samples frames."
             )
 
-    def _tokens(self, pixels: Tensor) -> Tensor:
-        """The patch embedding with positions added."""
+    def _tokens(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The patch embedding, and the positions to add to it."""
         tokens = self.patch_embed(pixels)
         positions = self._position_embedding(int_shape(tokens)[2:])
         if not is_autocast(pixels):
             positions = positions.to(tokens.dtype)
-        return tokens + positions
+        return tokens, positions
 
     def _position_embedding(self, grid: Sequence[int]) -> Tensor:
         """``(1, C, H, W)`` or ``(1, C, T, H, W)`` for a grid of ``(H, W)`` or ``(T, H, W)`` tokens."""
@@ -471,15 +472,15 @@ class Attention(nn.Module):
 
     def forward(self, units: Tensor, regions: Sequence[Region]) -> Tensor:
         q, k, v = self.qkv(units).chunk(3, dim=-1)
-        if self.pools:
-            q = pool_units(q)
+        return self.proj(self.mix(pool_units(q) if self.pools else q, k, v, regions))
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region]) -> Tensor:
+        """Values mixed by the likeness of queries, which are pooled already, and keys."""
         if self.window_side is None:
-            mixed = self._attend(q, k, v, windows=1)
-        elif self.window_side == 1:
-            mixed = self._attend(q, k, v, windows=int_shape(q)[1])
-        else:
-            mixed = self._attend_inside_windows(q, k, v, regions, self.window_side)
-        return self.proj(mixed)
+            return self._attend(q, k, v, windows=1)
+        if self.window_side == 1:
+            return self._attend(q, k, v, windows=int_shape(q)[1])
+        return self._attend_inside_windows(q, k, v, regions, self.window_side)
 
     def _attend_inside_windows(
         self, q: Tensor, k: Tensor, v: Tensor, regions: Sequence[Region], window_side: int

@@ -99,8 +99,27 @@ def map_to_units(feature_map: Tensor, regions: Sequence[Region]) -> Tensor:
     its unit has index ``(q1 * 4 + q2) * 4 + q3`` with ``q1 = 2 * (y % 2) + x % 2``, ``q2`` the same of
     ``y // 2, x // 2``, ``q3`` of ``y // 4, x // 4``.
     """
-    parts = [_box_to_units(_box(feature_map, region), region) for region in regions]
+    batch, channels = int_shape(feature_map)[:2]
+    parts = [
+        in_unit_order(feature_map, region).reshape(batch, region.units, UNIT_SIDE**2, channels) for region in regions
+    ]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def in_unit_order(feature_map: Tensor, region: Region) -> Tensor:
+    """A region of a map with an axis for each level of the order of :func:`map_to_units`, without copying."""
+    box = _box(feature_map, region)
+    batch, channels = int_shape(box)[:2]
+    down, across, halves = region.window_rows, region.window_columns, (2,) * MAX_Q_POOLS
+    depth = [] if region.times is None else [region.times // region.window_times, region.window_times]
+    # Axes: 0 batch, 1 channels, for clips the window's time and the time inside it; at y the window row, the unit row
+    # inside it and three y bits from coarse to fine; at x the same for columns.
+    split = box.reshape(
+        *(batch, channels, *depth, region.rows // down, down, *halves, region.columns // across, across, *halves)
+    )
+    y, x = 2 + len(depth), 7 + len(depth)
+    windows, inside = ([2], [3]) if depth else ([], [])
+    return split.permute(0, *windows, y, x, *inside, y + 1, x + 1, y + 4, x + 4, y + 3, x + 3, y + 2, x + 2, 1)
 
 
 def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
@@ -126,15 +145,16 @@ def units_to_map(units: Tensor, regions: Sequence[Region]) -> Tensor:
 def pool_units(units: Tensor) -> Tensor:
     """Q-pooling: the maximum of each 2 x 2 tokens, ``(B, units, T, C)`` to ``(B, units, T / 4, C)``."""
     # As in max pooling, one of equal values gets the gradient; amax would share it among them.
-    return torch.max(_pooled_apart(units), dim=2).values
+    return torch.max(pooled_apart(units), dim=2).values
 
 
 def average_units(units: Tensor) -> Tensor:
     """The mean of each 2 x 2 tokens, ``(B, units, T, C)`` to ``(B, units, T / 4, C)``."""
-    return torch.mean(_pooled_apart(units), dim=2)
+    return torch.mean(pooled_apart(units), dim=2)
 
 
-def _pooled_apart(units: Tensor) -> Tensor:
+def pooled_apart(units: Tensor) -> Tensor:
+    """The four tokens that a q-pooling joins along an axis of their own, ``(B, units, 4, T / 4, C)``."""
     batch, count, tokens, channels = int_shape(units)
     return units.reshape(batch, count, 4, tokens // 4, channels)
 
@@ -149,21 +169,6 @@ def _box(feature_map: Tensor, region: Region) -> Tensor:
     top, left, rows, columns = (UNIT_SIDE * x for x in (region.top, region.left, region.rows, region.columns))
     plane = feature_map[..., top : top + rows, left : left + columns]
     return plane if region.times is None else plane[:, :, region.first : region.first + region.times]
-
-
-def _box_to_units(box: Tensor, region: Region) -> Tensor:
-    batch, channels = int_shape(box)[:2]
-    down, across, halves = region.window_rows, region.window_columns, (2,) * MAX_Q_POOLS
-    depth = [] if region.times is None else [region.times // region.window_times, region.window_times]
-    # Axes: 0 batch, 1 channels, for clips the window's time and the time inside it; at y the window row, the unit row
-    # inside it and three y bits from coarse to fine; at x the same for columns.
-    split = box.reshape(
-        *(batch, channels, *depth, region.rows // down, down, *halves, region.columns // across, across, *halves)
-    )
-    y, x = 2 + len(depth), 7 + len(depth)
-    windows, inside = ([2], [3]) if depth else ([], [])
-    ordered = split.permute(0, *windows, y, x, *inside, y + 1, x + 1, y + 4, x + 4, y + 3, x + 3, y + 2, x + 2, 1)
-    return ordered.reshape(batch, region.units, UNIT_SIDE**2, channels)
 
 
 def _units_to_box(units: Tensor, region: Region) -> Tensor:

@@ -29,18 +29,20 @@ def test_views_are_no_launches_and_what_the_processor_must_know_is_a_wait(work, 
     assert (count.launches.total(), count.waits.total()) == (launches, waits)
 
 
-@pytest.mark.parametrize('dtype, most', [(torch.float32, 267), (torch.bfloat16, 266)])
+@pytest.mark.parametrize('dtype, most', [(torch.float32, 235), (torch.bfloat16, 234)])
 def test_windows_at_1024_need_hardly_more_launches_than_an_image_of_224(dtype, most):
     backbone = read_config(str(FOLDER / 'mask_rcnn_hiera_b.py')).model.backbone
     settings = {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg')}
     assert backbone_count(settings, (1024, 1024), dtype).launches.total() <= most
 
 
-@pytest.mark.parametrize('dtype, most', [(torch.float32, 259), (torch.bfloat16, 256)])
+@pytest.mark.parametrize('dtype, most', [(torch.float32, 227), (torch.bfloat16, 224)])
 def test_a_forward_pass_of_hiera_b_needs_no_more_launches_than_it_did(dtype, most):
     count = backbone_count(dict(arch='b'), (224, 224), dtype)
     assert count.launches.total() <= most and not count.waits.total()
-    assert count.operations['the rest']['addmm'] == 99 and count.operations['the rest']['attention'] == 24
+    names = count.operations['the rest']
+    products = [names[name] for name in ('addmm', 'addmm_', '_addmm_activation')]
+    assert products == [69, 3, 24] and names['attention'] == 24
 
 
 def test_a_training_step_of_a_detector_needs_no_more_than_it_did():

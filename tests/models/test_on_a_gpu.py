@@ -4,6 +4,7 @@ import contextlib
 import copy
 
 from hiera_mm.models import Hiera, MaskedAutoencoder
+from hiera_mm.models.cpu import plain
 
 import pytest
 import torch
@@ -54,6 +55,18 @@ def test_maps_are_those_of_the_processor(arguments, shape, dtype):
         with torch.autocast('cuda', dtype=dtype, enabled=dtype is not None):
             maps = model(pixels.cuda())
     assert_same_maps([each.float().cpu() for each in maps], expected, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize('arguments', [dict(), WINDOWED])
+def test_the_faster_code_for_predictions_in_bfloat16_is_as_near_to_float32_as_the_plain_model(arguments):
+    model, pixels = perturbed(Hiera('b', **arguments)).eval().cuda(), torch.randn(2, 3, 320, 256, device='cuda')
+    half = copy.deepcopy(model).bfloat16()
+    with torch.no_grad():
+        found = half(pixels.bfloat16())
+        with plain():
+            expected, other = model(pixels), half(pixels.bfloat16())
+    for one, wanted, rounded in zip(found, expected, other, strict=True):
+        assert (one - wanted).norm() < 1.1 * (rounded - wanted).norm()
 
 
 def test_maps_are_those_of_the_official_package_there():
