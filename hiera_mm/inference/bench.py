@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hiera_mm.checks.run import data_sets
-from hiera_mm.engine.compiling import compile_parts
+from hiera_mm.engine.compiling import can_replay, compile_parts
 from hiera_mm.engine.processes import process_group
 from hiera_mm.engine.running import build_runner
 from hiera_mm.engine.testing import prepare_test
@@ -184,7 +184,8 @@ def _prepared(
     if not format_.ending:
         predictor = load(source, device=device, trust=trust, half=format_.half)
         if format_.compiled:
-            compile_parts(predictor.trained.model)
+            model = predictor.trained.model
+            compile_parts(model, can_replay(model))
         return predictor, None
     path = _file(format_, folder)
     calibration = files_of(original.trained.config, 'train', CALIBRATION_FILES) if format_.int8 else None

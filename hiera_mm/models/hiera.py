@@ -246,12 +246,13 @@ class Hiera(BaseModule):
 
     def _draw_paths(self, units: Tensor) -> Sequence[Tensor | None]:
         """Stochastic depth: a factor for both branches of each block and each sample, drawn for all blocks at once."""
-        drop_probs = [block.drop_prob if block.training else 0.0 for block in self.blocks]
+        drop_probs: list[float] = [block.drop_prob if block.training else 0.0 for block in self.blocks]
         if not any(drop_probs):
             return [None] * len(drop_probs)
         dtype = torch.get_autocast_dtype(units.device.type) if is_autocast(units) else units.dtype
         # In half precision a rounded factor would change the branches' mean, were the probability not that of it.
-        factors = (1 / (1 - torch.tensor(drop_probs))).to(dtype)[:, None, None, None, None, None]
+        given = _numbers(drop_probs, units.device)
+        factors = (1 / (1 - given)).to(dtype)[:, None, None, None, None, None]
         factors, kept = (x.to(units.device, non_blocking=True) for x in (factors, 1 / factors.float()))
         drawn = torch.rand(len(drop_probs), 2, len(units), 1, 1, 1, device=units.device)
         return ((drawn < kept) * factors).unbind()
@@ -442,6 +443,13 @@ class Block(nn.Module):
         if self.pools:
             return torch.cat([pool_units(units), average_units(units)], dim=-1)
         return torch.cat([units, units], dim=-1) if self.widens else units
+
+
+def _numbers(values: Sequence[float], device: torch.device) -> Tensor:
+    """Numbers as a tensor, on the processor, or compiled on the device, as CUDA graphs take nothing from elsewhere."""
+    if torch.compiler.is_compiling():
+        return torch.stack([torch.full((), value, device=device) for value in values])
+    return torch.tensor(values)
 
 
 def _along(path: Tensor | None, branch: Tensor) -> Tensor:

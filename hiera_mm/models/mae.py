@@ -111,10 +111,10 @@ class MaskedAutoencoder(BaseModel):
             return dict(loss=self._loss(inputs, keep))
         return self._predicted(inputs, keep, self.kept), keep
 
-    def compile_parts(self) -> list[str]:
-        """Compile the loss as a whole; gives the names of the compiled parts."""
+    def compile_parts(self, **how: Any) -> list[str]:
+        """Compile the loss as a whole, by arguments of ``torch.compile``; gives the names of the compiled parts."""
         # With the masks as an input: compiled code would draw other ones.
-        self._loss = torch.compile(self._loss, dynamic=False)  # type: ignore[method-assign]
+        self._loss = torch.compile(self._loss, **how)  # type: ignore[method-assign]
         return ['the loss']
 
     def features(self, pixels: Tensor) -> Tensor:

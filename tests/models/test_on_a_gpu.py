@@ -3,11 +3,13 @@
 import contextlib
 import copy
 
+from hiera_mm.engine.compiling import can_replay, compile_parts
 from hiera_mm.models import Hiera, MaskedAutoencoder
 from hiera_mm.models.cpu import plain
 
 import pytest
 import torch
+import torch.nn as nn
 
 from tests.helpers import assert_same_maps, perturbed
 from tests.models.test_hiera import assert_maps_equal, backbone_weights, official
@@ -124,3 +126,35 @@ def test_the_loss_of_a_masked_autoencoder_is_that_of_the_processor(frames):
         loss = there.loss(*inputs)
         loss.backward()
     torch.testing.assert_close(loss.float().cpu(), expected, rtol=3e-2, atol=1e-2)
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.cls_head = Hiera(SMALL), nn.Linear(128, 5)
+
+    def forward(self, pixels):
+        return self.cls_head(self.backbone(pixels)[-1].mean(dim=(2, 3)))
+
+
+def losses_and_scores(model, given):
+    """Of training, with predictions between."""
+    optimizer, found = torch.optim.SGD(model.parameters(), lr=0.1), []
+    for pixels in given:
+        loss = model.train()(pixels).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            found += [loss.detach().clone(), *model.eval()(pixels)]
+    return torch.cat([one.flatten() for one in found])
+
+
+def test_cuda_graphs_train_and_predict_in_turns_as_the_plain_model():
+    torch.compiler.reset()
+    plain, given = perturbed(Classifier()).cuda(), torch.randn(5, 2, 3, 96, 64, device='cuda')
+    replayed = copy.deepcopy(plain)
+    compile_parts(replayed, can_replay(replayed))
+    expected = losses_and_scores(plain, given)
+    torch.testing.assert_close(losses_and_scores(replayed, given), expected, rtol=1e-3, atol=1e-3)
+    assert not torch._dynamo.utils.counters['inductor']['cudagraph_skips']

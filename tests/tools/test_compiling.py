@@ -1,7 +1,6 @@
 """--compile: every task trains with the losses of plain code, with one graph a part, and nothing is compiled twice."""
 
 import re
-from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -23,7 +22,14 @@ GRAPHS = {
 def backend(request):
     """Without the compiler of C++ graphs are the same; a second compilation of one is an error."""
     torch.compiler.reset()
-    compile_so = partial(torch.compile, backend=request.param)
+    plain = torch.compile
+
+    def compile_so(function, dynamic, mode=None):
+        """On a GPU as CUDA graphs, which only inductor makes."""
+        return plain(
+            function, dynamic=dynamic, backend=request.param, mode=mode if request.param == 'inductor' else None
+        )
+
     with torch._dynamo.config.patch(error_on_recompile=True), patch.object(torch, 'compile', compile_so):
         yield
     torch.compiler.reset()
