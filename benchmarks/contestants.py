@@ -4,11 +4,13 @@ import ast
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from hiera_mm.architectures import ARCHITECTURES
 from hiera_mm.config import read_config_file
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
+from hiera_mm.models.cpu import plain
 from hiera_mm.models.hiera import UNIT_PIXELS
 from hiera_mm.models.mae import Q_POOLS
 from hiera_mm.models.mask_units import UNIT_SIDE
@@ -51,7 +53,7 @@ class Backbone:
     """A model from pixels to tensors, which is trained to make them small, as there is no task."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = self.compilable = model
+        self.model = model
 
     def predict(self, pixels: Tensor) -> object:
         return self.model(pixels)
@@ -66,6 +68,10 @@ class Backbone:
 
     def to(self, device: str) -> None:
         self.model.to(device)
+
+    def compile(self, replays: bool) -> None:
+        """Compile it, and replay it as CUDA graphs if wanted."""
+        self.model.compile(dynamic=False, mode='reduce-overhead' if replays else None)
 
 
 class BackboneInBfloat16(Backbone):
@@ -138,11 +144,19 @@ def _settings(name: str, options: str) -> dict[str, object]:
     return settings
 
 
-def _ours(options: str, scale: Scale) -> nn.Module:
+def _ours(options: str, scale: Scale, kind: type[Hiera] = Hiera) -> nn.Module:
     arch, windows = _arch_and_windows(options)
     if windows is None:
-        return Hiera(arch, num_frames=scale.frames)
-    return Hiera(arch, window_sizes=windows, global_blocks=GLOBAL_BLOCKS[arch], pos_embed='absolute_win')
+        return kind(arch, num_frames=scale.frames)
+    return kind(arch, window_sizes=windows, global_blocks=GLOBAL_BLOCKS[arch], pos_embed='absolute_win')
+
+
+class AsWritten(Hiera):
+    """Hiera without the faster code of ``models/cpu.py`` and ``models/gpu.py``."""
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        with plain():
+            return super().forward(pixels)
 
 
 def _masked(options: str, scale: Scale) -> nn.Module:
@@ -269,6 +283,7 @@ def _transformers(options: str, scale: Scale) -> nn.Module:
 
 BUILDERS: dict[str, Callable[[str, Scale], nn.Module]] = {
     'hiera_mm': _ours,
+    'plain': partial(_ours, kind=AsWritten),
     'masked': _masked,
     'dense': _dense,
     'hiera-transformer': _official,

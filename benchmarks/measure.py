@@ -98,10 +98,13 @@ def measure(
         parameters = count_parameters(contestant.model)
         found.append(Measurement(name, scale, parameters, macs, flops, memory))
         if setting.compile:
-            contestant.compilable.compile(dynamic=False)
+            contestant.compile(replays=setting.graph)
     for measurement in found:
         measurement.warm_up = seconds(runs[measurement.contestant], setting.device)
-        if setting.graph:
+        if setting.graph and setting.compile:
+            # The second run records what later ones replay.
+            runs[measurement.contestant]()
+        elif setting.graph:
             runs[measurement.contestant] = _as_graph(runs[measurement.contestant])
         if setting.on_gpu:
             measurement.on_gpu = gpu_times(runs[measurement.contestant])
@@ -196,9 +199,17 @@ def finish(device: str) -> None:
 
 def _run_of(contestant: Backbone | WholeModel, pixels: Tensor, setting: Setting) -> Callable[[], object]:
     if setting.mode == 'forward':
-        return partial(_forward, contestant, pixels, setting)
-    optimizer = contestant.optimizer() if setting.mode == 'step' else None
-    return partial(_train, contestant, pixels, setting, optimizer)
+        run = partial(_forward, contestant, pixels, setting)
+    else:
+        optimizer = contestant.optimizer() if setting.mode == 'step' else None
+        run = partial(_train, contestant, pixels, setting, optimizer)
+    return partial(_as_step, run) if setting.compile and setting.graph else run
+
+
+def _as_step(run: Callable[[], object]) -> None:
+    """A run after which torch's graphs may overwrite what they gave."""
+    torch.compiler.cudagraph_mark_step_begin()
+    run()
 
 
 def _forward(contestant: Backbone | WholeModel, pixels: Tensor, setting: Setting) -> None:

@@ -2,6 +2,7 @@
 
 A contestant is one of
   hiera_mm:ARCH[:WINDOWS]       this Hiera, with windows such as 8/4/14/7 also in stages 3 and 4
+  plain:ARCH[:WINDOWS]          the same without its faster code for CPUs and GPUs
   masked:ARCH[:RATIO]           the encoder of a masked autoencoder without this share of the mask units
   dense:ARCH[:RATIO]            the same on all of them, with tokens in their place (MaskFeat, SimMIM)
   hiera-transformer:ARCH        the official model
@@ -40,8 +41,8 @@ def main() -> None:
     setting = Setting(arguments.mode, arguments.dtype, arguments.device, arguments.compile, arguments.graph)
     if setting.device != 'cpu' and not torch.cuda.is_available():
         raise UserError(f'torch sees no GPU here for --device {setting.device}; take --device cpu.')
-    if setting.graph and (not setting.on_gpu or setting.mode == 'step'):
-        raise UserError('--graph takes --device cuda, and --mode forward or backward.')
+    if setting.graph and (not setting.on_gpu or setting.mode == 'step' and not setting.compile):
+        raise UserError('--graph takes --device cuda, and --mode forward or backward, or also --compile.')
     found = [
         measurement
         for scale in scales(arguments)
@@ -75,8 +76,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'], default='float32', help='by autocast')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     parser.add_argument('--threads', type=int, help='threads of the CPU (default: all)')
-    parser.add_argument('--compile', action='store_true', help='compile the models, or backbones of whole models')
-    parser.add_argument('--graph', action='store_true', help='run each model as one CUDA graph')
+    parser.add_argument(
+        '--compile', action='store_true', help='compile the models, or of whole ones what train --compile does'
+    )
+    parser.add_argument('--graph', action='store_true', help="as CUDA graphs: one for a run, or torch's with --compile")
     parser.add_argument('--repeats', type=int, default=7, help='timed runs of each, after one that warms up')
     parser.add_argument('--out', type=Path, metavar='PREFIX', help='write PREFIX.csv, PREFIX.json and PREFIX.png')
     parser.add_argument('--title', help='of the picture')

@@ -27,7 +27,7 @@ MIB = 2**20
 
 INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
 
-OURS = ('hiera_mm', 'masked', 'configs/')
+OURS = ('hiera_mm', 'plain', 'masked', 'configs/')
 """How the names of this suite's contestants start."""
 
 WIDTHS = (10, 16, 8, 10, 9, 12, 12, 9, 10, 10, 9)
@@ -166,7 +166,7 @@ def shape_of(row: dict[str, object]) -> str:
 
 def on_what(row: dict[str, object]) -> str:
     where = f'{row["threads"]} CPU threads' if row['device'] == 'cpu' else str(row['device'])
-    how = [how for how, used in (('compiled', row['compiled']), ('as a CUDA graph', row.get('graph'))) if used]
+    how = [how for how, used in (('compiled', row['compiled']), ('as CUDA graphs', row.get('graph'))) if used]
     return ', '.join([where, *how])
 
 

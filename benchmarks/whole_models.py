@@ -1,6 +1,7 @@
 """Whole models of configs, with made-up labels to train on."""
 
 from hiera_mm.config import in_scope
+from hiera_mm.engine.compiling import compile_parts
 from hiera_mm.errors import UserError
 
 from mmdet.testing import demo_mm_inputs
@@ -30,7 +31,6 @@ class WholeModel:
             config.model.backbone.init_cfg = None
         with in_scope(config):
             self.model = MODELS.build(config.model)
-        self.compilable = self.model.backbone
         self.samples, self.is_detector = _labels(config, shape)
 
     def predict(self, pixels: Tensor) -> object:
@@ -47,6 +47,10 @@ class WholeModel:
     def to(self, device: str) -> None:
         self.model.to(device)
         self.samples = [sample.to(device) for sample in self.samples]
+
+    def compile(self, replays: bool) -> None:
+        """Compile its parts of static shapes, and replay them as CUDA graphs if wanted."""
+        compile_parts(self.model, replays)
 
     def _as_it_takes(self, pixels: Tensor) -> Tensor:
         return pixels if self.is_detector else pixels[:, None]

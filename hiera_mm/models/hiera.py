@@ -246,7 +246,7 @@ class Hiera(BaseModule):
 
     def _draw_paths(self, units: Tensor) -> Sequence[Tensor | None]:
         """Stochastic depth: a factor for both branches of each block and each sample, drawn for all blocks at once."""
-        drop_probs: list[float] = [block.drop_prob if block.training else 0.0 for block in self.blocks]
+        drop_probs: list[Any] = [block.drop_prob if block.training else 0.0 for block in self.blocks]
         if not any(drop_probs):
             return [None] * len(drop_probs)
         dtype = torch.get_autocast_dtype(units.device.type) if is_autocast(units) else units.dtype

@@ -5,11 +5,15 @@ How fast anything is, is not tested: that the right things are run, counted and 
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
 from functools import partial
+from unittest.mock import patch
 
+from hiera_mm.models import Hiera
+from hiera_mm.models.cpu import is_replaceable
 from hiera_mm.models.hiera import UNIT_PIXELS
 from hiera_mm.models.mask_units import UNIT_SIDE
 
@@ -313,3 +317,43 @@ def test_a_gpus_own_time_and_kernels_stand_beside_a_runs(run_benchmark, tmp_path
     assert code == 0 and 'kernels' in printed, printed
     (row,) = rows_of(out.with_suffix('.csv')).values()
     assert 0 < float(row['busy_s']) < float(row['slowest_s']) and int(row['kernels']) > 50
+
+
+def test_a_plain_contestant_runs_as_written_and_others_do_not(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Hiera, '_maps', lambda self, pixels: seen.append(is_replaceable()) or (pixels,))
+    scale = Scale(1, None, 64, 64)
+    for name in ('plain:t', 'hiera_mm:t', 'bfloat16:plain:t'):
+        build_contestant(name, scale).predict(torch.zeros(scale.shape))
+    assert seen == [False, True, False]
+
+
+@pytest.mark.parametrize('replays, mode', [(True, 'reduce-overhead'), (False, None)])
+def test_contestants_are_compiled_whole_and_replayed_if_wanted(replays, mode):
+    with patch.object(torch.nn.Module, 'compile') as compiled:
+        build_contestant('hiera_mm:t', Scale(1, None, 64, 64)).compile(replays)
+    compiled.assert_called_once_with(dynamic=False, mode=mode)
+
+
+@pytest.mark.parametrize(
+    'begins, fails, missing',
+    [
+        (0, '--graph', {'image_224_graph', 'detector_step_compiled', 'image_224_compiled', 'image_224_step_compiled'}),
+        (0, 'nothing', set()),
+        (710, 'nothing', {'image_224 (no time left)', 'optimizer_step (no time left)'}),
+    ],
+)
+def test_what_fails_on_a_gpu_or_is_not_reached_is_named_at_the_end(tmp_path, begins, fails, missing):
+    python = tmp_path / 'python'
+    python.write_text(f'#!/bin/sh\necho "ran $4"\ncase "$*" in *"{fails}"*) exit 3;; esac\n')
+    python.chmod(0o755)
+    ran = subprocess.run(
+        ['bash', 'benchmarks/gpu.sh'],
+        cwd=ROOT,
+        env=os.environ | dict(PYTHON=str(python), SECONDS=str(begins)),
+        capture_output=True,
+        text=True,
+    )
+    named = {line.removeprefix('Not measured: ') for line in ran.stdout.splitlines() if line.startswith('Not')}
+    assert ran.returncode == bool(missing) and named >= missing, ran.stdout + ran.stderr
+    assert begins or named == missing

@@ -139,7 +139,7 @@ class Classifier(nn.Module):
 
 def losses_and_scores(model, given):
     """Of training, with predictions between."""
-    optimizer, found = torch.optim.SGD(model.parameters(), lr=0.1), []
+    optimizer, found = torch.optim.SGD(model.parameters(), lr=1e-3), []
     for pixels in given:
         loss = model.train()(pixels).square().mean()
         loss.backward()
@@ -157,4 +157,4 @@ def test_cuda_graphs_train_and_predict_in_turns_as_the_plain_model():
     compile_parts(replayed, can_replay(replayed))
     expected = losses_and_scores(plain, given)
     torch.testing.assert_close(losses_and_scores(replayed, given), expected, rtol=1e-3, atol=1e-3)
-    assert not torch._dynamo.utils.counters['inductor']['cudagraph_skips']
+    assert expected.isfinite().all() and not torch._dynamo.utils.counters['inductor']['cudagraph_skips']
