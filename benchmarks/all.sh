@@ -2,13 +2,14 @@
 # Measure all that docs/benchmarks.md shows, and write it: bash benchmarks/all.sh [--device cuda --dtype bfloat16]
 # On 2 cores of a CPU it takes an hour, a quarter of it images of 2048. Options go to each run of benchmarks.models;
 # with any, results are written to files named after them. benchmarks.step and benchmarks.data need data and stand in
-# docs/detection.md and docs/video.md.
+# docs/detection.md and docs/video.md. Nothing is measured while other processes use the machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 options=("$@")
 ending=$(printf '%s' "$*" | tr -cd 'a-z0-9')
 measure() { # name, title, and what benchmarks.models takes
     local out="benchmarks/results/$1${ending:+_$ending}"
+    python -W ignore -m benchmarks.quiet
     python -W ignore -m benchmarks.models "${@:3}" "${options[@]}" --title "$2" --out "$out"
 }
 
