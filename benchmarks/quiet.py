@@ -1,7 +1,7 @@
 """Wait until this machine is quiet, or refuse to measure on it: ``python -m benchmarks.quiet && python -m ...``.
 
-Times on a machine that others use are no times of the code. A machine is quiet if other processes use less than 0.3 of a
-processor over five seconds.
+Times on a machine that others use are no times of the code. A machine is quiet if other processes use less than 0.3 of
+a processor over five seconds.
 """
 
 import argparse
