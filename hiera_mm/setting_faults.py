@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
-from hiera_mm.errors import UserError
+from hiera_mm.errors import UserError, examples
 from hiera_mm.setting_values import FILES as FILE_SETTINGS
 
 from mmengine.config import Config
@@ -41,8 +41,9 @@ OTHER_NAMES = dict(
 
 REASONS = dict(
     classes='an autoencoder has no classes, AVA has label_file and num_classes, and one list does not distinguish '
-    'things and stuff (set num_things_classes and num_stuff_classes of model.panoptic_head and '
-    'model.panoptic_fusion_head)',
+    'things and stuff (set thing_classes and stuff_classes)',
+    thing_classes='only panoptic segmentation tells things and stuff apart; others have classes',
+    stuff_classes='only panoptic segmentation tells things and stuff apart; others have classes',
     image_size='volumes have crop_size',
     crop_size='volumes have it, images have image_size',
     max_iters='this run counts epochs',
@@ -134,6 +135,30 @@ def refuse_class_count(settings: Mapping[str, Any]) -> None:
     classes, number = settings.get('classes'), settings.get('num_classes')
     if classes is not None and number not in (None, len(classes)):
         raise UserError(f'The config sets classes = {classes} and num_classes = {number}; leave num_classes out.')
+
+
+def refuse_half_of_the_classes(settings: Mapping[str, Any]) -> None:
+    """Refuse things without stuff or the other way round, and a class that is both.
+
+    Raises:
+        UserError: naming the setting that is missing, or the classes.
+    """
+    given = {name: settings[name] for name in ('thing_classes', 'stuff_classes') if settings.get(name) is not None}
+    if len(given) == 1:
+        (name,) = given
+        other = 'stuff_classes' if name == 'thing_classes' else 'thing_classes'
+        raise UserError(
+            f'The config sets {name} without {other}, which would stay those of COCO; set both, an empty one as '
+            f'{other} = ().'
+        )
+    if len(given) == 2:
+        things, stuff = given.values()
+        if both := [name for name in things if name in stuff]:
+            raise UserError(
+                f'The classes {examples(both)} are in both thing_classes and stuff_classes; leave each in one of them.'
+            )
+        if not things and not stuff:
+            raise UserError('The config sets thing_classes and stuff_classes, but both are empty; name the classes.')
 
 
 def refuse_contradictions(

@@ -9,6 +9,7 @@ from typing import Any
 from hiera_mm.errors import UserError, examples
 from hiera_mm.readers.class_names import classes_from
 
+CLASS_LISTS = ('classes', 'thing_classes', 'stuff_classes')
 COUNTS = ('batch_size', 'max_iters', 'num_classes')
 SIZES = ('image_size', 'crop_size')
 POSITIVE = ('epochs', 'learning_rate')
@@ -34,8 +35,8 @@ def converted(name: str, value: Any, shipped: Any) -> Any:
         UserError: for a value that the setting can't have.
     """
     value = value.item() if hasattr(value, 'item') else value
-    if name == 'classes':
-        return value if value is shipped else _classes(value)
+    if name in CLASS_LISTS:
+        return value if value is shipped else _classes(name, value)
     if name in COUNTS:
         return _whole(name, value)
     if name == 'num_workers':
@@ -57,16 +58,19 @@ def _refused(name: str, value: object, wanted: str) -> UserError:
     return UserError(f'{name} = {value!r} at the top of the config must be {wanted}.')
 
 
-def _classes(value: Any) -> tuple[str, ...]:
+def _classes(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, list | tuple) and not value and name != 'classes':
+        # A set may have things alone or stuff alone.
+        return ()
     if not isinstance(value, str | list | tuple) or not value:
-        raise _refused('classes', value, "the names of the classes, such as ('cat', 'dog'), or a file with one a line")
+        raise _refused(name, value, "the names of the classes, such as ('cat', 'dog'), or a file with one a line")
     names = classes_from(value)
-    if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
-        raise UserError(f'The classes at the top of the config must be names, but {examples(wrong)} are not text.')
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if wrong := [one for one in names if not isinstance(one, str) or not one.strip()]:
+        raise UserError(f'The {name} at the top of the config must be names, but {examples(wrong)} are not text.')
+    repeated = [one for one, count in Counter(names).items() if count > 1]
     if repeated:
         raise UserError(
-            f'The classes at the top of the config name {examples(repeated)} more than once; give each class its own '
+            f'The {name} at the top of the config name {examples(repeated)} more than once; give each class its own '
             'name.'
         )
     return names

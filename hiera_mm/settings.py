@@ -16,6 +16,7 @@ from hiera_mm.setting_faults import (
     refuse_both_lengths,
     refuse_class_count,
     refuse_contradictions,
+    refuse_half_of_the_classes,
     refuse_misspelt,
     refuse_unread_options,
     refuse_without_effect,
@@ -31,6 +32,8 @@ LENGTHS = dict(max_iters='max_iters', max_epochs='epochs')
 SETTINGS = (
     *(
         'classes',
+        'thing_classes',
+        'stuff_classes',
         'num_classes',
         'image_size',
         'crop_size',
@@ -91,6 +94,7 @@ def read_config(
         before = _read_inherited(files.shipped, {}, read)
         values = {name: converted(name, value, before.get(name)) for name, value in values.items()}
         refuse_class_count(values)
+        refuse_half_of_the_classes(values)
         if values.get('classes') is not None:
             values['num_classes'] = len(values['classes'])
         chosen = {name: values[name] for name in option_values(options) if name in values}

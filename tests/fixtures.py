@@ -12,6 +12,7 @@ import sys
 
 import hiera_mm  # noqa: F401  (first: it repairs what other imports need)
 from hiera_mm.commands import main
+from hiera_mm.synthetic.panoptic import make_panoptic_shapes
 from hiera_mm.synthetic.shapes import make_coco_shapes
 
 import numpy as np
@@ -57,6 +58,14 @@ def shapes(tmp_path_factory):
     """Folder of a generated COCO-format set with 8 training and 4 validation images."""
     folder = tmp_path_factory.mktemp('data') / 'shapes'
     make_coco_shapes(folder, train=8, val=4, seed=3)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def panoptic(tmp_path_factory):
+    """Folder of a generated set in COCO's panoptic format with 4 training and 3 validation images."""
+    folder = tmp_path_factory.mktemp('data') / 'panoptic'
+    make_panoptic_shapes(folder, train=4, val=3, seed=3)
     return folder
 
 

@@ -8,6 +8,9 @@ bash tools/setup.sh tests/requirements.txt
 # SAM 2 comes as a source package that builds against the torch at hand; without its CUDA kernels.
 .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("sam2") is None)' ||
     SAM2_BUILD_CUDA=0 .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation sam2==1.1.0
+# Its requirements name an older numpy, which its code does not need.
+.venv/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("panopticapi") is None)' ||
+    .venv/bin/python -m pip install --disable-pip-version-check --no-deps panopticapi-lite==0.2.0
 .venv/bin/python -m hiera_mm check-env
 .venv/bin/ruff check --quiet .
 .venv/bin/ruff format --check --quiet .

@@ -19,6 +19,7 @@ from hiera_mm.readers.found_sets import LAYOUTS
 from hiera_mm.synthetic.classes import make_class_shapes
 from hiera_mm.synthetic.masks import NAMES as MASK_NAMES
 from hiera_mm.synthetic.masks import make_mask_shapes
+from hiera_mm.synthetic.panoptic import STUFF, THINGS, make_panoptic_shapes
 from hiera_mm.synthetic.shapes import CLASSES, make_coco_shapes
 from hiera_mm.synthetic.volumes import NAMES as VOLUME_NAMES
 from hiera_mm.synthetic.volumes import make_volume_shapes
@@ -36,6 +37,7 @@ from tests.hub import TOKEN
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 NOT_RUN = {
     'bash tests/run.sh': 'these tests',
+    'panopticapi-lite': 'installed already, by tests/run.sh',
     "pip install 'hiera_mm[openmmlab]'": 'installed already; tests/test_packaging.py',
     'bash tools/quickstart.sh': 'run by the workflow of this name in a fresh clone',
     'mask_rcnn_hiera_b': 'all of COCO and its weights',
@@ -50,7 +52,7 @@ NOT_RUN = {
 }
 IN_A_CLONE = ('python -m benchmarks', 'python docs/', 'bash tools/', 'pytest')
 STEPS = ['1. The data', '2. A config', '3. Check', '4. Train', '5. Evaluate', '6. Use']
-TASK_PAGES = ['own_data', 'segmentation', 'volumes', 'classification', 'video', 'action_detection', 'mae']
+TASK_PAGES = ['own_data', 'segmentation', 'panoptic', 'volumes', 'classification', 'video', 'action_detection', 'mae']
 TINY = 'arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None'
 DETECTOR = f"""
 model = dict(
@@ -62,6 +64,23 @@ SEGMENTOR = f"""
 model = dict(
     backbone=dict({TINY}),
     decode_head=dict(in_channels=[16, 32, 64, 128], channels=16),
+)
+image_size, epochs = (128, 128), 1
+"""
+PANOPTIC = f"""
+layer = dict(self_attn_cfg=dict(embed_dims=32, num_heads=2), ffn_cfg=dict(embed_dims=32, feedforward_channels=32))
+model = dict(
+    backbone=dict({TINY}, window_sizes=None, global_blocks=(), pos_embed='resized', drop_path_rate=0.0),
+    panoptic_head=dict(
+        in_channels=[16, 32, 64, 128],
+        feat_channels=32,
+        out_channels=32,
+        num_queries=8,
+        pixel_decoder=dict(encoder=dict(num_layers=1, layer_cfg=layer), positional_encoding=dict(num_feats=16)),
+        positional_encoding=dict(num_feats=16),
+        transformer_decoder=dict(num_layers=1, layer_cfg=dict(layer, cross_attn_cfg=layer['self_attn_cfg'])),
+    ),
+    test_cfg=dict(max_per_image=8),
 )
 image_size, epochs = (128, 128), 1
 """
@@ -300,6 +319,24 @@ def test_segmentation(tmp_path, installed):
         else:
             text = re.sub('(make-data.*--kind masks)', r'\1 --train 8 --val 2', text)
             reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+
+
+@pytest.mark.slow
+def test_panoptic(tmp_path, installed):
+    make_panoptic_shapes(tmp_path / 'my_data', train=4, val=2)
+    for name in ('photos/1.jpg', 'photos/2.jpg', 'photo.jpg'):
+        photograph(tmp_path / name, seed=len(name))
+    film(tmp_path / 'film.mp4', 3)
+    reader = Reader(tmp_path, installed, PANOPTIC)
+    for language, text in blocks('docs/panoptic.md'):
+        if '_base_' in text:
+            own = text.replace("('car', 'person')", repr(THINGS)).replace("('road', 'sky')", repr(STUFF))
+            reader.write_config(own)
+        elif language == 'python':
+            reader.run(f"python - <<'END'\n{text}\nEND")
+        else:
+            text = re.sub('(make-data.*--kind panoptic)', r'\1 --train 8 --val 2', text)
+            reader.run_lines(re.sub(r'(train \w+_shapes_panoptic)', r'\1 --cfg-options train_cfg.max_iters=2', text))
 
 
 @pytest.mark.slow

@@ -32,6 +32,8 @@ val_data_prefix = 'val/'
 
 VALUES = dict(
     classes=('a', 'b', 'c'),
+    thing_classes=('a', 'b', 'c'),
+    stuff_classes=('d', 'e'),
     image_size=160,
     crop_size=(64, 64, 32),
     batch_size=3,
@@ -143,7 +145,25 @@ TABLE = dict(
             'model.panoptic_head.loss_cls.class_weight': [1.0, 1.0, 1.0, 0.1],
         },
     ),
-    mask2former_hiera_t_coco_panoptic=dict(**COUNTED, classes=NOT, data_root=ROOTS),
+    mask2former_hiera_t_coco_panoptic=dict(
+        **COUNTED,
+        classes=NOT,
+        data_root=ROOTS | {'val_evaluator.0.ann_file': 'mine/v.json'},
+        train_ann_file=COCO['train_ann_file'],
+        train_data_prefix=COCO['train_data_prefix'],
+        val_ann_file={f'{VAL}.ann_file': 'v.json', 'val_evaluator.0.ann_file': 'mine/v.json'},
+        val_data_prefix=COCO['val_data_prefix'],
+        test_ann_file={f'{TEST}.ann_file': 'w.json', 'test_evaluator.0.ann_file': 'mine/w.json'},
+        image_size=SIDES | {'model.data_preprocessor.batch_augments.0.size': (160, 160)},
+        thing_classes={f'{part}.metainfo.thing_classes': ('a', 'b', 'c') for part in (TRAIN, VAL, TEST)}
+        | {
+            'model.panoptic_head.num_things_classes': 3,
+            'model.panoptic_fusion_head.num_things_classes': 3,
+            'model.panoptic_head.loss_cls.class_weight': [1.0] * 5 + [0.1],
+        },
+        stuff_classes={f'{part}.metainfo.stuff_classes': ('d', 'e') for part in (TRAIN, VAL, TEST)}
+        | {'model.panoptic_head.num_stuff_classes': 2, 'model.panoptic_fusion_head.num_stuff_classes': 2},
+    ),
     upernet_hiera_b_ade20k=dict(
         **COUNTED,
         seg_map_suffix={f'{part}.seg_map_suffix': '_m.png' for part in (TRAIN, VAL, TEST)},
@@ -312,6 +332,19 @@ def test_the_padding_is_the_longer_side_in_whole_mask_units(settled):
         ('unetr_hiera_t_btcv', 'intensity_range = (9, 3)', 'must be the lower intensity and then the higher one'),
         ('unetr_hiera_t_btcv', "intensity_range = 'ct'", 'must be 2 numbers, such as (-175, 250)'),
         ('ava_hiera_b', 'timestamp_start = -1', 'must be a whole number of seconds'),
+        (
+            'mask2former_hiera_t_coco_panoptic',
+            "thing_classes = ('a',)",
+            'sets thing_classes without stuff_classes, which would stay those of COCO; set both',
+        ),
+        (
+            'mask2former_hiera_t_coco_panoptic',
+            "thing_classes = ('a', 'b')\nstuff_classes = ('b', 'c')",
+            'classes 1 (b) are in both thing_classes and stuff_classes',
+        ),
+        ('mask2former_hiera_t_coco_panoptic', 'thing_classes = ()\nstuff_classes = ()', 'but both are empty'),
+        ('mask2former_hiera_t_coco_panoptic', "thing_classes = ('a', 'a')", 'name 1 (a) more than once'),
+        ('mask2former_hiera_t_coco', "stuff_classes = ('a',)", 'only panoptic segmentation tells things and stuff'),
         ('segformer_hiera_t_ade20k', 'seg_map_suffix = None', "must be the end of the masks' names"),
     ],
 )

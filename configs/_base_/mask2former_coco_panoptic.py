@@ -1,6 +1,7 @@
 # Mask2Former (arXiv 2112.01527) on COCO's things and stuff as mmdet has it: the heads, the recipe of 50 epochs at batch
 # 16 with large-scale jitter at 1024 x 1024, the backbone at a tenth of the rate. Panoptic quality, by which the best
-# checkpoint is kept beside the last three, needs the package panopticapi.
+# checkpoint is kept beside the last three, needs the package panopticapi-lite. Of COCO itself the instances are scored
+# as well, of one's own set panoptic quality alone.
 import os
 
 _base_ = ['mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py', './mask2former_hiera.py']
@@ -12,6 +13,9 @@ val_ann_file = 'annotations/panoptic_val2017.json'
 val_data_prefix = dict(img='val2017/', seg='annotations/panoptic_val2017/')
 test_ann_file = val_ann_file
 test_data_prefix = val_data_prefix
+# None: COCO's 80 things and 53 stuffs, which the data set knows.
+thing_classes = None
+stuff_classes = None
 max_iters = 368750
 # Iterations of an epoch: hiera-mm train counts them where the length is not the recipe's.
 epoch_length = 1
@@ -23,7 +27,15 @@ num_workers = 2
 batch_augments = [
     {**{key: value for key, value in _base_.batch_augments[0].items() if key != '_scope_'}, 'size': image_size[::-1]}
 ]
-model = dict(data_preprocessor=dict(batch_augments=batch_augments), backbone=_base_.hiera)
+of_coco = thing_classes is None
+num_things, num_stuff = (80, 53) if of_coco else (len(thing_classes), len(stuff_classes))
+counts = dict(num_things_classes=num_things, num_stuff_classes=num_stuff)
+model = dict(
+    data_preprocessor=dict(batch_augments=batch_augments),
+    backbone=_base_.hiera,
+    panoptic_head=dict(**counts, loss_cls=dict(class_weight=[1.0] * (num_things + num_stuff) + [0.1])),
+    panoptic_fusion_head=counts,
+)
 sizes = dict(
     RandomResize=dict(scale=image_size),
     RandomCrop=dict(crop_size=image_size),
@@ -36,10 +48,20 @@ train_pipeline, test_pipeline = (
     for steps in (_base_.train_pipeline, _base_.test_pipeline)
 )
 dataset = dict(data_root=data_root)
+if not of_coco:
+    names = dict(classes=thing_classes + stuff_classes, thing_classes=thing_classes, stuff_classes=stuff_classes)
+    dataset.update(metainfo=names)
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
-    dataset=dict(**dataset, ann_file=train_ann_file, data_prefix=train_data_prefix, pipeline=train_pipeline),
+    dataset=dict(
+        **dataset,
+        ann_file=train_ann_file,
+        data_prefix=train_data_prefix,
+        pipeline=train_pipeline,
+        # The recipe's, which leaves out images without a thing; a set of stuff alone has no others.
+        filter_cfg=dict(filter_empty_gt=num_things > 0, min_size=32),
+    ),
 )
 val_dataloader = dict(
     num_workers=num_workers,
@@ -49,13 +71,20 @@ test_dataloader = dict(
     num_workers=num_workers,
     dataset=dict(**dataset, ann_file=test_ann_file, data_prefix=test_data_prefix, pipeline=test_pipeline),
 )
-val_evaluator, test_evaluator = _base_.val_evaluator, _base_.test_evaluator
-for evaluator, file, folders in (
-    (val_evaluator, val_ann_file, val_data_prefix),
-    (test_evaluator, test_ann_file, test_data_prefix),
-):
-    evaluator[0].update(ann_file=os.path.join(data_root, file), seg_prefix=os.path.join(data_root, folders['seg']))
-    evaluator[1].update(ann_file=os.path.join(data_root, 'annotations/instances_val2017.json'))
+val_evaluator, test_evaluator = (
+    [
+        dict(
+            type='CocoPanopticMetric',
+            ann_file=os.path.join(data_root, file),
+            seg_prefix=os.path.join(data_root, folders.get('seg', '')),
+        ),
+        *([_base_.val_evaluator[1]] if of_coco and file == 'annotations/panoptic_val2017.json' else []),
+    ]
+    for file, folders in ((val_ann_file, val_data_prefix), (test_ann_file, test_data_prefix))
+)
+for evaluators in (val_evaluator, test_evaluator):
+    for evaluator in evaluators[1:]:
+        evaluator.update(ann_file=os.path.join(data_root, 'annotations/instances_val2017.json'))
 
 # A run of another length keeps the places of all; it has at most 20 validations, an epoch or more apart.
 of_recipe = max_iters == 368750
@@ -75,4 +104,6 @@ optim_wrapper = dict(
     constructor='GroupedOptimWrapperConstructor',
     paramwise_cfg=dict(custom_keys=_base_.backbone_keys),
 )
-default_hooks = dict(**_base_.hooks, checkpoint=dict(interval=val_interval, save_best='coco_panoptic/PQ'))
+default_hooks = dict(
+    **_base_.hooks, checkpoint=dict(interval=val_interval, save_best='coco_panoptic/PQ', rule='greater')
+)

@@ -29,7 +29,7 @@ def faults(part: DataPart) -> Iterator[Fault]:
     """All faults of a set whose class :func:`reads_coco`; sets in a remote store (``backend_args``) are skipped."""
     if part.dataset.get('backend_args'):
         return
-    folder, path = _image_folder(part), _annotation_file(part.dataset)
+    folder, path = image_folder(part), annotation_file(part.dataset)
     file = part.read_annotations(
         path, f'{part.key}.ann_file', without_objects=part.for_testing and not _has_labels(part)
     )
@@ -66,7 +66,7 @@ def faults_of_metric(
         and not dataset.get('backend_args')
     ):
         yield from _faults_between(
-            key, file, loader, read(_annotation_file(dataset), f'{loader}.dataset.ann_file', without_objects=True)
+            key, file, loader, read(annotation_file(dataset), f'{loader}.dataset.ann_file', without_objects=True)
         )
 
 
@@ -82,7 +82,7 @@ def _faults_between(key: str, scored: CocoFile, loader: str, loaded: CocoFile) -
         )
 
 
-def _image_folder(part: DataPart) -> Path:
+def image_folder(part: DataPart) -> Path:
     """The folder of the images.
 
     Raises:
@@ -103,7 +103,7 @@ def _image_folder(part: DataPart) -> Path:
     return images
 
 
-def _annotation_file(dataset: ConfigDict) -> Path:
+def annotation_file(dataset: ConfigDict) -> Path:
     return Path(dataset.get('data_root') or '.', dataset.ann_file)
 
 

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.checks.many_files import first_faults, open_in_parallel
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import BrokenFileError, UserError, examples
-from hiera_mm.readers.coco_files import CocoFile
 from hiera_mm.readers.images import ImageHeader, read_image_header
 
 from mmengine.config import ConfigDict
@@ -22,11 +22,22 @@ DEEP_SAMPLE_SIZE = 20
 CHUNK_SIZE = 256
 
 
-def faults_of_images(part: DataPart, file: CocoFile, folder: Path) -> Iterator[Fault]:
+class ListedImages(Protocol):
+    """What the check needs of an annotation file; :class:`hiera_mm.readers.coco_files.CocoFile` documents it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def images(self) -> list[dict]: ...
+    @property
+    def fit_turned(self) -> set: ...
+
+
+def faults_of_images(part: DataPart, file: ListedImages, folder: Path) -> Iterator[Fault]:
     """Missing and damaged images, images whose size differs from the file's, and images whose EXIF orientation or bit
     depth is ambiguous."""
     names = [image['file_name'] for image in file.images]
-    missing = _missing(folder, names)
+    missing = missing_files(folder, names)
     if missing:
         yield Fault(
             Severity.BLOCKS,
@@ -47,7 +58,7 @@ def faults_of_images(part: DataPart, file: CocoFile, folder: Path) -> Iterator[F
     yield from _faults_of_depth(part, folder, [image['file_name'] for image, found in pairs if found.deep])
 
 
-def _missing(folder: Path, names: Sequence[str]) -> list[str]:
+def missing_files(folder: Path, names: Sequence[str]) -> list[str]:
     """The names that are not in the folder. Listing each folder once is faster than checking each file."""
     listed: dict[Path, set[str]] = {}
     missing = []
@@ -69,7 +80,7 @@ def _open(path: str) -> ImageHeader | str:
         return str(error)
 
 
-def _faults_of_sizes(part: DataPart, file: CocoFile, pairs: list[tuple[dict, ImageHeader]]) -> Iterator[Fault]:
+def _faults_of_sizes(part: DataPart, file: ListedImages, pairs: list[tuple[dict, ImageHeader]]) -> Iterator[Fault]:
     convention = part.dataset.get('exif_orientation')
     wrong = []
     for image, header in pairs:
@@ -86,7 +97,9 @@ def _faults_of_sizes(part: DataPart, file: CocoFile, pairs: list[tuple[dict, Ima
         )
 
 
-def _faults_of_orientation(part: DataPart, file: CocoFile, pairs: list[tuple[dict, ImageHeader]]) -> Iterator[Fault]:
+def _faults_of_orientation(
+    part: DataPart, file: ListedImages, pairs: list[tuple[dict, ImageHeader]]
+) -> Iterator[Fault]:
     """Only an image's size can tell whether boxes refer to the image before or after its EXIF rotation."""
     turned = [
         f"'{image['file_name']}'"

@@ -37,6 +37,9 @@ EXTRAS = dict(
 )
 """What the extras of the package are for."""
 
+ALONE = {'panopticapi-lite': ('panoptic quality', 'pip install --no-deps panopticapi-lite==0.2.0')}
+"""Packages that no extra can install, as their requirements contradict others': what for, and how."""
+
 
 class Row(NamedTuple):
     part: str
@@ -68,7 +71,9 @@ def print_extras() -> None:
         state = 'installed' if needed else "unknown, as hiera_mm's own installation doesn't list it"
         if not all(map(version_of, needed)):
             state = f"not installed: pip install 'hiera_mm[{extra}]'"
-        print(f'  {extra:12} {purpose:50} {state}')
+        print(f'  {extra:16} {purpose:50} {state}')
+    for name, (purpose, command) in ALONE.items():
+        print(f'  {name:16} {purpose:50} {"installed" if version_of(name) else f"not installed: {command}"}')
 
 
 def required_by(extra: str) -> list[str]:

@@ -26,6 +26,9 @@ GENERATORS = dict(
         'classes', 'make_class_shapes', 900, 150, 'images', 'of one shape each, in a folder for each class'
     ),
     masks=Generator('masks', 'make_mask_shapes', 640, 60, 'images', 'with index masks for semantic segmentation'),
+    panoptic=Generator(
+        'panoptic', 'make_panoptic_shapes', 640, 60, 'images', "with things and stuff, in COCO's panoptic format"
+    ),
     volumes=Generator('volumes', 'make_volume_shapes', 24, 6, 'volumes', 'of ellipsoids and tubes, in NIfTI files'),
     motion=Generator('motions', 'make_motion_shapes', 1200, 180, 'videos', 'whose class is the motion'),
     actions=Generator('actions', 'make_acting_shapes', 500, 60, 'videos', 'of several actors, in AVA format'),

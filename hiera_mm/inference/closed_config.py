@@ -25,7 +25,7 @@ from mmengine.registry import Registry
 WEIGHTS_KEYS = ('init_cfg', 'pretrained')
 """Keys of the weights that training began with; a trained model has its own."""
 
-NAME_KEYS = ('classes', 'actions')
+NAME_KEYS = ('classes', 'thing_classes', 'stuff_classes', 'actions')
 """Keys of lists of names, which are only displayed."""
 
 TEST_PARTS = ('model', 'data_preprocessor', 'test_dataloader', 'test_evaluator', 'test_cfg')
@@ -33,7 +33,7 @@ TEST_PARTS = ('model', 'data_preprocessor', 'test_dataloader', 'test_evaluator',
 
 DATA_KEYS = (
     *('ann_file', 'data_root', 'data_prefix', 'label_file', 'exclude_file', 'proposal_file', 'filename_tmpl'),
-    *('img_suffix', 'seg_map_suffix', 'outfile_prefix'),
+    *('img_suffix', 'seg_map_suffix', 'seg_prefix', 'outfile_prefix'),
 )
 """Keys of a test set's files, which the listed data sets read as text, JSON, images, videos, volumes, or for
 ``proposal_file`` as a pickle of plain data only."""

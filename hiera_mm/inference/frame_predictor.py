@@ -68,7 +68,8 @@ class FramePredictor:
     def decoded(self, image: ImageInput | Mapping) -> np.ndarray:
         """The image that predictions refer to, RGB ``(H, W, 3)``."""
         if isinstance(image, str | Path | Mapping):
-            return self.from_file.transforms[0](_sample(image))['img'][..., ::-1]
+            # Some pipelines load floats, of whole numbers.
+            return self.from_file.transforms[0](_sample(image))['img'][..., ::-1].astype(np.uint8, copy=False)
         content = content_of(image)
         if content is not None:
             return self.from_file.transforms[0].decode(content, 'given')[..., ::-1]

@@ -20,6 +20,8 @@ from hiera_mm.weights.origin import Origin
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 
+LOADERS_OF_ANNOTATIONS = ('LoadAnnotations', 'LoadPanopticAnnotations')
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -56,7 +58,7 @@ class TrainedModel:
     @property
     def test_pipeline(self) -> list[ConfigDict]:
         """The steps of the test pipeline, without those that read annotations."""
-        return [step for step in self.test_set.pipeline if not str(step.type).endswith('LoadAnnotations')]
+        return [step for step in self.test_set.pipeline if not str(step.type).endswith(LOADERS_OF_ANNOTATIONS)]
 
     @property
     def class_count(self) -> int:

@@ -1,7 +1,7 @@
 """Draws boxes, masks and text on images and videos."""
 
 import colorsys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,6 +171,19 @@ def _shared(one: Box, two: Box) -> float:
     width = min(one[2], two[2]) - max(one[0], two[0])
     height = min(one[3], two[3]) - max(one[1], two[1])
     return max(width, 0) * max(height, 0)
+
+
+def with_legend(image: np.ndarray, colours: Mapping[str, tuple[int, int, int]]) -> np.ndarray:
+    """An image, RGB ``(H, W, 3)``, with names beside their colours in its upper left corner."""
+    drawn = Image.fromarray(image)
+    drawing, size = ImageDraw.Draw(drawn), Style.of(drawn.size).text
+    for line, (name, colour) in enumerate(colours.items()):
+        top = round(1.4 * size * line) + 1
+        drawing.rectangle((1, top, size, top + size), colour, 'black')
+        text, path = drawable(name)
+        place, edge = (1.4 * size, top + size / 2), max(1, size // 10)
+        drawing.text(place, text, 'white', font_of(path, size), 'lm', stroke_width=edge, stroke_fill='black')
+    return np.asarray(drawn)
 
 
 def palette_of(count: int) -> np.ndarray:

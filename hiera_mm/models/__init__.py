@@ -16,6 +16,7 @@ from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
 from hiera_mm.models.norms import ChannelLayerNorm
+from hiera_mm.models.panoptic_fusion import MaskFormerFusionHead
 from hiera_mm.models.unetr_decoder import UNETRDecoder
 from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 
@@ -29,6 +30,7 @@ __all__ = [
     'FCNMaskHead',
     'FasterRCNN',
     'Hiera',
+    'MaskFormerFusionHead',
     'MaskRCNN',
     'MaskedAutoencoder',
     'SingleRoIExtractor',

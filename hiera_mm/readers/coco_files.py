@@ -96,13 +96,35 @@ def read_annotations(path: str | Path, key: str, *, without_objects: bool = Fals
         UserError: if the file is missing, is not JSON, or has images, annotations or categories that can't be used.
     """
     path = Path(path)
+    content = read_sections(path, key, without_objects)
+    if any(isinstance(entry, dict) and 'segments_info' in entry for entry in content['annotations'][:1]):
+        raise UserError(
+            f"The annotation file '{path}' of {key} holds panoptic annotations (segments_info), and this model learns "
+            'objects; give the file of the instances, or train things and stuff with a config such as '
+            'mask2former_hiera_t_coco_panoptic.py.'
+        )
+    with garbage_collection_paused():
+        return CocoFile(path, *Normaliser(path, key, *(content[part] for part in SECTIONS)).run())
+
+
+def read_sections(path: Path, key: str, without_annotations: bool) -> dict[str, list]:
+    """The content of a file with the lists of COCO's formats, as it is.
+
+    Args:
+        path: The file.
+        key: The config key that names it, for messages.
+        without_annotations: Whether the list of annotations may be missing.
+
+    Raises:
+        UserError: if the file is missing, is not JSON, or lacks a list.
+    """
     content = _parsed(path, key)
     if not isinstance(content, dict):
         raise UserError(
             f"The annotation file '{path}' of {key} is not in COCO format: it holds a {type(content).__name__} instead "
             'of a dict with images, annotations and categories.'
         )
-    if without_objects and content.get('annotations') is None:
+    if without_annotations and content.get('annotations') is None:
         content['annotations'] = []
     missing = [part for part in SECTIONS if part not in content]
     if missing:
@@ -113,8 +135,7 @@ def read_annotations(path: str | Path, key: str, *, without_objects: bool = Fals
                 f"The annotation file '{path}' of {key} is not in COCO format: its {part} are a "
                 f'{type(content[part]).__name__} instead of a list.'
             )
-    with _garbage_collection_paused():
-        return CocoFile(path, *Normaliser(path, key, *(content[part] for part in SECTIONS)).run())
+    return content
 
 
 def _parsed(path: Path, key: str) -> object:
@@ -124,7 +145,7 @@ def _parsed(path: Path, key: str) -> object:
             f'--cfg-options {key}=FILE.'
         )
     try:
-        with _garbage_collection_paused():
+        with garbage_collection_paused():
             # Given bytes, json detects the encoding itself, including byte-order marks.
             return json.loads(path.read_bytes())
     except (ValueError, RecursionError, MemoryError) as error:
@@ -135,7 +156,7 @@ def _parsed(path: Path, key: str) -> object:
 
 
 @contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     """Garbage collection takes half of the time while millions of small lists are created."""
     enabled = gc.isenabled()
     gc.disable()

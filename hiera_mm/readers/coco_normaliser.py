@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,7 +134,7 @@ class Normaliser:
             return
         labels = defaultdict(set)
         for annotation in self.annotations:
-            labels[annotation['image_id']].add((annotation['category_id'], str(annotation.get('bbox'))))
+            labels[annotation['image_id']].add(self._label_of(annotation))
         seen: dict[str, set] = {}
         differing = []
         for image in self.images:
@@ -150,6 +150,10 @@ class Normaliser:
             [f"'{name}'" for name, count in times.items() if count > 1],
             'of the images are listed more than once, with the same annotations; each entry counts.',
         )
+
+    def _label_of(self, annotation: dict) -> Hashable:
+        """What two annotations of the same object share."""
+        return annotation['category_id'], str(annotation.get('bbox'))
 
     # Annotations
 

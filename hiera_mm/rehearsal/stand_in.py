@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 
 EVALUATOR_KEYS = ('val_evaluator', 'test_evaluator')
-FILE_KEYS = ('ann_file', 'label_file', 'exclude_file', 'proposal_file')
+FILE_KEYS = ('ann_file', 'label_file', 'exclude_file', 'proposal_file', 'seg_prefix')
 
 Artist = Callable[[ConfigDict, int, int, np.random.Generator], None]
 """``artist(dataset, classes, count, random)`` draws ``count`` samples of a data set for a model of ``classes``

@@ -23,6 +23,7 @@ REQUIRED_PACKAGES = {
     'segmentation': 'mmseg',
     'actions': 'mmaction',
     'classification': 'mmaction',
+    'panoptic': 'mmdet',
     'detection': 'mmdet',
 }
 """The suite's tasks, in the order in which they are tried, and the package that each needs."""
@@ -80,9 +81,10 @@ def load(
             bfloat16, on GPUs without it float16. Boxes and norms stay in float32.
 
     Returns:
-        A :class:`~hiera_mm.tasks.detection.Detector`, :class:`~hiera_mm.tasks.segmentation.Segmenter`,
-        :class:`~hiera_mm.tasks.classification.Classifier`, :class:`~hiera_mm.tasks.actions.ActionDetector`,
-        :class:`~hiera_mm.tasks.volumes.VolumeSegmenter` or :class:`~hiera_mm.tasks.autoencoding.Reconstructor`.
+        A :class:`~hiera_mm.tasks.detection.Detector`, :class:`~hiera_mm.tasks.panoptic.PanopticSegmenter`,
+        :class:`~hiera_mm.tasks.segmentation.Segmenter`, :class:`~hiera_mm.tasks.classification.Classifier`,
+        :class:`~hiera_mm.tasks.actions.ActionDetector`, :class:`~hiera_mm.tasks.volumes.VolumeSegmenter` or
+        :class:`~hiera_mm.tasks.autoencoding.Reconstructor`.
 
     Raises:
         UserError: for a file that is not a trained model of one of these tasks, or can't be read.

@@ -1,15 +1,17 @@
 """Mask2Former with Hiera: its configs build, learn and predict at reduced depth, and take classes of one's own."""
 
 from hiera_mm.architectures import ARCHITECTURES
+from hiera_mm.engine.run_length import set_run_length
 from hiera_mm.errors import UserError
+from hiera_mm.evaluation import panoptic as scoring
 from hiera_mm.settings import read_config
-from hiera_mm.tasks import faults_of, load
+from hiera_mm.tasks import faults_of, load, task_of
 from hiera_mm.tasks.detection.heads import class_count
 
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS
+from mmengine.registry import HOOKS, MODELS
 
 from tests.families import inputs
 from tests.helpers import CONFIGS, read, save_random_weights
@@ -98,10 +100,56 @@ def test_things_and_stuff_are_not_told_apart_by_one_list(tmp_path, shapes):
         own(tmp_path, shapes, 'coco_panoptic')
 
 
+@pytest.mark.parametrize('size', ['t', 'b', 'l'])
+def test_the_checkpoint_hook_knows_that_more_panoptic_quality_is_better(size):
+    hook = HOOKS.build(read(f'mask2former_hiera_{size}_coco_panoptic.py').default_hooks.checkpoint)
+    assert hook.key_indicators == ['coco_panoptic/PQ'] and hook.rules == ['greater']
+
+
 def test_a_run_that_can_not_score_panoptic_quality_is_refused(monkeypatch):
     config = read('mask2former_hiera_t_coco_panoptic.py')
+    monkeypatch.setattr(scoring.importlib.util, 'find_spec', lambda name: None)
     said = [fault.sentence for fault in faults_of(config, ['val_dataloader'], count=0)]
-    assert any('panopticapi' in sentence and 'pip install git+' in sentence for sentence in said)
+    assert any('pip install --no-deps panopticapi-lite' in sentence for sentence in said)
+
+
+OWN_PANOPTIC = """_base_ = 'hiera_mm::mask2former_hiera_t_coco_panoptic.py'
+data_root = '{folder}/'
+thing_classes, stuff_classes = ('triangle', 'circle', 'bar'), ('dots', 'stripes')
+train_ann_file, val_ann_file = 'annotations/panoptic_train.json', 'annotations/panoptic_val.json'
+train_data_prefix = dict(img='train/', seg='annotations/panoptic_train/')
+val_data_prefix = dict(img='val/', seg='annotations/panoptic_val/')
+batch_size = 2
+{more}
+"""
+
+
+def own_panoptic(tmp_path, folder, more=''):
+    path = tmp_path / 'mine.py'
+    path.write_text(OWN_PANOPTIC.format(folder=folder, more=more))
+    config = read_config(str(path))
+    set_run_length(config, task_of(config), str(path))
+    return config
+
+
+def test_things_and_stuff_of_ones_own_reach_heads_loss_and_evaluators(tmp_path, panoptic):
+    config = own_panoptic(tmp_path, panoptic)
+    for part in (config.model.panoptic_head, config.model.panoptic_fusion_head):
+        assert (part.num_things_classes, part.num_stuff_classes) == (3, 2)
+    assert config.model.panoptic_head.loss_cls.class_weight == [1.0] * 5 + [0.1]
+    assert [(e.type, e.seg_prefix) for e in config.val_evaluator] == [
+        ('CocoPanopticMetric', f'{panoptic}/annotations/panoptic_val/')
+    ]
+    assert not [fault for fault in faults_of(config) if fault.severity.name != 'NOTE']
+
+
+@pytest.mark.parametrize(
+    'more, length',
+    [('epochs = 6', 12), ('max_iters = 8', 8), ('train_cfg = dict(max_iters=8, val_interval=4)', 8)],
+)
+def test_a_panoptic_run_takes_a_length_of_ones_own(tmp_path, panoptic, more, length):
+    config = own_panoptic(tmp_path, panoptic, more)
+    assert config.train_cfg.max_iters == config.param_scheduler[0].end == length
 
 
 def test_a_trained_one_predicts_named_objects_with_masks(tmp_path, shapes):

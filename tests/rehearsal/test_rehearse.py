@@ -68,6 +68,7 @@ DAILY = {
     'ava_hiera_b.py': 64,
     'mae_hiera_b.py': 64,
     'unetr_hiera_t_shapes.py': 32,
+    'mask2former_hiera_t_shapes_panoptic.py': 64,
 }
 """Sides of pictures in pixels."""
 

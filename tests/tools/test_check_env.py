@@ -137,7 +137,7 @@ def test_extras_are_listed_with_what_installs_them(run_command, monkeypatch):
     _, printed = run_command('check-env')
     lines = {line.split()[0]: line for line in printed.partition('extras:')[2].splitlines() if line.startswith('  ')}
     assert "not installed: pip install 'hiera_mm[volumes]'" in lines['volumes']
-    assert 'not installed' not in lines['hub'] and list(lines) == list(check_env.EXTRAS)
+    assert 'not installed' not in lines['hub'] and list(lines) == [*check_env.EXTRAS, *check_env.ALONE]
 
 
 def test_an_extra_is_not_called_installed_where_nothing_is_known_of_it(run_command, monkeypatch):

@@ -87,6 +87,8 @@ def layout_of(path: Path) -> str:
     """
     folder = Folder(path)
     found = [name for name, layout in LAYOUTS.items() if name != 'class-folders' and layout.signs(folder)]
+    if objects.is_panoptic(folder):
+        found = [name for name in found if name != 'masks']
     if not found and LAYOUTS['class-folders'].signs(folder):
         # Annotated images often lie in several folders too.
         found = ['class-folders']

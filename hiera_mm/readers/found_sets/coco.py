@@ -14,6 +14,8 @@ from hiera_mm.readers.found_sets.found import FoundPart, with_validation
 from hiera_mm.readers.found_sets.labelme import is_labelme
 from hiera_mm.readers.images import image_size
 
+PANOPTIC = 'hold panoptic annotations'
+
 UNTRAINED = 'of the classes have objects only outside the training part; they are left out.'
 
 DUMMY = (
@@ -57,6 +59,7 @@ def find_coco_parts(folder: Folder, out: Path) -> tuple[dict[str, FoundPart], li
 def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
     """The files in COCO's format; why others are not is noted."""
     files: dict[Path, CocoFile] = {}
+    panoptic: list[Path] = []
     for path in [folder.given] if folder.given.is_file() else folder.with_ending('.json'):
         if os.path.realpath(path) in map(os.path.realpath, files):
             folder.leave_out(path, 'are links to another file')
@@ -65,11 +68,17 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
         reason = _reason_against(content)
         if reason:
             folder.leave_out(path, reason)
+            panoptic += [path] if reason == PANOPTIC else []
             continue
         files[path] = read_annotations(path, 'this set')
         if not files[path].images:
             folder.leave_out(path, 'list no images')
             del files[path]
+    if not files and panoptic:
+        raise UserError(
+            f"'{folder.root}' holds panoptic annotations alone ({first_few(panoptic)}), for which init writes no "
+            'config yet; write it as docs/panoptic.md has it, on mask2former_hiera_t_coco_panoptic.py.'
+        )
     if not files:
         raise UserError(
             f"'{folder.root}' holds no annotation file in COCO's format (a .json with images, annotations and "
@@ -98,7 +107,7 @@ def _reason_against(content: object) -> str | None:
         return 'list images without annotations'
     annotations = content['annotations'] if isinstance(content['annotations'], list) else []
     if any(isinstance(a, dict) and 'segments_info' in a for a in annotations[:1]):
-        return 'hold panoptic annotations'
+        return PANOPTIC
     if any(isinstance(a, dict) and 'caption' in a and 'bbox' not in a for a in annotations[:1]):
         return 'hold captions'
     return None

@@ -74,6 +74,11 @@ def is_coco(folder: Folder) -> bool:
     return any(_contains(path, b'"images"') for path in folder.with_ending('.json'))
 
 
+def is_panoptic(folder: Folder) -> bool:
+    """Whether there are panoptic annotations, whose segment maps look like masks of classes."""
+    return any(_contains(path, b'"segments_info"') for path in folder.with_ending('.json'))
+
+
 def is_yolo(folder: Folder) -> bool:
     """Whether a file describes a set in YOLO's layout."""
     return any(

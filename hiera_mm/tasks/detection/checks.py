@@ -1,15 +1,14 @@
 """Checks of a detector's evaluators, and counting its training images."""
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator
 
 from hiera_mm.checks import coco
-from hiera_mm.checks.fault import Fault, Severity
+from hiera_mm.checks.fault import Fault
 from hiera_mm.readers.coco_files import read_annotations
 from hiera_mm.tasks.detection.heads import predicts_masks
 
-from mmdet.evaluation import CocoMetric, CocoPanopticMetric
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config, ConfigDict
 
 
@@ -17,14 +16,7 @@ def faults_of_evaluator(
     key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
 ) -> Iterator[Fault]:
     """Faults of one of COCO's metrics; see :meth:`hiera_mm.tasks.task.Task.faults_of_evaluator`."""
-    if issubclass(metric_type, CocoPanopticMetric):
-        if importlib.util.find_spec('panopticapi') is None:
-            yield Fault(
-                Severity.BLOCKS,
-                f'{key} scores panoptic quality, for which mmdet needs the package panopticapi; run: pip install '
-                'git+https://github.com/cocodataset/panopticapi.git',
-            )
-    elif issubclass(metric_type, CocoMetric):
+    if issubclass(metric_type, CocoMetric):
         # Only for two-stage detectors is it certain that there are no masks.
         masks = predicts_masks(config.model) or 'roi_head' not in config.model
         yield from coco.faults_of_metric(key, evaluator, config, read, masks)

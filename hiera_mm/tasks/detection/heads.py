@@ -18,8 +18,7 @@ def class_places(model: ConfigDict) -> list[tuple[str, int]]:
         if (number := head.get('num_classes', _default_number(head))) is not None
     ]
     queries = model.get('panoptic_head')
-    # With stuff classes, only the data set knows which classes are things.
-    if queries is not None and not queries.num_stuff_classes:
+    if queries is not None:
         found.append(('model.panoptic_head.num_things_classes', queries.num_things_classes))
     return found
 

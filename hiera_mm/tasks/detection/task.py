@@ -55,7 +55,7 @@ class DetectionTask(Task):
         ann_file=None,
         track=False,
     )
-    page_score = 0.3
+    page_score: float | None = 0.3
     draws_images = True
     finds_persons = True
     quantisable = True
@@ -82,10 +82,9 @@ class DetectionTask(Task):
         return count_images(key, dataset)
 
     def artist_of(self, dataset_type: type) -> Artist | None:
-        # Stand-in data in the panoptic format are not supported.
-        if issubclass(dataset_type, CocoPanopticDataset):
-            return None
-        return draw_coco if issubclass(dataset_type, CocoDataset) else None
+        # mmdet's other panoptic models are of another kind.
+        panoptic = issubclass(dataset_type, CocoPanopticDataset)
+        return draw_coco if issubclass(dataset_type, CocoDataset) and not panoptic else None
 
     def map_takers(self, model: ConfigDict) -> Iterator[ConfigDict]:
         if model.get('neck'):
@@ -137,8 +136,6 @@ class DetectionTask(Task):
         return 'image-segmentation' if heads.predicts_masks(trained.config.model) else 'object-detection'
 
     def in_words(self, config: Config) -> str:
-        if (config.model.get('panoptic_head') or {}).get('num_stuff_classes'):
-            return 'panoptic segmentation'
         masks = heads.predicts_masks(config.model)
         return 'object detection and instance segmentation' if masks else 'object detection'
 

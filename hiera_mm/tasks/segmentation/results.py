@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hiera_mm.inference.fonts import drawable, font_of
-from hiera_mm.inference.visualization import Style, colour_of, enlarged, enlargement, palette_of
+from hiera_mm.inference.visualization import colour_of, enlarged, enlargement, palette_of, with_legend
 
 import numpy as np
 import pycocotools.mask
-from PIL import Image, ImageDraw
 
 BACKGROUNDS = ('background', '_background_', '__background__', 'unlabeled', 'unlabelled', 'void')
 """Classes that are no objects or regions, whose pixels stay as they are."""
@@ -60,13 +58,12 @@ def draw_regions(frame: np.ndarray, found: Segmentation) -> np.ndarray:
     known = (found.labels < len(found.names)) & ~np.isin(found.labels, unpainted)
     blended = frame.copy()
     blended[known] = frame[known] // 2 + palette_of(len(found.names))[found.labels[known]] // 2
-    drawn = Image.fromarray(enlarged(blended, enlargement(frame.shape[:2])))
-    drawing, size = ImageDraw.Draw(drawn), Style.of(drawn.size).text
     shown = sorted(found.shares().items(), key=lambda item: -item[1])[:MAX_LEGEND_ENTRIES]
-    for line, name in enumerate(n for n, share in shown if share and n.lower() not in BACKGROUNDS):
-        top = round(1.4 * size * line) + 1
-        drawing.rectangle((1, top, size, top + size), colour_of(found.names.index(name)), 'black')
-        text, path = drawable(name)
-        place, edge = (1.4 * size, top + size / 2), max(1, size // 10)
-        drawing.text(place, text, 'white', font_of(path, size), 'lm', stroke_width=edge, stroke_fill='black')
-    return np.asarray(drawn)
+    return with_legend(
+        enlarged(blended, enlargement(frame.shape[:2])),
+        {
+            name: colour_of(found.names.index(name))
+            for name, share in shown
+            if share and name.lower() not in BACKGROUNDS
+        },
+    )
