@@ -428,9 +428,11 @@ def test_action_detection(tmp_path, installed):
         film(tmp_path / part / 'kitchen.mp4', 100)
         (tmp_path / f'{part}.csv').write_text(lines)
     (tmp_path / 'actions.pbtxt').write_text(names)
-    (tmp_path / 'my_data').mkdir()
-    for name in ('train', 'val', 'train.csv', 'val.csv', 'actions.pbtxt'):
-        (tmp_path / 'my_data' / name).symlink_to(tmp_path / name)
+    # The same videos in one folder, those for validation under another name.
+    for part, video in dict(train='kitchen', val='garden').items():
+        film(tmp_path / 'my_data' / part / f'{video}.mp4', 100)
+        (tmp_path / 'my_data' / f'{part}.csv').write_text(lines.replace('kitchen', video))
+    (tmp_path / 'my_data' / 'actions.pbtxt').write_text(names)
     shutil.copy(tmp_path / 'train' / 'kitchen.mp4', tmp_path / 'my_video.mp4')
     detector = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py'
     (tmp_path / 'det.py').write_text(f"_base_ = '{detector}'\nmodel = dict(backbone=dict(init_cfg=None))\n")
