@@ -350,8 +350,9 @@ def test_volumes(tmp_path, installed):
     own = re.sub(r"\('background', 'liver', 'tumour'\)", repr(VOLUME_NAMES), texts[0])
     own = own.replace('(96, 96, 96)', '(64, 64, 32)').replace('epochs = 1000', 'epochs = 1')
     reader = Reader(tmp_path, installed, VOLUMES)
-    reader.write_config(own + texts[1])
     for language, text in blocks('docs/volumes.md'):
+        if text == texts[0]:
+            reader.write_config(own + texts[1])
         if language == 'bash':
             text = re.sub('(make-data.*--kind volumes)', r'\1 --train 4 --val 2', text)
             reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
