@@ -1,4 +1,4 @@
-"""Try recipes on a data set by successive halving: ``python -m benchmarks.recipes benchmarks/recipes/bccd.yml``.
+"""Try recipes on a data set by successive halving: ``python -m benchmarks.recipes benchmarks/studies/bccd.yml``.
 
 The file names a config and trials, each the lines that a trial adds to it. All are trained for the epochs of the first
 round; the better half for those of the next, and so on, each time from the start, so that every schedule comes to its
