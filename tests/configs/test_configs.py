@@ -22,6 +22,8 @@ from tests.helpers import CONFIGS, FOLDER, SIZES, groups_by_name, read
 
 DETECTORS = [name for name in CONFIGS if 'mask_rcnn' in name]
 SAM2_FILES = dict(t='t', s='s', bp='b+', l='l')
+GENERATED = ('_shapes.py', '_shapes_panoptic.py')
+"""Ends of the names of configs for generated sets, which state all that makes them quick."""
 
 
 def test_the_configs_of_the_table_are_there():
@@ -37,7 +39,7 @@ def test_it_survives_dumping_and_says_where_its_values_come_from(name, tmp_path)
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == config.to_dict()
     lines = (FOLDER / name).read_text().splitlines()
     assert lines[0].startswith('# ') and any(word in ''.join(lines[:5]) for word in ('table', 'Ours', 'ours'))
-    assert len(lines) <= 40 or name.endswith('_shapes.py')
+    assert len(lines) <= 40 or name.endswith(GENERATED)
 
 
 @pytest.mark.parametrize('name', DETECTORS)
@@ -177,7 +179,7 @@ def test_configs_from_sam2_keep_its_tables(size, side):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_it_starts_from_weights_of_its_size_and_names_their_licence(name):
     backbone = read(name).model.backbone
-    if name.endswith('_shapes.py') or name.startswith('mae_'):
+    if name.endswith(GENERATED) or name.startswith('mae_'):
         assert backbone.get('init_cfg') is None
         return
     if name.endswith('_shapes_mae.py'):
