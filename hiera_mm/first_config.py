@@ -16,7 +16,7 @@ LICENCE = "Meta's weights, CC BY-NC 4.0 (no commercial use), downloaded on first
 
 SMALL_IMAGES = """
 # Small images have smaller and fewer objects: smaller anchors, fewer regions for the heads.
-if max(image_size) <= 256:
+if max(image_size if isinstance(image_size, list | tuple) else [image_size]) <= 256:
     model = dict(
         rpn_head=dict(anchor_generator=dict(scales=[4])),
         train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))),

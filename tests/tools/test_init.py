@@ -227,6 +227,9 @@ def test_anchors_and_regions_follow_an_image_size_that_is_changed_later(tmp_path
     assert regions(text) == ([8], 512)
     assert regions(text, 'image_size=(256,256)') == ([4], 64)
     assert regions(text.replace('(512, 512)', '(256, 192)')) == ([4], 64)
+    assert regions(text.replace('(512, 512)', '[192, 256]')) == ([4], 64)
+    assert regions(text.replace('(512, 512)', '256')) == ([4], 64)
+    assert regions(text.replace('(512, 512)', '320')) == ([8], 512)
 
 
 def test_a_size_that_the_task_lacks_leaves_nothing_behind(run_command, tmp_path):

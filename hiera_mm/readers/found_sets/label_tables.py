@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError, examples
@@ -59,6 +59,11 @@ def read_label_table(path: Path, is_input: Callable[[str], bool]) -> list[Entry]
     files = next((name for name in places if _plain(name) in FILES), places[0] if places else None)
     if files is None or not (_plain(files) in FILES or CLASSES & set(map(_plain, header))):
         return None
+    if differing := [name for name in places if _stems(columns[name]) != _stems(columns[files])]:
+        raise UserError(
+            f"The columns {examples([files, *differing])} of the table '{path}' name different files of the set in the "
+            'same row; take all but one out.'
+        )
     parts = next((name for name in header if _plain(name) in PARTS and any(map(names_part, columns[name]))), None)
     others = {n: column for n, column in columns.items() if n not in (files, parts) and _plain(n) not in INDEX}
     labels = _labels(others, path) if others else None
@@ -85,6 +90,10 @@ def _are_files(cells: Sequence[str], is_input: Callable[[str], bool]) -> bool:
     return 2 * sum(map(is_input, first)) > len(first)
 
 
+def _stems(cells: Sequence[str]) -> list[str]:
+    return [PurePosixPath(cell.replace('\\', '/')).stem for cell in cells]
+
+
 def _plain(header: str) -> str:
     return ''.join(c for c in header.lower() if c.isalnum())
 
@@ -95,8 +104,11 @@ def _labels(columns: Mapping[str, Sequence[str]], path: Path) -> list[int | str]
     if not named and len(columns) > 1:
         return _from_columns_of_classes(columns, path)
     if len(named) > 1:
-        # A column of numbers beside one of names says the same.
-        named = [name for name in named if not all(cell.isdigit() for cell in columns[name])] or named
+        # A column of numbers says the same as one of names if each number has one name, and each name one number.
+        texts = [name for name in named if not all(cell.isdigit() for cell in columns[name])]
+        pairs = set(zip(*(columns[name] for name in named), strict=True))
+        if len(texts) == 1 and all(len(set(columns[name])) == len(pairs) for name in named):
+            named = texts
     if len(named) > 1:
         raise UserError(f"The table '{path}' has several columns of classes, {examples(named)}; take all but one out.")
     (name,) = named or columns

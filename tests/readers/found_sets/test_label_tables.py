@@ -115,6 +115,14 @@ ROW = ['train_cat_0.png', 'cat']
         ([HEADER, ['train_cat_0.png', '0.25'], ['train_dog_0.png', '3']], 'which are measurements and no classes'),
         ([HEADER, ['train_cat_0.png', '-1'], ['train_dog_0.png', '0']], 'which are measurements and no classes'),
         ([['file', 'label', 'category'], [*ROW, 'pet']], 'several columns of classes, 2 .label, category.'),
+        (
+            [['class id', 'file', 'label'], ['0', 'train_cat_0.png', 'cat'], ['0', 'train_dog_0.png', 'dog']],
+            'several columns of classes, 2 .class id, label.',
+        ),
+        (
+            [['image', 'path', 'label'], ['train_cat_0', 'train_dog_0.png', 'cat']],
+            'columns 2 .image, path. of the table .* name different files',
+        ),
         ([['file', 'cat', 'dog'], ['train_cat_0.png', '1', '1']], '1 rows of .* have no class or several'),
         ([['file', 'cat', 'dog'], ['train_cat_0.png', '0', '0']], '1 rows of .* have no class or several'),
         ([[*HEADER, 'split'], [*ROW, 'train'], ['train_dog_0.png', 'dog', 'later']], "has the part 'later'"),
