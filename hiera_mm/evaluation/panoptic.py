@@ -195,6 +195,7 @@ class CocoPanopticMetric(PlainCocoPanopticMetric):
     ) -> None:
         require_panopticapi()
         self._file = None
+        self._labels: dict[int, int] | None = None
         if ann_file is None:
             super().__init__(
                 None,
@@ -243,11 +244,12 @@ class CocoPanopticMetric(PlainCocoPanopticMetric):
                 f"The image '{sample['img_path']}' has no annotation in the file of CocoPanopticMetric; give it the "
                 'same ann_file as the data set.'
             )
-        things = self.dataset_meta['thing_classes']
-        labels = self._file.labels(things, self.dataset_meta['stuff_classes'], some_suffice=True)
-        listed = []
+        if self._labels is None:
+            names = self.dataset_meta['thing_classes'], self.dataset_meta['stuff_classes']
+            self._labels = self._file.labels(*names, some_suffice=True)
+        things, listed = self.dataset_meta['thing_classes'], []
         for segment in annotation['segments_info']:
-            label = labels.get(segment['category_id'], IGNORED)
+            label = self._labels.get(segment['category_id'], IGNORED)
             ignored = segment['iscrowd'] and label >= len(things)
             listed.append(dict(id=segment['id'], category=IGNORED if ignored else label, iscrowd=segment['iscrowd']))
         path = str(Path(self.seg_prefix or '', annotation['file_name']))

@@ -51,32 +51,22 @@ test_pipeline = [
     dict(type='PackActionInputs', meta_keys=('img_shape', 'img_key', 'video_id', 'timestamp', 'boxes_in_frame')),
 ]
 labels = dict(label_file=label_file and os.path.join(data_root, label_file))
-train_files = dict(
-    **labels,
-    ann_file=os.path.join(data_root, train_ann_file),
-    exclude_file=train_exclude_file and os.path.join(data_root, train_exclude_file),
-    proposal_file=train_proposal_file and os.path.join(data_root, train_proposal_file),
-    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in train_data_prefix.items()},
+train_files, val_files, test_files = (
+    dict(
+        **labels,
+        ann_file=os.path.join(data_root, ann_file),
+        exclude_file=exclude_file and os.path.join(data_root, exclude_file),
+        proposal_file=proposal_file and os.path.join(data_root, proposal_file),
+        data_prefix={kind: os.path.join(data_root, folder) for kind, folder in data_prefix.items()},
+    )
+    for ann_file, exclude_file, proposal_file, data_prefix in (
+        (train_ann_file, train_exclude_file, train_proposal_file, train_data_prefix),
+        (val_ann_file, val_exclude_file, val_proposal_file, val_data_prefix),
+        (test_ann_file, test_exclude_file, test_proposal_file, test_data_prefix),
+    )
 )
-val_scored = dict(
-    **labels,
-    ann_file=os.path.join(data_root, val_ann_file),
-    exclude_file=val_exclude_file and os.path.join(data_root, val_exclude_file),
-)
-val_files = dict(
-    **val_scored,
-    proposal_file=val_proposal_file and os.path.join(data_root, val_proposal_file),
-    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in val_data_prefix.items()},
-)
-test_scored = dict(
-    **labels,
-    ann_file=os.path.join(data_root, test_ann_file),
-    exclude_file=test_exclude_file and os.path.join(data_root, test_exclude_file),
-)
-test_files = dict(
-    **test_scored,
-    proposal_file=test_proposal_file and os.path.join(data_root, test_proposal_file),
-    data_prefix={kind: os.path.join(data_root, folder) for kind, folder in test_data_prefix.items()},
+val_scored, test_scored = (
+    {key: files[key] for key in ('label_file', 'ann_file', 'exclude_file')} for files in (val_files, test_files)
 )
 train_dataloader = dict(
     batch_size=batch_size,
