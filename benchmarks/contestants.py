@@ -11,6 +11,7 @@ from hiera_mm.config import read_config_file
 from hiera_mm.errors import UserError
 from hiera_mm.models import Hiera
 from hiera_mm.models.cpu import plain
+from hiera_mm.models.gpu import own_kernels
 from hiera_mm.models.hiera import UNIT_PIXELS
 from hiera_mm.models.mae import Q_POOLS
 from hiera_mm.models.mask_units import UNIT_SIDE
@@ -159,6 +160,14 @@ class AsWritten(Hiera):
             return super().forward(pixels)
 
 
+class WithOwnKernels(Hiera):
+    """Hiera whose narrow stages are computed by ``models/gpu_kernels.py``, on a GPU with weights in bfloat16."""
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        with own_kernels():
+            return super().forward(pixels)
+
+
 def _masked(options: str, scale: Scale) -> nn.Module:
     return Masked(*_arch_and_ratio('masked', options), scale)
 
@@ -284,6 +293,7 @@ def _transformers(options: str, scale: Scale) -> nn.Module:
 BUILDERS: dict[str, Callable[[str, Scale], nn.Module]] = {
     'hiera_mm': _ours,
     'plain': partial(_ours, kind=AsWritten),
+    'kernels': partial(_ours, kind=WithOwnKernels),
     'masked': _masked,
     'dense': _dense,
     'hiera-transformer': _official,

@@ -24,11 +24,11 @@ windowed=hiera_mm:b:8/4/16/8
 swin='mmdet::swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py'
 few=(hiera_mm:b timm:hiera_base_224 timm:vit_base_patch16_224)
 halves=("${few[@]/#/bfloat16:}")
-with_and_without=(hiera_mm:b plain:b bfloat16:hiera_mm:b bfloat16:plain:b)
+with_and_without=(hiera_mm:b plain:b bfloat16:hiera_mm:b bfloat16:plain:b bfloat16:kernels:b)
 
-measure image_224 '64 images of 224, on a GPU' "${few[@]}" "${halves[@]}" plain:b bfloat16:plain:b \
+measure image_224 '64 images of 224, on a GPU' "${few[@]}" "${halves[@]}" bfloat16:kernels:b plain:b bfloat16:plain:b \
     timm:convnext_base timm:swin_base_patch4_window7_224 timm:mvitv2_base --size 224 --batch 64 --repeats 15
-measure image_224_graph '64 images of 224, as CUDA graphs' "${few[@]}" "${halves[@]}" plain:b bfloat16:plain:b \
+measure image_224_graph '64 images of 224, as CUDA graphs' "${few[@]}" "${halves[@]}" bfloat16:kernels:b plain:b bfloat16:plain:b \
     --size 224 --batch 64 --graph --repeats 15
 measure detector_step 'Whole detectors, a training step with four images of 1024, on a GPU' \
     configs/mask_rcnn_hiera_b.py "$swin" --batch 4 --mode step --repeats 9

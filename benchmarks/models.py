@@ -3,6 +3,7 @@
 A contestant is one of
   hiera_mm:ARCH[:WINDOWS]       this Hiera, with windows such as 8/4/14/7 also in stages 3 and 4
   plain:ARCH[:WINDOWS]          the same without its faster code for CPUs and GPUs
+  kernels:ARCH[:WINDOWS]        the same with kernels of its own on a GPU, whose weights are in bfloat16
   masked:ARCH[:RATIO]           the encoder of a masked autoencoder without this share of the mask units
   dense:ARCH[:RATIO]            the same on all of them, with tokens in their place (MaskFeat, SimMIM)
   hiera-transformer:ARCH        the official model

@@ -27,7 +27,7 @@ MIB = 2**20
 
 INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
 
-OURS = ('hiera_mm', 'plain', 'masked', 'configs/')
+OURS = ('hiera_mm', 'plain', 'kernels', 'masked', 'configs/')
 """How the names of this suite's contestants start."""
 
 WIDTHS = (10, 16, 8, 10, 9, 12, 12, 9, 10, 10, 9)

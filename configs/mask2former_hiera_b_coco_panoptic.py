@@ -4,4 +4,4 @@
 # Weights: Meta's, CC BY-NC 4.0 (no commercial use).
 _base_ = ['./_base_/mask2former_coco_panoptic.py', './_base_/backbones/hiera_b_windows.py']
 
-model = dict(backbone=_base_.backbone, panoptic_head=dict(in_channels=_base_.channels))
+model = dict(backbone=_base_.backbone, panoptic_head=dict(in_channels=_base_.map_channels))

@@ -15,5 +15,5 @@ _base_ = [
 model = dict(
     data_preprocessor=dict(pad_size_divisor=_base_.padded_side),
     backbone=_base_.backbone,
-    neck=dict(in_channels=_base_.channels),
+    neck=dict(in_channels=_base_.map_channels),
 )

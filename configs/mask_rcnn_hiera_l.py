@@ -15,6 +15,6 @@ learning_rate = 3e-5
 model = dict(
     data_preprocessor=dict(pad_size_divisor=_base_.padded_side),
     backbone=_base_.backbone,
-    neck=dict(in_channels=_base_.channels),
+    neck=dict(in_channels=_base_.map_channels),
 )
 optim_wrapper = dict(optimizer=dict(lr=learning_rate))

@@ -106,6 +106,19 @@ def _actions(prefix: str) -> Kind:
 KINDS = {
     'objects': _objects('faster_rcnn'),
     'objects with masks': _objects('mask_rcnn'),
+    'images with things and stuff': Kind(
+        base='mask2former_hiera_{size}_coco_panoptic',
+        sizes=('t', 'b', 'l'),
+        weights={'': 'hiera_{size}.mae_in1k'},
+        page='panoptic',
+        batch_size=2,
+        epochs=50,
+        rate='1e-4',
+        random_rate='3e-4',
+        sides=Sides(128, 1024, 256),
+        square=False,
+        prefix='img',
+    ),
     'images with masks': Kind(
         base='segformer_hiera_{size}_ade20k',
         sizes=('t', 's', 'b', 'bp', 'l'),

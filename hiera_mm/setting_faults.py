@@ -23,6 +23,7 @@ LONG_FORMS = dict(
     **dict(num_workers='num_workers'),
     **dict(classes='classes', num_classes='num_classes', num_things_classes='num_classes'),
     **dict(seg_map_suffix='seg_map_suffix'),
+    **dict(in_channels='channels', mean='mean', std='std', ignore_index='ignore_index'),
     **dict(checkpoint='weights', init_cfg='weights', load_from='weights'),
 )
 """Nested keys of a config, and the setting at the top that sets each."""
@@ -36,6 +37,8 @@ OTHER_NAMES = dict(
     **dict.fromkeys(('img_scale', 'img_size', 'imgsz', 'input_size'), 'image_size'),
     **dict.fromkeys(('class_names', 'metainfo', 'names', 'class_name'), 'classes'),
     **dict.fromkeys(('pretrained', 'init_cfg', 'checkpoint', 'pretrain'), 'weights'),
+    **dict.fromkeys(('ignore_label', 'void_index', 'void_label'), 'ignore_index'),
+    **dict.fromkeys(('in_channels', 'in_chans', 'num_channels', 'bands', 'ch'), 'channels'),
 )
 """Names of settings in other programs, in lower case."""
 
@@ -47,6 +50,9 @@ REASONS = dict(
     image_size='volumes have crop_size',
     crop_size='volumes have it, images have image_size',
     max_iters='this run counts epochs',
+    ignore_index='masks of semantic segmentation alone have pixels without a class',
+    **dict.fromkeys(('channels', 'channel_files'), 'frames of videos are red, green and blue'),
+    **dict.fromkeys(('mean', 'std'), 'this model normalises by what it was pre-trained with'),
 )
 """Why some configs don't have a setting."""
 
@@ -159,6 +165,41 @@ def refuse_half_of_the_classes(settings: Mapping[str, Any]) -> None:
             )
         if not things and not stuff:
             raise UserError('The config sets thing_classes and stuff_classes, but both are empty; name the classes.')
+
+
+def refuse_mean_of_other_channels(settings: Mapping[str, Any]) -> None:
+    """Refuse ``mean`` without ``std`` or the other way round, and numbers of them that differ from ``channels``. Both
+    may be missing beside ``channels``: the check of the data computes them.
+
+    Raises:
+        UserError: naming the settings.
+    """
+    given = {name: len(settings[name]) for name in ('mean', 'std') if name in settings}
+    if len(given) == 1:
+        raise UserError(f'The config sets {next(iter(given))} without the other of mean and std; set both.')
+    for name, number in given.items():
+        if number != settings.get('channels', number):
+            raise UserError(
+                f'The config sets channels = {settings["channels"]}, but {name} has {number} '
+                f'number{"s" * (number != 1)}; give one for each channel.'
+            )
+
+
+def refuse_ignored_number_of_shipped_classes(settings: Mapping[str, Any], before: Config) -> None:
+    """Refuse ``ignore_index`` for a set whose own class numbers its masks.
+
+    Args:
+        settings: The settings of the user's config.
+        before: The inherited config, without the settings.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    if settings.get('ignore_index') is not None and settings.get('classes', before.get('classes')) is None:
+        raise UserError(
+            f'ignore_index = {settings["ignore_index"]} at the top of the config is for masks of classes of your own; '
+            'set classes as well, or leave it out.'
+        )
 
 
 def refuse_contradictions(

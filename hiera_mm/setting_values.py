@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.channels import ChannelReader
 from hiera_mm.readers.class_names import classes_from
 
 CLASS_LISTS = ('classes', 'thing_classes', 'stuff_classes')
-COUNTS = ('batch_size', 'max_iters', 'num_classes')
+COUNTS = ('batch_size', 'max_iters', 'num_classes', 'channels')
 SIZES = ('image_size', 'crop_size')
 POSITIVE = ('epochs', 'learning_rate')
 FILES = ('data_root', 'label_file', '_ann_file', '_data_prefix', '_exclude_file', '_proposal_file')
@@ -34,7 +35,7 @@ def converted(name: str, value: Any, shipped: Any) -> Any:
     Raises:
         UserError: for a value that the setting can't have.
     """
-    value = value.item() if hasattr(value, 'item') else value
+    value = value.tolist() if hasattr(value, 'tolist') else value
     if name in CLASS_LISTS:
         return value if value is shipped else _classes(name, value)
     if name in COUNTS:
@@ -47,6 +48,12 @@ def converted(name: str, value: Any, shipped: Any) -> Any:
         return _positive(name, value, whole=isinstance(shipped, int))
     if name == 'weights':
         return _weights(value)
+    if name in ('mean', 'std'):
+        return _of_channels(name, value)
+    if name == 'ignore_index':
+        return _whole(name, value, least=0, most=255)
+    if name == 'channel_files':
+        return _patterns(name, value)
     if name == 'seg_map_suffix' and (not isinstance(value, str) or not value):
         raise _refused(name, value, "the end of the masks' names, such as '_mask.png'")
     if name in NUMBERS and not (name == 'intensity_range' and value is None):
@@ -76,9 +83,9 @@ def _classes(name: str, value: Any) -> tuple[str, ...]:
     return names
 
 
-def _whole(name: str, value: Any, least: int = 1) -> int:
-    if type(value) is not int or value < least:
-        raise _refused(name, value, f'a whole number from {least} on')
+def _whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    if type(value) is not int or value < least or (most is not None and value > most):
+        raise _refused(name, value, f'a whole number from {least} {"on" if most is None else f"to {most}"}')
     return value
 
 
@@ -116,6 +123,24 @@ def _numbers(name: str, value: Any, shipped: Any) -> Any:
     if name == 'timestamp_start' and (numbers[0] < 0 or numbers[0] != int(numbers[0])):
         raise _refused(name, value, 'a whole number of seconds')
     return numbers if wanted > 1 else int(numbers[0])
+
+
+def _of_channels(name: str, value: Any) -> list[float]:
+    given = [one.item() if hasattr(one, 'item') else one for one in value] if _is_list(value) else []
+    numbers = [float(one) for one in given if isinstance(one, int | float) and not isinstance(one, bool)]
+    wrong = not numbers or len(numbers) != len(given) or not all(map(math.isfinite, numbers))
+    if wrong or (name == 'std' and min(numbers) <= 0):
+        raise _refused(name, value, f'a list of numbers{" above 0" * (name == "std")}, one for each channel')
+    return numbers
+
+
+def _patterns(name: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not _is_list(value) or not _are_texts(value):
+        raise _refused(name, value, "a list of the files of an image, such as ('rgb/*.jpg', 'depth/*.png')")
+    ChannelReader(len(value), value)
+    return tuple(value)
 
 
 def _weights(value: Any) -> str | None:

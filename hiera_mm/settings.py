@@ -17,6 +17,8 @@ from hiera_mm.setting_faults import (
     refuse_class_count,
     refuse_contradictions,
     refuse_half_of_the_classes,
+    refuse_ignored_number_of_shipped_classes,
+    refuse_mean_of_other_channels,
     refuse_misspelt,
     refuse_unread_options,
     refuse_without_effect,
@@ -43,6 +45,7 @@ SETTINGS = (
         *LENGTHS.values(),
     ),
     *('data_root', 'label_file', 'weights', 'timestamp_start', 'spacing', 'intensity_range', 'seg_map_suffix'),
+    *('channels', 'channel_files', 'mean', 'std', 'ignore_index'),
     *(
         f'{part}_{kind}'
         for part in ('train', 'val', 'test')
@@ -95,8 +98,12 @@ def read_config(
         values = {name: converted(name, value, before.get(name)) for name, value in values.items()}
         refuse_class_count(values)
         refuse_half_of_the_classes(values)
+        refuse_mean_of_other_channels(values)
+        refuse_ignored_number_of_shipped_classes(values, before)
         if values.get('classes') is not None:
             values['num_classes'] = len(values['classes'])
+        if 'channels' in values:
+            values['in_channels'] = values['channels']
         chosen = {name: values[name] for name in option_values(options) if name in values}
         with constants.replaced(values, files.assigned, chosen):
             config = read(path)

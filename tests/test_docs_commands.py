@@ -52,7 +52,7 @@ NOT_RUN = {
 }
 IN_A_CLONE = ('python -m benchmarks', 'python docs/', 'bash tools/', 'pytest')
 STEPS = ['1. The data', '2. A config', '3. Check', '4. Train', '5. Evaluate', '6. Use']
-TASK_PAGES = ['own_data', 'segmentation', 'panoptic', 'volumes', 'classification', 'video', 'action_detection', 'mae']
+TASK_PAGES = ['own_data', 'segmentation', 'panoptic', 'volumes', 'classification', 'video', 'action_detection', 'mae', 'channels']
 TINY = 'arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None'
 DETECTOR = f"""
 model = dict(
@@ -319,6 +319,24 @@ def test_segmentation(tmp_path, installed):
         else:
             text = re.sub('(make-data.*--kind masks)', r'\1 --train 8 --val 2', text)
             reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_iters=2', text))
+
+
+@pytest.mark.slow
+def test_channels(tmp_path, installed):
+    shrinking = f"""
+model = dict(
+    backbone=dict({TINY}),
+    decode_head=dict(in_channels=[16, 32, 64, 128], channels=16),
+    auxiliary_head=dict(in_channels=64, channels=16),
+)
+max_iters = 2
+"""
+    reader = Reader(tmp_path, installed, shrinking)
+    for language, text in blocks('docs/channels.md'):
+        if '_base_' in text:
+            reader.write_config(text)
+        elif language == 'bash':
+            reader.run_lines(re.sub('(make-data.*--kind bands)', r'\1 --train 8 --val 2', text))
 
 
 @pytest.mark.slow

@@ -52,6 +52,11 @@ VALUES = dict(
     intensity_range=(0, 10),
     timestamp_start=7,
     seg_map_suffix='_m.png',
+    channels=5,
+    channel_files=('a/*.png', 'b/*.png'),
+    mean=[1.0, 2.0, 3.0, 4.0, 5.0],
+    std=[5.0, 4.0, 3.0, 2.0, 1.0],
+    ignore_index=11,
 )
 TRAIN, VAL, TEST = (f'{part}_dataloader.dataset' for part in ('train', 'val', 'test'))
 BATCH = {'train_dataloader.batch_size': 3}
@@ -67,10 +72,19 @@ SHARED = dict(
     num_workers={'train_dataloader.num_workers': 3},
     weights={'model.backbone.init_cfg.checkpoint': 'mine.pth'},
 )
+OF_IMAGES = dict(
+    channels={f'{TRAIN}.pipeline.0.channels': 5, f'{VAL}.pipeline.0.channels': 5, 'model.backbone.in_channels': 5},
+    channel_files={f'{part}.pipeline.0.channel_files': ('a/*.png', 'b/*.png') for part in (TRAIN, VAL)},
+    mean={'model.data_preprocessor.mean': [1.0, 2.0, 3.0, 4.0, 5.0]},
+    std={'model.data_preprocessor.std': [5.0, 4.0, 3.0, 2.0, 1.0]},
+)
+NO_IMAGES = dict(channels=NOT, channel_files=NOT, mean=NOT, std=NOT)
 AUTOENCODER = dict(weights={'load_from': 'mine.pth', 'model.backbone.init_cfg': None})
 COUNTED = dict(**SHARED, crop_size=NOT, max_iters=ITERATIONS, timestamp_start=NOT, spacing=NOT)
 COCO = dict(
     **COUNTED,
+    **(OF_IMAGES | dict(mean=OF_IMAGES['mean'] | {'model.data_preprocessor.bgr_to_rgb': False})),
+    ignore_index=NOT,
     data_root=ROOTS | {'val_evaluator.ann_file': 'mine/v.json'},
     train_ann_file={f'{TRAIN}.ann_file': 't.json'},
     train_data_prefix={f'{TRAIN}.data_prefix.img': 'pictures'},
@@ -111,6 +125,7 @@ CLASSES = NAMED | {
 }
 CLIPS = dict(
     **BY_EPOCHS,
+    **NO_IMAGES,
     **JOINED,
     classes=CLASSES,
     image_size={
@@ -147,6 +162,7 @@ TABLE = dict(
     ),
     mask2former_hiera_t_coco_panoptic=dict(
         **COUNTED,
+        **OF_IMAGES,
         classes=NOT,
         data_root=ROOTS | {'val_evaluator.0.ann_file': 'mine/v.json'},
         train_ann_file=COCO['train_ann_file'],
@@ -166,6 +182,8 @@ TABLE = dict(
     ),
     upernet_hiera_b_ade20k=dict(
         **COUNTED,
+        **(OF_IMAGES | dict(mean=OF_IMAGES['mean'] | {f'{TRAIN}.pipeline.5.type': 'ChannelDistortion'})),
+        ignore_index={f'{part}.ignore_index': 11 for part in (TRAIN, VAL, TEST)},
         seg_map_suffix={f'{part}.seg_map_suffix': '_m.png' for part in (TRAIN, VAL, TEST)},
         data_root=ROOTS,
         train_ann_file={f'{TRAIN}.ann_file': 't.json'},
@@ -188,6 +206,7 @@ TABLE = dict(
     ),
     in1k_hiera_b=dict(
         **BY_EPOCHS,
+        **OF_IMAGES,
         **FOLDER,
         data_root=ROOTS,
         classes=CLASSES,
@@ -195,6 +214,7 @@ TABLE = dict(
     ),
     inat2017_hiera_h_448=dict(
         **BY_EPOCHS,
+        **OF_IMAGES,
         data_root=ROOTS,
         image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.backbone.pos_embed_size': 40},
     ),
@@ -203,6 +223,7 @@ TABLE = dict(
     k700_hiera_l=dict(**BY_EPOCHS, **JOINED, classes=CLASSES),
     ava_hiera_b=dict(
         **BY_EPOCHS,
+        **NO_IMAGES,
         timestamp_start={f'{part}.timestamp_start': 7 for part in (TRAIN, VAL, TEST)},
         classes=NOT,
         data_root={'val_evaluator.label_file': 'mine/annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt'},
@@ -234,6 +255,7 @@ TABLE = dict(
     unetr_hiera_b_btcv_128=dict(**SHARED, crop_size=VOLUMES),
     mae_hiera_t=dict(
         **(BY_EPOCHS | AUTOENCODER),
+        **OF_IMAGES,
         classes=NOT,
         data_root={f'{TRAIN}.data_root': 'mine'},
         train_ann_file=FOLDER['train_ann_file'],

@@ -3,7 +3,11 @@
 # with the best mask AP is kept.
 import os
 
-_base_ = ['mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', './mask2former_hiera.py']
+_base_ = [
+    'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+    './mask2former_hiera.py',
+    './datasets/channels.py',
+]
 
 data_root = 'data/coco/'
 train_ann_file = 'annotations/instances_train2017.json'
@@ -27,12 +31,13 @@ batch_augments = [
     {**{key: value for key, value in _base_.batch_augments[0].items() if key != '_scope_'}, 'size': image_size[::-1]}
 ]
 model = dict(
-    data_preprocessor=dict(batch_augments=batch_augments),
+    data_preprocessor=dict(**_base_.of_detector, batch_augments=batch_augments),
     backbone=_base_.hiera,
     panoptic_head=dict(num_things_classes=num_classes, loss_cls=dict(class_weight=[1.0] * num_classes + [0.1])),
     panoptic_fusion_head=dict(num_things_classes=num_classes),
 )
-sizes = dict(
+changed = dict(
+    LoadImageFromFile=_base_.loaded,
     RandomResize=dict(scale=image_size),
     RandomCrop=dict(crop_size=image_size),
     # At 1024 x 1024 the recipe tests at another size.
@@ -40,7 +45,7 @@ sizes = dict(
 )
 # mmengine marks with _scope_ what a config takes from another package's.
 train_pipeline, test_pipeline = (
-    [{**{key: step[key] for key in step if key != '_scope_'}, **sizes.get(step.type, {})} for step in steps]
+    [{**{key: step[key] for key in step if key != '_scope_'}, **changed.get(step.type, {})} for step in steps]
     for steps in (_base_.train_pipeline, _base_.test_pipeline)
 )
 dataset = dict(data_root=data_root, **(dict(metainfo=dict(classes=classes)) if classes else {}))

@@ -4,7 +4,11 @@
 # as well, of one's own set panoptic quality alone.
 import os
 
-_base_ = ['mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py', './mask2former_hiera.py']
+_base_ = [
+    'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py',
+    './mask2former_hiera.py',
+    './datasets/channels.py',
+]
 
 data_root = 'data/coco/'
 train_ann_file = 'annotations/panoptic_train2017.json'
@@ -31,12 +35,13 @@ of_coco = thing_classes is None
 num_things, num_stuff = (80, 53) if of_coco else (len(thing_classes), len(stuff_classes))
 counts = dict(num_things_classes=num_things, num_stuff_classes=num_stuff)
 model = dict(
-    data_preprocessor=dict(batch_augments=batch_augments),
+    data_preprocessor=dict(**_base_.of_detector, batch_augments=batch_augments),
     backbone=_base_.hiera,
     panoptic_head=dict(**counts, loss_cls=dict(class_weight=[1.0] * (num_things + num_stuff) + [0.1])),
     panoptic_fusion_head=counts,
 )
-sizes = dict(
+changed = dict(
+    LoadImageFromFile=_base_.loaded,
     RandomResize=dict(scale=image_size),
     RandomCrop=dict(crop_size=image_size),
     # At 1024 x 1024 the recipe tests at another size.
@@ -44,7 +49,7 @@ sizes = dict(
 )
 # mmengine marks with _scope_ what a config takes from another package's.
 train_pipeline, test_pipeline = (
-    [{**{key: step[key] for key in step if key != '_scope_'}, **sizes.get(step.type, {})} for step in steps]
+    [{**{key: step[key] for key in step if key != '_scope_'}, **changed.get(step.type, {})} for step in steps]
     for steps in (_base_.train_pipeline, _base_.test_pipeline)
 )
 dataset = dict(data_root=data_root)

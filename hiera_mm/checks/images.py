@@ -6,6 +6,7 @@ from pathlib import Path
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.datasets.images import ReadImage
 from hiera_mm.errors import BrokenFileError, UserError, examples
+from hiera_mm.readers.channels import loading_step
 from hiera_mm.readers.class_names import classes_from, numbers_by_name
 from hiera_mm.readers.image_lists import LabelledImages, class_folders, read_images
 from hiera_mm.readers.labelled_lists import check_labels
@@ -23,9 +24,11 @@ def faults(part: DataPart) -> Iterator[Fault]:
     missing = [path for path in paths if not Path(path).is_file()] if part.dataset.get('ann_file') else []
     if missing:
         yield Fault(Severity.FAULT, f'{part.key}: {examples(missing)} do not exist; correct data_prefix or ann_file.')
+    step = dict(loading_step(part.dataset.get('pipeline')))
+    read = ReadImage(**step) if step.pop('type', '').endswith('ReadImage') else ReadImage()
     for path in sample(sorted({*paths} - {*missing}), part.count):
         try:
-            ReadImage().transform(dict(img_path=path))
+            read.transform(dict(img_path=path))
         except BrokenFileError as error:
             yield Fault(Severity.FAULT, f'{part.key}: {error}')
     if found.classes is not None:
@@ -48,7 +51,8 @@ def faults_between(datasets: Sequence[ConfigDict]) -> Iterator[Fault]:
 
 
 def _read(dataset: ConfigDict) -> LabelledImages:
-    return read_images(_folder(dataset), _ann_file(dataset), dataset.get('with_label', True))
+    files = loading_step(dataset.get('pipeline')).get('channel_files')
+    return read_images(_folder(dataset), _ann_file(dataset), dataset.get('with_label', True), files)
 
 
 def _read_names(dataset: ConfigDict) -> LabelledImages:

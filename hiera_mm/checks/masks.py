@@ -10,6 +10,7 @@ from hiera_mm.checks.fault import DataPart, Fault, Severity, classes_of, sample
 from hiera_mm.checks.many_files import first_faults, open_in_parallel
 from hiera_mm.datasets.segmentation import SegmentationDataset
 from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.channels import loading_step
 from hiera_mm.readers.images import read_image_header
 from hiera_mm.readers.index_masks import (
     IGNORED,
@@ -71,7 +72,8 @@ def faults(part: DataPart) -> Iterator[Fault]:
     pairs = [pair for pair in image_mask_pairs(part.dataset, part.dataset_class) if pair.mask is not None]
     chosen = sample(pairs, MAX_BEFORE_TRAINING if part.before_training else part.count)
     words = None if part.before_training else 'Opening masks'
-    results = open_in_parallel(partial(_check_mask, count), chosen, CHUNK_SIZE, words)
+    ignored = dataset_setting(part.dataset, part.dataset_class, 'ignore_index')
+    results = open_in_parallel(partial(_check_mask, count, ignored), chosen, CHUNK_SIZE, words)
     wrong = [result.fault for result in results if result.fault]
     yield from first_faults(part, wrong, 'masks are faulty')
     if not wrong:
@@ -115,6 +117,7 @@ def image_mask_pairs(dataset: ConfigDict, dataset_class: type) -> list[Pair]:
         dataset_setting(dataset, dataset_class, 'img_suffix'),
         dataset_setting(dataset, dataset_class, 'seg_map_suffix'),
         root / listed if listed else '',
+        loading_step(dataset.get('pipeline')).get('channel_files'),
     )
 
 
@@ -126,12 +129,12 @@ def dataset_setting(dataset: ConfigDict, dataset_class: Any, name: str) -> Any:
     return next(parameter.default for parameter in found if parameter is not None)
 
 
-def _check_mask(count: int, pair: Pair) -> MaskResult:
+def _check_mask(count: int, ignored: int, pair: Pair) -> MaskResult:
     path = pair.mask or ''
     try:
         mask, header = read_mask(path), read_image_header(pair.image)
         check_mask_size(path, mask, header.displayed[::-1])
-        check_mask_values(path, mask, count)
+        check_mask_values(path, mask, count, ignored)
     except UserError as error:
         return MaskResult((), False, str(error))
     return MaskResult(tuple(np.unique(mask).tolist()), header.orientation != 1, '')

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from hiera_mm.checks import channels
 from hiera_mm.checks.fault import CheckedTask, DataPart, Fault, Severity, class_of, unwrapped
 from hiera_mm.checks.schedule import faults_of_schedule
 from hiera_mm.config import evaluators_of
@@ -68,6 +69,7 @@ def faults_of(
             if check is not None and dataset_class is not None and source not in seen:
                 part = DataPart(key, dataset, dataset_class, loader, config[loader], task, config.model, read, count)
                 yield from _with_reader_errors(check(part))
+                yield from _with_reader_errors(channels.faults(part, config.get('default_scope')))
             seen.add(source)
         if config.get(loader) is not None:
             evaluator_key = loader.replace('dataloader', 'evaluator')

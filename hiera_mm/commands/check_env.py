@@ -24,6 +24,7 @@ EXTRAS = dict(
     data='tiles of large images',
     track='objects followed through videos',
     heic='photographs of phones',
+    tiff='images of more channels than colours have',
     fonts='Chinese, Japanese and Korean letters in drawings',
     hub='models on the Hugging Face hub',
     seg='semantic segmentation',

@@ -63,6 +63,7 @@ def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
     from hiera_mm.atomic_write import atomic_write
     from hiera_mm.errors import UserError
     from hiera_mm.readers.found_sets import LAYOUTS, find_sets, layout_of
+    from hiera_mm.readers.found_sets.channels import channel_settings
 
     if out.exists():
         raise UserError(f"'{out}' already exists; name another file with --out, or remove it.")
@@ -77,6 +78,8 @@ def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
     layout = layout or layout_of(folder)
     shape = 'boxes' if arguments.boxes else 'polygons' if arguments.polygons else None
     found = find_sets(folder, layout, annotations, shape)
+    if found.kind.startswith(('objects', 'images')):
+        found.settings.update(channel_settings(found.parts['train'].images))
     try:
         text = _config(found, arguments)
         with atomic_write(out) as unfinished:
@@ -85,7 +88,8 @@ def write_config(arguments: argparse.Namespace, out: Path) -> FoundSets:
         # Without a config it would be in the way of the next attempt.
         shutil.rmtree(annotations, ignore_errors=True)
         raise
-    classes = f', classes {", ".join(found.classes)}' if found.classes else ''
+    named = dict(classes=found.classes) | {key: found.settings.get(key) for key in ('thing_classes', 'stuff_classes')}
+    classes = ''.join(f', {key.replace("_", " ")} {", ".join(names)}' for key, names in named.items() if names)
     shapes = '; masks' if found.masks else '; boxes' if found.kind == 'objects' else ''
     print(f'{folder}: {LAYOUTS[layout].name}{classes}{shapes}')
     print('\n'.join(f'  {line}' for line in found.account))
@@ -124,7 +128,13 @@ def this_machine() -> Machine:
 
 def _fitting_size(found: FoundSets, kind: Kind, machine: Machine, batch_size: int) -> str:
     """Hiera-B if a GPU has the memory to train it, else the smallest."""
-    large = machine.gpu_memory is not None and _fits(found, machine, 'b', batch_size)
+    from hiera_mm.errors import UserError
+
+    try:
+        large = machine.gpu_memory is not None and _fits(found, machine, 'b', batch_size)
+    except UserError:
+        # Mask2Former's memory can't be planned.
+        large = False
     return 'b' if large else kind.sizes[0]
 
 

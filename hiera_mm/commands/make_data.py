@@ -26,6 +26,7 @@ GENERATORS = dict(
         'classes', 'make_class_shapes', 900, 150, 'images', 'of one shape each, in a folder for each class'
     ),
     masks=Generator('masks', 'make_mask_shapes', 640, 60, 'images', 'with index masks for semantic segmentation'),
+    bands=Generator('bands', 'make_band_shapes', 640, 60, 'images', 'of four channels in two files, with index masks'),
     panoptic=Generator(
         'panoptic', 'make_panoptic_shapes', 640, 60, 'images', "with things and stuff, in COCO's panoptic format"
     ),

@@ -130,6 +130,10 @@ def _advice(
     if options:
         settings += ['--cfg-options', *(option.replace(' ', '') for option in options)]
     yield f'On {arguments.gpus} of {arguments.gpu_memory:g} GiB: {" ".join(settings)}'
+    yield (
+        f'With --compile at most {setup.peak_of_graphs(fits) / GIB:.2f} GiB, as CUDA graphs keep the memory of their '
+        'parts to themselves.'
+    )
     total, rate = fits * arguments.gpus, config.optim_wrapper.optimizer.lr
     base = config.get('auto_scale_lr', {}).get('base_batch_size')
     if 'learning_rate' in given or rate != config.get('learning_rate', rate):

@@ -93,12 +93,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from hiera_mm.inference.prediction import images_of
     from hiera_mm.readers.inputs import find_inputs, unread_media
 
     predictor = read_model(arguments)
     task = predictor.trained.task
     options = _options(arguments, task)
-    inputs = _without_results(arguments.out_dir, find_inputs(arguments.inputs, predictor.kinds))
+    found = find_inputs(arguments.inputs, predictor.kinds)
+    inputs = _without_results(arguments.out_dir, images_of(predictor, found))
     if unread := unread_media(arguments.inputs):
         print(f'Left out: {examples(unread)} of the files, whose formats are not read; convert them.')
     try:

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from hiera_mm.datasets import coco, load_annotations, load_image, panoptic, volumes  # noqa: F401
+from hiera_mm.datasets import channel_distortion, coco, load_annotations, load_image, panoptic, volumes  # noqa: F401
 
 if importlib.util.find_spec('mmaction') is not None:
     from hiera_mm.datasets import ava, images, transforms, video  # noqa: F401

@@ -1,15 +1,17 @@
 """Labelled and unlabelled images for mmaction2's recognisers, which take them as clips of one frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.channels import channel_reader, loading_step
 from hiera_mm.readers.class_names import numbers_by_name, with_class_names
 from hiera_mm.readers.image_lists import read_images
 from hiera_mm.readers.images import open_image, rgb_pixels
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS
@@ -51,6 +53,7 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
         lazy_init: bool = False,
     ) -> None:
         self.with_label = with_label
+        self.channel_files = loading_step(pipeline).get('channel_files')
         super().__init__(
             pipeline=pipeline,
             data_root=data_root,
@@ -68,7 +71,7 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """``[dict(img_path=..., label=...)]``, without ``label`` for unlabelled images."""
-        found = read_images(self.data_prefix['img'], self.ann_file, self.with_label)
+        found = read_images(self.data_prefix['img'], self.ann_file, self.with_label, self.channel_files)
         chosen = self._metainfo.get('classes')
         if found.classes is not None and chosen is None:
             self._metainfo['classes'] = found.classes
@@ -84,33 +87,43 @@ class ImageDataset(SkipBrokenFiles, BaseDataset):
 
 @TRANSFORMS.register_module()
 class ReadImage(BaseTransform):
-    """Read ``img_path`` as RGB; adds ``imgs``, one frame, and the other keys that mmaction2's transforms need.
+    """Read ``img_path`` as RGB or other channels; adds ``imgs``, one frame, and the other keys that mmaction2's
+    transforms need.
 
     Args:
         bit_depth: How many bits are used in grey images of 16 bits, such as 12; by default all, and an image that would
             then be nearly black is an error.
+        channels, channel_files: As for :class:`hiera_mm.datasets.load_image.LoadImageFromFile`.
 
     Raises:
         BrokenFileError: for a file that is missing, truncated or not an image.
-        UserError: for an image whose bit depth is ambiguous.
+        UserError: for an image whose bit depth is ambiguous, or that has other channels.
     """
 
-    def __init__(self, bit_depth: int | None = None) -> None:
+    def __init__(
+        self, bit_depth: int | None = None, channels: int = 3, channel_files: Sequence[str] | None = None
+    ) -> None:
         self.bit_depth = bit_depth
+        self.reader = channel_reader(channels, channel_files)
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
+        if self.reader is not None:
+            # As stored, as RGB images are read here.
+            return results | as_clip(self.reader.read(path, as_displayed=False))
         try:
             return results | as_clip(self._read(path, path))
         except FileNotFoundError as error:
             raise BrokenFileError(f"The image '{path}' does not exist; correct data_prefix or ann_file.") from error
 
     def decode(self, content: bytes) -> np.ndarray:
-        """The pixels of a file's content, RGB ``(H, W, 3)``, as stored.
+        """The pixels of a file's content, RGB ``(H, W, 3)`` or other channels, as stored.
 
         Raises:
             BrokenFileError, UnclearFileError: as :meth:`transform`.
         """
+        if self.reader is not None:
+            return self.reader.read('given', lambda _: content, as_displayed=False)
         return self._read(BytesIO(content), 'given')
 
     def _read(self, file: str | BytesIO, name: str) -> np.ndarray:
@@ -126,7 +139,7 @@ class ReadImage(BaseTransform):
 
 
 def as_clip(frame: np.ndarray) -> dict:
-    """The keys that mmaction2's transforms need, for a clip of one RGB frame ``(H, W, 3)``."""
+    """The keys that mmaction2's transforms need, for a clip of one frame ``(H, W, channels)``."""
     shape = frame.shape[:2]
     return dict(imgs=[frame], img_shape=shape, original_shape=shape, modality='RGB', num_clips=1, clip_len=1)
 
@@ -135,7 +148,8 @@ def as_clip(frame: np.ndarray) -> dict:
 class TorchvisionTransform(BaseTransform):
     """A transform of ``torchvision.transforms.v2`` on the one frame of ``imgs``.
 
-    It gets a Pillow image, so that ``Resize`` and ``RandomResizedCrop`` antialias, as in the official data pipeline.
+    It gets a Pillow image, so that ``Resize`` and ``RandomResizedCrop`` antialias, as in the official data pipeline; of
+    other channels than red, green and blue a tensor, which antialiases as well.
 
     Args:
         name: Name of the class, such as ``'RandomResizedCrop'``.
@@ -156,5 +170,11 @@ class TorchvisionTransform(BaseTransform):
             ) from error
 
     def transform(self, results: dict) -> dict:
-        frames = [np.array(self.apply(Image.fromarray(frame))) for frame in results['imgs']]
+        frames = [self._applied(frame) for frame in results['imgs']]
         return dict(results, imgs=frames, img_shape=frames[0].shape[:2])
+
+    def _applied(self, frame: np.ndarray) -> np.ndarray:
+        if frame.shape[2] == 3 and frame.dtype == np.uint8:
+            return np.array(self.apply(Image.fromarray(frame)))
+        changed = self.apply(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1))))
+        return np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))

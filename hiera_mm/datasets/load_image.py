@@ -1,8 +1,10 @@
 """Loads images in the orientation and bit depth that their annotations refer to."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 from hiera_mm.errors import BrokenFileError, UserError, first_line
+from hiera_mm.readers.channels import ChannelReader, channel_reader
 from hiera_mm.readers.images import eight_bits, open_image, orientation_of, rgb_pixels, turned_back
 from hiera_mm.readers.images import turned as as_displayed
 
@@ -28,21 +30,42 @@ class LoadImageFromFile(PlainLoadImageFromFile):
     Args:
         bit_depth: How many bits are used in images with 16 bits a channel, such as 12; by default all, and an image
             that would then be nearly black is an error.
+        channels: Channels of an image. Other than 3 are loaded in the file's order and, where they have more than 8
+            bits, as the file's own numbers.
+        channel_files: As ``files`` of :class:`hiera_mm.readers.channels.ChannelReader`.
 
     Raises:
         BrokenFileError: for an image that is missing or can't be decoded.
-        UserError: for an image whose size differs from the annotation file's, or whose bit depth is ambiguous.
+        UserError: for an image whose size differs from the annotation file's, whose bit depth is ambiguous, or that
+            has other channels.
     """
 
-    def __init__(self, *args, bit_depth: int | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        bit_depth: int | None = None,
+        channels: int = 3,
+        channel_files: Sequence[str] | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.bit_depth = bit_depth
+        self.reader = channel_reader(channels, channel_files)
 
     def transform(self, results: dict) -> dict | None:
         """Add ``img`` ``(height, width, channels)``, ``img_shape`` and ``ori_shape``."""
-        path = results['img_path']
+        content = self._content(results['img_path'])
+        image = None if content is None else self._as_annotated(content, results)
+        if image is None:
+            return None
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _content(self, path: str) -> bytes | None:
+        """A file's content; None for a missing one if ``ignore_empty``."""
         try:
-            content = fileio.get(path, backend_args=self.backend_args)
+            return fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError as error:
             if self.ignore_empty:
                 return None
@@ -53,12 +76,6 @@ class LoadImageFromFile(PlainLoadImageFromFile):
             # A folder, an address that does not answer or has no reader, a file of another user.
             reason = first_line(str(error)) or type(error).__name__
             raise BrokenFileError(f"The image '{path}' can't be read ({reason}); correct its path.") from error
-        image = self._as_annotated(content, results)
-        if image is None:
-            return None
-        results['img'] = image.astype(np.float32) if self.to_float32 else image
-        results['img_shape'] = results['ori_shape'] = image.shape[:2]
-        return results
 
     def _as_annotated(self, content: bytes, results: dict) -> np.ndarray | None:
         path, size = results['img_path'], (results.get('height'), results.get('width'))
@@ -76,12 +93,14 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         )
 
     def decode(self, content: bytes, path: str, turned: bool = True) -> np.ndarray | None:
-        """The pixels of a file's content, BGR ``(height, width, 3)``, turned by EXIF or as stored; None for a broken
-        file if ``ignore_empty``.
+        """The pixels of a file's content, BGR ``(height, width, 3)`` or other channels in the file's order, turned by
+        EXIF or as stored; None for a broken file if ``ignore_empty``.
 
         Raises:
             BrokenFileError, UnclearFileError: as :meth:`transform`.
         """
+        if self.reader is not None:
+            return self._channels(self.reader, content, path, turned)
         # OpenCV turns JPEG and PNG files; Pillow, which reads the orientation of all formats, turns TIFF files.
         if content[:4] in TIFF_MARKS and (orientation := _orientation(content)) != 1:
             shown = self._decoded_by_pillow(content, path)
@@ -98,6 +117,14 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         if turned and image is not None and (content[8:12] == b'WEBP' or content[4:8] == b'ftyp'):
             return np.ascontiguousarray(as_displayed(image, _orientation(content)))
         return image
+
+    def _channels(self, reader: ChannelReader, content: bytes, path: str, turned: bool) -> np.ndarray:
+        def load(part: str) -> bytes:
+            return content if part == path else self._content(part) or b''
+
+        pixels = reader.read(path, load, turned)
+        # All steps take three channels for blue, green and red.
+        return np.ascontiguousarray(pixels[..., ::-1]) if reader.count == 3 else pixels
 
     @property
     def _asks_for_all_bits(self) -> bool:

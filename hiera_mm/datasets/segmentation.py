@@ -4,9 +4,11 @@ from typing import Any
 
 from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import UserError
+from hiera_mm.readers.channels import loading_step
 from hiera_mm.readers.class_names import with_class_names
-from hiera_mm.readers.index_masks import IGNORED, check_mask_size, check_mask_values, find_pairs, read_mask
+from hiera_mm.readers.index_masks import IGNORED, check_ignored, check_mask_size, check_mask_values, find_pairs, read_mask
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
@@ -19,14 +21,15 @@ TRANSFORMS.register_module(name='LoadImageFromFile', module=LoadImageFromFile, f
 @DATASETS.register_module()
 class SegmentationDataset(BaseSegDataset):
     """mmsegmentation's ``BaseSegDataset`` for custom classes: mask pixels are indices into ``metainfo.classes``, and
-    255 is neither trained nor scored.
+    ``ignore_index`` is neither trained nor scored.
 
     Args:
         img_suffix: Ending of the images' names; if empty, any image format, in upper or lower case.
         metainfo: ``classes``, the names or a file with one name a line.
+        ignore_index: The value of mask pixels without a class; 255 everywhere behind the step that loads them.
 
     Raises:
-        UserError: as :func:`hiera_mm.readers.index_masks.find_pairs`, and without classes.
+        UserError: as :func:`hiera_mm.readers.index_masks.find_pairs`, without classes, and for a class that is ignored.
     """
 
     def __init__(self, *, img_suffix: str = '', metainfo: dict | None = None, **kwargs: Any) -> None:
@@ -36,6 +39,8 @@ class SegmentationDataset(BaseSegDataset):
                 "The classes of the masks are not named; set classes = ('background', ...) at the top of the config, "
                 'in the order of their numbers.'
             )
+        check_ignored(kwargs.get('ignore_index', IGNORED), metainfo['classes'])
+        self.channel_files = loading_step(kwargs.get('pipeline')).get('channel_files')
         super().__init__(img_suffix=img_suffix, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -46,6 +51,7 @@ class SegmentationDataset(BaseSegDataset):
             self.img_suffix,
             self.seg_map_suffix,
             self.ann_file,
+            self.channel_files,
         )
         shared = dict(
             label_map=self.label_map,
@@ -82,6 +88,9 @@ class LoadAnnotations(BaseTransform):
         path = results['seg_map_path']
         mask = read_mask(path)
         check_mask_size(path, mask, results['ori_shape'])
+        ignored = results.get('ignore_index', IGNORED)
+        if ignored != IGNORED:
+            mask = np.where(mask == ignored, np.uint8(IGNORED), mask)
         reduced = results['reduce_zero_label'] if self.reduce_zero_label is None else self.reduce_zero_label
         if reduced:
             # 0 becomes 255, and 255 stays.
@@ -89,7 +98,7 @@ class LoadAnnotations(BaseTransform):
         if results.get('label_map') is not None:
             mask = _relabelled(mask, results['label_map'])
         if 'num_classes' in results:
-            check_mask_values(path, mask, results['num_classes'], results.get('ignore_index', IGNORED))
+            check_mask_values(path, mask, results['num_classes'], ignored)
         results['gt_seg_map'] = mask
         results['seg_fields'].append('gt_seg_map')
         return results

@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-OPTIONAL_FACTORS = ('head_decay_mult', 'pos_embed_lr_mult')
+OPTIONAL_FACTORS = ('head_lr_mult', 'head_decay_mult', 'pos_embed_lr_mult')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -22,6 +22,8 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
 
     ``paramwise_cfg`` takes:
         layer_decay_rate (float): Factor from one layer to the next shallower one, over 0 and up to 1.
+        head_lr_mult (float): Factor on the learning rate of everything but the backbone (SegFormer's published configs:
+            10); 1 by default.
         head_decay_mult (float): Factor on the weight decay of everything but the backbone (arXiv 2106.04560, section
             3.1, decays the head far more than the rest); 1 by default.
         pos_embed_lr_mult (float): The position tables' learning rate over ``lr``, instead of the layer rule (Hiera,
@@ -59,13 +61,15 @@ class DepthLayerDecayConstructor(DefaultOptimWrapperConstructor):
                 continue
             depth, layers = backbone.get_layer_depth(name, prefix)
             scale = self.paramwise_cfg['layer_decay_rate'] ** (layers - 1 - depth)
+            head = not name.startswith(prefix)
+            if head:
+                scale *= self.paramwise_cfg.get('head_lr_mult', 1.0)
             if name.startswith(f'{prefix}pos_embed'):
                 scale = self.paramwise_cfg.get('pos_embed_lr_mult', scale)
             group = dict(params=[parameter], lr=self.base_lr * scale)
             if name in undecayed or parameter.ndim <= 1:
                 group['weight_decay'] = 0.0
             elif self.base_wd is not None:
-                head = not name.startswith(prefix)
                 group['weight_decay'] = self.base_wd * (self.paramwise_cfg.get('head_decay_mult', 1.0) if head else 1.0)
             single.append(group)
         params += merge_equal(single)

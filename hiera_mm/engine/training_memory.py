@@ -58,8 +58,11 @@ class TrainingMemory:
     in_transit: int = 0
 
     def peak(self, batch: int) -> int:
-        passes = max(self.gradients, self.fixed + batch * self.per_sample)
-        return self.weights + self.optimizer + self.in_transit + passes
+        return self.weights + self.optimizer + self.in_transit + self.passes(batch)
+
+    def passes(self, batch: int) -> int:
+        """What the forward and the backward pass take at their peak."""
+        return max(self.gradients, self.fixed + batch * self.per_sample)
 
     def largest_batch(self, limit: float) -> int:
         """How many samples fit into ``limit`` bytes."""

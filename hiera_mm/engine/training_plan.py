@@ -37,6 +37,11 @@ class TrainingSetup:
         """Peak memory in bytes for a batch of the data loader."""
         return self.memory.peak(batch * self.repeats)
 
+    def peak_of_graphs(self, batch: int) -> int:
+        """As :meth:`peak`, at most, where compiled parts are CUDA graphs: these keep the memory of both passes to
+        themselves, and what is between them may need as much again."""
+        return self.peak(batch) + self.memory.passes(batch * self.repeats)
+
     def largest_batch(self, gpu_memory: float) -> int:
         """The largest batch of the data loader that fits on a GPU of ``gpu_memory`` bytes."""
         return self.memory.largest_batch(USABLE_SHARE * gpu_memory - CUDA_OVERHEAD) // self.repeats

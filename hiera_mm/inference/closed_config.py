@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import UserError
+from hiera_mm.readers.channels import is_pattern
 from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 
 import mmengine.registry
@@ -135,6 +136,9 @@ def _is_known(place: str, key: str, value: Any, with_data: bool) -> bool:
     if key in NAME_KEYS:
         # One text instead of a list would be the name of a file.
         return not place.endswith(key)
+    if key == 'channel_files':
+        # Images beside those that the user names.
+        return is_pattern(value) and Path(value).suffix.lower() in IMAGE_ENDINGS
     if with_data and key in DATA_KEYS:
         endings = ('.pkl', '.csv') if key == 'proposal_file' else DATA_ENDINGS
         return '://' not in value and Path(value).suffix.lower() in endings

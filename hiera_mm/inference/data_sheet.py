@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hiera_mm.atomic_write import atomic_write
 from hiera_mm.errors import BrokenFileError
 from hiera_mm.inference.fonts import drawable, font_of
+from hiera_mm.readers.channels import loading_step
 from hiera_mm.readers.frames import FrameReader
 
 import numpy as np
@@ -44,7 +45,9 @@ class Tile(NamedTuple):
 def built_set(dataset: ConfigDict, scope: str | None) -> Any:
     """A data set without its pipeline, in the default scope of the whole config."""
     init_default_scope(scope or 'mmengine')
-    return DATASETS.build(dict(dataset, pipeline=[]))
+    step = loading_step(dataset.get('pipeline'))
+    # How images are loaded may say which files are images.
+    return DATASETS.build(dict(dataset, pipeline=[step] if step.get('channel_files') else []))
 
 
 def draw_samples(built: Any, tile_of: Callable[[Any, int], Tile], path: Path, columns: int = COLUMNS) -> int:

@@ -52,7 +52,7 @@ def export(
 
     Raises:
         UserError: for another ending, a model that can't be exported, or missing packages, and for a model in half
-            precision.
+            precision or of other channels than red, green and blue.
     """
     task, write = predictor.trained.task, writer_of(path)
     _check_on_cpu(predictor.trained.model)
@@ -61,6 +61,11 @@ def export(
         _check_quantisable(path)
         if not task.quantisable:
             raise UserError(f'8-bit integers are not supported for {task.name}; leave --int8 out.')
+    if predictor.trained.channels is not None:
+        raise UserError(
+            f"'{predictor.trained.source}' takes images of other channels than red, green and blue, which exported "
+            'files do not; use it in PyTorch.'
+        )
     graph = task.graph(predictor, size)
     described = dict(task=task.hub_name(predictor.trained), **names_of(predictor), **graph.described)
     described['config'] = settings_of(predictor.trained).pretty_text

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.config import in_scope
-from hiera_mm.inference.images import ImageInput, as_rgb, content_of
+from hiera_mm.inference.images import ImageInput, as_channels, as_rgb, content_of
 from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.readers.channels import visible
 from hiera_mm.readers.inputs import Kind
 
 import numpy as np
@@ -25,15 +26,21 @@ class FramePredictor:
         UserError: if the number of names differs from that of classes.
     """
 
-    kinds = (Kind.IMAGE, Kind.VIDEO, Kind.STREAM)
+    kinds: tuple[Kind, ...] = (Kind.IMAGE, Kind.VIDEO, Kind.STREAM)
     predict: Any
     """Defined by subclasses: the prediction for one image, or a list for a list of images."""
 
     def __init__(self, trained: TrainedModel, classes: Sequence[str] | None = None) -> None:
         self.trained, self.names = trained, trained.classes(classes)
         steps, scope = trained.test_pipeline, trained.config.get('default_scope', 'mmdet')
-        loader = dict(steps[0], type=f'{scope}.LoadImageFromNDArray')
+        of_files = ('channels', 'channel_files')
+        loader = {key: value for key, value in steps[0].items() if key not in of_files}
+        loader['type'] = f'{scope}.LoadImageFromNDArray'
         self.bit_depth = loader.pop('bit_depth', None)
+        self.reader = trained.channels
+        if self.reader is not None:
+            # Frames of videos are red, green and blue.
+            self.kinds = (Kind.IMAGE,)
         with in_scope(trained.config):
             self.from_file, self.from_array = Compose(steps), Compose([loader, *steps[1:]])
 
@@ -58,7 +65,7 @@ class FramePredictor:
         if isinstance(image, str | Path | Mapping):
             steps, sample = self.from_file.transforms, _sample(image)
         else:
-            pixels = np.ascontiguousarray(self.decoded(image)[..., ::-1])
+            pixels = _flipped(self.decoded(image))
             steps, sample = self.from_array.transforms, dict(img=pixels, img_id=0)
         for step in steps:
             if not isinstance(step, without):
@@ -66,16 +73,29 @@ class FramePredictor:
         return sample
 
     def decoded(self, image: ImageInput | Mapping) -> np.ndarray:
-        """The image that predictions refer to, RGB ``(H, W, 3)``."""
+        """The image that predictions refer to, RGB ``(H, W, 3)``, or all channels of a model of others."""
+        load = self.from_file.transforms[0]
         if isinstance(image, str | Path | Mapping):
+            pixels = _flipped(load(_sample(image))['img'])
             # Some pipelines load floats, of whole numbers.
-            return self.from_file.transforms[0](_sample(image))['img'][..., ::-1].astype(np.uint8, copy=False)
+            return pixels if self.reader else pixels.astype(np.uint8, copy=False)
         content = content_of(image)
         if content is not None:
-            return self.from_file.transforms[0].decode(content, 'given')[..., ::-1]
+            return _flipped(load.decode(content, 'given'))
+        if self.reader is not None:
+            return as_channels(image, self.reader)
         return as_rgb(image, turn=True, bit_depth=self.bit_depth)
+
+    def shown(self, image: ImageInput | Mapping) -> np.ndarray:
+        """The image on which predictions are drawn, RGB ``(H, W, 3)``."""
+        return visible(self.decoded(image))
 
 
 def _sample(image: str | Path | Mapping) -> dict:
     """The sample with which the pipeline begins."""
     return dict(image if isinstance(image, Mapping) else dict(img_path=str(image)), img_id=0)
+
+
+def _flipped(pixels: np.ndarray) -> np.ndarray:
+    """From blue, green and red to red, green and blue or the other way round; other channels have one order."""
+    return np.ascontiguousarray(pixels[..., ::-1]) if pixels.shape[2] == 3 else pixels

@@ -1,10 +1,11 @@
 """Images as inputs of predictors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers.channels import COUNTED_MODES, ChannelReader, as_numbers, channel_reader, visible
 from hiera_mm.readers.images import orientation_of, rgb_pixels, turned
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 ImageInput = str | Path | bytes | BinaryIO | np.ndarray | Tensor | Image
 """A file by its path, its content or an open handle; a Pillow image; RGB of unsigned bytes as an array ``(H, W, 3)`` or
-a tensor ``(3, H, W)``."""
+a tensor ``(3, H, W)``; for models of other channels, numbers ``(H, W, channels)`` or ``(channels, H, W)``."""
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's pixels (red, green, blue), used by all published Hieras."""
@@ -76,14 +77,46 @@ def _load(image: Image) -> None:
         image.filename = name  # type: ignore[attr-defined]
 
 
-def read_image(path: str) -> np.ndarray:
+def as_channels(image: ImageInput, reader: ChannelReader) -> np.ndarray:
+    """Convert an image in memory to an array ``(H, W, channels)``.
+
+    Args:
+        image: A Pillow image, an array or a tensor.
+        reader: Knows how many channels there must be.
+
+    Raises:
+        UserError: for something else, or another number of channels.
+    """
+    pixels: Any = image
+    if isinstance(image, Image):
+        pixels = np.array(image if image.mode in COUNTED_MODES else image.convert('RGB'))
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
+    elif isinstance(image, Tensor) and image.ndim == 3:
+        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+    if not isinstance(pixels, np.ndarray) or pixels.ndim != 3 or not pixels.size:
+        raise UserError(
+            f'An image must be a path, a Pillow image, an array (H, W, {reader.count}) or a tensor ({reader.count}, H, '
+            f'W), but is {type(image).__name__}.'
+        )
+    return reader.checked(as_numbers(pixels, 'given'), 'given')
+
+
+def read_image(path: str, loading: Mapping[str, Any] | None = None) -> np.ndarray:
     """Read an image file as RGB ``(H, W, 3)``, as stored.
+
+    Args:
+        path: The file.
+        loading: The step of a config that loads it; of other channels than red, green and blue it gives those that are
+            drawn.
 
     Raises:
         BrokenFileError: for a file that can't be read.
     """
     from hiera_mm.datasets.images import ReadImage  # imported here, since it needs mmaction and detectors do not
 
+    step = loading or {}
+    if (reader := channel_reader(step.get('channels', 3), step.get('channel_files'))) is not None:
+        return visible(reader.read(path))
     return ReadImage().transform(dict(img_path=path))['imgs'][0]
 
 
@@ -92,3 +125,9 @@ def normalised(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     resized = PIL.Image.fromarray(image).resize(size[::-1], PIL.Image.Resampling.BICUBIC)
     pixels = (np.asarray(resized, np.float32) / 255 - MEAN) / DEVIATION
     return pixels.transpose(2, 0, 1).astype(np.float32)
+
+
+def reader_of(built: Any) -> ChannelReader | None:
+    """The reader of a built data set's images; None for red, green and blue in one file."""
+    steps = getattr(getattr(built, 'pipeline', None), 'transforms', ())
+    return getattr(steps[0], 'reader', None) if steps else None

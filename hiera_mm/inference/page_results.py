@@ -87,6 +87,11 @@ def page_kinds(predictor: Predictor) -> list[Kind]:
     Raises:
         UserError: if there are none.
     """
+    if predictor.trained.channels is not None:
+        raise UserError(
+            f"'{predictor.trained.source}' takes images of other channels than red, green and blue, which a page can't "
+            f'show; run {command_line("predict")} for them.'
+        )
     kinds: list[Kind] = [kind for kind in predictor.kinds if kind in (Kind.IMAGE, Kind.VIDEO)]
     if not kinds:
         raise UserError(
@@ -149,7 +154,7 @@ class VideoResult:
 def frame_result(predictor: FramePredictor, path: str, kind: Kind, draw: Draw) -> PageResult:
     """The prediction for an image or a video by a model of images."""
     if kind is Kind.IMAGE:
-        return ImageResult(predictor.decoded(path), predictor.predict(path), draw)
+        return ImageResult(predictor.shown(path), predictor.predict(path), draw)
     reader = open_video(path)
     every = [found for _, found in predictor.stream(iter(reader)) if found is not None]
     check_all_frames(reader, len(every))

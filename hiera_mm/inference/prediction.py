@@ -13,6 +13,8 @@ from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.explain import describe
 from hiera_mm.inference.progress import Progress
 from hiera_mm.inference.threads import ahead, behind
+from hiera_mm.inference.trained import Predictor
+from hiera_mm.readers.channels import visible
 from hiera_mm.readers.inputs import Input, Kind
 from hiera_mm.readers.streams import Stream
 from hiera_mm.readers.video_index import broken
@@ -135,7 +137,7 @@ def predict_frames(
         for entry, pixels, found in results:
             with outcome.unless_broken(entry):
                 if drawn:
-                    write_image(folder / entry.name, writer.draw(pixels, found))
+                    write_image(folder / entry.name, writer.draw(visible(pixels), found))
                 writer.write(found, entry.name, None)
                 outcome.finish(entry, writer.entry(found))
 
@@ -324,3 +326,19 @@ def _write_frames(
         deque(drawn(), maxlen=0)
     else:
         write_video(path, drawn(), reader.rate, reader.times)
+
+
+def images_of(predictor: Predictor, found: Sequence[Input]) -> list[Input]:
+    """The inputs by which images are named, of a model whose images have several files each.
+
+    Raises:
+        UserError: if no input is one.
+    """
+    reader = predictor.trained.channels
+    images = [entry for entry in found if reader is None or reader.is_first(entry.source)]
+    if reader is not None and not images:
+        raise UserError(
+            f"None of the {len(found)} images is of the form '{reader.files[0]}', by which this model's channel_files "
+            'name the first file of each image; give the folder that holds them.'
+        )
+    return images

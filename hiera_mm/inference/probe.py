@@ -51,11 +51,13 @@ def probe(
         seed: Seed of the draws.
 
     Raises:
-        UserError: if a class has fewer images than shots, or the backbone is for clips.
+        UserError: if a class has fewer images than shots, or the backbone is for clips or other channels.
         BrokenFileError: for an image that can't be read.
     """
     if backbone.num_frames is not None:
         raise UserError('A backbone for clips is not supported; use one for images.')
+    if backbone.in_channels != 3:
+        raise UserError(f'A backbone of {backbone.in_channels} channels is not supported; use one for RGB images.')
     labels = np.array([label for _, label in training.entries])
     chosen = [_drawn(labels, shots, np.random.default_rng([seed, draw]), training) for draw in range(draws)]
     needed = sorted({place for places in chosen for place in places})

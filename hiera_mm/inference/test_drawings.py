@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.datasets.load_image import LoadImageFromFile
+from hiera_mm.inference.images import reader_of
 from hiera_mm.inference.prediction import write_image
+from hiera_mm.readers.channels import visible
 
 import numpy as np
 from mmengine.hooks import Hook
@@ -43,10 +45,16 @@ class DrawTestHook(Hook):
         """Draw the samples of a batch."""
         names = runner.test_dataloader.dataset.metainfo['classes']
         for sample in outputs or ():
-            loaded: Any = self._load.transform(dict(img_path=sample.img_path))
-            pair = self.draw(np.ascontiguousarray(loaded['img'][..., ::-1]), sample, names)
+            pair = self.draw(self._shown(runner, sample.img_path), sample, names)
             path = self.folder / self.file_name(_name_in_set(runner, sample.img_path))
             write_image(path, np.concatenate(pair, axis=1))
+
+    def _shown(self, runner: Runner, path: str) -> np.ndarray:
+        reader = reader_of(runner.test_dataloader.dataset)
+        if reader is not None:
+            return visible(reader.read(path))
+        loaded: Any = self._load.transform(dict(img_path=path))
+        return np.ascontiguousarray(loaded['img'][..., ::-1])
 
 
 def _name_in_set(runner: Runner, path: str) -> str:

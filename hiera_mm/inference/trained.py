@@ -14,6 +14,7 @@ from hiera_mm.inference.closed_config import test_set_of
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
 from hiera_mm.inference.report.parts import Section, Tested
+from hiera_mm.readers.channels import ChannelReader, channel_reader, loading_step
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.weights.origin import Origin
 
@@ -59,6 +60,13 @@ class TrainedModel:
     def test_pipeline(self) -> list[ConfigDict]:
         """The steps of the test pipeline, without those that read annotations."""
         return [step for step in self.test_set.pipeline if not str(step.type).endswith(LOADERS_OF_ANNOTATIONS)]
+
+    @property
+    def channels(self) -> ChannelReader | None:
+        """Reads its images, if they are not red, green and blue in one file."""
+        of_set = self.config.get('test_dataloader') is not None
+        step = loading_step(self.test_set.pipeline if of_set else self.config.get('test_pipeline'))
+        return channel_reader(step.get('channels', 3), step.get('channel_files'))
 
     @property
     def class_count(self) -> int:

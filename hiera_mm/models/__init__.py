@@ -15,6 +15,7 @@ from hiera_mm.models.centernet import CenterNetHead
 from hiera_mm.models.hiera import Hiera
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.models.mask_head import FCNMaskHead
+from hiera_mm.models.multi_channel import MultiChannelDetDataPreprocessor
 from hiera_mm.models.norms import ChannelLayerNorm
 from hiera_mm.models.panoptic_fusion import MaskFormerFusionHead
 from hiera_mm.models.unetr_decoder import UNETRDecoder
@@ -33,6 +34,7 @@ __all__ = [
     'MaskFormerFusionHead',
     'MaskRCNN',
     'MaskedAutoencoder',
+    'MultiChannelDetDataPreprocessor',
     'SingleRoIExtractor',
     'UNETRDecoder',
     'VolumeEncoderDecoder',

@@ -5,7 +5,8 @@ predictions in bfloat16. With gradients, in any other type, while compiling, tra
 and where modules have hooks or were replaced, the model runs as written.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,20 @@ RunBlock = Callable[[nn.Module, Tensor, Sequence[Region], Tensor | None], Tensor
 
 Layer = tuple[Tensor, Tensor]
 """Weight and bias of a linear layer."""
+
+_own_kernels = False
+
+
+@contextmanager
+def own_kernels() -> Iterator[None]:
+    """Compute narrow stages by :mod:`hiera_mm.models.gpu_kernels`, which ``python -m benchmarks.models kernels:b``
+    measures."""
+    global _own_kernels
+    before, _own_kernels = _own_kernels, True
+    try:
+        yield
+    finally:
+        _own_kernels = before
 
 
 def add_in_units(tokens: Tensor, positions: Tensor, regions: Sequence[Region]) -> Tensor:
@@ -52,7 +67,14 @@ def _run(
     if paths is not None or block not in layers:
         return block(units, regions, paths)
     layer = layers[block]
-    attended = block.add_attention(units, regions) if layer is None else _attend(block, units, regions, *layer)
+    if layer is not None:
+        attended = _attend(block, units, regions, *layer)
+    elif _takes(block.norm1) and _can_split(block):
+        attended = _attend_by_kernel(block, units, regions)
+    else:
+        attended = block.add_attention(units, regions)
+    if _takes(block.norm2) and type(block.ls2) is nn.Identity:
+        return _kernels().norm_mlp(attended.contiguous(), block.norm2, block.mlp)
     return attended + block.ls2(_mlp(block.mlp, block.norm2(attended)))
 
 
@@ -94,11 +116,39 @@ def _attend(block: Any, units: Tensor, regions: Sequence[Region], weight: Tensor
     """``block.add_attention`` with a joined layer: shortcut and queries are pooled at once, and the attention's last
     layer adds to the shortcut in place."""
     width = block.proj.out_features
-    pooled, k, v = F.linear(block.norm1(units), weight, bias).split([2 * width, width, width], dim=-1)
+    pooled, k, v = _norm_linear(block.norm1, units, weight, bias).split([2 * width, width, width], dim=-1)
     shortcut, q = pooled_apart(pooled).unflatten(-1, (2, width)).movedim(-2, 0).amax(dim=3)
     mixed = block.attn.mix(q, k, v, regions)
     shortcut.view(-1, width).addmm_(mixed.reshape(-1, width), block.attn.proj.weight.t())
     return shortcut
+
+
+def _attend_by_kernel(block: Any, units: Tensor, regions: Sequence[Region]) -> Tensor:
+    """``block.add_attention`` of a block that neither pools nor widens."""
+    layer = block.attn.qkv
+    q, k, v = _norm_linear(block.norm1, units, layer.weight, layer.bias).chunk(3, dim=-1)
+    return units + block.ls1(block.attn.proj(block.attn.mix(q, k, v, regions)))
+
+
+def _norm_linear(norm: nn.LayerNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if _takes(norm):
+        return _kernels().norm_linear(x.contiguous(), norm, weight, bias)
+    return F.linear(norm(x), weight, bias)
+
+
+def _takes(norm: nn.LayerNorm) -> bool:
+    return _own_kernels and is_as_written([norm]) and _kernels().takes(norm)
+
+
+def _kernels() -> Any:
+    # Triton is only there where torch is built for GPUs.
+    from hiera_mm.models import gpu_kernels
+
+    return gpu_kernels
+
+
+def _can_split(block: Any) -> bool:
+    return not block.pools and not block.widens and _are_replaceable(block.attn, block.attn.qkv)
 
 
 def _has_plain_mlp(block: Any) -> bool:

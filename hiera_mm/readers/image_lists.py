@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import UserError, examples
+from hiera_mm.readers.channels import ChannelReader
 from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.labelled_lists import read_labelled_list
 from hiera_mm.readers.text import files_below, folders_in, read_text
@@ -18,7 +19,12 @@ class LabelledImages(NamedTuple):
     classes: tuple[str, ...] | None
 
 
-def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool = True) -> LabelledImages:
+def read_images(
+    folder: str | Path,
+    ann_file: str | Path = '',
+    with_label: bool = True,
+    channel_files: Sequence[str] | None = None,
+) -> LabelledImages:
     """Read the images in a folder, or those that a file lists.
 
     Args:
@@ -27,6 +33,8 @@ def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool 
             iNaturalist's files (COCO's keys; classes numbered in the order of their ids). Any other file: lines
             ``path label``.
         with_label: False takes every image below ``folder``, or in the file, without labels.
+        channel_files: If an image has several files, as in :class:`hiera_mm.readers.channels.ChannelReader`: images in
+            folders are found by the first file of each.
 
     Raises:
         UserError: for a missing folder or file, one in another format, or one without images.
@@ -40,6 +48,9 @@ def read_images(folder: str | Path, ann_file: str | Path = '', with_label: bool 
         found = LabelledImages([(str(folder / name.lstrip('/')), label) for name, label in entries], None)
     else:
         found = _from_classes(folder) if with_label else _from_everywhere(folder)
+        if channel_files:
+            reader = ChannelReader(len(channel_files), channel_files)
+            found = found._replace(entries=[entry for entry in found.entries if reader.is_first(entry[0])])
     if not found.entries:
         raise UserError(f"'{ann_file or folder}' holds no images ({', '.join(IMAGE_ENDINGS)}); correct the path.")
     return found if with_label else LabelledImages([(path, None) for path, _ in found.entries], None)

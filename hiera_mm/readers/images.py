@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import BrokenFileError, UnclearFileError
+from hiera_mm.readers.tiff import tiff_header
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -179,6 +180,9 @@ def read_image_header(path: str | Path) -> ImageHeader:
     except FileNotFoundError as error:
         raise BrokenFileError(f"The image '{path}' does not exist; put it there or take it out of the list.") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        # Pillow knows few of TIFF's forms.
+        if (header := tiff_header(path)) is not None:
+            return ImageHeader(header.width, header.height, header.orientation, header.deep)
         raise BrokenFileError(
             f"The image '{path}' is empty, damaged, truncated or not an image ({error}); replace it or take it out of "
             'the list.'

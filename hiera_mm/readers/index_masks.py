@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiera_mm.errors import BrokenFileError, UserError, examples, first_few
+from hiera_mm.readers.channels import ChannelReader
 from hiera_mm.readers.images import ENDINGS as IMAGE_ENDINGS
 from hiera_mm.readers.images import open_image
 from hiera_mm.readers.text import files_below, read_text
@@ -31,6 +32,7 @@ def find_pairs(
     image_ending: str = '',
     mask_ending: str = '.png',
     names: str | Path = '',
+    channel_files: Sequence[str] | None = None,
 ) -> list[Pair]:
     """Pair the images of a folder with the masks of the same names in another folder.
 
@@ -40,16 +42,22 @@ def find_pairs(
         image_ending: Ending of the images' names; if empty, any image format, in upper or lower case.
         mask_ending: Ending of the masks' names.
         names: A file with the names to use, one a line, without endings; if empty, all are used.
+        channel_files: If an image has several files, as in :class:`hiera_mm.readers.channels.ChannelReader`: images
+            are found by the first file of each, and what its pattern has after the ``*`` is the ending.
 
     Raises:
         UserError: for a missing folder or file, no images, two images of one name, or images without a mask.
     """
     folder = _existing(images, 'images', 'data_prefix.img_path')
+    reader = ChannelReader(len(channel_files), channel_files) if channel_files else None
+    image_ending = image_ending or (channel_files[0].rpartition('*')[2] if channel_files else '')
     endings = (image_ending.lower(),) if image_ending else IMAGE_ENDINGS
     together = masks is not None and Path(masks).resolve() == folder.resolve()
     found: dict[str, Path] = {}
     for path in files_below(folder, endings):
         if together and path.name.endswith(mask_ending) and not image_ending:
+            continue
+        if reader and not reader.is_first(path):
             continue
         name = _name_without_ending(path.relative_to(folder), image_ending)
         if name in found:
@@ -77,9 +85,12 @@ def find_pairs(
 
 
 def _pair(image: Path, name: str, folder: Path, masks: Path, ending: str, existing: set[Path]) -> Pair:
-    """The mask of an image ``a.jpg``: ``a.png``, or ``a.jpg.png``, as predictions are named, if only that exists."""
-    usual, whole = masks / f'{name}{ending}', masks / f'{image.relative_to(folder).as_posix()}{ending}'
-    return Pair(image, whole if usual not in existing and whole in existing else usual)
+    """The mask of an image ``a.jpg``: ``a.png``, or as predictions are named ``a.jpg.png``, and of ``a_B02.tif`` with
+    the ending ``_B02.tif`` ``a_B02.png``, if only that exists."""
+    whole = image.relative_to(folder).as_posix()
+    names = dict.fromkeys((name, whole, _name_without_ending(Path(whole), '')))
+    paths = [masks / f'{one}{ending}' for one in names]
+    return Pair(image, next((path for path in paths if path in existing), paths[0]))
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -150,10 +161,23 @@ def check_mask_values(path: str | Path, mask: np.ndarray, count: int, ignored: i
         UserError: naming the numbers.
     """
     values = np.unique(mask)
-    if wrong := [int(value) for value in values if value >= count and value != ignored]:
+    if wrong := [int(value) for value in values if value >= count and value not in (ignored, IGNORED)]:
         raise UserError(
             f"The mask '{path}' holds numbers that are not classes: {examples(wrong)}; the {count} classes are 0 to "
             f'{count - 1}, and {ignored} is ignored; correct the mask, or name all classes.'
+        )
+
+
+def check_ignored(ignored: int, classes: Sequence[str]) -> None:
+    """Refuse a class whose pixels would all be left out.
+
+    Raises:
+        UserError: naming it.
+    """
+    if ignored < len(classes):
+        raise UserError(
+            f"ignore_index = {ignored} is the number of the class '{classes[ignored]}', of which nothing would be "
+            'learned; leave the class out of classes if the others keep their numbers, or ignore_index out.'
         )
 
 

@@ -10,9 +10,13 @@ from typing import Protocol
 
 from hiera_mm.checks.run import LOADERS, data_sets
 from hiera_mm.config import evaluators_of
+from hiera_mm.errors import require_extra
+from hiera_mm.readers.channels import ChannelReader, channel_reader, loading_step
 
+import mmcv
 import numpy as np
 from mmengine.config import Config, ConfigDict
+from PIL import Image
 
 EVALUATOR_KEYS = ('val_evaluator', 'test_evaluator')
 FILE_KEYS = ('ann_file', 'label_file', 'exclude_file', 'proposal_file', 'seg_prefix')
@@ -104,6 +108,55 @@ def root_and_folder(dataset: ConfigDict, prefix_key: str) -> tuple[Path, Path]:
 def file_prefix(dataset: ConfigDict) -> str:
     """Prefix for the names of a data set's files, as loaders may share a folder."""
     return Path(dataset.get('ann_file') or 'image').stem
+
+
+def write_image(dataset: ConfigDict, path: Path, image: np.ndarray) -> Path:
+    """Write a drawn image with the channels that the data set's pipeline loads, in as many files.
+
+    Args:
+        dataset: Its config.
+        path: The name for an image of three channels.
+        image: ``(H, W, 3)``, of which further channels are copies.
+
+    Returns:
+        The image's (first) file.
+    """
+    step = loading_step(dataset.get('pipeline'))
+    reader = channel_reader(step.get('channels', 3), step.get('channel_files'))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if reader is None:
+        mmcv.imwrite(image, str(path))
+        return path
+    pixels = image[..., [number % 3 for number in range(reader.count)]]
+    paths = _channel_paths(reader, path)
+    # The first file has what the others, of one channel each, leave.
+    ends = [reader.count - len(paths) + number for number in range(1, len(paths))]
+    for file, part in zip(paths, np.split(pixels, ends, axis=2), strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_channels(file, part)
+    return paths[0]
+
+
+def _channel_paths(reader: ChannelReader, path: Path) -> list[Path]:
+    if not reader.files:
+        return [path.with_suffix('.png' if reader.count in (1, 2, 4) else '.tif')]
+    before, after = reader.files[0].split('*')
+    *folders, prefix = before.split('/')
+    # A pattern's folder may be the last one of the data set's.
+    parent = path.parent if path.parent.parts[-len(folders) :] == tuple(folders) else path.parent.joinpath(*folders)
+    return [Path(file) for file in reader.paths_of(parent / f'{prefix}{path.stem}{after}')]
+
+
+def _write_channels(path: Path, pixels: np.ndarray) -> None:
+    grey = pixels.shape[2] == 1
+    if path.suffix.lower() in ('.tif', '.tiff'):
+        require_extra('tifffile', 'tiff')
+        import tifffile
+
+        written = dict(photometric='minisblack') | ({} if grey else dict(planarconfig='contig'))
+        tifffile.imwrite(path, pixels[..., 0] if grey else pixels, **written)
+    else:
+        Image.fromarray(pixels[..., 0] if grey else pixels).save(path)
 
 
 def write_file(path: Path, content: str | bytes | dict) -> None:

@@ -3,6 +3,8 @@
 import json
 import sys
 
+from hiera_mm.settings import read_config
+
 import pytest
 import yaml
 
@@ -61,3 +63,20 @@ def test_a_trial_is_a_training_of_the_config_with_its_lines(shapes, tmp_path):
     lines = f"data_root = '{shapes}/'\nmodel = dict(rpn_head=dict(num_convs=1))\n"
     found = recipes.train(str(base), lines, epochs=1, seed=0)
     assert 0 <= found['coco/bbox_mAP'] <= 1
+
+
+BASES = dict(bccd='faster_rcnn_hiera_t', camvid='segformer_hiera_t_ade20k')
+TRIALS = [
+    (path, name)
+    for path in sorted((ROOT / 'benchmarks' / 'studies').glob('*.yml'))
+    for name in yaml.safe_load(path.read_text())['trials']
+]
+
+
+@pytest.mark.parametrize('study, name', TRIALS, ids=lambda value: str(getattr(value, 'stem', value)))
+def test_the_trials_of_a_study_are_lines_of_a_config(study, name, tmp_path):
+    content, own = yaml.safe_load(study.read_text()), tmp_path / 'trial.py'
+    lines = f'{content["common"]}{content["trials"][name] or ""}'
+    own.write_text(f"_base_ = 'hiera_mm::{BASES[study.stem]}.py'\nepochs = 8\nclasses = ('a', 'b')\n{lines}\n")
+    config = read_config(str(own))
+    assert config.image_size == (256, 192) and config.model.backbone.arch == 't'

@@ -59,6 +59,21 @@ def test_masks_are_those_of_mmsegmentation(tmp_path, reduced, label_map):
     np.testing.assert_array_equal(read(ours), read(PlainLoadAnnotations()))
 
 
+def test_pixels_without_a_class_may_have_any_number(tmp_path):
+    """As CamVid's, whose eleven classes are followed by one for all else."""
+    values = np.array([[0, 1, 2, 2], [11, 255, 0, 11]], np.uint8)
+    for part, pixels in (('images', np.zeros((2, 4, 3), np.uint8)), ('masks', values)):
+        (tmp_path / part / 'train').mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / part / 'train' / '1.png')
+    sample = built(tmp_path, metainfo=dict(classes=('a', 'b', 'c')), ignore_index=11)[0]
+    expected = np.where(values == 11, 255, values)
+    np.testing.assert_array_equal(sample['data_samples'].gt_sem_seg.data[0].numpy(), expected)
+    with pytest.raises(UserError, match='numbers that are not classes: 1 .11.'):
+        built(tmp_path, metainfo=dict(classes=('a', 'b', 'c')))[0]
+    with pytest.raises(UserError, match="ignore_index = 2 is the number of the class 'c'"):
+        built(tmp_path, metainfo=dict(classes=('a', 'b', 'c')), ignore_index=2)
+
+
 def test_a_mask_that_would_be_learned_wrongly_is_refused(masks, tmp_path):
     make_mask_shapes(tmp_path / 'set', train=1, val=1)
     path = tmp_path / 'set/masks/train/000001.png'

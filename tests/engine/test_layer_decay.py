@@ -71,6 +71,15 @@ def test_the_head_may_have_its_own_weight_decay_and_the_tables_their_own_rate():
     assert groups['head.weight']['weight_decay'] == pytest.approx(3.0) and groups['head.bias']['weight_decay'] == 0
 
 
+def test_the_head_may_have_its_own_rate():
+    model = Detector(Hiera(SMALL))
+    plain, groups = groups_of(model, layer_decay_rate=0.5), groups_of(model, layer_decay_rate=0.5, head_lr_mult=10.0)
+    for name, group in groups.items():
+        factor = 1 if name.startswith('backbone') else 10
+        assert group['lr'] == pytest.approx(factor * plain[name]['lr'])
+        assert group['weight_decay'] == plain[name]['weight_decay']
+
+
 def test_frozen_parameters_are_left_out():
     groups = groups_of(Detector(Hiera(SMALL, frozen_stages=1)), layer_decay_rate=0.9)
     assert 'backbone.pos_embed' not in groups and 'backbone.blocks.0.norm1.weight' not in groups

@@ -8,4 +8,4 @@ backbone = dict(
     drop_path_rate=0.5,
     init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
 )
-channels = [256, 512, 1024, 2048]
+map_channels = [256, 512, 1024, 2048]

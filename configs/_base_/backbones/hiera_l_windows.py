@@ -8,4 +8,4 @@ backbone = dict(
     drop_path_rate=0.4,
     init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
 )
-channels = [144, 288, 576, 1152]
+map_channels = [144, 288, 576, 1152]

@@ -8,4 +8,4 @@ backbone = dict(
     drop_path_rate=0.1,
     init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
 )
-channels = [96, 192, 384, 768]
+map_channels = [96, 192, 384, 768]

@@ -1,6 +1,8 @@
 # ImageNet-1K in one folder a class: data/imagenet/{train,val}/CLASS/*. Paper, table 14: RandAugment (9, 0.5).
 # Read in the first author's training code: random crops, flip, erasing with noise at 0.25, all in this order; bicubic;
 # testing on the middle 224 pixels of images with a short side of 256.
+_base_ = './channels.py'
+
 data_root = 'data/imagenet/'
 # Without a file, one folder a class.
 train_ann_file = ''
@@ -16,10 +18,7 @@ image_size = 224
 batch_size = 64
 num_workers = 8
 
-train_pipeline = [
-    dict(type='ReadImage'),
-    dict(type='TorchvisionTransform', name='RandomResizedCrop', size=image_size, interpolation='bicubic'),
-    dict(type='Flip', flip_ratio=0.5),
+colours = [
     dict(type='ClipRandAugment', magnitude=9, magnitude_std=0.5, num_layers=2),
     # Normalised, this is noise of mean 0 and deviation 1.
     dict(
@@ -29,11 +28,19 @@ train_pipeline = [
         fill_color=[123.675, 116.28, 103.53],
         fill_std=[58.395, 57.12, 57.375],
     ),
+]
+if not _base_.coloured:
+    colours = [dict(type='ChannelDistortion')]
+train_pipeline = [
+    dict(type='ReadImage', **_base_.loaded),
+    dict(type='TorchvisionTransform', name='RandomResizedCrop', size=image_size, interpolation='bicubic'),
+    dict(type='Flip', flip_ratio=0.5),
+    *colours,
     dict(type='FormatShape', input_format='NCHW'),
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [
-    dict(type='ReadImage'),
+    dict(type='ReadImage', **_base_.loaded),
     dict(type='TorchvisionTransform', name='Resize', size=image_size * 256 // 224, interpolation='bicubic'),
     dict(type='TorchvisionTransform', name='CenterCrop', size=image_size),
     dict(type='FormatShape', input_format='NCHW'),

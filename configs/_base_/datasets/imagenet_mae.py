@@ -6,7 +6,7 @@ _base_ = './imagenet.py'
 val_data_prefix = None
 
 train_pipeline = [
-    dict(type='ReadImage'),
+    dict(type='ReadImage', **_base_.loaded),
     dict(
         type='TorchvisionTransform',
         name='RandomResizedCrop',

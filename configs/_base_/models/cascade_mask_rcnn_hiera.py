@@ -3,12 +3,13 @@
 # 1000 proposals); the weights of the stages' losses are mmdet's (ours: detectron2 scales the shared gradient).
 # Position: absolute-win (arXiv 2311.05613, and SAM 2): the table of 8 x 8 that repeats stays in step with mask units
 # and windows, where a plainly resized one does not. Meta's plain tables are split (ours).
-_base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py', './channels.py']
 
 num_classes = 80
 norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
 model = dict(
-    backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
+    data_preprocessor=_base_.of_detector,
+    backbone=dict(_delete_=True, type='Hiera', in_channels=_base_.in_channels, pos_embed='absolute_win', out_norm=True),
     neck=dict(norm_cfg=norm_cfg),
     rpn_head=dict(type='BatchedRPNHead', num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
     roi_head=dict(

@@ -5,12 +5,13 @@
 # Inferred (MViTv2's practice in detectron2): one LayerNorm on each map that Hiera gives to the FPN.
 # Position: absolute-win (arXiv 2311.05613, and SAM 2): the table of 8 x 8 that repeats stays in step with mask units
 # and windows, where a plainly resized one does not. Meta's plain tables are split (ours).
-_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/mask-rcnn_r50_fpn.py', './channels.py']
 
 num_classes = 80
 norm_cfg = dict(type='ChannelLayerNorm', eps=1e-6)
 model = dict(
-    backbone=dict(_delete_=True, type='Hiera', pos_embed='absolute_win', out_norm=True),
+    data_preprocessor=_base_.of_detector,
+    backbone=dict(_delete_=True, type='Hiera', in_channels=_base_.in_channels, pos_embed='absolute_win', out_norm=True),
     neck=dict(norm_cfg=norm_cfg),
     rpn_head=dict(type='BatchedRPNHead', num_convs=2),
     roi_head=dict(

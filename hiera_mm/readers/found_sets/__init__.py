@@ -17,6 +17,7 @@ from hiera_mm.readers.found_sets.folder import MARK, Folder
 from hiera_mm.readers.found_sets.found import FoundPart as FoundPart
 from hiera_mm.readers.found_sets.found import FoundSets as FoundSets
 from hiera_mm.readers.found_sets.index_masks import find_masks, has_masks
+from hiera_mm.readers.found_sets.panoptic import find_panoptic
 from hiera_mm.readers.found_sets.unlabelled import find_unlabelled
 from hiera_mm.readers.found_sets.volume_lists import find_volumes, has_volumes
 from hiera_mm.readers.videos import VIDEO_ENDINGS
@@ -44,6 +45,12 @@ LAYOUTS: dict[str, Layout] = {
         "COCO's annotation files (.json) and images",
         objects.is_coco,
         partial(objects.find_objects, layout='coco'),
+    ),
+    'panoptic': Layout(
+        "COCO's panoptic layout",
+        "COCO's panoptic annotation files (.json), images and maps of segments",
+        objects.is_panoptic,
+        find_panoptic,
     ),
     'yolo': Layout(
         "YOLO's layout",
@@ -87,7 +94,7 @@ def layout_of(path: Path) -> str:
     """
     folder = Folder(path)
     found = [name for name, layout in LAYOUTS.items() if name != 'class-folders' and layout.signs(folder)]
-    if objects.is_panoptic(folder):
+    if objects.has_segment_maps(folder):
         found = [name for name in found if name != 'masks']
     if not found and LAYOUTS['class-folders'].signs(folder):
         # Annotated images often lie in several folders too.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from hiera_mm.errors import UserError, examples, first_few
 from hiera_mm.readers.coco_files import CocoFile, read_annotations
@@ -33,8 +34,8 @@ def find_coco_parts(folder: Folder, out: Path) -> tuple[dict[str, FoundPart], li
             are missing.
     """
     files = _annotation_files(folder)
-    read = {part: files[path] for part, path in _parts_of(folder, files).items()}
-    places = {part: _image_folder(folder, file.path, file) for part, file in read.items()}
+    read = {part: files[path] for part, path in parts_of(folder, files).items()}
+    places = {part: image_folder(folder, file.path, file) for part, file in read.items()}
     split = with_validation({part: file.images for part, file in read.items()}, folder)
     names = [category['name'] for category in read['train' if 'train' in read else None].categories]
     for part, file in read.items():
@@ -64,8 +65,8 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
         if os.path.realpath(path) in map(os.path.realpath, files):
             folder.leave_out(path, 'are links to another file')
             continue
-        content = _parsed(path)
-        reason = _reason_against(content)
+        content = parsed(path)
+        reason = reason_against(content)
         if reason:
             folder.leave_out(path, reason)
             panoptic += [path] if reason == PANOPTIC else []
@@ -76,8 +77,8 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
             del files[path]
     if not files and panoptic:
         raise UserError(
-            f"'{folder.root}' holds panoptic annotations alone ({first_few(panoptic)}), for which init writes no "
-            'config yet; write it as docs/panoptic.md has it, on mask2former_hiera_t_coco_panoptic.py.'
+            f"'{folder.root}' holds no instances, but panoptic annotations ({first_few(panoptic)}); read them: --panoptic "
+            f'{folder.given}.'
         )
     if not files:
         raise UserError(
@@ -87,7 +88,12 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
     return files
 
 
-def _parsed(path: Path) -> object:
+def parsed(path: Path) -> object:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: if it is none.
+    """
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError, MemoryError) as error:
@@ -97,7 +103,7 @@ def _parsed(path: Path) -> object:
         ) from error
 
 
-def _reason_against(content: object) -> str | None:
+def reason_against(content: object) -> str | None:
     """Why the content of a JSON file is not an annotation file in COCO's format; None if it is."""
     if is_labelme(content):
         return "are LabelMe's (--labelme reads them)"
@@ -113,8 +119,12 @@ def _reason_against(content: object) -> str | None:
     return None
 
 
-def _parts_of(folder: Folder, files: Mapping[Path, CocoFile]) -> dict[str | None, Path]:
-    """The file of each part; under None the only file where its name tells none."""
+def parts_of(folder: Folder, files: Collection[Path]) -> dict[str | None, Path]:
+    """The file of each part; under None the only file where its name tells none.
+
+    Raises:
+        UserError: if the names don't tell the parts.
+    """
     named: dict[str | None, list[Path]] = {}
     for path in files:
         named.setdefault(part_named_in(path, folder.root), []).append(path)
@@ -147,16 +157,33 @@ def _without_keypoints(folder: Folder, paths: list[Path]) -> list[Path]:
     return plain or paths
 
 
-def _image_folder(folder: Folder, path: Path, file: CocoFile) -> Path:
+class ListsImages(Protocol):
+    """An annotation file."""
+
+    @property
+    def images(self) -> Sequence[dict]: ...
+
+
+def image_folder(folder: Folder, path: Path, file: ListsImages, without: Collection[Path] = ()) -> Path:
     """The folder that holds all images of an annotation file: preferably of the same part, since parts may use the same
-    names, and then the nearest."""
+    names, and then the nearest.
+
+    Args:
+        folder: The user's folder.
+        path: The file.
+        file: Its content.
+        without: Folders that hold something else by the same names.
+
+    Raises:
+        UserError: if no folder holds all images.
+    """
     root = folder.root
     near = [path.parent, root, path.parent / path.stem, path.parent / 'images', path.parent.parent / 'images']
     others = sorted({parent for image in folder.images for parent in image.parents if parent.is_relative_to(root)})
     names = [image['file_name'] for image in file.images]
     if all(os.path.isabs(name) for name in names):
         near, others = [path.parent], []
-    places = [place for place in dict.fromkeys([*near, *others]) if place.is_dir()]
+    places = [place for place in dict.fromkeys([*near, *others]) if place.is_dir() and place not in without]
     fitting = [place for place in places if all((place / name).is_file() for name in names[:20])]
     fitting = [place for place in fitting if all(place / name in folder for name in names)]
     part = part_named_in(path, root)

@@ -26,6 +26,8 @@ ORIENTED = (
 
 YOLO_LINE = re.compile(rb'\s*\d+([ \t]+[-+.\deE]+){4,}')
 
+SEGMENTS = b'"segments_info"'
+
 FEW, BYTES = 20, 4096
 """How many files, and how much of each, are looked at to tell the layout."""
 
@@ -70,13 +72,19 @@ def _with_masks(parts: dict[str, FoundPart], shape: str | None, path: Path) -> b
 
 
 def is_coco(folder: Folder) -> bool:
-    """Whether there are annotation files in COCO's format."""
-    return any(_contains(path, b'"images"') for path in folder.with_ending('.json'))
+    """Whether there are annotation files in COCO's format, other than panoptic ones."""
+    listing = [path for path in folder.with_ending('.json') if _contains(path, b'"images"')]
+    return any(not _contains(path, SEGMENTS) for path in listing)
+
+
+def has_segment_maps(folder: Folder) -> bool:
+    """Whether there are panoptic annotations, whose segment maps look like masks of classes."""
+    return any(_contains(path, SEGMENTS) for path in folder.with_ending('.json'))
 
 
 def is_panoptic(folder: Folder) -> bool:
-    """Whether there are panoptic annotations, whose segment maps look like masks of classes."""
-    return any(_contains(path, b'"segments_info"') for path in folder.with_ending('.json'))
+    """Whether there are panoptic annotations and no others of the same images, which say more of things."""
+    return has_segment_maps(folder) and not is_coco(folder)
 
 
 def is_yolo(folder: Folder) -> bool:

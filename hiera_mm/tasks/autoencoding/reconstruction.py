@@ -10,6 +10,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.inference.images import one_or_several
 from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
+from hiera_mm.readers.channels import visible
 from hiera_mm.readers.inputs import Kind
 from hiera_mm.readers.volumes import VolumePair
 
@@ -36,13 +37,13 @@ class Reconstructor:
     The resulting image has the original, the visible part, and the reconstruction side by side; for a clip or a volume
     in a row for every second frame or slice. Visible patches are copied to the reconstruction. The model predicts
     normalised patches, so their mean and deviation are taken from the original: the brightness and contrast of a patch
-    are not predicted.
+    are not predicted. Of several channels of an image the first three are shown.
 
     Args:
         trained: A masked autoencoder.
 
     Raises:
-        UserError: for a config without a ``test_pipeline``, and for a model whose channels can't be shown.
+        UserError: for a config without a ``test_pipeline``, and for volumes of several channels.
     """
 
     def __init__(self, trained: TrainedModel) -> None:
@@ -53,13 +54,14 @@ class Reconstructor:
                 f"The config of '{trained.source}' has no test_pipeline, which prepares the input; add one as in "
                 'configs/_base_/datasets/imagenet_mae.py.'
             )
-        if self.model.channels not in (1, 3):
+        first = self.config.test_pipeline[0]
+        self.reader = trained.channels
+        if self.reader is None and self.model.channels not in (1, 3):
             raise UserError(
                 f"'{trained.source}' reconstructs {self.model.channels} channels, but an image has one or three; there "
                 'is nothing to show.'
             )
-        first = self.config.test_pipeline[0].type
-        self.kinds = dict(ReadImage=(Kind.IMAGE,), LoadVolumes=(Kind.VOLUME,)).get(first, (Kind.VIDEO,))
+        self.kinds = dict(ReadImage=(Kind.IMAGE,), LoadVolumes=(Kind.VOLUME,)).get(first.type, (Kind.VIDEO,))
         self.takes_volumes = self.kinds == (Kind.VOLUME,)
 
     def predict(self, paths: str | Path | Sequence[str | Path], seed: int = 0) -> Reconstruction | list[Reconstruction]:
@@ -85,7 +87,8 @@ class Reconstructor:
             torch.where(visible, patches, 0),
             torch.where(visible, patches, predicted * deviation + mean),
         ]
-        shown = [self._bytes(self.model.frames(column)) for column in columns]
+        frames = [self.model.frames(column) for column in columns]
+        shown = [self._bytes(frame) for frame in frames] if self.reader is None else self._channels(frames)
         return Reconstruction(_side_by_side(shown), float(self.model.loss_of(predicted, pixels, keep)))
 
     def _read(self, path: str | Path) -> Tensor:
@@ -115,6 +118,20 @@ class Reconstructor:
         # Intensities of volumes are between 0 and 1.
         pixels = pixels.expand(3, -1, -1, -1) * (255 if self.takes_volumes else 1)
         return pixels.round().clamp(0, 255).byte().permute(1, 2, 3, 0).cpu().numpy()
+
+    def _channels(self, columns: list[Tensor]) -> list[np.ndarray]:
+        """As :meth:`_bytes` for images of any number of channels, all on the scale of the first column."""
+        preprocessor = self.model.data_preprocessor
+        arrays = [
+            (frames[0, :, 0] * preprocessor.std.reshape(-1, 1, 1) + preprocessor.mean.reshape(-1, 1, 1))
+            .permute(1, 2, 0)
+            .cpu()
+            .numpy()
+            for frames in columns
+        ]
+        lowest, highest = arrays[0].min(), arrays[0].max()
+        beside = visible(np.concatenate([array.clip(lowest, highest) for array in arrays], axis=1))
+        return [column[None] for column in np.split(beside, len(arrays), axis=1)]
 
 
 def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:

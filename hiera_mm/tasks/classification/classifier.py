@@ -7,7 +7,7 @@ from pathlib import Path
 from hiera_mm.config import in_scope
 from hiera_mm.datasets.images import as_clip
 from hiera_mm.errors import UserError
-from hiera_mm.inference.images import ImageInput, as_rgb, content_of, one_or_several
+from hiera_mm.inference.images import ImageInput, as_channels, as_rgb, content_of, one_or_several
 from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.frame_folders import infer_frame_naming
@@ -57,6 +57,7 @@ class Classifier:
         self.kinds = (Kind.IMAGE,) if self.takes_images else (Kind.VIDEO, Kind.FRAMES)
         with in_scope(trained.config):
             self.pipeline = Compose(steps)
+        self.reader = trained.channels
 
     def predict(
         self, inputs: ImageInput | Sequence[ImageInput], rate: float = FRAME_RATE
@@ -128,13 +129,18 @@ class Classifier:
             return self.pipeline(self._file(given, rate))
         if not self.takes_images:
             raise UserError('A model of clips takes paths of videos or of folders with frames.')
-        reader = self.pipeline.transforms[0]
-        content = content_of(given)
-        pixels = as_rgb(given, turn=False, bit_depth=reader.bit_depth) if content is None else reader.decode(content)
-        sample = as_clip(pixels)
+        sample = as_clip(self._pixels(given))
         for step in self.pipeline.transforms[1:]:
             sample = step(sample)
         return sample
+
+    def _pixels(self, given: ImageInput) -> np.ndarray:
+        load = self.pipeline.transforms[0]
+        if (content := content_of(given)) is not None:
+            return load.decode(content)
+        if self.reader is not None:
+            return as_channels(given, self.reader)
+        return as_rgb(given, turn=False, bit_depth=load.bit_depth)
 
     def _file(self, path: str | Path, rate: float) -> dict:
         if self.takes_images:

@@ -1,6 +1,8 @@
 """Sheets of labelled images and clips."""
 
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from hiera_mm.datasets.video import ClipDataset
 from hiera_mm.errors import first_few
 from hiera_mm.inference.data_sheet import COLUMNS, Sheet, Tile, built_set, draw_samples, film_strip
 from hiera_mm.inference.images import read_image
+from hiera_mm.readers.channels import loading_step
 from hiera_mm.readers.videos import open_video
 
 from mmengine.config import ConfigDict
@@ -19,7 +22,8 @@ def draw_sheet(dataset: ConfigDict, dataset_type: type, scope: str | None, path:
     if not issubclass(dataset_type, ImageDataset | ClipDataset):
         return Sheet(0)
     built, images = built_set(dataset, scope), issubclass(dataset_type, ImageDataset)
-    drawn = draw_samples(built, _image if images else _clip, path, COLUMNS if images else 1)
+    image = partial(_image, loading_step(dataset.get('pipeline')))
+    drawn = draw_samples(built, image if images else _clip, path, COLUMNS if images else 1)
     return Sheet(drawn, _counts(built))
 
 
@@ -40,9 +44,9 @@ def _class_of(built: Any, info: dict) -> str:
     return str(names[info['label']]) if info['label'] < len(names) else f'class {info["label"]}'
 
 
-def _image(built: Any, number: int) -> Tile:
+def _image(loading: Mapping[str, Any], built: Any, number: int) -> Tile:
     info = built.get_data_info(number)
-    return Tile(read_image(info['img_path']), _class_of(built, info))
+    return Tile(read_image(info['img_path'], loading), _class_of(built, info))
 
 
 def _clip(built: Any, number: int) -> Tile:

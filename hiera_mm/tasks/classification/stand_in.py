@@ -1,11 +1,10 @@
 """Stand-in images and videos with classes: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.readers.write_video import write_video
-from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file, write_image
 from hiera_mm.synthetic.motions import MOTIONS, draw_frames
 from hiera_mm.synthetic.shapes import draw_scene
 
-import mmcv
 import numpy as np
 from mmengine.config import ConfigDict
 
@@ -24,8 +23,8 @@ def draw_images(dataset: ConfigDict, classes: int, count: int, random: np.random
     for number in range(count):
         label = number % classes
         name = (f'class_{label:05d}/' if in_folders else '') + f'{file_prefix(dataset)}_{number:08d}.jpg'
-        mmcv.imwrite(draw_scene(random)[0], folder / name)
-        entries.append((name, label))
+        path = write_image(dataset, folder / name, draw_scene(random)[0])
+        entries.append((path.relative_to(folder).as_posix(), label))
     if str(dataset.get('ann_file') or '').endswith('.json'):
         write_file(
             root / dataset.ann_file,

@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 from hiera_mm.inference.data_sheet import COLUMNS, ROWS, Tile, write_sheet
+from hiera_mm.readers.channels import visible
 
-import numpy as np
 from mmdet.registry import DATASETS
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import ConfigDict
@@ -32,7 +32,8 @@ def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
     tiles = []
     for index in chosen:
         sample = built[index]
-        pixels = np.ascontiguousarray(sample['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
+        pixels = sample['inputs'].permute(1, 2, 0).numpy()
+        pixels = visible(pixels[..., ::-1] if pixels.shape[2] == 3 else pixels)
         truth = sample['data_samples'].gt_instances
         truth.bboxes = truth.bboxes.tensor
         if 'masks' in truth:

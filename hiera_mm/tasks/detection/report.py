@@ -100,7 +100,7 @@ def _comparison(
     (found,) = (found for found in tested.predictions if found['img_id'] == image['id'])
     size = {side: image[side] for side in ('width', 'height') if side in image}
     original: Any = dict(img_path=found['img_path'], **size)
-    frame = detector.decoded(original)
+    frame = detector.shown(original)
     names = {category['id']: category['name'] for category in file.categories}
     truth = [
         _label(entry, names[entry['category_id']], detector.names, frame.shape[:2])

@@ -1,10 +1,9 @@
 """Stand-in data in COCO's format: generated data for a rehearsal when those of the config are missing."""
 
 from hiera_mm.checks.fault import class_of, classes_of
-from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file, write_image
 from hiera_mm.synthetic.shapes import draw_scene
 
-import mmcv
 import numpy as np
 from mmengine.config import ConfigDict
 
@@ -18,7 +17,7 @@ def draw_coco(dataset: ConfigDict, classes: int, count: int, random: np.random.G
     for number in range(1, count + 1):
         image, objects = draw_scene(random)
         name = f'{file_prefix(dataset)}_{number:012d}.jpg'
-        mmcv.imwrite(image, folder / name)
+        name = write_image(dataset, folder / name, image).relative_to(folder).as_posix()
         images.append(dict(id=number, file_name=name, height=image.shape[0], width=image.shape[1]))
         for entry in objects:
             category = int(random.integers(len(names))) + 1

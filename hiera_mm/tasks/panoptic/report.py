@@ -54,7 +54,7 @@ def _comparison(segmenter: PanopticSegmenter, quality: float, found: dict, truth
     """A caption with the panoptic quality, and the image with truth and prediction."""
     height, width = truth.ids.shape
     given: Any = dict(img_path=found['img_path'], width=width, height=height)
-    frame = np.ascontiguousarray(segmenter.decoded(given))
+    frame = segmenter.shown(given)
     both = [
         draw_segments(frame, segmentation_of(part, segmenter.names, segmenter.things))
         for part in (truth, Segments(found['ids'], found['segments']))

@@ -5,11 +5,10 @@ from pathlib import Path
 from hiera_mm.checks.fault import class_of
 from hiera_mm.checks.panoptic import things_and_stuff
 from hiera_mm.readers.segment_maps import read_segment_map
-from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file, write_image
 from hiera_mm.synthetic.panoptic import draw_panoptic_scene, write_segments
 from hiera_mm.synthetic.shapes import CLASSES as DRAWN_THINGS
 
-import mmcv
 import numpy as np
 import pycocotools.mask
 from mmengine.config import ConfigDict
@@ -24,14 +23,14 @@ def draw_panoptic(dataset: ConfigDict, classes: int, count: int, random: np.rand
     for number in range(1, count + 1):
         image, drawn = draw_panoptic_scene(random)
         name = f'{file_prefix(dataset)}_{number:012d}.jpg'
-        mmcv.imwrite(image, folder / name)
+        name = write_image(dataset, folder / name, image).relative_to(folder).as_posix()
         images.append(dict(id=number, file_name=name, height=image.shape[0], width=image.shape[1]))
         segments = []
         for label, mask in drawn:
             first, several = (0, len(things)) if label < len(DRAWN_THINGS) else (len(things), len(stuff))
             if several:
                 segments.append((first + int(random.integers(several)), mask))
-        path = Path(maps, name).with_suffix('.png')
+        path = maps / f'{Path(name).stem}.png'
         annotations.append(dict(image_id=number, file_name=path.name, segments_info=write_segments(path, segments)))
     categories = [
         dict(id=number, name=name, isthing=int(number <= len(things)))

@@ -51,7 +51,7 @@ def _confusion(found: dict, count: int) -> np.ndarray:
 
 def _comparison(segmenter: Segmenter, found: dict, right: float) -> tuple[str, str]:
     """A caption with the share of right pixels, and the image with truth and prediction."""
-    frame = segmenter.decoded(found['img_path'])
+    frame = segmenter.shown(found['img_path'])
     both = [Segmentation(found[key], segmenter.names) for key in ('gt_sem_seg', 'pred_sem_seg')]
     pair = np.concatenate([draw_regions(frame, labels) for labels in both], axis=1)
     return f'{Path(found["img_path"]).name}: {right:.1%} of the pixels are right', as_data_url(pair, 2 * IMAGE_SIDE)

@@ -2,7 +2,8 @@
 
 from hiera_mm.checks.fault import class_of
 from hiera_mm.checks.masks import count_mask_values, dataset_setting
-from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file
+from hiera_mm.readers.channels import loading_step
+from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file, write_image
 from hiera_mm.synthetic.shapes import draw_scene
 
 import mmcv
@@ -16,14 +17,18 @@ def draw_masks(dataset: ConfigDict, classes: int, count: int, random: np.random.
     root, folder = root_and_folder(dataset, 'img_path')
     numbers = count_mask_values(dataset, kind)
     endings = dataset_setting(dataset, kind, 'img_suffix') or '.jpg', dataset_setting(dataset, kind, 'seg_map_suffix')
-    names = [f'{file_prefix(dataset)}_{number:05d}' for number in range(count)]
-    for name in names:
+    files = loading_step(dataset.get('pipeline')).get('channel_files')
+    names = []
+    for number in range(count):
         image, objects = draw_scene(random)
         mask = np.zeros(image.shape[:2], np.uint8)
         for entry in objects:
             x, y, width, height = (round(side) for side in entry['bbox'])
             mask[y : y + height, x : x + width] = random.integers(numbers)
-        mmcv.imwrite(image, str(folder / f'{name}{endings[0]}'))
-        mmcv.imwrite(mask, str(root / dataset.data_prefix.seg_map_path / f'{name}{endings[1]}'))
+        path = write_image(dataset, folder / f'{file_prefix(dataset)}_{number:05d}{endings[0]}', image)
+        relative = path.relative_to(folder).as_posix()
+        ending = files[0].rpartition('*')[2] if files else endings[0]
+        names.append(relative.removesuffix(ending if relative.endswith(ending) else path.suffix))
+        mmcv.imwrite(mask, str(root / dataset.data_prefix.seg_map_path / f'{names[-1]}{endings[1]}'))
     if dataset.get('ann_file'):
         write_file(root / dataset.ann_file, ''.join(f'{name}\n' for name in names))

@@ -1,0 +1,33 @@
+"""The channels of a set's images, where they are no colours."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hiera_mm.readers.channel_statistics import mean_and_deviation, rounded, sums_of
+from hiera_mm.readers.channels import ChannelReader
+from hiera_mm.readers.tiff import tiff_header
+
+MAX_IMAGES = 100
+"""How many images are read for their mean and deviation."""
+
+
+def channel_settings(images: Sequence[str]) -> dict[str, Any]:
+    """``channels``, ``mean`` and ``std`` for images whose channels are neither grey nor colours, with or without
+    transparency; nothing for others.
+
+    Args:
+        images: The training images.
+    """
+    some = images[:: max(1, len(images) // MAX_IMAGES)]
+    headers = [tiff_header(path) if Path(path).suffix.lower() in ('.tif', '.tiff') else None for path in some]
+    counts = {header.bands if header else 3 for header in headers}
+    if len(counts) != 1 or (count := counts.pop()) in (1, 3):
+        return {}
+    found = list(map(partial(sums_of, ChannelReader(count)), some))
+    if any(one.fault for one in found):
+        # The check of the data names what is wrong.
+        return dict(channels=count)
+    mean, deviation = mean_and_deviation(found)
+    return dict(channels=count, mean=rounded(mean), std=rounded(deviation))

@@ -1,0 +1,36 @@
+"""Stand-in data of other channels than red, green and blue."""
+
+from hiera_mm.rehearsal.stand_in import can_stand_in, draw
+from hiera_mm.settings import read_config
+from hiera_mm.tasks import faults_of, task_of
+
+import pytest
+
+FILES = [
+    (1, None),
+    (2, None),
+    (4, None),
+    (7, None),
+    (4, ('rgb/*.png', 'depth/*.png')),
+    (4, ('train2017/*.jpg', 'depth/*.png')),
+    (3, ('*_B02.tif', '*_B03.tif', '*_B04.tif')),
+    (2, ('B02_*.tif', 'B03_*.tif')),
+]
+
+
+@pytest.mark.parametrize('channels, files', FILES, ids=str)
+@pytest.mark.parametrize('base', ['faster_rcnn_hiera_t', 'segformer_hiera_t_ade20k', 'in1k_hiera_t', 'mae_hiera_t'])
+def test_drawn_data_have_the_channels_of_the_config(base, channels, files, tmp_path):
+    own = tmp_path / 'own.py'
+    lines = f'channels = {channels}\nchannel_files = {files}\nmean = {[100.0] * channels}\nstd = {[50.0] * channels}\n'
+    own.write_text(f"_base_ = 'hiera_mm::{base}.py'\nbatch_size = 2\nweights = None\n{lines}")
+    config = read_config(str(own))
+    if base == 'in1k_hiera_t':
+        # Not a folder for each of a thousand classes.
+        config.model.cls_head.num_classes = 3
+    task = task_of(config)
+    assert can_stand_in(config, task)
+    draw(config, task, tmp_path / 'drawn')
+    found = [fault.sentence for fault in faults_of(config)]
+    assert all('mean and std of the config are others' in sentence for sentence in found), found
+    assert len(found) == (channels != 3 or files is not None)
