@@ -8,9 +8,11 @@ crop_size = (96, 96, 96)
 epochs = 400
 
 model = dict(
-    backbone=dict(arch='t', num_frames=crop_size[2], in_channels=1, pos_embed_size=24, drop_path_rate=0.0),
+    backbone=dict(
+        arch='t', num_frames=crop_size[2], in_channels=_base_.channels, pos_embed_size=24, drop_path_rate=0.0
+    ),
     input_size=crop_size[::-1],
-    data_preprocessor=dict(mean=[0.45], std=[0.225]),
+    data_preprocessor=dict(mean=_base_.means, std=_base_.deviations),
 )
 
 image = ('image',)

@@ -43,6 +43,8 @@ SETTINGS = (
         *LENGTHS.values(),
     ),
     *('data_root', 'label_file', 'weights', 'timestamp_start', 'spacing', 'intensity_range', 'seg_map_suffix'),
+    'channels',
+    'fold',
     *(
         f'{part}_{kind}'
         for part in ('train', 'val', 'test')

@@ -11,7 +11,7 @@ from hiera_mm.inference.images import one_or_several
 from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
-from hiera_mm.readers.volumes import VolumePair
+from hiera_mm.readers.listed_volumes import VolumePair
 
 import numpy as np
 import torch
@@ -102,7 +102,7 @@ class Reconstructor:
         from monai.transforms import ResizeWithPadOrCrop
 
         with in_scope(self.config), explained_steps():
-            sample = packed(volume_steps(self.config.test_pipeline)(pipeline_input(VolumePair(path, None), 0)))
+            sample = packed(volume_steps(self.config.test_pipeline)(pipeline_input(VolumePair((path,), None), 0)))
         (volume,) = sample['inputs']
         crop: Any = ResizeWithPadOrCrop(self.model.input_size)(volume)
         batch = dict(inputs=[crop.as_tensor()[None]], data_samples=[sample['data_samples']])
