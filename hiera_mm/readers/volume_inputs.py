@@ -17,7 +17,7 @@ TESTED = ('test', 'testing')
 """Keys of the volumes to predict for in lists; Auto3DSeg writes the second one."""
 
 
-def find_volumes(given: Sequence[str], channels: int) -> list[Input]:
+def find_volume_inputs(given: Sequence[str], channels: int) -> list[Input]:
     """Find volumes: NIfTI files as :func:`hiera_mm.readers.inputs.find_inputs` does, and lists of volumes.
 
     For a model of several channels, files with one channel each, ``CASE_0000.nii.gz`` and so on as nnU-Net names them,

@@ -1,7 +1,7 @@
 """Volumes of several files that predictions are asked for: files of one case belong together, or a list says so."""
 
 from hiera_mm.errors import UserError
-from hiera_mm.readers.volume_inputs import find_volumes, volume_pair
+from hiera_mm.readers.volume_inputs import find_volume_inputs, volume_pair
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 def found(given, channels, folder):
-    inputs = find_volumes([str(text) for text in given], channels)
+    inputs = find_volume_inputs([str(text) for text in given], channels)
     root = f'{folder}/'
     return {entry.name: tuple(file.removeprefix(root) for file in volume_pair(entry).images) for entry in inputs}
 
@@ -46,7 +46,7 @@ def test_models_of_other_channels_get_each_file(folder, channels):
 
 
 def test_a_change_of_any_file_makes_the_volume_new(folder):
-    (entry,) = find_volumes([f'{folder}/a_*.nii.gz'], 2)
+    (entry,) = find_volume_inputs([f'{folder}/a_*.nii.gz'], 2)
     before = entry.version
     (folder / 'a_0001.nii.gz').write_bytes((folder / 'a_0001.nii.gz').read_bytes() + b'0')
     assert entry.version != before and len(entry.version) == 4
@@ -83,10 +83,10 @@ def test_a_list_says_which_files_belong_together(folder, content):
 )
 def test_lists_that_do_not_say_it_are_refused(folder, content, said):
     with pytest.raises(UserError, match=said):
-        find_volumes([str(write_list(folder / 'dataset.json', **content))], 2)
+        find_volume_inputs([str(write_list(folder / 'dataset.json', **content))], 2)
 
 
 def test_two_volumes_of_one_name_are_refused(folder):
     save(folder / 'a.nii.gz', np.zeros((4, 4, 4, 2), np.int16))
     with pytest.raises(UserError, match='would be written to the same place'):
-        find_volumes([str(folder)], 2)
+        find_volume_inputs([str(folder)], 2)

@@ -21,6 +21,9 @@ from torch import Tensor
 GAP = 4
 """White pixels between the columns and rows."""
 
+SLACK = 1e-3
+"""How far rounding takes intensities beyond 0 and 1."""
+
 
 class Reconstruction(NamedTuple):
     """An image ``(H, W, 3)``, RGB, and the loss on the masked patches."""
@@ -85,7 +88,8 @@ class Reconstructor:
             torch.where(visible, patches, 0),
             torch.where(visible, patches, predicted * deviation + mean),
         ]
-        shown = [self._bytes(self.model.frames(column)) for column in columns]
+        scale = self._scale(self.model.frames(patches))
+        shown = [self._bytes(self.model.frames(column), *scale) for column in columns]
         return Reconstruction(_side_by_side(shown), float(self.model.loss_of(predicted, pixels, keep)))
 
     def _read(self, path: str | Path) -> Tensor:
@@ -108,12 +112,22 @@ class Reconstructor:
         batch = dict(inputs=[crop.as_tensor()[None]], data_samples=[sample['data_samples']])
         return self.model.data_preprocessor(batch)['inputs'][:, 0]
 
-    def _bytes(self, frames: Tensor) -> np.ndarray:
-        """Normalised ``(1, channels, N, H, W)`` to ``(N, H, W, 3)`` of unsigned bytes."""
+    def _scale(self, frames: Tensor) -> tuple[float, float]:
+        """What is drawn black and white, of normalised frames of the original."""
+        if not self.takes_volumes:
+            return 0.0, 255.0
+        # Intensities of volumes are between 0 and 1, but those that are deviations from their mean.
+        low, high = (float(pixels) for pixels in torch.aminmax(self._pixels(frames)))
+        return (0.0, 1.0) if low > -SLACK and high < 1 + SLACK else (low, high)
+
+    def _pixels(self, frames: Tensor) -> Tensor:
+        """Normalised ``(1, channels, N, H, W)`` to ``(channels, N, H, W)`` as the pipeline gives them."""
         preprocessor = self.model.data_preprocessor
-        pixels = frames[0] * preprocessor.std.reshape(-1, 1, 1, 1) + preprocessor.mean.reshape(-1, 1, 1, 1)
-        # Intensities of volumes are between 0 and 1.
-        pixels = pixels.expand(3, -1, -1, -1) * (255 if self.takes_volumes else 1)
+        return frames[0] * preprocessor.std.reshape(-1, 1, 1, 1) + preprocessor.mean.reshape(-1, 1, 1, 1)
+
+    def _bytes(self, frames: Tensor, black: float, white: float) -> np.ndarray:
+        """Normalised ``(1, channels, N, H, W)`` to ``(N, H, W, 3)`` of unsigned bytes."""
+        pixels = (self._pixels(frames).expand(3, -1, -1, -1) - black) * (255 / (white - black))
         return pixels.round().clamp(0, 255).byte().permute(1, 2, 3, 0).cpu().numpy()
 
 

@@ -14,7 +14,7 @@ from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 from hiera_mm.readers.inputs import Input
-from hiera_mm.readers.volume_inputs import find_volumes
+from hiera_mm.readers.volume_inputs import find_volume_inputs
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.task import Task
 from hiera_mm.tasks.volumes.data_sheet import draw_sheet
@@ -87,7 +87,7 @@ class VolumesTask(Task):
         return VolumeSegmenter(trained, classes)
 
     def find_inputs(self, predictor: VolumeSegmenter, given: Sequence[str]) -> list[Input]:
-        return find_volumes(given, channels_of(predictor.trained.config.model))
+        return find_volume_inputs(given, channels_of(predictor.trained.config.model))
 
     def predict_files(
         self, predictor: VolumeSegmenter, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]
@@ -104,4 +104,6 @@ class VolumesTask(Task):
         return 'image-segmentation'
 
     def example(self, trained: TrainedModel) -> str:
-        return "'ct.nii.gz'"
+        channels = channels_of(trained.config.model)
+        files = ', '.join(f"'scan_{channel:04d}.nii.gz'" for channel in range(channels))
+        return "'ct.nii.gz'" if channels == 1 else f'[({files})]'
