@@ -5,14 +5,14 @@
 _base_ = ['./_base_/models/mae_hiera_16x224.py', './_base_/datasets/btcv.py', './_base_/schedules/mae_kinetics_800e.py']
 
 crop_size = (96, 96, 96)
-mean = [0.45]
-std = [0.225]
 epochs = 400
 
 model = dict(
-    backbone=dict(arch='t', num_frames=crop_size[2], in_channels=1, pos_embed_size=24, drop_path_rate=0.0),
+    backbone=dict(
+        arch='t', num_frames=crop_size[2], in_channels=_base_.channels, pos_embed_size=24, drop_path_rate=0.0
+    ),
     input_size=crop_size[::-1],
-    data_preprocessor=dict(mean=mean, std=std),
+    data_preprocessor=dict(mean=_base_.means, std=_base_.deviations),
 )
 
 image = ('image',)

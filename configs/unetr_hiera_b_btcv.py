@@ -11,8 +11,12 @@ _base_ = [
 weights = 'hiera_b_16x224.mae_k400'
 model = dict(
     backbone=dict(
-        num_frames=_base_.crop_size[2], arch='b', init_cfg=weights and dict(type='Pretrained', checkpoint=weights)
+        num_frames=_base_.crop_size[2],
+        in_channels=_base_.channels,
+        arch='b',
+        init_cfg=weights and dict(type='Pretrained', checkpoint=weights),
     ),
-    decoder=dict(channels=48),
+    decoder=dict(channels=48, image_channels=_base_.channels),
+    data_preprocessor=dict(mean=_base_.means, std=_base_.deviations),
     test_cfg=dict(crop_size=_base_.crop_size[::-1]),
 )

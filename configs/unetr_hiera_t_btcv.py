@@ -12,9 +12,11 @@ weights = 'hiera_t.mae_in1k'
 model = dict(
     backbone=dict(
         num_frames=_base_.crop_size[2],
+        in_channels=_base_.channels,
         arch='t',
         init_cfg=weights and dict(type='Pretrained', checkpoint=weights, inflate=True),
     ),
-    decoder=dict(channels=24),
+    decoder=dict(channels=24, image_channels=_base_.channels),
+    data_preprocessor=dict(mean=_base_.means, std=_base_.deviations),
     test_cfg=dict(crop_size=_base_.crop_size[::-1]),
 )

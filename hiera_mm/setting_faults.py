@@ -23,7 +23,7 @@ LONG_FORMS = dict(
     **dict(num_workers='num_workers'),
     **dict(classes='classes', num_classes='num_classes', num_things_classes='num_classes'),
     **dict(seg_map_suffix='seg_map_suffix'),
-    **dict(in_channels='channels', mean='mean', std='std', ignore_index='ignore_index'),
+    **dict(in_channels='channels', image_channels='channels', mean='mean', std='std', ignore_index='ignore_index'),
     **dict(checkpoint='weights', init_cfg='weights', load_from='weights'),
 )
 """Nested keys of a config, and the setting at the top that sets each."""

@@ -17,7 +17,10 @@ POSITIVE = ('epochs', 'learning_rate')
 FILES = ('data_root', 'label_file', '_ann_file', '_data_prefix', '_exclude_file', '_proposal_file')
 """Endings of settings that name files and folders."""
 
-NUMBERS = ('timestamp_start', 'spacing', 'intensity_range')
+NUMBERS = ('timestamp_start', 'spacing')
+
+ZSCORE = 'zscore'
+"""Intensities with mean 0 and deviation 1 in each volume."""
 
 OPTIONAL = ('_exclude_file', '_proposal_file', 'label_file', '_ann_file')
 """Endings of settings that may be None."""
@@ -56,7 +59,11 @@ def converted(name: str, value: Any, shipped: Any) -> Any:
         return _patterns(name, value)
     if name == 'seg_map_suffix' and (not isinstance(value, str) or not value):
         raise _refused(name, value, "the end of the masks' names, such as '_mask.png'")
-    if name in NUMBERS and not (name == 'intensity_range' and value is None):
+    if name == 'intensity_range':
+        return _intensities(name, value)
+    if name == 'fold':
+        return value if value is None else _whole(name, value, least=0)
+    if name in NUMBERS:
         return _numbers(name, value, shipped)
     return _file(name, value, shipped) if name.endswith(FILES) else value
 
@@ -111,15 +118,12 @@ def _sides(name: str, value: Any, shipped: Any) -> int | tuple[int, ...]:
 
 
 def _numbers(name: str, value: Any, shipped: Any) -> Any:
-    numbers = tuple(n.item() if hasattr(n, 'item') else n for n in (value if _is_list(value) else [value]))
-    wanted = 3 if name == 'spacing' else 2 if name == 'intensity_range' else 1
-    finite = all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
-    if not finite or len(numbers) != wanted:
+    numbers = _finite(value)
+    wanted = 3 if name == 'spacing' else 1
+    if len(numbers) != wanted:
         raise _refused(name, value, f'{wanted} number{"s" * (wanted > 1)}, such as {shipped!r}')
     if name == 'spacing' and min(numbers) <= 0:
         raise _refused(name, value, 'millimetres above 0')
-    if name == 'intensity_range' and not numbers[0] < numbers[1]:
-        raise _refused(name, value, 'the lower intensity and then the higher one')
     if name == 'timestamp_start' and (numbers[0] < 0 or numbers[0] != int(numbers[0])):
         raise _refused(name, value, 'a whole number of seconds')
     return numbers if wanted > 1 else int(numbers[0])
@@ -141,6 +145,33 @@ def _patterns(name: str, value: Any) -> tuple[str, ...] | None:
         raise _refused(name, value, "a list of the files of an image, such as ('rgb/*.jpg', 'depth/*.png')")
     ChannelReader(len(value), value)
     return tuple(value)
+
+
+def _intensities(name: str, value: Any) -> Any:
+    """One range for all channels, or a list with one for each."""
+    if _is_list(value) and any(one is None or isinstance(one, str | list | tuple) for one in value):
+        ranges = [_range(name, one) for one in value]
+        return ranges[0] if len(ranges) == 1 else ranges
+    return _range(name, value)
+
+
+def _range(name: str, value: Any) -> tuple[Any, ...] | str | None:
+    if value is None or value == ZSCORE:
+        return value
+    numbers = _finite(value)
+    if len(numbers) != 2:
+        wanted = f"2 numbers, such as (-175, 250), None, '{ZSCORE}', or a list with one of these for each channel"
+        raise _refused(name, value, wanted)
+    if not numbers[0] < numbers[1]:
+        raise _refused(name, value, 'the lower intensity and then the higher one')
+    return numbers
+
+
+def _finite(value: Any) -> tuple[Any, ...]:
+    """One number or several; none if any of them is none or infinite."""
+    numbers = tuple(n.item() if hasattr(n, 'item') else n for n in (value if _is_list(value) else [value]))
+    finite = all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
+    return numbers if finite else ()
 
 
 def _weights(value: Any) -> str | None:

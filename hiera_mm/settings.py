@@ -45,7 +45,7 @@ SETTINGS = (
         *LENGTHS.values(),
     ),
     *('data_root', 'label_file', 'weights', 'timestamp_start', 'spacing', 'intensity_range', 'seg_map_suffix'),
-    *('channels', 'channel_files', 'mean', 'std', 'ignore_index'),
+    *('channels', 'channel_files', 'mean', 'std', 'ignore_index', 'fold'),
     *(
         f'{part}_{kind}'
         for part in ('train', 'val', 'test')
@@ -167,6 +167,9 @@ def _read_unchanged(
     if 'num_classes' not in known:
         # An autoencoder reads no labels.
         known.discard('classes')
+    if 'intensity_range' in known:
+        # By which volumes are normalised.
+        known -= {'mean', 'std'}
     refuse_unread_options(values, config, known)
     assigned = files.assigned.intersection(config)
     if not files.shipped:

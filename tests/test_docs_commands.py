@@ -374,7 +374,7 @@ def test_volumes(tmp_path, installed):
         if language == 'bash':
             text = re.sub('(make-data.*--kind volumes)', r'\1 --train 4 --val 2', text)
             reader.run_lines(re.sub(r'(train \w+_shapes)', r'\1 --cfg-options train_cfg.max_epochs=1', text))
-    assert 'ScaleIntensityRangePercentilesd' in (tmp_path / 'work_dirs/my_config/my_config.py').read_text()
+    assert 'NormalizeIntensityd' in (tmp_path / 'work_dirs/my_config/my_config.py').read_text()
     reader.run(f"python - <<'END'\n{texts[2]}\nEND")
 
 

@@ -57,6 +57,7 @@ VALUES = dict(
     mean=[1.0, 2.0, 3.0, 4.0, 5.0],
     std=[5.0, 4.0, 3.0, 2.0, 1.0],
     ignore_index=11,
+    fold=1,
 )
 TRAIN, VAL, TEST = (f'{part}_dataloader.dataset' for part in ('train', 'val', 'test'))
 BATCH = {'train_dataloader.batch_size': 3}
@@ -247,12 +248,20 @@ TABLE = dict(
         crop_size=VOLUMES,
         spacing={f'{TRAIN}.pipeline.2.pixdim': (1.0, 1.0, 2.5), f'{TEST}.pipeline.2.pixdim': (1.0, 1.0, 2.5)},
         intensity_range={f'{TRAIN}.pipeline.3.a_max': 10, f'{VAL}.pipeline.3.a_min': 0},
+        channels={
+            **{f'{part}.channels': 5 for part in (TRAIN, VAL, TEST)},
+            'model.backbone.in_channels': 5,
+            'model.decoder.image_channels': 5,
+        },
+        fold={f'{TRAIN}.fold': 1, f'{VAL}.fold': 1, f'{TEST}.fold': None},
         data_root=ROOTS,
         train_ann_file={f'{TRAIN}.ann_file': 't.json'},
         val_ann_file={f'{VAL}.ann_file': 'v.json'},
         test_ann_file={f'{TEST}.ann_file': 'w.json'},
     ),
-    unetr_hiera_b_btcv_128=dict(**SHARED, crop_size=VOLUMES),
+    unetr_hiera_b_btcv_128=dict(
+        **SHARED, crop_size=VOLUMES, channels={'model.backbone.in_channels': 5, 'model.decoder.image_channels': 5}
+    ),
     mae_hiera_t=dict(
         **(BY_EPOCHS | AUTOENCODER),
         **OF_IMAGES,
@@ -290,6 +299,8 @@ TABLE = dict(
             'model.input_size': (32, 64, 64),
             'model.backbone.num_frames': 32,
         },
+        channels={'model.backbone.in_channels': 5, f'{TRAIN}.channels': 5},
+        mean=NOT,
     ),
 )
 """For each config and setting the places where its value must be, or words of the refusal."""
@@ -353,6 +364,20 @@ def test_the_padding_is_the_longer_side_in_whole_mask_units(settled):
         ('unetr_hiera_t_btcv', 'spacing = (1, 0, 1)', 'must be millimetres above 0'),
         ('unetr_hiera_t_btcv', 'intensity_range = (9, 3)', 'must be the lower intensity and then the higher one'),
         ('unetr_hiera_t_btcv', "intensity_range = 'ct'", 'must be 2 numbers, such as (-175, 250)'),
+        ('unetr_hiera_t_btcv', 'intensity_range = (1, 2, 3)', "None, 'zscore', or a list with one of these for each"),
+        ('unetr_hiera_t_btcv', "intensity_range = [(0, 9), 'z']", "intensity_range = 'z' at the top of the config"),
+        ('unetr_hiera_t_btcv', 'intensity_range = [(0, 9), (9, 3)]', 'must be the lower intensity and then the higher'),
+        ('unetr_hiera_t_btcv', 'intensity_range = (0, True)', 'must be 2 numbers'),
+        ('unetr_hiera_t_btcv', 'channels = 0', 'channels = 0 at the top of the config must be a whole number from 1'),
+        ('unetr_hiera_t_btcv', 'channels = [1, 2]', 'must be a whole number from 1 on'),
+        (
+            'unetr_hiera_t_btcv',
+            'channels = 2\nmodel = dict(backbone=dict(in_channels=4))',
+            'model.backbone.in_channels = 4, and at its top channels = 2 for the same',
+        ),
+        ('unetr_hiera_t_btcv', 'fold = -1', 'fold = -1 at the top of the config must be a whole number from 0 on'),
+        ('unetr_hiera_t_btcv', "fold = '0'", 'must be a whole number from 0 on'),
+        ('k400_hiera_b', 'fold = 0', "'fold' at the top of this config has no effect"),
         ('ava_hiera_b', 'timestamp_start = -1', 'must be a whole number of seconds'),
         (
             'mask2former_hiera_t_coco_panoptic',

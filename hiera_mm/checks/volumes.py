@@ -1,19 +1,23 @@
 """Checks lists of volumes."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.checks.many_files import first_faults, open_in_parallel
+from hiera_mm.complexity import channels_of
 from hiera_mm.config import dicts_in
 from hiera_mm.datasets.volumes import LoadVolumes, pipeline_input
-from hiera_mm.errors import UserError, examples, require_extra
+from hiera_mm.errors import UserError, examples, first_few, require_extra
 from hiera_mm.readers.class_names import classes_from
-from hiera_mm.readers.volumes import VolumePair, check_alignment, read_volume_list
+from hiera_mm.readers.listed_volumes import VolumeList, VolumePair, read_volume_list
+from hiera_mm.readers.volume_grids import channel_count, check_alignment, same_grid
 
 import numpy as np
+from mmengine.config import ConfigDict
 
 CHUNK_SIZE = 4
 """How many volumes a process opens at a time."""
@@ -23,18 +27,43 @@ MIN_SHARE_INSIDE = 0.01
 """Least share of an image's voxels that must lie inside the intensity window; the rest may be air and table."""
 
 
+class HeaderResult(NamedTuple):
+    """What the headers of one volume say.
+
+    Attributes:
+        channels: Number of channels of the image.
+        resampled: Whether its files have several grids.
+        fault: What is wrong with them; empty if nothing.
+    """
+
+    channels: int
+    resampled: bool
+    fault: str
+
+
+class Window(NamedTuple):
+    """Intensities that a step of the pipeline keeps apart.
+
+    Attributes:
+        low, high: What is outside becomes one of these.
+        channels: The channels that they are of; None for all.
+    """
+
+    low: float
+    high: float
+    channels: tuple[int, ...] | None
+
+
 class VolumeResult(NamedTuple):
     """What checking one volume gives.
 
     Attributes:
-        channels: Number of channels of the image.
-        inside: Share of its voxels inside the intensity window; 1 without a window.
+        outside: The windows that hardly any of the image's voxels lie inside.
         values: The values in its labels.
         fault: What is wrong with the image or labels; empty if nothing.
     """
 
-    channels: int
-    inside: float
+    outside: tuple[Window, ...]
     values: tuple[int, ...]
     fault: str
 
@@ -45,19 +74,57 @@ def faults(part: DataPart) -> Iterator[Fault]:
     require_extra('monai', 'volumes')
     yield from _faults_of_rotation(part)
     dataset, with_labels = part.dataset, part.dataset.get('with_label', True)
-    path = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
-    listed = read_volume_list(path, dataset.get('data_list_key', 'training'), with_labels)
+    path, listed = _read(dataset)
     chosen = dataset.get('metainfo', {}).get('classes')
     classes = list(classes_from(chosen)) if chosen else listed.classes
     if with_labels:
         yield from _faults_of_classes(part, path, classes, listed.classes)
-    if part.for_testing and dataset.get('data_list_key') != 'training':
-        yield from _faults_of_parts(part, path, listed.pairs)
-    wrong = [sentence for pair in listed.pairs if (sentence := _alignment_fault(pair))]
+    headers = [_headers(pair) for pair in listed.pairs]
+    wrong = [result.fault for result in headers if result.fault]
     yield from first_faults(part, wrong, 'volumes are faulty')
-    if wrong or part.before_training or (with_labels and not classes):
+    several = list(_faults_of_channels(part, listed.pairs, headers))
+    yield from several
+    yield from _notes_of_grids(part, listed.pairs, headers)
+    if wrong or several or part.before_training or (with_labels and not classes):
         return
     yield from _faults_of_voxels(part, sample(listed.pairs, part.count), classes or [])
+
+
+def faults_between(datasets: Sequence[ConfigDict]) -> Iterator[Fault]:
+    """Volumes that are trained on and tested with."""
+    trained, said = _trained_on(datasets), set[str]()
+    for path, key, listed in _lists(datasets, for_testing=True):
+        both = [pair.images[0] for pair in listed.pairs if os.path.realpath(pair.images[0]) in trained]
+        sentence = (
+            f"{examples(both)} of the volumes that are tested with ('{key}' of '{path}') are also in the list "
+            "'training', so Dice says nothing about unseen volumes."
+        )
+        if both and sentence not in said:
+            yield Fault(Severity.NOTE, sentence)
+        said.add(sentence)
+
+
+def _trained_on(datasets: Sequence[ConfigDict]) -> set[str]:
+    found = _lists(datasets, for_testing=False)
+    return {os.path.realpath(pair.images[0]) for _, _, listed in found for pair in listed.pairs}
+
+
+def _lists(datasets: Sequence[ConfigDict], for_testing: bool) -> Iterator[tuple[str, str, VolumeList]]:
+    """File, key and content of the lists that can be read; of others it is told elsewhere."""
+    for dataset in datasets:
+        if bool(dataset.get('test_mode')) == for_testing:
+            try:
+                path, listed = _read(dataset)
+            except UserError:
+                continue
+            yield path, dataset.get('data_list_key', 'training'), listed
+
+
+def _read(dataset: ConfigDict) -> tuple[str, VolumeList]:
+    """The path of a data set's list, and its content."""
+    path = os.path.join(dataset.get('data_root') or '', dataset.ann_file)
+    key, with_labels = dataset.get('data_list_key', 'training'), dataset.get('with_label', True)
+    return path, read_volume_list(path, key, with_labels, dataset.get('fold'))
 
 
 def _faults_of_rotation(part: DataPart) -> Iterator[Fault]:
@@ -104,68 +171,113 @@ def _faults_of_classes(
         )
 
 
-def _faults_of_parts(part: DataPart, path: str, pairs: list[VolumePair]) -> Iterator[Fault]:
-    """Volumes that the same file also lists for training."""
+def _headers(pair: VolumePair) -> HeaderResult:
     try:
-        trained = {pair.image for pair in read_volume_list(path, 'training', with_labels=False).pairs}
-    except UserError:
-        return
-    if both := [pair.image for pair in pairs if pair.image in trained]:
+        headers = check_alignment(pair)
+    except UserError as error:
+        return HeaderResult(0, False, str(error))
+    return HeaderResult(channel_count(headers), not all(same_grid(headers[0], other) for other in headers[1:]), '')
+
+
+def _faults_of_channels(part: DataPart, pairs: list[VolumePair], headers: list[HeaderResult]) -> Iterator[Fault]:
+    """Volumes, settings and the model must agree about the number of channels."""
+    channels = channels_of(part.model)
+    if part.dataset.get('channels') not in (None, channels):
         yield Fault(
-            Severity.NOTE,
-            f"{part.key}: {examples(both)} of the volumes are also in the list 'training' of '{path}', so Dice says "
-            'nothing about unseen volumes.',
+            Severity.BLOCKS,
+            f'{part.key} has channels = {part.dataset.channels}, but model.backbone.in_channels is {channels}; set '
+            'channels at the top of the config, which sets both, and nothing else.',
+        )
+        return
+    named = {number for step in dicts_in(part.dataset.get('pipeline', ())) for number in step.get('channels') or ()}
+    if named and named != set(range(channels)):
+        yield Fault(
+            Severity.BLOCKS,
+            f'{part.key}: intensity_range has entries for the channels {first_few(sorted(named), 9)}, but there are '
+            f'channels = {channels}, counted from 0; give it an entry for each channel, or one for all.',
+        )
+    counts = {pair.images[0]: found.channels for pair, found in zip(pairs, headers, strict=True)}
+    yield from _faults_of_counts(part, counts)
+
+
+def _faults_of_counts(part: DataPart, counts: dict[str, int]) -> Iterator[Fault]:
+    """Volumes with another number of channels than the model takes, among those whose files can be used."""
+    channels = channels_of(part.model)
+    counts = {path: count for path, count in counts.items() if count}
+    others = [f'{path} has {count}' for path, count in counts.items() if count != channels]
+    if len(set(counts.values())) == 1 and others:
+        (count,) = set(counts.values())
+        yield Fault(
+            Severity.BLOCKS,
+            f'{part.key}: all volumes, such as {next(iter(counts))}, have {count} channels (files of an entry\'s '
+            f'"image", or NIfTI\'s fourth axis), but the model takes {channels}; set channels = {count} at the top of '
+            'the config.',
+        )
+    elif others:
+        ((most, _),) = Counter(counts.values()).most_common(1)
+        unlike = [f'{path} has {count}' for path, count in counts.items() if count != most]
+        yield Fault(
+            Severity.BLOCKS,
+            f"{part.key}: not all volumes have as many channels (files of an entry's \"image\", or NIfTI's fourth "
+            f'axis): most have {most}, but not {examples(unlike)}; correct the list, so that each has the same in the '
+            'same order, and set channels to their number at the top of the config.',
         )
 
 
-def _alignment_fault(pair: VolumePair) -> str:
-    try:
-        check_alignment(pair)
-    except UserError as error:
-        return str(error)
-    return ''
+def _notes_of_grids(part: DataPart, pairs: list[VolumePair], headers: list[HeaderResult]) -> Iterator[Fault]:
+    if found := [pair.images[0] for pair, result in zip(pairs, headers, strict=True) if result.resampled]:
+        yield Fault(
+            Severity.NOTE,
+            f'{part.key}: {examples(found)} of the volumes have files with other voxels than their first one, at whose '
+            'voxels they are interpolated.',
+        )
 
 
 def _faults_of_voxels(part: DataPart, pairs: list[VolumePair], classes: list[str]) -> Iterator[Fault]:
-    window = _window(part)
-    results = open_in_parallel(partial(_check_volume, len(classes), window), pairs, CHUNK_SIZE, 'Opening volumes')
+    windows = _windows(part)
+    results = open_in_parallel(partial(_check_volume, len(classes), windows), pairs, CHUNK_SIZE, 'Opening volumes')
     wrong = [result.fault for result in results if result.fault]
     yield from first_faults(part, wrong, 'volumes are faulty')
     if wrong:
         return
-    channels = part.model.backbone.get('in_channels', 3)
-    if others := [pair.image for pair, result in zip(pairs, results, strict=True) if result.channels != channels]:
-        yield Fault(
-            Severity.BLOCKS,
-            f'{part.key}: {examples(others)} of the volumes do not have the {channels} channels that '
-            'model.backbone.in_channels and model.decoder.image_channels say; correct these, or the volumes.',
-        )
-    outside = [pair.image for pair, result in zip(pairs, results, strict=True) if result.inside < MIN_SHARE_INSIDE]
-    if outside and window:
-        yield Fault(
-            Severity.BLOCKS,
-            f'{part.key}: {examples(outside)} of the volumes have nearly all voxels outside the intensities '
-            f'{window[0]:g} to {window[1]:g} of {INTENSITY_WINDOW}, which maps all of them to one value; set a_min and '
-            'a_max for these images (CT is in Hounsfield units, other modalities have no fixed unit).',
-        )
+    for window in windows:
+        outside = [pair.images[0] for pair, result in zip(pairs, results, strict=True) if window in result.outside]
+        if outside:
+            yield Fault(Severity.BLOCKS, _about_window(part, window, outside))
     values = {value for result in results for value in result.values}
     if part.count is None and (unused := [name for number, name in enumerate(classes) if number not in values]):
         yield Fault(Severity.NOTE, f'{part.key}: no volume has the class {examples(unused)}.')
 
 
-def _check_volume(count: int, window: tuple[float, float] | None, pair: VolumePair) -> VolumeResult:
+def _about_window(part: DataPart, window: Window, outside: list[str]) -> str:
+    of_channels = f' in the channels {first_few(window.channels)}' if window.channels else ''
+    return (
+        f'{part.key}: {examples(outside)} of the volumes have nearly all voxels{of_channels} outside the intensities '
+        f'{window.low:g} to {window.high:g} of {INTENSITY_WINDOW}, which maps all of them to one value; set a_min and '
+        'a_max for these images, by intensity_range at the top of the config (CT is in Hounsfield units, other '
+        "modalities have no fixed unit: 'zscore' or None)."
+    )
+
+
+def _check_volume(count: int, windows: list[Window], pair: VolumePair) -> VolumeResult:
     try:
         loaded = LoadVolumes()(pipeline_input(pair, count))
     except UserError as error:
-        return VolumeResult(0, 1.0, (), str(error))
+        return VolumeResult((), (), str(error))
     image = loaded['image'].numpy()
-    inside = 1.0 if window is None else float(((image > window[0]) & (image < window[1])).mean())
+    outside = tuple(window for window in windows if _share_inside(image, window) < MIN_SHARE_INSIDE)
     values = np.unique(loaded['label']).astype(int).tolist() if pair.label is not None else []
-    return VolumeResult(len(image), inside, tuple(values), '')
+    return VolumeResult(outside, tuple(values), '')
 
 
-def _window(part: DataPart) -> tuple[float, float] | None:
-    for step in dicts_in(part.dataset.get('pipeline', ())):
-        if str(step.get('name')) == INTENSITY_WINDOW:
-            return step['a_min'], step['a_max']
-    return None
+def _share_inside(image: np.ndarray, window: Window) -> float:
+    chosen = image if window.channels is None else image[list(window.channels)]
+    return float(((chosen > window.low) & (chosen < window.high)).mean())
+
+
+def _windows(part: DataPart) -> list[Window]:
+    return [
+        Window(step['a_min'], step['a_max'], tuple(step['channels']) if step.get('channels') else None)
+        for step in dicts_in(part.dataset.get('pipeline', ()))
+        if str(step.get('name')) == INTENSITY_WINDOW
+    ]

@@ -4,7 +4,8 @@ hiera-mm predict MODEL INPUT ...
 
 MODEL is a checkpoint, the folder of a run (for its best checkpoint), a folder from 'hiera-mm publish', an exported
 file (.onnx, .xml, .pt2), or a model on the hub (hf://OWNER/NAME).
-INPUT is a file, a folder, a pattern such as 'photos/*.jpg', a camera (0) or a stream (rtsp://...).
+INPUT is a file, a folder, a pattern such as 'photos/*.jpg', a camera (0), a stream (rtsp://...), or for volumes of
+several files each a list of them (.json) or a folder of CASE_0000.nii.gz, CASE_0001.nii.gz.
 Detectors write predictions.json (COCO's result format) with images.json, and the inputs with boxes and masks;
 segmentors masks/*.png, predictions.csv, and the inputs with the classes in colour, for volumes masks/*.nii.gz and
 predictions.csv; classifiers predictions.csv; action detectors NAME_actions.json and NAME_actions.mp4; masked
@@ -93,14 +94,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from hiera_mm.inference.prediction import images_of
-    from hiera_mm.readers.inputs import find_inputs, unread_media
+    from hiera_mm.readers.inputs import unread_media
 
     predictor = read_model(arguments)
     task = predictor.trained.task
     options = _options(arguments, task)
-    found = find_inputs(arguments.inputs, predictor.kinds)
-    inputs = _without_results(arguments.out_dir, images_of(predictor, found))
+    inputs = _without_results(arguments.out_dir, task.find_inputs(predictor, arguments.inputs))
     if unread := unread_media(arguments.inputs):
         print(f'Left out: {examples(unread)} of the files, whose formats are not read; convert them.')
     try:

@@ -216,6 +216,9 @@ def _data(found: FoundSets, folder: Path) -> dict[str, Any]:
         ]
     elif 'videos' in found.kind:
         data['inputs'] = part.images[:PREDICTED_VIDEOS]
+    elif 'channels' in found.settings:
+        # Of volumes with several files, the list knows which belong together.
+        data['inputs'] = [str(part.ann_file)]
     return data
 
 

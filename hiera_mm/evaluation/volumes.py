@@ -1,5 +1,6 @@
 """The Dice score of volumes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmengine.registry import METRICS
 class VolumeDiceMetric(BaseMetric):
     """MONAI's Dice of each class except the background, 0 to 1: ``Dice_NAME``, the mean over the volumes that have the
     class, and ``Dice``, the mean over classes and then volumes, as in MONAI's ``DiceMetric``. Classes that a volume
-    lacks are ignored there (MONAI's ``ignore_empty``).
+    lacks are ignored there (MONAI's ``ignore_empty``); ``Dice`` is NaN if no volume has any.
 
     Args:
         collect_device: As in mmengine's metrics.
@@ -56,7 +57,15 @@ class VolumeDiceMetric(BaseMetric):
         scored = {
             f'Dice_{name}': value.item() for name, value, n in zip(names, each, volumes.tolist(), strict=True) if n
         }
-        return dict(Dice=mean.item()) | scored
+        if not scored:
+            # MONAI's 0 would be the best so far, as if something had been found badly.
+            print_log(
+                'No volume has any class but the background, so Dice is undefined (nan), and no checkpoint is the '
+                'best; validate on volumes with other classes.',
+                logger='current',
+                level=30,
+            )
+        return dict(Dice=mean.item() if scored else math.nan) | scored
 
 
 KEYS = ('predicted', 'label')

@@ -42,19 +42,21 @@ class Input:
         source: Its path, or the number or address of a camera.
         kind: Its kind.
         name: Its path relative to the folder that all inputs share; unique.
+        more: The further files of a volume whose channels lie in several.
     """
 
     source: str
     kind: Kind
     name: str
+    more: tuple[str, ...] = ()
 
     @property
     def version(self) -> list[int] | None:
-        """Time of change and size of the file; None for a stream and for a file that no longer exists."""
-        if self.kind is Kind.STREAM or not os.path.exists(self.source):
+        """Time of change and size of each file; None for a stream and for a file that no longer exists."""
+        files = [self.source, *self.more]
+        if self.kind is Kind.STREAM or not all(map(os.path.exists, files)):
             return None
-        found = os.stat(self.source)
-        return [found.st_mtime_ns, found.st_size]
+        return [number for found in map(os.stat, files) for number in (found.st_mtime_ns, found.st_size)]
 
 
 def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
@@ -77,7 +79,7 @@ def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
             f'There are no {_list_kinds(kinds)} in {", ".join(map(repr, given))}; correct the path (files are known by '
             f'their endings, such as {", ".join(known)}).'
         )
-    return _with_names(list(dict.fromkeys(found)))
+    return named_inputs(list(dict.fromkeys(found)))
 
 
 def unread_media(given: Sequence[str]) -> list[str]:
@@ -142,8 +144,12 @@ def _list_kinds(kinds: Collection[Kind]) -> str:
     return f'{", ".join(others)} and {last}' if others else last
 
 
-def _with_names(found: list[tuple[str, Kind]]) -> list[Input]:
-    """Name each input by its path relative to the folder that all of them share."""
+def named_inputs(found: Sequence[tuple[str, Kind]]) -> list[Input]:
+    """Name each input, given by source and kind, by its path relative to the folder that all of them share.
+
+    Raises:
+        UserError: if two have the same name.
+    """
     files = [os.path.abspath(source) for source, kind in found if kind is not Kind.STREAM]
     shared = os.path.commonpath([os.path.dirname(path) for path in files]) if files else ''
     inputs = [

@@ -13,10 +13,10 @@ from hiera_mm.evaluation.dump import DumpNamedResults, WholeDump
 from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.formats import Exported
 from hiera_mm.inference.formats.graph import Graph
-from hiera_mm.inference.prediction import Outcome
+from hiera_mm.inference.prediction import Outcome, images_of
 from hiera_mm.inference.report.parts import Section, Tested
 from hiera_mm.inference.trained import PageResult, Predictor, TrainedModel
-from hiera_mm.readers.inputs import Input, Kind
+from hiera_mm.readers.inputs import Input, Kind, find_inputs
 from hiera_mm.rehearsal.stand_in import Artist
 
 from mmengine.config import Config, ConfigDict
@@ -164,6 +164,15 @@ class Task:
             f"'{trained.source}' is a {type(trained.model).__name__}, which predicts neither objects nor regions nor "
             'classes nor actions.'
         )
+
+    def find_inputs(self, predictor: Any, given: Sequence[str]) -> list[Input]:
+        """Find what a user asks predictions for.
+
+        Args:
+            predictor: A predictor from :meth:`predictor`.
+            given: As for :func:`hiera_mm.readers.inputs.find_inputs`.
+        """
+        return images_of(predictor, find_inputs(given, predictor.kinds))
 
     def predict_files(
         self, predictor: Any, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]

@@ -154,3 +154,56 @@ def test_a_run_of_one_epoch_has_the_warm_up_alone(tmp_path):
 def test_a_length_that_is_set_twice_is_refused(tmp_path):
     with pytest.raises(UserError, match='train_cfg.max_epochs = 60, and at its top epochs = 50'):
         settled(tmp_path, 'epochs = 50\ntrain_cfg = dict(max_epochs=60)')
+
+
+def scaling(config):
+    """The steps that change intensities, in their order: name, channels, and window if there is one."""
+    steps = config.val_dataloader.dataset.pipeline
+    beginnings = ('ScaleIntensity', 'NormalizeIntensity', 'CropForeground')
+    chosen = [step for step in steps if step.get('name', '').startswith(beginnings)]
+    return [(step.name, step.get('channels'), step.get('a_min')) for step in chosen]
+
+
+WINDOW, PERCENTILES, ZSCORE = 'ScaleIntensityRanged', 'ScaleIntensityRangePercentilesd', 'NormalizeIntensityd'
+CUT = ('CropForegroundd', None, None)
+
+
+@pytest.mark.parametrize('base', ['unetr_hiera_t_btcv', 'unetr_hiera_b_btcv_128', 'unetr_hiera_t_shapes'])
+@pytest.mark.parametrize(
+    'text, steps, means',
+    [
+        ('(-50, 9)', [(WINDOW, None, -50), CUT], [0.45]),
+        ('None', [(PERCENTILES, None, None), CUT], [0.45]),
+        ("'zscore'", [CUT, (ZSCORE, None, None)], [0.0]),
+        ("['zscore']", [CUT, (ZSCORE, None, None)], [0.0]),
+        ('[[-50, 9]]', [(WINDOW, None, -50), CUT], [0.45]),
+        ("[(-50, 9), 'zscore']", [(WINDOW, [0], -50), CUT, (ZSCORE, [1], None)], [0.45, 0.0]),
+        ("('zscore', None)", [(PERCENTILES, [1], None), CUT, (ZSCORE, [0], None)], [0.0, 0.45]),
+        ('[(-50, 9), (7, 8)]', [(WINDOW, [0], -50), (WINDOW, [1], 7), CUT], [0.45, 0.45]),
+        ('[None, None]', [(PERCENTILES, [0], None), (PERCENTILES, [1], None), CUT], [0.45, 0.45]),
+    ],
+)
+def test_intensities_are_one_for_all_channels_or_one_for_each(tmp_path, base, text, steps, means):
+    config = settled(tmp_path, f'channels = 2\nintensity_range = {text}', base)
+    assert scaling(config) == steps
+    assert config.model.data_preprocessor.mean == means
+    assert config.model.data_preprocessor.std == [1.0 if mean == 0 else 0.225 for mean in means]
+
+
+def test_an_autoencoder_has_the_same_settings(tmp_path):
+    config = settled(tmp_path, "channels = 3\nintensity_range = 'zscore'\nweights = None", 'mae_hiera_t_volumes')
+    assert config.model.backbone.in_channels == config.train_dataloader.dataset.channels == 3
+    assert config.model.data_preprocessor.mean == [0.0]
+    names = [step.get('name') for step in config.train_dataloader.dataset.pipeline]
+    assert names.index('CropForegroundd') < names.index(ZSCORE) < names.index('RandSpatialCropSamplesd')
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_a_model_of_more_channels_learns_and_predicts(tmp_path, channels):
+    config = settled(tmp_path, f'channels = {channels}', 'unetr_hiera_t_shapes')
+    model = reduced(config)
+    samples = [BaseDataElement(label=torch.randint(3, (1, 1, 32, 64, 64), dtype=torch.uint8))]
+    batch = dict(inputs=[torch.rand(1, channels, 32, 64, 64)], data_samples=samples)
+    loss, _ = model.parse_losses(model(**model.data_preprocessor(batch, training=True), mode='loss'))
+    loss.backward()
+    assert torch.isfinite(loss) and not [name for name, p in model.named_parameters() if p.grad is None]

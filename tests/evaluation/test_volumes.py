@@ -5,6 +5,7 @@ from hiera_mm.evaluation.volumes import VolumeDiceMetric
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook
 from monai.metrics import DiceMetric
 
 CLASSES = ('background', 'liver', 'spleen', 'aorta')
@@ -58,3 +59,15 @@ def test_a_class_that_no_volume_has_gets_no_figure(capfd):
     label[0] = 1
     found = scored([(label, label)])
     assert found == dict(Dice=1.0, Dice_liver=1.0)
+
+
+def test_volumes_of_background_alone_have_no_dice():
+    """Found or not, NaN is never the best, and the next validation that has a figure is."""
+    empty = torch.zeros(2, 2, 2, dtype=torch.uint8)
+    for predicted in (empty, empty + 1):
+        found = scored([(predicted, empty)])
+        assert list(found) == ['Dice'] and np.isnan(found['Dice'])
+    hook = CheckpointHook(interval=1, save_best='Dice', rule='greater')
+    hook._init_rule(hook.rules, hook.key_indicators)
+    assert not hook.is_better_than['Dice'](found['Dice'], hook.init_value_map['greater'])
+    assert hook.is_better_than['Dice'](0.1, hook.init_value_map['greater'])

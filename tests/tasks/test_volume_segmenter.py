@@ -85,7 +85,50 @@ def test_several_volumes_and_what_is_none(segmenter, tmp_path):
     (tmp_path / 'broken.nii.gz').write_text('none')
     with pytest.raises(BrokenFileError, match='broken.nii.gz'):
         segmenter.predict(str(tmp_path / 'broken.nii.gz'))
-    with pytest.raises(UserError, match='takes 1 channels, but got 2'):
+    with pytest.raises(UserError, match='has 2 channels, but the model takes 1'):
         two = nibabel.Nifti1Image(np.stack([image] * 2, -1), affine())
         nibabel.save(two, tmp_path / 'two.nii.gz')
         segmenter.predict(str(tmp_path / 'two.nii.gz'))
+
+
+@pytest.fixture
+def of_two(tmp_path):
+    """A model of CT and another modality."""
+    path = tmp_path / 'two.py'
+    path.write_text(f"_base_ = '{CONFIG}'\nchannels = 2\nintensity_range = [(-175, 250), 'zscore']\n")
+    save_random_weights(path, tmp_path / 'two.pth', seed=3)
+    model = load(str(tmp_path / 'two.pth'), config=str(path))
+    perturbed(model.trained.model).decoder.out.conv.conv.bias.data.zero_()
+    return model
+
+
+def test_files_of_one_volume_are_a_tuple_in_a_list(of_two, tmp_path):
+    image, _ = draw_volume(np.random.default_rng(1))
+    other = (300 - image).astype(np.int16)
+    files = saved(tmp_path / 'a.nii.gz', image), saved(tmp_path / 'b.nii.gz', other)
+    turned = saved(tmp_path / 'c.nii.gz', other, (1, -1, -1), (1, 0, 2))
+    nibabel.save(nibabel.Nifti1Image(np.stack([image, other], -1), affine()), tmp_path / 'both.nii.gz')
+    one, again, exchanged, joined = of_two.predict([files, (files[0], turned), files[::-1], tmp_path / 'both.nii.gz'])
+    assert len(np.unique(one.labels)) > 1 and one.labels.shape == image.shape
+    np.testing.assert_array_equal(one.labels, joined.labels)
+    assert (one.labels == again.labels).mean() > 0.999
+    assert (one.labels != exchanged.labels).any(), 'channels are told apart'
+
+
+def test_labels_have_the_voxels_of_the_first_file(of_two, tmp_path):
+    image, _ = draw_volume(np.random.default_rng(1))
+    first = saved(tmp_path / 'a.nii.gz', image, (-1, 1, -1), (2, 0, 1))
+    finer = nibabel.Nifti1Image(np.repeat(image, 2, 2), affine() @ np.diag([1, 1, 0.5, 1]))
+    nibabel.save(finer, tmp_path / 'b.nii.gz')
+    (found,) = of_two.predict([(first, str(tmp_path / 'b.nii.gz'))])
+    assert found.labels.shape == nibabel.load(first).shape
+    np.testing.assert_array_equal(found.affine, nibabel.load(first).affine)
+
+
+def test_a_volume_that_lacks_a_channel_is_told(of_two, tmp_path):
+    image, _ = draw_volume(np.random.default_rng(1))
+    path = saved(tmp_path / 'a.nii.gz', image)
+    with pytest.raises(UserError, match=r"a.nii.gz' has 1 channel, but the model takes 2 .channels in its config"):
+        of_two.predict(path)
+    with pytest.raises(BrokenFileError, match='gone.nii.gz'):
+        of_two.predict([(path, 'gone.nii.gz')])

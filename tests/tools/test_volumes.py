@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from hiera_mm.config import read_config_file
-from hiera_mm.synthetic.volumes import NAMES, make_volume_shapes
+from hiera_mm.synthetic.volumes import NAMES, draw_volume, make_volume_shapes
 from hiera_mm.tasks import load
 
 import nibabel
@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from tests.helpers import ROOT, assert_explained, forget_earlier_runs, losses_of
+from tests.volume_files import flipped, save, write_list
 
 TINY = ROOT / 'tests' / 'data' / 'tiny_unetr.py'
 
@@ -89,6 +90,62 @@ def test_from_training_to_every_use(run_command, trained, volumes, tmp_path):
     assert_explained(
         run_command('predict', trained, volumes, '--topk', 3), '--topk', 'one of the segmentors of volumes'
     )
+
+
+def test_modalities_in_files_of_their_own_from_training_to_predictions(run_command, tmp_path):
+    """Two modalities, of which the second is stored from the other side, as nnU-Net names them; used by folder and by
+    list."""
+    random, folder = np.random.default_rng(0), tmp_path / 'set'
+    entries = []
+    for number in range(3):
+        image, labels = draw_volume(random)
+        other = (200 - image + random.normal(0, 10, image.shape)).clip(1).astype(np.int16)
+        files = [f'images/{number}_0000.nii.gz', f'images/{number}_0001.nii.gz']
+        save(folder / files[0], image)
+        save(folder / files[1], *flipped(other))
+        save(folder / f'labels/{number}.nii.gz', labels)
+        entries.append(dict(fold=number % 3, image=files, label=f'labels/{number}.nii.gz'))
+    names = {str(number): name for number, name in enumerate(NAMES)}
+    listed = write_list(folder / 'folds.json', labels=names, training=entries, test=[dict(image=files)])
+    config = tmp_path / 'two.py'
+    config.write_text(f"""_base_ = '{TINY}'
+data_root = '{folder}/'
+train_ann_file = val_ann_file = 'folds.json'
+fold = 2
+channels = 2
+intensity_range = [(-175, 250), 'zscore']
+""")
+    code, printed = run_command('check-data', config, '--videos', 'all')
+    assert code == 0 and '0 faults' in printed, printed
+    code, printed = run_command('train', config, '--work-dir', tmp_path / 'run')
+    assert code == 0 and 'Dice_tube' in printed, printed
+    losses = losses_of(tmp_path / 'run')
+    assert len(losses) == 2 and np.isfinite(losses).all()
+
+    code, printed = run_command('predict', tmp_path / 'run', folder / 'images', '--out-dir', tmp_path / 'found')
+    assert code == 0 and '3 of 3 inputs' in printed, printed
+    masks = tmp_path / 'found' / 'masks'
+    assert sorted(path.name for path in masks.iterdir()) == ['0.nii.gz', '1.nii.gz', '2.nii.gz']
+    for number in range(3):
+        mask = nibabel.load(masks / f'{number}.nii.gz')
+        image = nibabel.load(folder / entries[number]['image'][0])
+        assert mask.shape == image.shape
+        np.testing.assert_array_equal(mask.affine, image.affine)
+    code, printed = run_command('predict', tmp_path / 'run', listed, '--out-dir', tmp_path / 'again')
+    assert code == 0 and '1 of 1 inputs' in printed, printed
+    again = nibabel.load(tmp_path / 'again/masks/2.nii.gz')
+    np.testing.assert_array_equal(np.asarray(again.dataobj), np.asarray(nibabel.load(masks / '2.nii.gz').dataobj))
+
+    alone = folder / 'images/0_0001.nii.gz'
+    code, printed = run_command('predict', tmp_path / 'run', alone, '--out-dir', tmp_path / 'alone')
+    assert code == 1 and 'has 1 channel, but the model takes 2' in printed and 'CASE_0000.nii.gz' in printed, printed
+
+
+def test_a_rehearsal_of_several_channels_draws_its_own_data(run_command, tmp_path):
+    config = tmp_path / 'two.py'
+    config.write_text(f"_base_ = '{TINY}'\ndata_root = '{tmp_path}/none/'\nchannels = 2\nintensity_range = 'zscore'\n")
+    code, printed = run_command('rehearse', config, '--tiny', '--work-dir', tmp_path / 'rehearsed')
+    assert code == 0, printed
 
 
 @pytest.mark.slow

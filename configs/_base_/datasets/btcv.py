@@ -13,17 +13,34 @@ classes = (
 crop_size = (96, 96, 96)
 # Millimetres of a voxel along X, Y and Z.
 spacing = (1.5, 1.5, 2.0)
-# The intensities that become 0 and 1. None, as for MRI: each volume's percentiles 1 and 99.
+# How intensities become comparable: (low, high), as in CT, become 0 and 1; None, each volume's percentiles 1 and 99
+# become 0 and 1; 'zscore', as for MRI: mean 0 and deviation 1 of what is not 0. One for all channels, or a list.
 intensity_range = (-175, 250)
+# Of a volume: files of an entry's "image", or the fourth axis of one file.
+channels = 1
+# Which of the folds of the training list is validated on; None for a list with the parts training and validation.
+fold = None
 batch_size = 1
 num_workers = 4
 
 both, image = ('image', 'label'), ('image',)
-scaled = dict(type='MonaiTransform', keys=image, b_min=0.0, b_max=1.0, clip=True)
-if intensity_range:
-    scaled.update(name='ScaleIntensityRanged', a_min=intensity_range[0], a_max=intensity_range[1])
-else:
-    scaled.update(name='ScaleIntensityRangePercentilesd', lower=1, upper=99)
+ranges = intensity_range if isinstance(intensity_range, list) else [intensity_range]
+scaled, normalised = [], []
+for channel, chosen in enumerate(ranges):
+    step = dict(type='MonaiTransform', keys=image)
+    if len(ranges) > 1:
+        step.update(channels=[channel])
+    if chosen == 'zscore':
+        normalised.append(dict(**step, name='NormalizeIntensityd', nonzero=True, channel_wise=True))
+        continue
+    step.update(b_min=0.0, b_max=1.0, clip=True)
+    if chosen:
+        scaled.append(dict(**step, name='ScaleIntensityRanged', a_min=chosen[0], a_max=chosen[1]))
+    else:
+        scaled.append(dict(**step, name='ScaleIntensityRangePercentilesd', lower=1, upper=99, channel_wise=True))
+# What is between 0 and 1 the model normalises as in Kinetics' pre-training.
+means = [0.0 if chosen == 'zscore' else 0.45 for chosen in ranges]
+deviations = [1.0 if chosen == 'zscore' else 0.225 for chosen in ranges]
 prepared = [
     dict(type='LoadVolumes'),
     dict(type='MonaiTransform', name='Orientationd', keys=both, axcodes='RAS', labels=None, allow_missing_keys=True),
@@ -35,7 +52,8 @@ prepared = [
         mode=('bilinear', 'nearest'),
         allow_missing_keys=True,
     ),
-    scaled,
+    *scaled,
+    # What is 0 or less in all channels is air, of MRI before it is divided by its deviation.
     dict(
         type='MonaiTransform',
         name='CropForegroundd',
@@ -44,6 +62,7 @@ prepared = [
         allow_smaller=True,
         allow_missing_keys=True,
     ),
+    *normalised,
 ]
 augmented = [
     *(dict(type='MonaiTransform', name='RandFlipd', keys=both, prob=0.2, spatial_axis=axis) for axis in range(3)),
@@ -61,12 +80,14 @@ cropped = dict(
     num_samples=4,
     allow_smaller=True,
 )
-# What is smaller than a crop is filled with the lowest intensity.
+# What is smaller than a crop is filled with 0, the intensity of air.
 filled = dict(type='MonaiTransform', name='SpatialPadd', keys=both, spatial_size=crop_size, allow_missing_keys=True)
 train_pipeline = [*prepared, filled, cropped, *augmented]
 test_pipeline = [*prepared, filled]
 
-dataset = dict(type='VolumeDataset', data_root=data_root, metainfo=dict(classes=classes))
+dataset = dict(
+    type='VolumeDataset', data_root=data_root, metainfo=dict(classes=classes), channels=channels, fold=fold
+)
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
@@ -79,6 +100,8 @@ evaluated = dict(
 )
 dataset.update(data_list_key='validation', pipeline=test_pipeline, test_mode=True)
 val_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=val_ann_file))
+# Another list for testing has no folds.
+dataset.update(fold=fold if test_ann_file == val_ann_file else None)
 test_dataloader = dict(**evaluated, dataset=dict(**dataset, ann_file=test_ann_file))
 val_evaluator = dict(type='VolumeDiceMetric')
 test_evaluator = val_evaluator

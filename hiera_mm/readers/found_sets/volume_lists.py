@@ -5,32 +5,40 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hiera_mm.errors import UserError, examples, require_extra
+from hiera_mm.errors import UserError, examples, first_few, require_extra
 from hiera_mm.readers.found_sets.folder import Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
-from hiera_mm.readers.found_sets.index_masks import MASK_WORD
-from hiera_mm.readers.volumes import ENDINGS, read_header, read_voxels
+from hiera_mm.readers.found_sets.index_masks import MASK_WORD, MOST_GAPS
+from hiera_mm.readers.found_sets.volume_settings import settings_for
+from hiera_mm.readers.listed_volumes import VolumePair, folds_of, parts_of, volume_of
+from hiera_mm.readers.volume_labels import check_one_number, names_by_number
+from hiera_mm.readers.volume_names import case_and_channel
+from hiera_mm.readers.volumes import ENDINGS, read_voxels
 
 import numpy as np
 
-FEW = 20
-"""Of how many volumes spacing, size and intensities are looked at."""
+PARTS = dict(training='train', validation='val', test='test')
+"""Keys of lists, and the parts that they hold."""
 
-AIR = -500
-"""Intensities below this are Hounsfield units of air, in CT."""
+Pairs = dict[str | None, list[VolumePair]]
+"""Volumes by part; under None where nothing tells the part."""
 
-CT_RANGE, CT_SPACING = (-175, 250), (1.5, 1.5, 2.0)
-"""Soft tissue, and the voxels that BTCV's recipe has, in millimetres."""
 
-CHANNEL = re.compile(r'_(\d{4})$')
-"""What nnU-Net appends to the names of images."""
+class Listed(NamedTuple):
+    """A list in a folder; empty without one.
 
-Pair = tuple[Path, Path]
+    Attributes:
+        path: The file.
+        content: What it says.
+    """
+
+    path: Path
+    content: dict[str, Any]
 
 
 def has_volumes(folder: Folder) -> bool:
@@ -45,23 +53,27 @@ def find_volumes(folder: Folder, out: Path) -> FoundSets:
         UserError: without nibabel, without labels, for a list that can't be used, or volumes that can't be read.
     """
     require_extra('nibabel', 'volumes')
-    listed, content = _from_list(folder)
-    split = with_validation(listed or _from_folders(folder), folder)
-    classes = _classes(content) or _classes_by_value(folder, [label for _, label in split['train']])
+    listed = _list_in(folder)
+    found = _from_list(listed, folder) or _from_folders(folder)
+    _check_counts(found, listed, folder)
+    split = with_validation(found, folder)
+    labels = [pair.label for pair in split['train'] if pair.label]
+    classes = _classes(listed, folder) or _classes_by_value(folder, labels)
+    settings = settings_for(split['train'], listed.content)
     parts = {part: _write(part, pairs, classes, folder, out) for part, pairs in split.items()}
     return FoundSets(
         'volumes with labels',
         folder.root,
         parts,
         tuple(classes),
-        _preparation([image for image, _ in split['train']], content),
+        settings,
         account_of(parts, folder, 'volume'),
         folder.notes + shared_inputs(parts, 'volume'),
     )
 
 
-def _from_list(folder: Folder) -> tuple[dict[str | None, list[Pair]], dict[str, Any]]:
-    """The pairs of each list in a JSON file, and the file's content."""
+def _list_in(folder: Folder) -> Listed:
+    """The JSON file that lists volumes or names their classes."""
     lists = {}
     for path in folder.with_ending('.json'):
         try:
@@ -76,59 +88,112 @@ def _from_list(folder: Folder) -> tuple[dict[str | None, list[Pair]], dict[str, 
         )
     for path, content in lists.items():
         folder.use(path, 'all')
-        keys = dict(training='train', validation='val', test='test')
-        found: dict[str | None, list[Pair]] = {}
-        for key, part in keys.items():
-            entries = content.get(key)
-            pairs = [
-                (path.parent / entry['image'], path.parent / entry['label'])
-                for entry in (entries if isinstance(entries, list) else ())
-                if isinstance(entry, dict)
-                and isinstance(entry.get('image'), str)
-                and isinstance(entry.get('label'), str)
-            ]
-            if pairs:
-                found[part] = pairs
-        absent = [str(file) for pairs in found.values() for pair in pairs for file in pair if not file.is_file()]
-        if absent:
-            raise UserError(
-                f"{examples(absent)} of the files that '{path}' lists do not exist; put them there, or correct "
-                'the list.'
-            )
-        return found, content
-    return {}, {}
+        return Listed(path, content)
+    return Listed(folder.root, {})
 
 
-def _from_folders(folder: Folder) -> dict[str | None, list[Pair]]:
+def _from_list(listed: Listed, folder: Folder) -> Pairs:
+    """The volumes with labels in each part of a list; those to predict for have none."""
+    content = listed.content | _by_fold(listed, folder)
+    found: Pairs = {}
+    for key, part in PARTS.items():
+        entries = content[key] if key in parts_of(content) else []
+        if key == 'test':
+            entries = [entry for entry in entries if isinstance(entry, dict) and 'label' in entry]
+        if pairs := [volume_of(entry, listed.path, key, with_labels=True) for entry in entries]:
+            found[part] = pairs
+    return found
+
+
+def _by_fold(listed: Listed, folder: Folder) -> dict[str, Any]:
+    """The parts of a list with folds, of which the first one is validated on."""
+    folds = folds_of(listed.content)
+    if not folds or 'validation' in parts_of(listed.content):
+        return {}
+    folder.say(
+        f'Of the folds {first_few(folds, 10)}, fold {folds[0]} is validated on; for another one set train_ann_file and '
+        f"val_ann_file to '{listed.path}' itself, and fold to its number."
+    )
+    inside: dict[bool, list[Any]] = {True: [], False: []}
+    for entry in listed.content['training']:
+        inside[entry['fold'] == folds[0]].append(entry)
+    return dict(training=inside[False], validation=inside[True])
+
+
+def _from_folders(folder: Folder) -> Pairs:
     """Images and labels of the same names; labels lie in a folder that is called so, or their names say it."""
-    images: dict[str, list[Path]] = defaultdict(list)
+    images: list[Path] = []
     labels: dict[str, Path] = {}
     for path in folder.with_ending(*ENDINGS):
-        stem = re.sub(r'\.nii(\.gz)?$', '', path.name, flags=re.IGNORECASE)
+        stem = _stem(path)
         if MASK_WORD.search(path.parent.relative_to(folder.root).as_posix()) or MASK_WORD.search(stem):
             labels[_shortened(stem)] = path
         else:
-            images[CHANNEL.sub('', stem)].append(path)
-    several = [name for name, files in images.items() if len(files) > 1]
-    if several:
-        raise UserError(
-            f"{examples(several)} of the volumes in '{folder.root}' have several files; join the channels of each into "
-            "NIfTI's fourth axis, or give volumes different names."
-        )
-    parts: dict[str | None, list[Pair]] = defaultdict(list)
-    for name, (image,) in images.items():
-        label = labels.get(name) or labels.get(_shortened(name))
+            images.append(path)
+    cases: dict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        cases[_case(path, labels)].append(path)
+    found: Pairs = defaultdict(list)
+    for name, files in cases.items():
+        label = _label_of(name, labels)
         if label is None:
-            folder.leave_out(image, 'has no labels of its name')
+            for path in files:
+                folder.leave_out(path, 'has no labels of its name')
             continue
-        named = part_named_in(image.parent / 'x', folder.root) or _decathlon(image)
-        parts[named].append((image, label))
-    if not parts:
+        named = part_named_in(files[0].parent / 'x', folder.root) or _decathlon(files[0])
+        found[named].append(VolumePair(_channels(name, files, folder), str(label)))
+    if not found:
         raise UserError(
             f"'{folder.root}' holds volumes, but no labels of their names; put them into folders such as imagesTr and "
             "labelsTr, or write a list in the Medical Segmentation Decathlon's format (dataset.json)."
         )
-    return dict(parts)
+    return dict(found)
+
+
+def _case(path: Path, labels: Mapping[str, Path]) -> str:
+    """The name of a file's volume: without nnU-Net's channel, unless labels have its whole name."""
+    stem = _stem(path)
+    return stem if _label_of(stem, labels) else _stem(Path(case_and_channel(path.name)[0]))
+
+
+def _channels(name: str, files: Sequence[Path], folder: Folder) -> tuple[str, ...]:
+    """The files of a volume, by channel."""
+    found = {case_and_channel(path.name)[1]: str(path) for path in files}
+    numbers = [number for number in found if number is not None]
+    if len(files) > 1 and (len(numbers) < len(files) or len({path.parent for path in files}) > 1):
+        raise UserError(
+            f"The volume '{name}' in '{folder.root}' has several files ({first_few(files)}), but their names do not "
+            'tell channels, as CASE_0000.nii.gz and CASE_0001.nii.gz do; rename them, give volumes different names, or '
+            'write a list with "image": [...] (dataset.json).'
+        )
+    if len(files) > 1 and sorted(numbers) != list(range(len(files))):
+        raise UserError(
+            f"The volume '{name}' in '{folder.root}' has the channels {first_few(sorted(numbers), 10)} by the names of "
+            f'its files, but they must be numbered from 0 on without gaps; add those that are missing.'
+        )
+    return tuple(found[number] for number in sorted(found, key=lambda number: number or 0))
+
+
+def _check_counts(found: Pairs, listed: Listed, folder: Folder) -> None:
+    """Check that all volumes have as many files, and note if there are not as many as the list says."""
+    pairs = [pair for part in found.values() for pair in part]
+    ((most, _),) = Counter(len(pair.images) for pair in pairs).most_common(1)
+    if unlike := [f'{pair.images[0]} has {len(pair.images)}' for pair in pairs if len(pair.images) != most]:
+        raise UserError(
+            f"{examples(unlike)} of the volumes in '{folder.root}' have another number of files than most, which have "
+            f'{most}; add the missing channels, or take these volumes out.'
+        )
+    wanted, count = listed.content.get('numTraining'), len(pairs) - len(found.get('test', []))
+    if isinstance(wanted, int) and wanted != count:
+        folder.say(f"'{listed.path.name}' speaks of {wanted} training volumes (numTraining), but {count} are there.")
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r'\.nii(\.gz)?$', '', path.name, flags=re.IGNORECASE)
+
+
+def _label_of(name: str, labels: Mapping[str, Path]) -> Path | None:
+    return labels.get(name) or labels.get(_shortened(name))
 
 
 def _decathlon(image: Path) -> str | None:
@@ -141,82 +206,72 @@ def _shortened(stem: str) -> str:
     return first if mark and MASK_WORD.search(f'_{last}') else stem
 
 
-def _classes(content: dict[str, Any]) -> list[str]:
-    """The names of a list's ``labels``, by number in the Decathlon's files and by name in nnU-Net's."""
-    labels = content.get('labels')
-    if not isinstance(labels, dict) or not labels:
+def _classes(listed: Listed, folder: Folder) -> list[str]:
+    """The names of a list's ``labels``; numbers between that have none get one."""
+    labels = listed.content.get('labels')
+    if not labels:
         return []
-    numbers = {str(key): value for key, value in labels.items()}
-    if all(key.isdigit() for key in numbers):
-        named = {int(key): str(value) for key, value in numbers.items()}
-    elif all(isinstance(value, int) for value in numbers.values()):
-        named = {value: key for key, value in numbers.items()}
-    else:
+    names = names_by_number(labels, listed.path)
+    if not names or min(names) < 0:
         raise UserError(
-            'The "labels" of the list of volumes must be numbers with names, such as {"0": "background"}, or names '
-            'with one number each; correct them.'
+            f"The \"labels\" of the list of volumes '{listed.path}' must be numbers with names, such as "
+            '{"0": "background"}, or names with one number each; correct them.'
         )
-    return [named.get(number, f'class {number}') for number in range(max(named) + 1)]
+    return _without_gaps(names, folder)
 
 
-def _classes_by_value(folder: Folder, labels: Sequence[Path]) -> list[str]:
-    highest = 0
+def _without_gaps(names: Mapping[int, str], folder: Folder) -> list[str]:
+    """The names of all numbers up to the highest."""
+    missing = [number for number in range(max(names)) if number not in names]
+    if missing:
+        folder.say(
+            f'The numbers of the labels are {first_few(sorted(names), 10)}, without {first_few(missing, 10)}: classes '
+            'that nothing has take their places, so that what is predicted has the numbers of the labels.'
+        )
+    return [names.get(number, f'class {number}') for number in range(max(names) + 1)]
+
+
+def _classes_by_value(folder: Folder, labels: Sequence[str]) -> list[str]:
+    """Names for the numbers that occur."""
+    numbers: set[int] = {0}
     for path in labels:
-        values = np.unique(read_voxels(path))
+        voxels = read_voxels(path)
+        check_one_number(path, voxels.shape)
+        values = np.unique(voxels)
         if (values != np.round(values)).any() or values.min() < 0 or values.max() > 255:
             raise UserError(
                 f"The labels '{path}' hold {', '.join(f'{value:g}' for value in values[:5])}, which are no numbers of "
                 'classes (0 to 255, 0 the background); correct them.'
             )
-        highest = max(highest, int(values.max()))
-    if not highest:
+        numbers |= set(values.astype(int).tolist())
+    if numbers == {0}:
         raise UserError(
             f"The labels in '{folder.root}' hold nothing but 0, the background; annotate the volumes first."
         )
+    if max(numbers) + 1 > MOST_GAPS * len(numbers):
+        raise UserError(
+            f"The labels in '{folder.root}' hold {first_few(sorted(numbers), 10)}, which are too far apart to be the "
+            'numbers of classes, as those between would be classes that nothing has; number the classes from 0, the '
+            'background, on.'
+        )
     folder.say('Nothing names the classes, so they are called by their numbers; rename them in the config.')
-    return ['background', *(f'class {number}' for number in range(1, highest + 1))]
+    return _without_gaps({number: f'class {number}' if number else 'background' for number in numbers}, folder)
 
 
-def _write(part: str, pairs: Sequence[Pair], classes: Sequence[str], folder: Folder, out: Path) -> FoundPart:
+def _write(part: str, pairs: Sequence[VolumePair], classes: Sequence[str], folder: Folder, out: Path) -> FoundPart:
     """A part's list; its key is that of the config's data set."""
     ann_file = out / f'{part}.json'
-    entries = [{'image': os.path.relpath(image, out), 'label': os.path.relpath(label, out)} for image, label in pairs]
     content = {
         'labels': {str(number): name for number, name in enumerate(classes)},
-        'training' if part == 'train' else 'validation': entries,
+        'training' if part == 'train' else 'validation': [_entry(pair, out) for pair in pairs],
     }
     ann_file.write_text(json.dumps(content, indent=1), encoding='utf-8')
-    for image, label in pairs:
-        folder.use(image, part)
-        folder.use(label, part)
-    return FoundPart(ann_file, folder.root, [str(image) for image, _ in pairs])
+    for file in (file for pair in pairs for file in (*pair.images, pair.label)):
+        folder.use(Path(file or ''), part)
+    return FoundPart(ann_file, folder.root, [pair.images[0] for pair in pairs])
 
 
-def _preparation(images: Sequence[Path], content: dict[str, Any]) -> dict[str, Any]:
-    """Spacing, intensities and crops that suit the volumes."""
-    from nibabel.orientations import io_orientation
-
-    voxels, sizes, lowest = [], [], []
-    for path in images[:: max(1, len(images) // FEW)]:
-        header = read_header(path)
-        order = np.argsort(io_orientation(header.affine)[:, 0])
-        voxels.append(np.linalg.norm(header.affine[:3, :3], axis=0)[order])
-        sizes.append(np.array(header.shape[:3])[order] * voxels[-1])
-        lowest.append(float(read_voxels(path).min()))
-    modality = ' '.join(map(str, (content.get('modality') or content.get('channel_names') or {}).values()))
-    is_ct = modality.strip().upper() == 'CT' if modality else min(lowest) < AIR
-    size = np.median(sizes, axis=0)
-    spacing = np.array(CT_SPACING) if is_ct else np.round(np.median(voxels, axis=0), 3)
-    if (size / spacing).min() < 32:
-        spacing = np.round(np.median(voxels, axis=0), 3)
-    return dict(
-        spacing=tuple(float(side) for side in spacing),
-        intensity_range=CT_RANGE if is_ct else None,
-        crop_size=_crop(size / spacing),
-    )
-
-
-def _crop(shape: np.ndarray) -> tuple[int, int, int]:
-    """Up to 96 voxels along each axis: X and Y the same, a multiple of 32, and Z even."""
-    side = int(min(96, max(32, round(min(shape[:2]) / 32) * 32)))
-    return side, side, int(min(96, max(8, shape[2] // 8 * 8)))
+def _entry(pair: VolumePair, out: Path) -> dict[str, Any]:
+    """An entry of a list in the folder ``out``."""
+    images = [os.path.relpath(file, out) for file in pair.images]
+    return dict(image=images[0] if len(images) == 1 else images, label=os.path.relpath(pair.label or '', out))

@@ -12,7 +12,7 @@ from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.channels import visible
 from hiera_mm.readers.inputs import Kind
-from hiera_mm.readers.volumes import VolumePair
+from hiera_mm.readers.listed_volumes import VolumePair
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from torch import Tensor
 
 GAP = 4
 """White pixels between the columns and rows."""
+
+SLACK = 1e-3
+"""How far rounding takes intensities beyond 0 and 1."""
 
 
 class Reconstruction(NamedTuple):
@@ -88,7 +91,7 @@ class Reconstructor:
             torch.where(visible, patches, predicted * deviation + mean),
         ]
         frames = [self.model.frames(column) for column in columns]
-        shown = [self._bytes(frame) for frame in frames] if self.reader is None else self._channels(frames)
+        shown = self._bytes_of(frames) if self.reader is None else self._channels(frames)
         return Reconstruction(_side_by_side(shown), float(self.model.loss_of(predicted, pixels, keep)))
 
     def _read(self, path: str | Path) -> Tensor:
@@ -105,30 +108,37 @@ class Reconstructor:
         from monai.transforms import ResizeWithPadOrCrop
 
         with in_scope(self.config), explained_steps():
-            sample = packed(volume_steps(self.config.test_pipeline)(pipeline_input(VolumePair(path, None), 0)))
+            sample = packed(volume_steps(self.config.test_pipeline)(pipeline_input(VolumePair((path,), None), 0)))
         (volume,) = sample['inputs']
         crop: Any = ResizeWithPadOrCrop(self.model.input_size)(volume)
         batch = dict(inputs=[crop.as_tensor()[None]], data_samples=[sample['data_samples']])
         return self.model.data_preprocessor(batch)['inputs'][:, 0]
 
-    def _bytes(self, frames: Tensor) -> np.ndarray:
-        """Normalised ``(1, channels, N, H, W)`` to ``(N, H, W, 3)`` of unsigned bytes."""
+    def _bytes_of(self, columns: list[Tensor]) -> list[np.ndarray]:
+        scale = self._scale(columns[0])
+        return [self._bytes(frames, *scale) for frames in columns]
+
+    def _scale(self, frames: Tensor) -> tuple[float, float]:
+        """What is drawn black and white, of normalised frames of the original."""
+        if not self.takes_volumes:
+            return 0.0, 255.0
+        # Intensities of volumes are between 0 and 1, but those that are deviations from their mean.
+        low, high = (float(pixels) for pixels in torch.aminmax(self._pixels(frames)))
+        return (0.0, 1.0) if low > -SLACK and high < 1 + SLACK else (low, high)
+
+    def _pixels(self, frames: Tensor) -> Tensor:
+        """Normalised ``(1, channels, N, H, W)`` to ``(channels, N, H, W)`` as the pipeline gives them."""
         preprocessor = self.model.data_preprocessor
-        pixels = frames[0] * preprocessor.std.reshape(-1, 1, 1, 1) + preprocessor.mean.reshape(-1, 1, 1, 1)
-        # Intensities of volumes are between 0 and 1.
-        pixels = pixels.expand(3, -1, -1, -1) * (255 if self.takes_volumes else 1)
+        return frames[0] * preprocessor.std.reshape(-1, 1, 1, 1) + preprocessor.mean.reshape(-1, 1, 1, 1)
+
+    def _bytes(self, frames: Tensor, black: float, white: float) -> np.ndarray:
+        """Normalised ``(1, channels, N, H, W)`` to ``(N, H, W, 3)`` of unsigned bytes."""
+        pixels = (self._pixels(frames).expand(3, -1, -1, -1) - black) * (255 / (white - black))
         return pixels.round().clamp(0, 255).byte().permute(1, 2, 3, 0).cpu().numpy()
 
     def _channels(self, columns: list[Tensor]) -> list[np.ndarray]:
         """As :meth:`_bytes` for images of any number of channels, all on the scale of the first column."""
-        preprocessor = self.model.data_preprocessor
-        arrays = [
-            (frames[0, :, 0] * preprocessor.std.reshape(-1, 1, 1) + preprocessor.mean.reshape(-1, 1, 1))
-            .permute(1, 2, 0)
-            .cpu()
-            .numpy()
-            for frames in columns
-        ]
+        arrays = [self._pixels(frames)[:, 0].permute(1, 2, 0).cpu().numpy() for frames in columns]
         lowest, highest = arrays[0].min(), arrays[0].max()
         beside = visible(np.concatenate([array.clip(lowest, highest) for array in arrays], axis=1))
         return [column[None] for column in np.split(beside, len(arrays), axis=1)]

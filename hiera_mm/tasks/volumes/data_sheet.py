@@ -24,7 +24,7 @@ def draw_sheet(dataset: ConfigDict, scope: str | None, path: Path) -> Sheet:
 
 def _cuts(built: Any, number: int) -> Tile:
     info = built.get_data_info(number)
-    voxels = read_voxels(info['image'])
+    voxels = read_voxels(info['image'][0])
     voxels = voxels[..., 0] if voxels.ndim == 4 else voxels
     labels = read_voxels(info['label']) if info.get('label') else np.zeros(voxels.shape)
     labels = labels.reshape(voxels.shape) if labels.size == voxels.size else np.zeros(voxels.shape)
@@ -33,7 +33,7 @@ def _cuts(built: Any, number: int) -> Tile:
     places = np.argwhere(labels > 0)
     middle = np.median(places, 0).astype(int) if len(places) else np.array(voxels.shape) // 2
     cuts = [_square(_coloured(np.take(grey, at, axis), np.take(labels, at, axis))) for axis, at in enumerate(middle)]
-    return Tile(np.concatenate(cuts, 1), f'{Path(info["image"]).name}: cuts at {", ".join(map(str, middle))}')
+    return Tile(np.concatenate(cuts, 1), f'{Path(info["image"][0]).name}: cuts at {", ".join(map(str, middle))}')
 
 
 def _coloured(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:

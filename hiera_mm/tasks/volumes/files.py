@@ -25,7 +25,7 @@ def segment_volumes(segmenter: VolumeSegmenter, inputs: Sequence[Input], folder:
         folder: Output folder.
     """
     outcome = Outcome(folder, dict(model=segmenter.trained.version, classes=segmenter.names), inputs)
-    files = {entry: entry.source for entry in outcome.left}
+    files = {entry: (entry.source, *entry.more) for entry in outcome.left}
     for entry, found in each_result(segmenter.predict, files, 1, outcome):
         write_labels(folder / MASK_FOLDER / entry.name, found)
         outcome.finish(entry, dict(millilitres=[float(f'{amount:.6g}') for amount in found.millilitres().values()]))

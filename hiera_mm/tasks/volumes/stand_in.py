@@ -19,8 +19,13 @@ def draw_volumes(dataset: ConfigDict, classes: int, count: int, random: np.rando
         image, labels = draw_volume(random)
         numbers = random.integers(classes, size=len(NAMES)) * (np.arange(len(NAMES)) > 0)
         entry = {name: f'{part}/{name}_{number:03d}.nii.gz' for name in ('image', 'label')}
-        save_volume(path.parent / entry['image'], image)
+        save_volume(path.parent / entry['image'], _with_channels(image, dataset.get('channels') or 1))
         save_volume(path.parent / entry['label'], numbers.astype(np.uint8)[labels])
         listed.append(entry)
     content = json.loads(path.read_text()) if path.exists() else {}
     write_file(path, content | {part: listed})
+
+
+def _with_channels(image: np.ndarray, count: int) -> np.ndarray:
+    """The same voxels in each channel, along a fourth axis."""
+    return image if count == 1 else np.stack([image] * count, -1)

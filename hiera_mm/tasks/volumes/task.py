@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.checks import volumes
-from hiera_mm.checks.fault import DataPart, Fault, classes_of
-from hiera_mm.complexity import Parts
+from hiera_mm.checks.fault import DataPart, Fault, Severity, classes_of
+from hiera_mm.complexity import Parts, channels_of
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
 from hiera_mm.inference.data_sheet import Sheet
@@ -14,6 +14,7 @@ from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.models.volume_encoder_decoder import VolumeEncoderDecoder
 from hiera_mm.readers.inputs import Input
+from hiera_mm.readers.volume_inputs import find_volume_inputs
 from hiera_mm.rehearsal.stand_in import Artist
 from hiera_mm.tasks.task import Task
 from hiera_mm.tasks.volumes.data_sheet import draw_sheet
@@ -44,6 +45,19 @@ class VolumesTask(Task):
     def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
         return volumes.faults if issubclass(dataset_type, VolumeDataset) else None
 
+    def faults_of_model(self, model: ConfigDict) -> Iterator[Fault]:
+        taken, channels = model.decoder.get('image_channels', 1), channels_of(model)
+        if model.decoder.get('type') == 'UNETRDecoder' and taken != channels:
+            yield Fault(
+                Severity.BLOCKS,
+                f'model.decoder.image_channels is {taken}, but model.backbone.in_channels is {channels}; set channels '
+                'at the top of the config instead, which sets both.',
+            )
+
+    def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
+        of_volumes = [dataset for dataset, kind in datasets if kind and issubclass(kind, VolumeDataset)]
+        return volumes.faults_between(of_volumes)
+
     def class_names(self, dataset: ConfigDict, dataset_type: type) -> list[str] | None:
         named = issubclass(dataset_type, VolumeDataset) and dataset.get('metainfo', {}).get('classes')
         return classes_of(dataset, dataset_type) if named else None
@@ -72,6 +86,9 @@ class VolumesTask(Task):
     def predictor(self, trained: TrainedModel, classes: Any) -> VolumeSegmenter:
         return VolumeSegmenter(trained, classes)
 
+    def find_inputs(self, predictor: VolumeSegmenter, given: Sequence[str]) -> list[Input]:
+        return find_volume_inputs(given, channels_of(predictor.trained.config.model))
+
     def predict_files(
         self, predictor: VolumeSegmenter, inputs: Sequence[Input], folder: Path, options: Mapping[str, Any]
     ) -> Outcome:
@@ -87,4 +104,6 @@ class VolumesTask(Task):
         return 'image-segmentation'
 
     def example(self, trained: TrainedModel) -> str:
-        return "'ct.nii.gz'"
+        channels = channels_of(trained.config.model)
+        files = ', '.join(f"'scan_{channel:04d}.nii.gz'" for channel in range(channels))
+        return "'ct.nii.gz'" if channels == 1 else f'[({files})]'

@@ -4,17 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hiera_mm.complexity import channels_of
 from hiera_mm.config import in_scope
 from hiera_mm.datasets.volumes import explained_steps, packed, pipeline_input, volume_steps
 from hiera_mm.inference.images import one_or_several
 from hiera_mm.inference.running import running
 from hiera_mm.inference.trained import TrainedModel
 from hiera_mm.readers.inputs import Kind
-from hiera_mm.readers.volumes import Header, VolumePair, read_header
+from hiera_mm.readers.listed_volumes import VolumePair
+from hiera_mm.readers.volumes import Header, read_header
 
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+
+Volume = str | Path | Sequence[str | Path]
+"""A file, or the files with the channels of one volume."""
 
 
 @dataclass(frozen=True)
@@ -61,26 +66,32 @@ class VolumeSegmenter:
         with in_scope(trained.config):
             self.steps = volume_steps(trained.test_pipeline)
 
-    def predict(self, volumes: str | Path | Sequence[str | Path]) -> VolumeSegmentation | list[VolumeSegmentation]:
+    def predict(self, volumes: Volume | Sequence[Volume]) -> VolumeSegmentation | list[VolumeSegmentation]:
         """Segment one volume, or each of a list.
 
         Args:
-            volumes: Paths of NIfTI files.
+            volumes: Paths of NIfTI files; in a list, a volume whose channels lie in several files is a tuple of these,
+                of which the first one tells where voxels lie.
 
         Raises:
             BrokenFileError: for a file that is missing or not a volume.
             UserError: for voxels that are not numbers, and for a number of channels that the model does not take.
         """
-        return one_or_several(lambda paths: [self._segment(str(path)) for path in paths], volumes)
+        return one_or_several(lambda given: [self._segment(_files(one)) for one in given], volumes)
 
-    def _segment(self, path: str) -> VolumeSegmentation:
-        header = read_header(path)
+    def _segment(self, files: tuple[str, ...]) -> VolumeSegmentation:
+        header = read_header(files[0])
+        given = pipeline_input(VolumePair(files, None), len(self.names), channels_of(self.trained.config.model))
         with explained_steps():
-            sample = packed(self.steps(pipeline_input(VolumePair(path, None), len(self.names))))
+            sample = packed(self.steps(given))
         with running(self.trained):
             (found,) = self.trained.model.test_step(pseudo_collate([sample]))
         labels = _to_file_grid(found.predicted[0].permute(2, 1, 0).cpu(), found.affine, header.affine, header.shape[:3])
         return VolumeSegmentation(labels, header, self.names)
+
+
+def _files(volume: Volume) -> tuple[str, ...]:
+    return tuple(map(str, [volume] if isinstance(volume, str | Path) else volume))
 
 
 def _to_file_grid(labels: torch.Tensor, affine: np.ndarray, wanted: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -40,7 +40,8 @@ def assert_labels_fit(config, sets):
         assert len(dataset) == len(found.images)
         for i in range(len(dataset)):
             info = dataset.get_data_info(i)
-            image, labels = (np.asarray(nibabel.load(info[name]).dataobj) for name in ('image', 'label'))
+            (image,), label = info['image'], info['label']
+            image, labels = (np.asarray(nibabel.load(path).dataobj) for path in (image, label))
             assert (np.round((image - image.min()) / 100) == labels - labels.min()).all()
             assert labels.max() < info['num_classes']
 
@@ -103,13 +104,14 @@ def test_intensities_follow_the_modality(tmp_path, lowest, modality, expected):
 @pytest.mark.parametrize(
     'spoil, sentence',
     [
-        (lambda folder: put_volume(folder, 'imagesTr/v1_0001.nii.gz', 'labelsTr/x.nii.gz', 1), 'have several files'),
-        (lambda folder: (folder / 'dataset.json').write_text('{"labels": {"a": [1, 2]}}'), 'numbers with names'),
+        (lambda folder: put_volume(folder, 'more/v1.nii.gz', 'labelsTr/x.nii.gz', 1), 'has several files'),
+        (lambda folder: (folder / 'dataset.json').write_text('{"labels": {"a": [1, 2]}}'), 'has regions'),
+        (lambda folder: (folder / 'dataset.json').write_text('{"labels": ["a"]}'), 'numbers with names'),
         (
             lambda folder: (folder / 'dataset.json').write_text(
                 json.dumps(dict(labels={'0': 'a'}, training=[dict(image='gone.nii', label='gone.nii')]))
             ),
-            'files that .* lists do not exist',
+            "names 'gone.nii', which does not exist",
         ),
         (lambda folder: [path.unlink() for path in (folder / 'labelsTr').iterdir()], 'no labels of their names'),
         (lambda folder: (folder / 'labelsTr' / 'v1.nii.gz').write_bytes(b'none'), 'v1.nii.gz'),
