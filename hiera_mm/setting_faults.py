@@ -52,7 +52,8 @@ REASONS = dict(
     max_iters='this run counts epochs',
     ignore_index='masks of semantic segmentation alone have pixels without a class',
     **dict.fromkeys(('channels', 'channel_files'), 'frames of videos are red, green and blue'),
-    **dict.fromkeys(('mean', 'std'), 'this model normalises by what it was pre-trained with'),
+    **dict.fromkeys(('mean', 'std'), 'clips are normalised as in pre-training, and volumes by intensity_range'),
+    fold='lists of volumes alone have folds',
 )
 """Why some configs don't have a setting."""
 
