@@ -85,9 +85,7 @@ filled = dict(type='MonaiTransform', name='SpatialPadd', keys=both, spatial_size
 train_pipeline = [*prepared, filled, cropped, *augmented]
 test_pipeline = [*prepared, filled]
 
-dataset = dict(
-    type='VolumeDataset', data_root=data_root, metainfo=dict(classes=classes), channels=channels, fold=fold
-)
+dataset = dict(type='VolumeDataset', data_root=data_root, metainfo=dict(classes=classes), channels=channels, fold=fold)
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
