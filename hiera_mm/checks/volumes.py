@@ -209,7 +209,7 @@ def _faults_of_counts(part: DataPart, counts: dict[str, int]) -> Iterator[Fault]
         (count,) = set(counts.values())
         yield Fault(
             Severity.BLOCKS,
-            f'{part.key}: all volumes, such as {next(iter(counts))}, have {count} channels (files of an entry\'s '
+            f"{part.key}: all volumes, such as {next(iter(counts))}, have {count} channels (files of an entry's "
             f'"image", or NIfTI\'s fourth axis), but the model takes {channels}; set channels = {count} at the top of '
             'the config.',
         )
@@ -218,7 +218,7 @@ def _faults_of_counts(part: DataPart, counts: dict[str, int]) -> Iterator[Fault]
         unlike = [f'{path} has {count}' for path, count in counts.items() if count != most]
         yield Fault(
             Severity.BLOCKS,
-            f"{part.key}: not all volumes have as many channels (files of an entry's \"image\", or NIfTI's fourth "
+            f'{part.key}: not all volumes have as many channels (files of an entry\'s "image", or NIfTI\'s fourth '
             f'axis): most have {most}, but not {examples(unlike)}; correct the list, so that each has the same in the '
             'same order, and set channels to their number at the top of the config.',
         )

@@ -9,7 +9,6 @@ from hiera_mm.errors import UserError, examples, first_few, first_line
 from hiera_mm.readers.volume_labels import check_all_named, names_by_number
 from hiera_mm.readers.volume_names import files_of_case
 
-
 FOLDED = ('training', 'validation')
 """The parts that a fold makes of a list."""
 

@@ -102,4 +102,3 @@ def check_finite(path: str, image: np.ndarray) -> None:
             f"The volume '{path}' has {count} voxels that are infinite or NaN; set them to the background's value, "
             'such as -1024 in CT.'
         )
-

@@ -255,7 +255,6 @@ def test_labels_with_a_channel_for_each_class_stop_a_run(folder):
         check_data(config_of(folder), ['train_dataloader'])
 
 
-
 @pytest.mark.parametrize('share, stops', [(0.005, True), (0.02, False)])
 def test_a_hundredth_of_the_voxels_has_to_lie_inside_the_window(folder, share, stops):
     def with_few_inside(voxels):

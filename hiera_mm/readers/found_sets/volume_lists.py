@@ -214,7 +214,7 @@ def _classes(listed: Listed, folder: Folder) -> list[str]:
     names = names_by_number(labels, listed.path)
     if not names or min(names) < 0:
         raise UserError(
-            f"The \"labels\" of the list of volumes '{listed.path}' must be numbers with names, such as "
+            f'The "labels" of the list of volumes \'{listed.path}\' must be numbers with names, such as '
             '{"0": "background"}, or names with one number each; correct them.'
         )
     return _without_gaps(names, folder)
