@@ -268,7 +268,7 @@ def _on_grid(voxels: Any, header: Header, first: Header) -> torch.Tensor:
         return voxels.as_tensor()
     lowest = voxels.min().as_tensor()
     resample = SpatialResample(mode='bilinear', padding_mode='zeros')
-    placed = resample(voxels - lowest, dst_affine=torch.as_tensor(first.affine), spatial_size=first.shape[:3])
+    placed: Any = resample(voxels - lowest, dst_affine=torch.as_tensor(first.affine), spatial_size=first.shape[:3])
     return placed.as_tensor() + lowest
 
 

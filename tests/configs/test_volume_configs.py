@@ -10,7 +10,7 @@ from hiera_mm.weights.zoo import ZOO
 import hiera
 import pytest
 import torch
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import BaseDataElement
 
 from tests.helpers import CONFIGS, model_complexity, read
@@ -201,6 +201,7 @@ def test_an_autoencoder_has_the_same_settings(tmp_path):
 @pytest.mark.parametrize('channels', [1, 3])
 def test_a_model_of_more_channels_learns_and_predicts(tmp_path, channels):
     config = settled(tmp_path, f'channels = {channels}', 'unetr_hiera_t_shapes')
+    init_default_scope(config.default_scope)
     model = reduced(config)
     samples = [BaseDataElement(label=torch.randint(3, (1, 1, 32, 64, 64), dtype=torch.uint8))]
     batch = dict(inputs=[torch.rand(1, channels, 32, 64, 64)], data_samples=samples)

@@ -2,7 +2,7 @@
 
 import json
 
-from hiera_mm.config import read_config_file
+from hiera_mm.config import in_scope, read_config_file
 from hiera_mm.datasets.volumes import VolumeDataset, packed
 from hiera_mm.errors import BrokenFileError, UserError
 from hiera_mm.settings import read_config
@@ -283,7 +283,7 @@ def test_a_fold_is_validated_on_and_the_others_trained_on(tmp_path, fold, traine
     write_list(tmp_path / 'dataset.json', labels={'0': 'none', '1': 'some'}, training=entries)
     for key, expected in (('training', trained), ('validation', validated)):
         found = dataset(tmp_path, data_list_key=key, fold=fold)
-        assert [str(int(sample['inputs'].max())) for sample in found] == expected
+        assert [str(int(found[number]['inputs'].max())) for number in range(len(found))] == expected
 
 
 def prepared_by_config(folder, **settings):
@@ -296,7 +296,8 @@ def prepared_by_config(folder, **settings):
     part.update(ann_file='dataset.json', data_list_key='training', metainfo=None)
     part.pop('type')
     sample = VolumeDataset(**part)[0]
-    preprocessor = MODELS.build(config.model.data_preprocessor)
+    with in_scope(config):
+        preprocessor = MODELS.build(config.model.data_preprocessor)
     batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
     return preprocessor(batch)['inputs'][0, 0]
 

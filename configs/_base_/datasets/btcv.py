@@ -25,13 +25,13 @@ num_workers = 4
 
 both, image = ('image', 'label'), ('image',)
 ranges = intensity_range if isinstance(intensity_range, list) else [intensity_range]
-scaled, normalised = [], []
+scaled, standardised = [], []
 for channel, chosen in enumerate(ranges):
     step = dict(type='MonaiTransform', keys=image)
     if len(ranges) > 1:
         step.update(channels=[channel])
     if chosen == 'zscore':
-        normalised.append(dict(**step, name='NormalizeIntensityd', nonzero=True, channel_wise=True))
+        standardised.append(dict(**step, name='NormalizeIntensityd', nonzero=True, channel_wise=True))
         continue
     step.update(b_min=0.0, b_max=1.0, clip=True)
     if chosen:
@@ -62,7 +62,7 @@ prepared = [
         allow_smaller=True,
         allow_missing_keys=True,
     ),
-    *normalised,
+    *standardised,
 ]
 augmented = [
     *(dict(type='MonaiTransform', name='RandFlipd', keys=both, prob=0.2, spatial_axis=axis) for axis in range(3)),
