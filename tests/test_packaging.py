@@ -51,6 +51,8 @@ OF_EXTRAS = {
     'tifffile',
     # No extra can install it: docs/install.md.
     'panopticapi',
+    # Of torch, where that is built for GPUs.
+    'triton',
 }
 
 
