@@ -52,7 +52,17 @@ NOT_RUN = {
 }
 IN_A_CLONE = ('python -m benchmarks', 'python docs/', 'bash tools/', 'pytest')
 STEPS = ['1. The data', '2. A config', '3. Check', '4. Train', '5. Evaluate', '6. Use']
-TASK_PAGES = ['own_data', 'segmentation', 'panoptic', 'volumes', 'classification', 'video', 'action_detection', 'mae', 'channels']
+TASK_PAGES = [
+    'own_data',
+    'segmentation',
+    'panoptic',
+    'volumes',
+    'classification',
+    'video',
+    'action_detection',
+    'mae',
+    'channels',
+]
 TINY = 'arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1)), init_cfg=None'
 DETECTOR = f"""
 model = dict(

@@ -68,8 +68,12 @@ def faults_of(
                 yield Fault(Severity.UNCHECKED, f'{key}: not checked, as there is no check for {kind}.')
             if check is not None and dataset_class is not None and source not in seen:
                 part = DataPart(key, dataset, dataset_class, loader, config[loader], task, config.model, read, count)
-                yield from _with_reader_errors(check(part))
-                yield from _with_reader_errors(channels.faults(part, config.get('default_scope')))
+                sound = True
+                for fault in _with_reader_errors(check(part)):
+                    sound = sound and fault.severity is Severity.NOTE
+                    yield fault
+                if sound:
+                    yield from _with_reader_errors(channels.faults(part, config.get('default_scope')))
             seen.add(source)
         if config.get(loader) is not None:
             evaluator_key = loader.replace('dataloader', 'evaluator')

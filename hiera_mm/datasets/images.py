@@ -177,4 +177,5 @@ class TorchvisionTransform(BaseTransform):
         if frame.shape[2] == 3 and frame.dtype == np.uint8:
             return np.array(self.apply(Image.fromarray(frame)))
         changed = self.apply(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1))))
-        return np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))
+        # A copy, as OpenCV refuses the strides of a view of one channel.
+        return np.array(changed.numpy().transpose(1, 2, 0), order='C')

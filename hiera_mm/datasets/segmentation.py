@@ -6,7 +6,14 @@ from hiera_mm.datasets.load_image import LoadImageFromFile
 from hiera_mm.errors import UserError
 from hiera_mm.readers.channels import loading_step
 from hiera_mm.readers.class_names import with_class_names
-from hiera_mm.readers.index_masks import IGNORED, check_ignored, check_mask_size, check_mask_values, find_pairs, read_mask
+from hiera_mm.readers.index_masks import (
+    IGNORED,
+    check_ignored,
+    check_mask_size,
+    check_mask_values,
+    find_pairs,
+    read_mask,
+)
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -33,8 +40,8 @@ class SegmentationDataset(BaseSegDataset):
     """
 
     def __init__(self, *, img_suffix: str = '', metainfo: dict | None = None, **kwargs: Any) -> None:
-        metainfo = with_class_names(metainfo)
-        if not (metainfo or {}).get('classes'):
+        metainfo = with_class_names(metainfo) or {}
+        if not metainfo.get('classes'):
             raise UserError(
                 "The classes of the masks are not named; set classes = ('background', ...) at the top of the config, "
                 'in the order of their numbers.'

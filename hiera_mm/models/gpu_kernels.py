@@ -18,7 +18,6 @@ WIDEST = 256
 """Most channels of a row that stays on the chip."""
 
 
-
 class Tile(NamedTuple):
     """Rows of a program, outputs that it computes at a time, and its warps of 32 threads."""
 

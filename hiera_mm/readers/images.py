@@ -181,8 +181,8 @@ def read_image_header(path: str | Path) -> ImageHeader:
         raise BrokenFileError(f"The image '{path}' does not exist; put it there or take it out of the list.") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         # Pillow knows few of TIFF's forms.
-        if (header := tiff_header(path)) is not None:
-            return ImageHeader(header.width, header.height, header.orientation, header.deep)
+        if (found := tiff_header(path)) is not None:
+            return ImageHeader(found.width, found.height, found.orientation, found.deep)
         raise BrokenFileError(
             f"The image '{path}' is empty, damaged, truncated or not an image ({error}); replace it or take it out of "
             'the list.'

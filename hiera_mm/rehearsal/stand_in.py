@@ -153,8 +153,10 @@ def _write_channels(path: Path, pixels: np.ndarray) -> None:
         require_extra('tifffile', 'tiff')
         import tifffile
 
-        written = dict(photometric='minisblack') | ({} if grey else dict(planarconfig='contig'))
-        tifffile.imwrite(path, pixels[..., 0] if grey else pixels, **written)
+        if grey:
+            tifffile.imwrite(path, pixels[..., 0], photometric='minisblack')
+        else:
+            tifffile.imwrite(path, pixels, photometric='minisblack', planarconfig='contig')
     else:
         Image.fromarray(pixels[..., 0] if grey else pixels).save(path)
 

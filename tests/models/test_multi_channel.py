@@ -1,11 +1,13 @@
-"""Detectors' data preprocessor for any number of channels."""
+"""Data preprocessors of detectors and segmentors for any number of channels."""
 
 from hiera_mm.models import MultiChannelDetDataPreprocessor
+from hiera_mm.models.multi_channel import MultiChannelSegDataPreProcessor
 
 import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
+from mmseg.structures import SegDataSample
 
 
 def batch(channels):
@@ -39,3 +41,15 @@ def test_three_channels_are_those_of_mmdet():
 def test_an_unknown_argument_is_an_error():
     with pytest.raises(TypeError, match='paddings'):
         MultiChannelDetDataPreprocessor([1.0], [1.0], paddings=3)
+
+
+@pytest.mark.parametrize('channels', [1, 2, 4, 10])
+def test_segmentors_normalise_each_channel_too(channels):
+    mean, std = [float(10 * number) for number in range(channels)], [1.0 + number for number in range(channels)]
+    given = dict(
+        inputs=[torch.randint(0, 255, (channels, 32, 64), dtype=torch.uint8) for _ in range(2)],
+        data_samples=[SegDataSample(metainfo=dict(img_shape=(32, 64))) for _ in range(2)],
+    )
+    found = MultiChannelSegDataPreProcessor(mean, std, test_cfg=dict(size_divisor=32))(given)['inputs']
+    expected = (torch.stack(given['inputs']) - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(found, expected)

@@ -4,6 +4,8 @@ in_channels = 3
 mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]
 
-normalised = dict(mean=mean, std=std, bgr_to_rgb=in_channels == 3)
-# mmdet's own takes 1 or 3 channels.
-of_detector = dict(**normalised, **({} if in_channels == 3 else dict(type='MultiChannelDetDataPreprocessor')))
+# Of the data preprocessors; mmdet's and mmsegmentation's own take 1 or 3 channels.
+of_detector = of_segmentor = dict(mean=mean, std=std, bgr_to_rgb=in_channels == 3)
+if in_channels != 3:
+    of_detector = dict(type='MultiChannelDetDataPreprocessor', **of_detector)
+    of_segmentor = dict(type='MultiChannelSegDataPreProcessor', **of_segmentor)

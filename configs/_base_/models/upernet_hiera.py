@@ -6,7 +6,7 @@ _base_ = ['mmseg::_base_/models/upernet_swin.py', './channels.py']
 
 num_classes = 150
 model = dict(
-    data_preprocessor=dict(**_base_.normalised, size_divisor=32, test_cfg=dict(size_divisor=32)),
+    data_preprocessor=dict(**_base_.of_segmentor, size_divisor=32, test_cfg=dict(size_divisor=32)),
     backbone=dict(_delete_=True, type='Hiera', in_channels=_base_.in_channels, pos_embed='absolute_win', out_norm=True),
     decode_head=dict(num_classes=num_classes),
     auxiliary_head=dict(num_classes=num_classes),

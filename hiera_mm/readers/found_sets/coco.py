@@ -77,8 +77,8 @@ def _annotation_files(folder: Folder) -> dict[Path, CocoFile]:
             del files[path]
     if not files and panoptic:
         raise UserError(
-            f"'{folder.root}' holds no instances, but panoptic annotations ({first_few(panoptic)}); read them: --panoptic "
-            f'{folder.given}.'
+            f"'{folder.root}' holds no instances, but panoptic annotations ({first_few(panoptic)}); read them: "
+            f'--panoptic {folder.given}.'
         )
     if not files:
         raise UserError(

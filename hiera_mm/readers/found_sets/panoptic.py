@@ -67,8 +67,8 @@ def _annotation_files(folder: Folder) -> dict[Path, PanopticFile]:
             folder.leave_out(path, reason or 'hold instances')
     if not files:
         raise UserError(
-            f"'{folder.given}' holds no panoptic annotations (a .json with segments_info, and a PNG of segments for each "
-            'image); name the folder that does.'
+            f"'{folder.given}' holds no panoptic annotations (a .json with segments_info, and a PNG of segments for "
+            'each image); name the folder that does.'
         )
     return files
 
@@ -76,7 +76,9 @@ def _annotation_files(folder: Folder) -> dict[Path, PanopticFile]:
 def _map_folder(folder: Folder, file: PanopticFile) -> Path:
     """The nearest folder that holds all maps of an annotation file; images may have the same names."""
     near = [file.path.with_suffix(''), file.path.parent, folder.root]
-    others = sorted({parent for image in folder.images for parent in image.parents if parent.is_relative_to(folder.root)})
+    others = sorted(
+        {parent for image in folder.images for parent in image.parents if parent.is_relative_to(folder.root)}
+    )
     names = [annotation['file_name'] for annotation in file.annotations]
     places = [place for place in dict.fromkeys([*near, *others]) if place.is_dir()]
     fitting = [place for place in places if all(place / name in folder for name in names)]
@@ -85,14 +87,14 @@ def _map_folder(folder: Folder, file: PanopticFile) -> Path:
         return found[0]
     if fitting:
         raise UserError(
-            f"The segment maps in '{fitting[0]}' have none of the segments that '{file.path}' lists; give the maps that "
-            'were exported with this file.'
+            f"The segment maps in '{fitting[0]}' have none of the segments that '{file.path}' lists; give the maps "
+            'that were exported with this file.'
         )
     best = max(places, key=lambda place: sum((place / name).is_file() for name in names[:200]))
     missing = [name for name in names if not (best / name).is_file()]
     raise UserError(
-        f"No folder in '{folder.root}' holds all segment maps that '{file.path}' names: in '{best}' {examples(missing)} "
-        f'of {len(names)} are missing; put all of them into one folder.'
+        f"No folder in '{folder.root}' holds all segment maps that '{file.path}' names: in '{best}' "
+        f'{examples(missing)} of {len(names)} are missing; put all of them into one folder.'
     )
 
 

@@ -15,7 +15,9 @@ from tests.helpers import assert_explained
 
 @pytest.fixture
 def folder(panoptic, tmp_path):
-    return shutil.copytree(panoptic, tmp_path / 'set')
+    copied = shutil.copytree(panoptic, tmp_path / 'set')
+    (copied / 'shapes.json').unlink()
+    return copied
 
 
 def content_of(path):
