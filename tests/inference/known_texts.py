@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import tempfile
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from hiera_mm.config import as_it_stands, dicts_in, in_scope
 from hiera_mm.datasets.volumes import monai_transforms
 from hiera_mm.inference import closed_config
 from hiera_mm.inference.closed_config import DATA_KEYS, NAME_KEYS, TEST_PARTS, all_registries, drop_weights, values_in
+from hiera_mm.settings import read_config
 from hiera_mm.shipped import shipped_configs
 
 import mmaction
@@ -59,6 +61,15 @@ def opened_while_built(config):
 def own_parts(config):
     """What one of this suite's configs needs to predict and to test."""
     return {key: config.get(key) for key in ('default_scope', 'test_pipeline', *TEST_PARTS)}
+
+
+def of_other_channels():
+    """This suite's configs of images with other channels than colours, which have types of their own."""
+    for name in ('mask_rcnn_hiera_t', 'segformer_hiera_t_ade20k', 'in1k_hiera_t'):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, 'own.py')
+            path.write_text(f"_base_ = 'hiera_mm::{name}.py'\nchannels = 2\nmean = [0, 0]\nstd = [1, 1]\n")
+            yield read_config(str(path))
 
 
 def foreign_parts(config):
@@ -161,6 +172,9 @@ def main():
             refused[str(seen[0])].append(path.name)
             continue
         for key, text in texts_of(own_parts(config) if own else foreign_parts(config), types):
+            listed[key].add(text)
+    for config in of_other_channels():
+        for key, text in texts_of(own_parts(config), types):
             listed[key].add(text)
     more = [*texts_of_signatures(listed['type']), *texts_of_monai()]
     more += [(key, text) for key, texts in OPENCV.items() for text in texts]

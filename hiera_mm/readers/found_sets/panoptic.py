@@ -81,16 +81,16 @@ def _map_folder(folder: Folder, file: PanopticFile) -> Path:
     )
     names = [annotation['file_name'] for annotation in file.annotations]
     places = [place for place in dict.fromkeys([*near, *others]) if place.is_dir()]
-    fitting = [place for place in places if all(place / name in folder for name in names)]
-    found = [place for place in fitting if _holds_segments(place, file.annotations)]
-    if found:
-        return found[0]
-    if fitting:
+    held = [place for place in places if _holds_segments(place, file.annotations)]
+    for place in held:
+        if all(place / name in folder for name in names):
+            return place
+    if not held and any(all(place / name in folder for name in names) for place in places):
         raise UserError(
-            f"The segment maps in '{fitting[0]}' have none of the segments that '{file.path}' lists; give the maps "
-            'that were exported with this file.'
+            f"No folder in '{folder.root}' holds maps with the segments that '{file.path}' lists, though files of "
+            'their names are there; give the maps that were exported with this file.'
         )
-    best = max(places, key=lambda place: sum((place / name).is_file() for name in names[:200]))
+    best = max(held or places, key=lambda place: sum((place / name).is_file() for name in names[:200]))
     missing = [name for name in names if not (best / name).is_file()]
     raise UserError(
         f"No folder in '{folder.root}' holds all segment maps that '{file.path}' names: in '{best}' "
@@ -99,15 +99,16 @@ def _map_folder(folder: Folder, file: PanopticFile) -> Path:
 
 
 def _holds_segments(place: Path, annotations: list[dict]) -> bool:
-    """Whether files of these names are maps with the annotated segments, by the first of them."""
-    for annotation in [annotation for annotation in annotations if annotation['segments_info']][:FEW]:
+    """Whether files of these names are maps with the annotated segments, by the first ones that are there."""
+    some = [a for a in annotations if a['segments_info'] and (place / a['file_name']).is_file()][:FEW]
+    for annotation in some:
         try:
             there = np.unique(read_segment_map(place / annotation['file_name']))
         except UserError:
             return False
         if not np.isin([segment['id'] for segment in annotation['segments_info']], there).any():
             return False
-    return True
+    return bool(some)
 
 
 def _things_and_stuff(file: PanopticFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
