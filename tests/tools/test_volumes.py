@@ -136,6 +136,11 @@ intensity_range = [(-175, 250), 'zscore']
     again = nibabel.load(tmp_path / 'again/masks/2.nii.gz')
     np.testing.assert_array_equal(np.asarray(again.dataobj), np.asarray(nibabel.load(masks / '2.nii.gz').dataobj))
 
+    code, printed = run_command('publish', tmp_path / 'run', tmp_path / 'published')
+    assert code == 0, printed
+    (found,) = load(str(tmp_path / 'published')).predict([tuple(folder / name for name in files)])
+    np.testing.assert_array_equal(found.labels, np.asarray(again.dataobj))
+
     alone = folder / 'images/0_0001.nii.gz'
     code, printed = run_command('predict', tmp_path / 'run', alone, '--out-dir', tmp_path / 'alone')
     assert code == 1 and 'has 1 channel, but the model takes 2' in printed and 'CASE_0000.nii.gz' in printed, printed
@@ -153,7 +158,7 @@ def test_half_precision_learns(run_command, volumes, tmp_path):
     code, printed = run_command('train', TINY, '--amp', '--work-dir', tmp_path / 'run', *options(volumes))
     assert code == 0, printed
     losses = losses_of(tmp_path / 'run')
-    assert len(losses) == 4 and losses[-1] < losses[0]
+    assert len(losses) == 2 and losses[-1] < losses[0]
 
 
 def test_a_segmentor_starts_from_an_autoencoder_of_unlabelled_volumes(run_command, volumes, tmp_path):
