@@ -48,6 +48,7 @@ NOT_RUN = {
     'hiera-mm start': 'minutes; tests/tools/test_start.py and test_from_an_empty_folder.py',
     'configs/*.py': 'hours; tests/rehearsal/test_rehearse.py takes some of them',
     'FILE_OR_ADDRESS_OR_NAME': 'stands for any; tests/tools/test_convert_weights.py',
+    'train CONFIG': 'stands for any config; tests/tools/test_two_processes.py, test_machines.py',
     'convert SRC DST': 'stands for any; tests/tools/test_convert_weights.py',
 }
 IN_A_CLONE = ('python -m benchmarks', 'python docs/', 'bash tools/', 'pytest')
