@@ -51,7 +51,8 @@ REASONS = dict(
     crop_size='volumes have it, images have image_size',
     max_iters='this run counts epochs',
     ignore_index='masks of semantic segmentation alone have pixels without a class',
-    **dict.fromkeys(('channels', 'channel_files'), 'frames of videos are red, green and blue'),
+    channels='frames of videos are red, green and blue',
+    channel_files='frames of videos are red, green and blue, and volumes list their files',
     **dict.fromkeys(('mean', 'std'), 'clips are normalised as in pre-training, and volumes by intensity_range'),
     fold='lists of volumes alone have folds',
 )

@@ -9,7 +9,7 @@ from hiera_mm.checks.fault import DataPart, Fault, Severity, sample
 from hiera_mm.checks.many_files import first_faults, open_in_parallel
 from hiera_mm.config import in_scope_named
 from hiera_mm.readers.channel_statistics import mean_and_deviation, rounded, sums_of
-from hiera_mm.readers.channels import channel_reader, loading_step
+from hiera_mm.readers.channels import ChannelReader, channel_reader, loading_step
 
 import numpy as np
 from mmengine.registry import DATASETS
@@ -18,6 +18,9 @@ MAX_IMAGES = 2000
 """How many images of a set are opened."""
 
 CHUNK_SIZE = 16
+
+COLOURS = [123.675, 116.28, 103.53]
+"""ImageNet's mean of red, green and blue, which configs have unless they set others."""
 
 FAR = 0.1
 """How far the config's mean may be from the images', in deviations, and its deviation, as a share, without a note."""
@@ -40,9 +43,12 @@ def faults(part: DataPart, scope: str | None) -> Iterator[Fault]:
     reader = channel_reader(step.get('channels', 3), step.get('channel_files'))
     preprocessor = part.model.get('data_preprocessor') or {}
     fits = len(preprocessor.get('mean') or ()) in (0, 1, loaded)
-    if part.before_training or reader is None or part.dataset.get('backend_args'):
+    remote = bool(part.dataset.get('backend_args'))
+    if part.before_training or reader is None or remote:
         if not fits:
             yield _fault_of_mean(preprocessor, loaded, 'hiera-mm check-data prints those of the training images')
+        elif reader is not None and list(preprocessor.get('mean') or ()) == COLOURS and not remote:
+            yield from _fault_of_bytes(part, reader, scope)
         return
     paths = sample(_paths(part, step, scope), MAX_IMAGES)
     results = open_in_parallel(partial(sums_of, reader), paths, CHUNK_SIZE, 'Reading channels')
@@ -67,12 +73,26 @@ def _channels_of(step: Mapping[str, Any]) -> int | None:
 
 
 def _fault_of_mean(preprocessor: Mapping[str, Any], channels: int, those: str) -> Fault:
-    number = len(preprocessor['mean'])
+    given, wanted = (
+        f'{number} {word}{"s" * (number > 1)}'
+        for number, word in ((len(preprocessor['mean']), 'number'), (channels, 'channel'))
+    )
     return Fault(
         Severity.BLOCKS,
-        f'Images have {channels} channels, but mean and std have {number} number{"s" * (number > 1)}; set both at the '
-        f'top of the config ({those}).',
+        f'Images have {wanted}, but mean and std have {given}; set both at the top of the config ({those}).',
     )
+
+
+def _fault_of_bytes(part: DataPart, reader: ChannelReader, scope: str | None) -> Iterator[Fault]:
+    """The mean of colours in bytes for images of other numbers."""
+    step = loading_step(part.dataset.get('pipeline'))
+    path = next(iter(_paths(part, step, scope)), None)
+    if path is not None and reader.read(path).dtype != np.uint8:
+        yield Fault(
+            Severity.BLOCKS,
+            f"The images of {part.key}, such as '{path}', are no bytes, but mean and std are those of colours in "
+            'bytes; set both at the top of the config (hiera-mm check-data prints those of the training images).',
+        )
 
 
 def _paths(part: DataPart, step: Mapping[str, Any], scope: str | None) -> list[str]:

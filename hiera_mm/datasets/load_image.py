@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from hiera_mm.errors import BrokenFileError, UserError, first_line
-from hiera_mm.readers.channels import ChannelReader, channel_reader
+from hiera_mm.readers.channels import ChannelReader, channel_reader, decode_channels
 from hiera_mm.readers.images import eight_bits, open_image, orientation_of, rgb_pixels, turned_back
 from hiera_mm.readers.images import turned as as_displayed
+from hiera_mm.readers.tiff import MARKS as TIFF_MARKS
+from hiera_mm.readers.tiff import refuse_more_bands
 
 import cv2
 import mmcv
@@ -16,7 +18,8 @@ from mmdet.registry import TRANSFORMS
 from mmengine import fileio
 from PIL import Image
 
-TIFF_MARKS = (b'II*\0', b'MM\0*')
+GIVEN = 'given'
+"""The name of an image that is given by its content."""
 
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
@@ -101,6 +104,8 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         """
         if self.reader is not None:
             return self._channels(self.reader, content, path, turned)
+        if content[:4] in TIFF_MARKS:
+            refuse_more_bands(BytesIO(content), path)
         # OpenCV turns JPEG and PNG files; Pillow, which reads the orientation of all formats, turns TIFF files.
         if content[:4] in TIFF_MARKS and (orientation := _orientation(content)) != 1:
             shown = self._decoded_by_pillow(content, path)
@@ -122,7 +127,11 @@ class LoadImageFromFile(PlainLoadImageFromFile):
         def load(part: str) -> bytes:
             return content if part == path else self._content(part) or b''
 
-        pixels = reader.read(path, load, turned)
+        # Without a path there is one file.
+        if path == GIVEN:
+            pixels = reader.checked(decode_channels(content, path, turned), path)
+        else:
+            pixels = reader.read(path, load, turned)
         # All steps take three channels for blue, green and red.
         return np.ascontiguousarray(pixels[..., ::-1]) if reader.count == 3 else pixels
 

@@ -83,7 +83,7 @@ class FramePredictor:
         if content is not None:
             return _flipped(load.decode(content, 'given'))
         if self.reader is not None:
-            return as_channels(image, self.reader)
+            return as_channels(image, self.reader, turn=True)
         return as_rgb(image, turn=True, bit_depth=self.bit_depth)
 
     def shown(self, image: ImageInput | Mapping) -> np.ndarray:

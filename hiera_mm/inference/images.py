@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hiera_mm.errors import BrokenFileError, UserError
-from hiera_mm.readers.channels import COUNTED_MODES, ChannelReader, as_numbers, channel_reader, visible
+from hiera_mm.readers.channels import ChannelReader, as_numbers, channel_reader, pixels_of, visible
 from hiera_mm.readers.images import orientation_of, rgb_pixels, turned
 
 import numpy as np
@@ -77,20 +77,21 @@ def _load(image: Image) -> None:
         image.filename = name  # type: ignore[attr-defined]
 
 
-def as_channels(image: ImageInput, reader: ChannelReader) -> np.ndarray:
+def as_channels(image: ImageInput, reader: ChannelReader, turn: bool) -> np.ndarray:
     """Convert an image in memory to an array ``(H, W, channels)``.
 
     Args:
         image: A Pillow image, an array or a tensor.
         reader: Knows how many channels there must be.
+        turn: Whether to turn a Pillow image as its EXIF data ask for.
 
     Raises:
         UserError: for something else, or another number of channels.
     """
     pixels: Any = image
     if isinstance(image, Image):
-        pixels = np.array(image if image.mode in COUNTED_MODES else image.convert('RGB'))
-        pixels = pixels.reshape(*pixels.shape[:2], -1)
+        pixels = pixels_of(image)
+        pixels = turned(pixels, orientation_of(image)) if turn else pixels
     elif isinstance(image, Tensor) and image.ndim == 3:
         pixels = image.detach().cpu().permute(1, 2, 0).numpy()
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 3 or not pixels.size:

@@ -1,5 +1,6 @@
 """Images of any number of channels, such as satellites' bands or colour and depth, from one file or from several."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -7,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError
+from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError, examples, first_few
 from hiera_mm.readers.images import open_image, orientation_of, turned
 from hiera_mm.readers.tiff import is_tiff, read_tiff
 
@@ -22,6 +23,8 @@ DEEP_MODES = ('I;16', 'I;16B', 'I;16L', 'I', 'F')
 
 FROM_OPENCV = dict(L=[0], LA=[0, 3], RGB=[2, 1, 0], RGBA=[2, 1, 0, 3])
 """Where OpenCV, which has blue first and makes two channels four, puts the channels of a mode."""
+
+PNG_MARK, PNG_GREY_ALPHA = b'\x89PNG', 4
 
 LOADERS = ('LoadImageFromFile', 'ReadImage')
 """The steps of pipelines that load images."""
@@ -55,7 +58,19 @@ class ChannelReader:
 
     def is_first(self, path: str | Path) -> bool:
         """Whether a file is the one by which an image is named."""
-        return not self.files or self._first.fullmatch(_with_slashes(path)) is not None
+        return not self.files or self._place_of(path) == 0
+
+    def check_all_fit(self, paths: Sequence[str | Path]) -> None:
+        """Refuse files that are of none of the forms, and would be left out.
+
+        Raises:
+            UserError: naming some.
+        """
+        if self.files and (others := [str(path) for path in paths if self._place_of(path) is None]):
+            raise UserError(
+                f'{examples(others)} of the images are of none of the forms {first_few(self.files)} of channel_files; '
+                'correct channel_files or the names, or take these files out of the folder.'
+            )
 
     def paths_of(self, path: str | Path) -> list[str]:
         """The files of an image, by the first one.
@@ -65,8 +80,8 @@ class ChannelReader:
         """
         if not self.files:
             return [str(path)]
-        found = self._first.fullmatch(_with_slashes(path))
-        if found is None:
+        found = self._match(0, path)
+        if found is None or not self.is_first(path):
             raise UserError(
                 f"The image '{path}' is not of the form '{self.files[0]}', by which channel_files names the first file "
                 'of each image; correct channel_files, or the names of the images.'
@@ -89,11 +104,19 @@ class ChannelReader:
 
         Raises:
             BrokenFileError: for a file that is missing or can't be decoded.
-            UnclearFileError: for numbers that are not finite, and for stacks along depth or time.
+            UnclearFileError: for numbers that are not finite, for stacks along depth or time, and for files that EXIF
+            turns differently.
             UserError: for another number of channels, and for files of different sizes.
         """
         paths = self.paths_of(path)
-        parts = [decode_channels((load or _content_of)(part), part, as_displayed) for part in paths]
+        decoded = [self._decoded(part, paths[0], load or _content_of) for part in paths]
+        turns = {orientation for _, orientation in decoded}
+        if len(turns) > 1:
+            raise UnclearFileError(
+                f"EXIF turns some files of the image '{paths[0]}' and not the others, so it can't be told how they fit "
+                'together; save all as they are displayed, without EXIF data.'
+            )
+        parts = [turned(pixels, turn) if as_displayed else pixels for pixels, turn in decoded]
         for part, pixels in zip(paths, parts, strict=True):
             if pixels.shape[:2] != parts[0].shape[:2]:
                 (height, width), (first_height, first_width) = pixels.shape[:2], parts[0].shape[:2]
@@ -101,10 +124,11 @@ class ChannelReader:
                     f"The files of one image must have the same size, but '{part}' has {width} x {height} pixels and "
                     f"'{paths[0]}' {first_width} x {first_height}; resample them onto one grid."
                 )
-        return self.checked(np.concatenate(parts, axis=2), path)
+        each = [f'{pixels.shape[2]} in {part}' for part, pixels in zip(paths, parts, strict=True)]
+        return self.checked(np.concatenate(parts, axis=2), path, f' ({", ".join(each)})' if len(each) > 1 else '')
 
-    def checked(self, pixels: np.ndarray, name: str | Path) -> np.ndarray:
-        """The pixels, if they have ``count`` channels.
+    def checked(self, pixels: np.ndarray, name: str | Path, where: str = '') -> np.ndarray:
+        """The pixels, if they have ``count`` channels; ``where`` follows their number in the message.
 
         Raises:
             UserError: if they have not.
@@ -112,18 +136,44 @@ class ChannelReader:
         if pixels.shape[2] != self.count:
             found = pixels.shape[2]
             raise UserError(
-                f"The image '{name}' has {found} channel{'s' * (found > 1)}, but the config says channels = "
+                f"The image '{name}' has {found} channel{'s' * (found > 1)}{where}, but the config says channels = "
                 f'{self.count}; set channels = {found} at the top of the config if all images have that many, or '
                 'replace this image.'
             )
         return pixels
 
+    def _decoded(self, part: str, first: str, load: Callable[[str], bytes]) -> tuple[np.ndarray, int]:
+        try:
+            content = load(part)
+        except BrokenFileError as error:
+            if part == first:
+                raise
+            raise BrokenFileError(
+                f"The file '{part}', which channel_files names for the image '{first}', is missing or can't be read; "
+                'put it there, correct channel_files, or take the image out.'
+            ) from error
+        return decode_stored(content, part)
+
+    def _place_of(self, path: str | Path) -> int | None:
+        """Which of an image's files a path is: of the forms that it has, the one that says most."""
+        fitting = [place for place in range(len(self.files)) if self._match(place, path)]
+        return max(fitting, key=lambda place: len(self.files[place]), default=None)
+
+    def _match(self, place: int, path: str | Path) -> re.Match | None:
+        form, text = self._forms[place], _with_slashes(path)
+        # Inside the folder that a pattern begins with, relative paths lack it.
+        return form.fullmatch(text) or form.fullmatch(_with_slashes(os.path.abspath(text)))
+
     @cached_property
-    def _first(self) -> re.Pattern:
-        before, after = self.files[0].split('*')
-        # A folder's whole name, or whatever precedes a pattern that begins with '*'.
-        above = '((?:.*/)?)' if before else '()'
-        return re.compile(f'{above}{re.escape(before)}(.+){re.escape(after)}')
+    def _forms(self) -> list[re.Pattern]:
+        return [_form_of(*pattern.split('*')) for pattern in self.files]
+
+
+def _form_of(before: str, after: str) -> re.Pattern:
+    # A folder's whole name, or whatever precedes a pattern that begins with '*'.
+    above = '((?:.*/)?)' if before else '()'
+    # Cameras write .JPG, other programs .jpg.
+    return re.compile(f'{above}{re.escape(before)}(.+)(?i:{re.escape(after)})')
 
 
 def is_pattern(text: str) -> bool:
@@ -163,9 +213,25 @@ def decode_channels(content: bytes, name: str | Path, as_displayed: bool = True)
     Raises:
         BrokenFileError, UnclearFileError, UserError: as :meth:`ChannelReader.read`.
     """
-    pixels, orientation = read_tiff(content, name) if is_tiff(content) else _by_pillow(content, name)
-    numbers = as_numbers(pixels, name)
+    numbers, orientation = decode_stored(content, name)
     return np.ascontiguousarray(turned(numbers, orientation) if as_displayed else numbers)
+
+
+def decode_stored(content: bytes, name: str | Path) -> tuple[np.ndarray, int]:
+    """As :func:`decode_channels`, as stored, and EXIF's orientation."""
+    found = read_tiff(content, name) if is_tiff(content) else None
+    pixels, orientation = found or _by_pillow(content, name)
+    return as_numbers(pixels, name), orientation
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """The channels of a Pillow image as stored, ``(H, W, channels)``."""
+    if image.mode in DEEP_MODES:
+        return np.array(image)[..., None]
+    if image.mode == '1':
+        return np.array(image.convert('L'))[..., None]
+    pixels = np.array(image if image.mode in COUNTED_MODES else image.convert('RGB'))
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def visible(pixels: np.ndarray) -> np.ndarray:
@@ -181,16 +247,8 @@ def visible(pixels: np.ndarray) -> np.ndarray:
 def _by_pillow(content: bytes, name: str | Path) -> tuple[np.ndarray, int]:
     try:
         with open_image(BytesIO(content)) as image:
-            orientation, mode = orientation_of(image), image.mode
-            if mode in DEEP_MODES:
-                return np.array(image)[..., None], orientation
-            if mode == '1':
-                return np.array(image.convert('L'))[..., None], orientation
-            if mode not in COUNTED_MODES:
-                return np.array(image.convert('RGB')), orientation
-            deep = _deep_colours(content, mode)
-            pixels = np.array(image) if deep is None else deep
-            return pixels.reshape(*pixels.shape[:2], -1), orientation
+            deep = _deep_colours(content, image.mode) if image.mode in COUNTED_MODES else None
+            return (pixels_of(image) if deep is None else deep), orientation_of(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BrokenFileError(
             f"The image '{name}' can't be decoded ({error}); replace it, or take it out of the inputs."
@@ -205,7 +263,9 @@ def _deep_colours(content: bytes, mode: str) -> np.ndarray | None:
         return None
     if pixels is None or pixels.dtype == np.uint8 or pixels.ndim != 3:
         return None
-    return pixels[..., FROM_OPENCV[mode]]
+    # Pillow knows no grey and transparency of 16 bits.
+    grey = content.startswith(PNG_MARK) and content[25] == PNG_GREY_ALPHA
+    return pixels[..., FROM_OPENCV['LA' if grey else mode]]
 
 
 def as_numbers(pixels: np.ndarray, name: str | Path) -> np.ndarray:

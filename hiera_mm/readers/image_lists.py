@@ -50,6 +50,7 @@ def read_images(
         found = _from_classes(folder) if with_label else _from_everywhere(folder)
         if channel_files:
             reader = ChannelReader(len(channel_files), channel_files)
+            reader.check_all_fit([path for path, _ in found.entries])
             found = found._replace(entries=[entry for entry in found.entries if reader.is_first(entry[0])])
     if not found.entries:
         raise UserError(f"'{ann_file or folder}' holds no images ({', '.join(IMAGE_ENDINGS)}); correct the path.")

@@ -51,14 +51,16 @@ def find_pairs(
     folder = _existing(images, 'images', 'data_prefix.img_path')
     reader = ChannelReader(len(channel_files), channel_files) if channel_files else None
     image_ending = image_ending or (channel_files[0].rpartition('*')[2] if channel_files else '')
-    endings = (image_ending.lower(),) if image_ending else IMAGE_ENDINGS
+    endings = (image_ending.lower(),) if image_ending and not reader else IMAGE_ENDINGS
     together = masks is not None and Path(masks).resolve() == folder.resolve()
     found: dict[str, Path] = {}
     for path in files_below(folder, endings):
-        if together and path.name.endswith(mask_ending) and not image_ending:
+        if together and path.name.endswith(mask_ending) and (not image_ending or channel_files):
             continue
-        if reader and not reader.is_first(path):
-            continue
+        if reader:
+            reader.check_all_fit([path])
+            if not reader.is_first(path):
+                continue
         name = _name_without_ending(path.relative_to(folder), image_ending)
         if name in found:
             raise UserError(
@@ -66,6 +68,11 @@ def find_pairs(
                 "or set img_suffix to the ending of the images' names."
             )
         found[name] = path
+    if not found and channel_files:
+        raise UserError(
+            f"The folder '{folder}' holds no images of the form '{channel_files[0]}', the first of channel_files; "
+            'correct that, or data_prefix.img_path.'
+        )
     if not found:
         raise UserError(f"The folder '{folder}' holds no images{_why_no_images(folder, image_ending)}.")
     wanted = _read_names(Path(names), found) if names else sorted(found)
@@ -164,7 +171,8 @@ def check_mask_values(path: str | Path, mask: np.ndarray, count: int, ignored: i
     if wrong := [int(value) for value in values if value >= count and value not in (ignored, IGNORED)]:
         raise UserError(
             f"The mask '{path}' holds numbers that are not classes: {examples(wrong)}; the {count} classes are 0 to "
-            f'{count - 1}, and {ignored} is ignored; correct the mask, or name all classes.'
+            f'{count - 1}, and {ignored} is ignored; correct the mask, name all classes, or leave one number out by '
+            f'ignore_index = {wrong[-1]} at the top of the config.'
         )
 
 
@@ -177,7 +185,8 @@ def check_ignored(ignored: int, classes: Sequence[str]) -> None:
     if ignored < len(classes):
         raise UserError(
             f"ignore_index = {ignored} is the number of the class '{classes[ignored]}', of which nothing would be "
-            'learned; leave the class out of classes if the others keep their numbers, or ignore_index out.'
+            f'learned; leave ignore_index out, or if what is {ignored} in the masks is no class, write 255 for it '
+            'there and number the classes from 0 without it.'
         )
 
 

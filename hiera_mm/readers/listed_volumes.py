@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hiera_mm.errors import UserError, examples, first_few, first_line
+from hiera_mm.readers.coco_values import whole_number
 from hiera_mm.readers.volume_labels import check_all_named, names_by_number
 from hiera_mm.readers.volume_names import files_of_case
 
@@ -95,8 +96,13 @@ def parts_of(content: dict[str, Any]) -> list[str]:
 def folds_of(content: dict[str, Any]) -> list[Any]:
     """The folds that the entries of a list's ``training`` have; none if not all have one."""
     entries = content.get('training')
-    folds = [entry.get('fold') if isinstance(entry, dict) else None for entry in entries or []]
-    return sorted(set(folds)) if folds and all(isinstance(fold, int) for fold in folds) else []
+    folds = [fold_of(entry) for entry in entries or []]
+    return sorted(set(folds)) if folds and None not in folds else []
+
+
+def fold_of(entry: Any) -> int | None:
+    """The fold of an entry, also as text or with a decimal point; None without one."""
+    return whole_number(entry.get('fold')) if isinstance(entry, dict) else None
 
 
 def volume_of(entry: Any, path: Path, part: str, with_labels: bool) -> VolumePair:
@@ -160,8 +166,8 @@ def _split(content: dict[str, Any], fold: int, path: str | Path) -> dict[str, An
             f"The list of volumes '{path}' has both folds and a 'validation'; leave out fold = {fold} at the top of "
             'the config, or take one of the two out of the list.'
         )
-    inside = [entry for entry in content['training'] if entry['fold'] == fold]
-    return dict(training=[entry for entry in content['training'] if entry['fold'] != fold], validation=inside)
+    inside = [entry for entry in content['training'] if fold_of(entry) == fold]
+    return dict(training=[entry for entry in content['training'] if fold_of(entry) != fold], validation=inside)
 
 
 def _classes(content: dict[str, Any], path: str | Path) -> list[str] | None:

@@ -33,6 +33,9 @@ class StandInTask(Protocol):
     def artist_of(self, dataset_type: type) -> Artist | None: ...
 
 
+TIFF_ENDINGS = ('.tif', '.tiff')
+
+
 def can_stand_in(config: Config, task: StandInTask) -> bool:
     """Whether all data that a config's loaders name are missing and can be drawn."""
     for _, dataset, kind in _datasets(config):
@@ -129,12 +132,18 @@ def write_image(dataset: ConfigDict, path: Path, image: np.ndarray) -> Path:
         return path
     pixels = image[..., [number % 3 for number in range(reader.count)]]
     paths = _channel_paths(reader, path)
-    # The first file has what the others, of one channel each, leave.
-    ends = [reader.count - len(paths) + number for number in range(1, len(paths))]
-    for file, part in zip(paths, np.split(pixels, ends, axis=2), strict=True):
+    for file, part in zip(paths, np.split(pixels, np.cumsum(_shares(paths, reader.count))[:-1], axis=2), strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         _write_channels(file, part)
     return paths[0]
+
+
+def _shares(paths: list[Path], count: int) -> list[int]:
+    """How many of the channels each file has: one, and the first that can hold them the rest."""
+    rest = count - len(paths)
+    able = [path.suffix.lower() in TIFF_ENDINGS or rest <= 2 for path in paths]
+    largest = able.index(True) if True in able else 0
+    return [1 + rest * (place == largest) for place in range(len(paths))]
 
 
 def _channel_paths(reader: ChannelReader, path: Path) -> list[Path]:
@@ -149,7 +158,7 @@ def _channel_paths(reader: ChannelReader, path: Path) -> list[Path]:
 
 def _write_channels(path: Path, pixels: np.ndarray) -> None:
     grey = pixels.shape[2] == 1
-    if path.suffix.lower() in ('.tif', '.tiff'):
+    if path.suffix.lower() in TIFF_ENDINGS:
         require_extra('tifffile', 'tiff')
         import tifffile
 

@@ -8,6 +8,8 @@ from hiera_mm.tasks import check_data, faults_of
 
 import numpy as np
 import pytest
+import tifffile
+from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 OWN = """_base_ = 'hiera_mm::segformer_hiera_t_ade20k.py'
@@ -111,3 +113,35 @@ def test_video_and_volume_models_have_no_channels_of_images(tmp_path):
         path.write_text(f"_base_ = 'hiera_mm::{base}.py'\nchannels = 4\n")
         with pytest.raises(UserError, match='red, green and blue'):
             read_config(str(path))
+
+
+def test_bands_of_16_bits_are_not_trained_as_bytes(tmp_path):
+    """Three channels have the mean of colours unless the config says others."""
+    folder = tmp_path / 'set'
+    make_band_shapes(folder, train=2, val=1)
+    for path in (folder / 'rgb').rglob('*.png'):
+        for number, band in enumerate('234'):
+            pixels = np.asarray(Image.open(path))[..., number].astype(np.uint16) * 100
+            Image.fromarray(pixels).save(path.with_name(f'{path.stem}_B0{band}.png'))
+        path.unlink()
+    more = "channels = 3\nchannel_files = ('*_B02.png', '*_B03.png', '*_B04.png')\n"
+    with pytest.raises(UserError, match='no bytes, but mean and std are those of colours'):
+        check_data(config_of(folder, more), ['train_dataloader'])
+    config = config_of(folder, more + 'mean = [12000.0] * 3\nstd = [3700.0] * 3\n')
+    check_data(config, ['train_dataloader'])
+    kinds = [step.type for step in config.train_dataloader.dataset.pipeline]
+    assert 'ChannelDistortion' in kinds and 'PhotoMetricDistortion' not in kinds
+
+
+def test_channels_that_a_model_of_colours_would_leave_out_are_told(tmp_path):
+    folder = tmp_path / 'set'
+    make_band_shapes(folder, train=2, val=1)
+    for path in sorted((folder / 'rgb').rglob('*.png')):
+        pixels = np.dstack([np.asarray(Image.open(path))] + [np.asarray(Image.open(path))[..., :1]] * 1)
+        tifffile.imwrite(path.with_suffix('.tif'), pixels, photometric='minisblack', planarconfig='contig')
+        path.unlink()
+    config = config_of(folder, '')
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    with pytest.raises(UserError, match='has 4 channels, but the config takes it for one in colour; set channels = 4'):
+        dataset[0]

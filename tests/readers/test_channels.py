@@ -1,5 +1,7 @@
 """Images of any number of channels."""
 
+import struct
+import zlib
 from io import BytesIO
 
 from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError
@@ -244,7 +246,7 @@ def test_channels_of_several_files_follow_one_another(tmp_path):
 def test_files_that_do_not_belong_together_are_sentences(tmp_path):
     reader = ChannelReader(4, ('rgb/*.png', 'depth/*.png'))
     save(tmp_path / 'rgb' / '1.png', drawn(3))
-    with pytest.raises(BrokenFileError, match=r"depth/1\.png' is missing"):
+    with pytest.raises(BrokenFileError, match=r"depth/1\.png', which channel_files names .* is missing"):
         reader.read(tmp_path / 'rgb' / '1.png')
     save(tmp_path / 'depth' / '1.png', drawn(1)[:, :-1])
     with pytest.raises(UserError, match=r'depth/1\.png. has 8 x 6 pixels .* 9 x 6'):
@@ -280,3 +282,77 @@ def test_headers_of_files_that_pillow_cannot_read(tmp_path, channels):
     path.write_bytes(tiff(pixels[..., 0] if channels == 1 else pixels, photometric='minisblack', **more))
     header = read_image_header(path)
     assert (header.width, header.height, header.orientation, header.deep) == (WIDTH, HEIGHT, 1, True)
+
+
+@pytest.mark.parametrize('path', ['rgb/1.JPG', 'rgb/a.b/1.Jpg'])
+def test_endings_are_known_in_any_case(path):
+    assert ChannelReader(4, ('rgb/*.jpg', 'depth/*.png')).is_first(path)
+    assert not ChannelReader(4, ('rgb/*.jpg', 'depth/*.png')).is_first(path.replace('rgb', 'RGB'))
+
+
+def test_the_form_that_says_most_is_that_of_a_file():
+    reader = ChannelReader(4, ('*.png', '*_nir.png'))
+    assert reader.is_first('a.png') and not reader.is_first('a_nir.png')
+    assert reader.paths_of('x/a.png') == ['x/a.png', 'x/a_nir.png']
+    with pytest.raises(UserError, match='not of the form'):
+        reader.paths_of('x/a_nir.png')
+
+
+def test_files_of_no_form_are_refused():
+    reader = ChannelReader(4, ('rgb/*.jpg', 'depth/*.png'))
+    reader.check_all_fit(['rgb/1.jpg', 'depth/1.png'])
+    with pytest.raises(UserError, match=r'2 \(rgb/1.jpeg, rgb/2.png\) of the images are of none of the forms'):
+        reader.check_all_fit(['rgb/1.jpg', 'rgb/1.jpeg', 'rgb/2.png'])
+
+
+def test_relative_paths_are_known_inside_the_folder_of_a_form(tmp_path, monkeypatch):
+    save(tmp_path / 'rgb' / 'val' / '1.png', drawn(3))
+    save(tmp_path / 'depth' / 'val' / '1.png', drawn(1, seed=1))
+    monkeypatch.chdir(tmp_path / 'rgb' / 'val')
+    found = ChannelReader(4, ('rgb/*.png', 'depth/*.png')).read('1.png')
+    np.testing.assert_array_equal(found, np.dstack([drawn(3), drawn(1, seed=1)]))
+
+
+def test_files_that_exif_turns_differently_do_not_fit_together(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    (tmp_path / 'rgb').mkdir()
+    Image.fromarray(pixels).save(tmp_path / 'rgb' / '1.png', exif=exif)
+    save(tmp_path / 'depth' / '1.png', pixels[..., :1])
+    with pytest.raises(UnclearFileError, match='EXIF turns some files'):
+        ChannelReader(4, ('rgb/*.png', 'depth/*.png')).read(tmp_path / 'rgb' / '1.png')
+
+
+def test_grey_and_transparency_of_16_bits_are_two_channels(tmp_path):
+    pixels = drawn(2, 'uint16')
+    rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in pixels)
+    header = struct.pack('>IIBBBBB', WIDTH, HEIGHT, 16, 4, 0, 0, 0)
+    chunks = [(b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')]
+    written = b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data)) for name, data in chunks
+    )
+    np.testing.assert_array_equal(decode_channels(written, 'image'), pixels)
+
+
+def test_pages_of_several_kinds_are_unclear_and_a_thumbnail_is_none():
+    for first, second in (('uint16', 'uint8'), ('uint8', 'float32')):
+        file = BytesIO()
+        with tifffile.TiffWriter(file) as to:
+            for dtype in (first, second):
+                to.write(drawn(1, dtype)[..., 0], photometric='minisblack', contiguous=False)
+        with pytest.raises(UnclearFileError, match=f'several kinds .*{first}'):
+            decode_channels(file.getvalue(), 'image')
+    file, pixels = BytesIO(), drawn(5)
+    with tifffile.TiffWriter(file) as to:
+        to.write(pixels[::2, ::2], photometric='minisblack', planarconfig='contig')
+        to.write(pixels, photometric='minisblack', planarconfig='contig')
+    np.testing.assert_array_equal(decode_channels(file.getvalue(), 'image'), pixels)
+
+
+def test_codes_of_colours_become_colours_and_bits_keep_their_sense():
+    image = Image.fromarray(drawn(3)).convert('CMYK')
+    np.testing.assert_array_equal(decode_channels(content(image, 'TIFF'), 'image'), np.asarray(image.convert('RGB')))
+    bits = drawn(1)[..., 0] > 100
+    written = tiff(bits, photometric='miniswhite')
+    np.testing.assert_array_equal(decode_channels(written, 'image')[..., 0], np.where(bits, 0, 255))

@@ -5,5 +5,5 @@ channel_files = None
 
 # Of the step that loads images.
 loaded = dict(channels=channels, channel_files=channel_files) if channels != 3 or channel_files else {}
-# Steps that change colours as red, green and blue have them.
-coloured = channels == 3
+# For steps that change colours as red, green and blue bytes have them.
+coloured = channels == 3 and not channel_files

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from hiera_mm.errors import UserError
 from hiera_mm.readers.found_sets import objects
 from hiera_mm.readers.found_sets.actions import find_actions, has_actions
+from hiera_mm.readers.found_sets.bands import refuse_bands
 from hiera_mm.readers.found_sets.class_folders import find_class_folders, has_class_folders
 from hiera_mm.readers.found_sets.folder import MARK, Folder
 from hiera_mm.readers.found_sets.found import FoundPart as FoundPart
@@ -85,6 +86,9 @@ LAYOUTS: dict[str, Layout] = {
 }
 """The layouts by their option's name."""
 
+BY_IMAGES = ('yolo', 'masks', 'class-folders', 'unlabelled')
+"""Those whose images are the files there are, and not those that an annotation names."""
+
 
 def layout_of(path: Path) -> str:
     """The layout of the files in a folder.
@@ -131,6 +135,8 @@ def find_sets(path: Path, layout: str, out: Path, shape: str | None = None) -> F
     folder = Folder(path)
     if shape is not None and layout not in ('coco', *objects.CONVERTED):
         raise UserError(f'--{shape} is for objects, but {LAYOUTS[layout].name} has none; leave it out.')
+    if layout in BY_IMAGES:
+        refuse_bands(folder)
     with _new_folder(out):
         return LAYOUTS[layout].find(folder, out, **({} if shape is None else dict(shape=shape)))
 

@@ -15,7 +15,7 @@ MAX_IMAGES = 100
 
 def channel_settings(images: Sequence[str]) -> dict[str, Any]:
     """``channels``, ``mean`` and ``std`` for images whose channels are neither grey nor colours, with or without
-    transparency; nothing for others.
+    transparency, and for grey ones whose numbers don't become bytes; nothing for others.
 
     Args:
         images: The training images.
@@ -23,7 +23,10 @@ def channel_settings(images: Sequence[str]) -> dict[str, Any]:
     some = images[:: max(1, len(images) // MAX_IMAGES)]
     headers = [tiff_header(path) if Path(path).suffix.lower() in ('.tif', '.tiff') else None for path in some]
     counts = {header.bands if header else 3 for header in headers}
-    if len(counts) != 1 or (count := counts.pop()) in (1, 3):
+    if len(counts) != 1:
+        return {}
+    count = counts.pop()
+    if count == 3 or (count == 1 and all(header is None or header.whole for header in headers)):
         return {}
     found = list(map(partial(sums_of, ChannelReader(count)), some))
     if any(one.fault for one in found):

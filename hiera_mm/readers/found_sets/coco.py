@@ -13,6 +13,7 @@ from hiera_mm.readers.coco_files import CocoFile, read_annotations
 from hiera_mm.readers.found_sets.folder import PARTS, USES, Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, with_validation
 from hiera_mm.readers.found_sets.labelme import is_labelme
+from hiera_mm.readers.found_sets.map_folders import map_folders
 from hiera_mm.readers.images import image_size
 
 PANOPTIC = 'hold panoptic annotations'
@@ -35,7 +36,8 @@ def find_coco_parts(folder: Folder, out: Path) -> tuple[dict[str, FoundPart], li
     """
     files = _annotation_files(folder)
     read = {part: files[path] for part, path in parts_of(folder, files).items()}
-    places = {part: image_folder(folder, file.path, file) for part, file in read.items()}
+    maps = map_folders(folder)
+    places = {part: image_folder(folder, file.path, file, without=maps) for part, file in read.items()}
     split = with_validation({part: file.images for part, file in read.items()}, folder)
     names = [category['name'] for category in read['train' if 'train' in read else None].categories]
     for part, file in read.items():

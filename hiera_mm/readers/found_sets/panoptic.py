@@ -8,16 +8,11 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError, examples
 from hiera_mm.readers.found_sets.coco import PANOPTIC, image_folder, parsed, parts_of, reason_against
-from hiera_mm.readers.found_sets.folder import Folder
+from hiera_mm.readers.found_sets.folder import Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
+from hiera_mm.readers.found_sets.map_folders import holds_segments
 from hiera_mm.readers.images import image_size
 from hiera_mm.readers.panoptic_files import PanopticFile, read_panoptic
-from hiera_mm.readers.segment_maps import read_segment_map
-
-import numpy as np
-
-FEW = 3
-"""How many maps are opened to tell a folder of maps from one of images with the same names."""
 
 
 def find_panoptic(folder: Folder, out: Path) -> FoundSets:
@@ -81,7 +76,10 @@ def _map_folder(folder: Folder, file: PanopticFile) -> Path:
     )
     names = [annotation['file_name'] for annotation in file.annotations]
     places = [place for place in dict.fromkeys([*near, *others]) if place.is_dir()]
-    held = [place for place in places if _holds_segments(place, file.annotations)]
+    held = [place for place in places if holds_segments(place, file.annotations)]
+    # Parts may use the same names.
+    part = part_named_in(file.path, folder.root)
+    held.sort(key=lambda place: part_named_in(place / 'x', folder.root) != part)
     for place in held:
         if all(place / name in folder for name in names):
             return place
@@ -96,19 +94,6 @@ def _map_folder(folder: Folder, file: PanopticFile) -> Path:
         f"No folder in '{folder.root}' holds all segment maps that '{file.path}' names: in '{best}' "
         f'{examples(missing)} of {len(names)} are missing; put all of them into one folder.'
     )
-
-
-def _holds_segments(place: Path, annotations: list[dict]) -> bool:
-    """Whether files of these names are maps with the annotated segments, by the first ones that are there."""
-    some = [a for a in annotations if a['segments_info'] and (place / a['file_name']).is_file()][:FEW]
-    for annotation in some:
-        try:
-            there = np.unique(read_segment_map(place / annotation['file_name']))
-        except UserError:
-            return False
-        if not np.isin([segment['id'] for segment in annotation['segments_info']], there).any():
-            return False
-    return bool(some)
 
 
 def _things_and_stuff(file: PanopticFile) -> tuple[tuple[str, ...], tuple[str, ...]]:

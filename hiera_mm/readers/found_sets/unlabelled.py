@@ -8,6 +8,7 @@ from hiera_mm.errors import UserError
 from hiera_mm.readers.found_sets.class_folders import main_inputs, sides_of
 from hiera_mm.readers.found_sets.folder import Folder
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of
+from hiera_mm.readers.found_sets.map_folders import map_folders
 from hiera_mm.readers.videos import VIDEO_ENDINGS
 
 
@@ -17,7 +18,9 @@ def find_unlabelled(folder: Folder, out: Path) -> FoundSets:
     Raises:
         UserError: if there are none, or both.
     """
-    inputs, videos = main_inputs(folder), folder.with_ending(*VIDEO_ENDINGS)
+    maps = map_folders(folder)
+    inputs = [path for path in main_inputs(folder) if path.parent not in maps]
+    videos = folder.with_ending(*VIDEO_ENDINGS)
     if folder.images and videos:
         raise UserError(
             f"'{folder.root}' holds {len(folder.images)} images and {len(videos)} videos; move one of them to a "

@@ -15,7 +15,7 @@ from hiera_mm.readers.found_sets.folder import Folder, part_named_in
 from hiera_mm.readers.found_sets.found import FoundPart, FoundSets, account_of, shared_inputs, with_validation
 from hiera_mm.readers.found_sets.index_masks import MASK_WORD, MOST_GAPS
 from hiera_mm.readers.found_sets.volume_settings import settings_for
-from hiera_mm.readers.listed_volumes import VolumePair, folds_of, parts_of, volume_of
+from hiera_mm.readers.listed_volumes import VolumePair, fold_of, folds_of, parts_of, volume_of
 from hiera_mm.readers.volume_labels import check_one_number, names_by_number
 from hiera_mm.readers.volume_names import case_and_channel
 from hiera_mm.readers.volumes import ENDINGS, read_voxels
@@ -116,7 +116,7 @@ def _by_fold(listed: Listed, folder: Folder) -> dict[str, Any]:
     )
     inside: dict[bool, list[Any]] = {True: [], False: []}
     for entry in listed.content['training']:
-        inside[entry['fold'] == folds[0]].append(entry)
+        inside[fold_of(entry) == folds[0]].append(entry)
     return dict(training=inside[False], validation=inside[True])
 
 
@@ -138,7 +138,7 @@ def _from_folders(folder: Folder) -> Pairs:
         label = _label_of(name, labels)
         if label is None:
             for path in files:
-                folder.leave_out(path, 'has no labels of its name')
+                folder.leave_out(path, 'have no labels of their names')
             continue
         named = part_named_in(files[0].parent / 'x', folder.root) or _decathlon(files[0])
         found[named].append(VolumePair(_channels(name, files, folder), str(label)))

@@ -45,7 +45,7 @@ def settings_for(pairs: Sequence[VolumePair], content: dict[str, Any]) -> dict[s
     if len({len(each) for each in lowest}) > 1:
         counts = [f'{pair.images[0]} has {len(each)}' for pair, each in zip(looked_at, lowest, strict=True)]
         raise UserError(f'The volumes have different numbers of channels: {first_few(counts)}; give all the same.')
-    ranges = _ranges(np.min(lowest, axis=0).tolist(), _channel_names(content))
+    ranges = _ranges(np.min(lowest, axis=0).tolist(), _channel_names(content, len(lowest[0])))
     size = np.median(sizes, axis=0)
     spacing = np.array(CT_SPACING) if set(ranges) == {CT_RANGE} else np.round(np.median(voxels, axis=0), 3)
     if (size / spacing).min() < 32:
@@ -64,26 +64,25 @@ def _lowest(path: str) -> list[float]:
     return voxels.reshape(-1, voxels.shape[3] if voxels.ndim == 4 else 1).min(axis=0).tolist()
 
 
-def _channel_names(content: dict[str, Any]) -> list[str]:
-    """What a list calls the channels, by number; one name may stand for all."""
+def _channel_names(content: dict[str, Any], count: int) -> list[str]:
+    """What a list calls the channels, by number; a text alone, as of the Decathlon's modality, is for all."""
     named = content.get('channel_names') or content.get('modality') or []
     if isinstance(named, dict):
         # Numbers as text: 10 comes after 9.
         named = [named[key] for key in sorted(named, key=lambda key: (len(str(key)), str(key)))]
-    return [str(name) for name in (named if isinstance(named, list) else [named])]
+    return list(map(str, named)) if isinstance(named, list) else [str(named)] * count
 
 
 def _ranges(lowest: Sequence[float], names: Sequence[str]) -> list[Any]:
     """How the intensities of each channel become comparable, as nnU-Net decides: CT has units, others have none."""
-    if len(names) > 1 and len(names) != len(lowest):
+    if names and len(names) != len(lowest):
         raise UserError(
-            f'The list of volumes names {len(names)} channels ({", ".join(names)}), but the volumes have '
+            f'The list of volumes names {len(names)} of the channels ({", ".join(names)}), but the volumes have '
             f'{len(lowest)}; correct channel_names (or modality), or the files.'
         )
     if not names:
         return [CT_RANGE if low < AIR else None for low in lowest]
-    every = list(names) * len(lowest) if len(names) == 1 else names
-    return [CT_RANGE if name.strip().upper() == 'CT' else 'zscore' for name in every]
+    return [CT_RANGE if name.strip().upper() == 'CT' else 'zscore' for name in names]
 
 
 def _crop(shape: np.ndarray) -> tuple[int, int, int]:

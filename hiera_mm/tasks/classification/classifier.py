@@ -139,7 +139,7 @@ class Classifier:
         if (content := content_of(given)) is not None:
             return load.decode(content)
         if self.reader is not None:
-            return as_channels(given, self.reader)
+            return as_channels(given, self.reader, turn=False)
         return as_rgb(given, turn=False, bit_depth=load.bit_depth)
 
     def _file(self, path: str | Path, rate: float) -> dict:

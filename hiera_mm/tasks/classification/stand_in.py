@@ -1,5 +1,6 @@
 """Stand-in images and videos with classes: generated data for a rehearsal when those of the config are missing."""
 
+from hiera_mm.readers.class_names import classes_from
 from hiera_mm.readers.write_video import write_video
 from hiera_mm.rehearsal.stand_in import file_prefix, root_and_folder, write_file, write_image
 from hiera_mm.synthetic.motions import MOTIONS, draw_frames
@@ -16,13 +17,15 @@ def draw_images(dataset: ConfigDict, classes: int, count: int, random: np.random
     """Draw images, in class folders or with a list, as the data set reads them."""
     root, folder = root_and_folder(dataset, 'img')
     in_folders = dataset.get('with_label', True) and not dataset.get('ann_file')
+    chosen = (dataset.get('metainfo') or {}).get('classes')
+    names = list(classes_from(chosen)) if chosen else [f'class_{label:05d}' for label in range(classes)]
     if in_folders:
-        for label in range(classes):
-            (folder / f'class_{label:05d}').mkdir(exist_ok=True)
+        for name in names:
+            (folder / name).mkdir(exist_ok=True)
     entries = []
     for number in range(count):
         label = number % classes
-        name = (f'class_{label:05d}/' if in_folders else '') + f'{file_prefix(dataset)}_{number:08d}.jpg'
+        name = (f'{names[label]}/' if in_folders else '') + f'{file_prefix(dataset)}_{number:08d}.jpg'
         path = write_image(dataset, folder / name, draw_scene(random)[0])
         entries.append((path.relative_to(folder).as_posix(), label))
     if str(dataset.get('ann_file') or '').endswith('.json'):

@@ -141,3 +141,30 @@ def test_a_folder_of_instances_has_no_panoptic_annotations(shapes, panoptic, tmp
     with pytest.raises(UserError, match='holds no panoptic annotations'):
         find_sets(shapes, 'panoptic', tmp_path / 'out')
     assert_explained(run_command('init', '--coco', panoptic), 'no instances', f'--panoptic {panoptic}')
+
+
+@pytest.mark.parametrize('ending', ['.png', '.jpg'])
+def test_maps_are_no_images_of_instances_and_none_to_pre_train_on(folder, tmp_path, ending):
+    """Though they have the names of the images."""
+    for part in ('train', 'val'):
+        content = content_of(folder / 'annotations' / f'panoptic_{part}.json')
+        for image in content['images']:
+            path = folder / part / image['file_name']
+            image['file_name'] = image['file_name'].replace('.png', ending)
+            path.rename(folder / part / image['file_name'])
+        (folder / 'annotations' / f'panoptic_{part}.json').write_text(json.dumps(content))
+        boxes = [dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 5, 5], area=25, iscrowd=0)]
+        instances = dict(content, annotations=boxes, categories=content['categories'][:3])
+        (folder / 'annotations' / f'instances_{part}.json').write_text(json.dumps(instances))
+    found = find_sets(folder, 'coco', tmp_path / 'one')
+    assert {name: part.folder for name, part in found.parts.items()} == dict(train=folder / 'train', val=folder / 'val')
+    unlabelled = find_sets(folder, 'unlabelled', tmp_path / 'two')
+    assert sorted(unlabelled.parts['train'].images) == sorted(map(str, folder.rglob(f'[tv]*/*{ending}')))
+
+
+def test_parts_with_the_same_names_have_maps_of_their_own(folder, tmp_path):
+    for part in ('train', 'val'):
+        shutil.move(folder / 'annotations' / f'panoptic_{part}', folder / f'{part}_maps')
+        shutil.move(folder / 'annotations' / f'panoptic_{part}.json', folder / f'{part}.json')
+    found = find_sets(folder, 'panoptic', tmp_path / 'out')
+    assert [part.beside['seg'].name for part in found.parts.values()] == ['train_maps', 'val_maps']
