@@ -252,7 +252,7 @@ def test_files_that_do_not_belong_together_are_sentences(tmp_path):
     with pytest.raises(UserError, match=r'depth/1\.png. has 8 x 6 pixels .* 9 x 6'):
         reader.read(tmp_path / 'rgb' / '1.png')
     save(tmp_path / 'depth' / '1.png', drawn(3))
-    with pytest.raises(UserError, match='has 6 channels, but the config says channels = 4'):
+    with pytest.raises(UserError, match=r'has 6 channels .3 in .*rgb.*, 3 in .*, but the config says channels = 4'):
         reader.read(tmp_path / 'rgb' / '1.png')
 
 
