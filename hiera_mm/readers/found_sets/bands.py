@@ -52,10 +52,12 @@ def _by_folder(folder: Folder) -> tuple[Path, Path] | None:
             if FOLDER.fullmatch(step):
                 rest = Path(*steps[place + 1 :]).with_suffix('')
                 inside[folder.root.joinpath(*steps[:place]), step][rest] = path
-    for (beside, named), images in inside.items():
+    for (beside, _), images in inside.items():
         for path in folder.images:
             steps = path.relative_to(beside).parts if path.is_relative_to(beside) else ()
-            rest = Path(*steps[1:]).with_suffix('') if len(steps) > 1 and steps[0] != named else None
-            if rest in images and not FOLDER.fullmatch(steps[0]):
+            if len(steps) < 2 or FOLDER.fullmatch(steps[0]):
+                continue
+            rest = Path(*steps[1:]).with_suffix('')
+            if rest in images:
                 return path, images[rest]
     return None
