@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.panoptic import config_file
-
 SAID = dict(
     images='objects of each class: ',
     classes='6 images of 3 classes: bar 2, circle 2, triangle 2',
@@ -16,14 +14,28 @@ SAID = dict(
 )
 
 
+BANDS = """
+_base_ = 'hiera_mm::upernet_hiera_t_shapes.py'
+data_root = 'set/'
+classes = ('background', 'dry', 'wet')
+train_data_prefix = dict(img_path='rgb/train', seg_map_path='masks/train')
+val_data_prefix = dict(img_path='rgb/val', seg_map_path='masks/val')
+test_data_prefix = val_data_prefix
+channels = 4
+channel_files = ('rgb/*.png', 'infrared/*.png')
+mean = [127.0, 127.0, 127.0, 129.0]
+std = [39.0, 39.0, 39.0, 36.0]
+"""
+
+
 @pytest.mark.parametrize('kind', GENERATORS)
 def test_samples_are_drawn_with_their_annotations(run_command, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     code, printed = run_command('make-data', 'set', '--kind', kind, '--train', 6, '--val', 2)
     assert code == 0, printed
-    if kind == 'panoptic':
-        # init writes no config for it yet.
-        config_file('set', tmp_path).rename('my_config.py')
+    if kind == 'bands':
+        # init joins no files.
+        (tmp_path / 'my_config.py').write_text(BANDS)
     else:
         code, printed = run_command('init', 'set', '--random-weights')
         assert code == 0, printed

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hiera_mm.errors import UserError
 from hiera_mm.readers.found_sets.folder import Folder
+from hiera_mm.readers.found_sets.index_masks import MASK_WORD
 
 OTHER = r'nir|ir|infrared|thermal|swir\d?|red_?edge|depth|ndvi|dem|dsm'
 """What files and folders of channels beside colours are called."""
@@ -55,7 +56,7 @@ def _by_folder(folder: Folder) -> tuple[Path, Path] | None:
     for (beside, _), images in inside.items():
         for path in folder.images:
             steps = path.relative_to(beside).parts if path.is_relative_to(beside) else ()
-            if len(steps) < 2 or FOLDER.fullmatch(steps[0]):
+            if len(steps) < 2 or FOLDER.fullmatch(steps[0]) or MASK_WORD.search(steps[0]):
                 continue
             rest = Path(*steps[1:]).with_suffix('')
             if rest in images:

@@ -36,6 +36,15 @@ def test_bands_are_refused_with_the_setting_that_joins_them(tmp_path, names):
     assert not (tmp_path / 'out').exists()
 
 
+def test_infrared_images_alone_have_masks_of_their_names(tmp_path):
+    draw(
+        tmp_path / 'set',
+        *(f'{kind}/{part}/{n}.png' for kind in ('nir', 'masks') for part in ('train', 'val') for n in '12'),
+    )
+    found = find_sets(tmp_path / 'set', 'masks', tmp_path / 'out')
+    assert [len(part.images) for part in found.parts.values()] == [2, 2]
+
+
 @pytest.mark.parametrize('names', TAKEN.values(), ids=TAKEN)
 def test_other_names_are_taken(tmp_path, names):
     draw(tmp_path / 'set', *names)
