@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measure all that docs/benchmarks.md shows, and write it: bash benchmarks/all.sh [--device cuda --dtype bfloat16]
-# On 2 cores of a CPU it takes an hour, a quarter of it images of 2048. Options go to each run of benchmarks.models;
+# On 2 cores of a CPU it takes an hour and a half. Options go to each run of benchmarks.models;
 # with any, results are written to files named after them. benchmarks.step and benchmarks.data need data and stand in
 # docs/detection.md and docs/video.md. Nothing is measured while other processes use the machine.
 set -euo pipefail
