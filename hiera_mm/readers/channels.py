@@ -105,7 +105,7 @@ class ChannelReader:
         Raises:
             BrokenFileError: for a file that is missing or can't be decoded.
             UnclearFileError: for numbers that are not finite, for stacks along depth or time, and for files that EXIF
-            turns differently.
+                turns differently.
             UserError: for another number of channels, and for files of different sizes.
         """
         paths = self.paths_of(path)
