@@ -1,7 +1,8 @@
 """Show how much memory training a config takes and what fits on a GPU, without data or a GPU.
 
-hiera-mm plan mask_rcnn_hiera_l --gpus 8 --gpu-memory 24
+hiera-mm plan mask_rcnn_hiera_l --gpus 8 --gpu RTX4090
 hiera-mm plan k400_hiera_b --time        # also train one step here, and say how long the run would take
+hiera-mm plan k400_hiera_b --price 2.5   # and what it would cost, at this price of an hour
 """
 
 from __future__ import annotations
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 
+GPUS = dict(
+    **dict.fromkeys(('RTX3060', 'RTX4070'), 12),
+    **dict.fromkeys(('T4', 'V100', 'RTX4080', 'RTX5080'), 16),
+    **dict.fromkeys(('L4', 'A10', 'RTX3090', 'RTX4090'), 24),
+    **dict.fromkeys(('V100-32', 'RTX5090'), 32),
+    **dict(A100=40, L40S=48, A6000=48),
+    **{'A100-80': 80, 'H100': 80, 'H200': 141, 'B200': 180},
+)
+"""Memory of GPUs in GB, as their maker says."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
     parser.add_argument('--gpus', type=int, default=1, help='number of GPUs, one process each (%(default)s)')
-    parser.add_argument('--gpu-memory', type=float, default=24, metavar='GIB', help='memory of each GPU (%(default)s)')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--gpu-memory', type=float, default=24, metavar='GIB', help='memory of each GPU (%(default)s)')
+    kind.add_argument('--gpu', choices=GPUS, metavar='NAME', help=f'or its name: {", ".join(GPUS)}')
     parser.add_argument(
         '--shape', nargs=2, type=int, metavar=('H', 'W'), help="size of the inputs in pixels (default: the pipeline's)"
     )
@@ -33,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--samples', type=int, metavar='N', help='size of the training set (default: counted if it exists)'
     )
     parser.add_argument('--time', action='store_true', help='time a training step of one sample on this machine')
+    parser.add_argument(
+        '--price', type=float, help='of an hour of this machine: with the time, what the run would cost on it'
+    )
     add_common_options(parser)
 
 
@@ -44,6 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     from mmengine.registry import init_default_scope
     from rich.console import Console
 
+    if arguments.gpu:
+        arguments.gpu_memory = float(GPUS[arguments.gpu])
     config = read_config(arguments)
     init_default_scope(config.default_scope)
     task = task_of(config)
@@ -64,8 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
     samples = arguments.samples or _count(config, task, given)
     for line in _advice(config, fastest(setups, batch, memory), samples, given, arguments):
         console.print(line)
-    if arguments.time:
-        console.print(_duration(config, task, shape, setups[0].repeats, samples, given, arguments.gpus))
+    if arguments.time or arguments.price is not None:
+        duration = _duration(config, task, shape, setups[0].repeats, samples, given, arguments.gpus, arguments.price)
+        console.print(duration)
 
 
 def _count(config: Config, task: Task, given: dict[str, Any]) -> int | None:
@@ -176,6 +195,7 @@ def _duration(
     samples: int | None,
     given: dict[str, Any],
     gpus: int,
+    price: float | None,
 ) -> str:
     from hiera_mm.engine.run_plan import duration
     from hiera_mm.engine.training_memory import train_steps
@@ -190,7 +210,8 @@ def _duration(
         seen = loop.max_iters * (base if recipe else config.train_dataloader.batch_size * gpus)
     if not seen:
         return f'{words}, and an epoch that many times as long as there are samples (--samples N), on one device.'
-    return f'{words}: {duration(seconds * seen)} for the whole run on one device like this.'
+    cost = '' if price is None else f', which costs {seconds * seen / 3600 * price:,.2f} at {price:g} an hour'
+    return f'{words}: {duration(seconds * seen)} for the whole run on one device like this{cost}.'
 
 
 def _own_length(config: Config, given: dict[str, Any]) -> bool:

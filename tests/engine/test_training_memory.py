@@ -229,3 +229,17 @@ def test_the_length_of_a_run_without_its_data(tmp_path, settings, samples, said)
     path.write_text(f"_base_ = 'hiera_mm::mask_rcnn_hiera_t.py'\n{settings}\n")
     given = given_settings(str(path))
     assert plan._length(read_config(str(path)), 2, 64, samples, given) == said
+
+
+def test_a_named_gpu_has_its_memory_and_a_price_gives_a_cost(run_command):
+    name = 'mask_rcnn_hiera_t_shapes'
+    code, printed = run_command('plan', name, '--gpu', 'RTX4090', '--price', 2.5, '--samples', 640)
+    assert code == 0 and 'fits into 24' in printed, printed
+    found = re.search(r'A step of one sample takes ([\d.]+) s .* costs ([\d,.]+) at 2.5 an hour', printed)
+    # 450 iterations of four images; seconds are printed with two digits.
+    expected = float(found[1]) * 450 * 4 / 3600 * 2.5
+    assert float(found[2].replace(',', '')) == pytest.approx(expected, abs=0.005 * 450 * 4 / 3600 * 2.5 + 0.01)
+    code, printed = run_command('plan', name, '--gpu', 'GTX1', '--samples', 640)
+    assert code == 2 and 'RTX4090' in printed
+    code, printed = run_command('plan', name, '--gpu', 'H100', '--gpu-memory', 24)
+    assert code == 2 and 'not allowed with' in printed
