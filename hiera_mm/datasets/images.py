@@ -5,11 +5,11 @@ from io import BytesIO
 
 from hiera_mm.datasets.skip_broken import SkipBrokenFiles
 from hiera_mm.errors import BrokenFileError, UserError
+from hiera_mm.readers import tiff
 from hiera_mm.readers.channels import channel_reader, decode_channels, loading_step
 from hiera_mm.readers.class_names import numbers_by_name, with_class_names
 from hiera_mm.readers.image_lists import read_images
 from hiera_mm.readers.images import open_image, rgb_pixels
-from hiera_mm.readers.tiff import refuse_more_bands
 
 import numpy as np
 import torch
@@ -128,8 +128,8 @@ class ReadImage(BaseTransform):
         return self._read(BytesIO(content), 'given')
 
     def _read(self, file: str | BytesIO, name: str) -> np.ndarray:
-        if name.lower().endswith(('.tif', '.tiff')) or isinstance(file, BytesIO):
-            refuse_more_bands(file, name)
+        if name.lower().endswith(tiff.ENDINGS) or isinstance(file, BytesIO):
+            tiff.refuse_more_bands(file, name)
         try:
             with open_image(file) as image:
                 return rgb_pixels(image, name, self.bit_depth)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError, examples, first_few
-from hiera_mm.readers.images import open_image, orientation_of, turned
+from hiera_mm.readers.images import DEEP_MODES, open_image, orientation_of, turned
 from hiera_mm.readers.tiff import is_tiff, read_tiff
 
 import cv2
@@ -18,8 +18,6 @@ from PIL import Image
 
 COUNTED_MODES = dict(L=1, LA=2, RGB=3, RGBA=4)
 """Pillow's modes whose bytes are channels; others, such as palettes, are read as red, green and blue."""
-
-DEEP_MODES = ('I;16', 'I;16B', 'I;16L', 'I', 'F')
 
 FROM_OPENCV = dict(L=[0], LA=[0, 3], RGB=[2, 1, 0], RGBA=[2, 1, 0, 3])
 """Where OpenCV, which has blue first and makes two channels four, puts the channels of a mode."""

@@ -10,6 +10,9 @@ from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError, first_
 
 import numpy as np
 
+ENDINGS = ('.tif', '.tiff')
+"""Endings of these files' names, in lower case."""
+
 MARKS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 """How TIFF and BigTIFF files begin."""
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from hiera_mm.checks.run import LOADERS, data_sets
 from hiera_mm.config import evaluators_of
 from hiera_mm.errors import require_extra
+from hiera_mm.readers import tiff
 from hiera_mm.readers.channels import ChannelReader, channel_reader, loading_step
 
 import mmcv
@@ -31,9 +32,6 @@ class StandInTask(Protocol):
 
     def class_places(self, model: ConfigDict) -> list[tuple[str, int]]: ...
     def artist_of(self, dataset_type: type) -> Artist | None: ...
-
-
-TIFF_ENDINGS = ('.tif', '.tiff')
 
 
 def can_stand_in(config: Config, task: StandInTask) -> bool:
@@ -141,7 +139,7 @@ def write_image(dataset: ConfigDict, path: Path, image: np.ndarray) -> Path:
 def _shares(paths: list[Path], count: int) -> list[int]:
     """How many of the channels each file has: one, and the first that can hold them the rest."""
     rest = count - len(paths)
-    able = [path.suffix.lower() in TIFF_ENDINGS or rest <= 2 for path in paths]
+    able = [path.suffix.lower() in tiff.ENDINGS or rest <= 2 for path in paths]
     largest = able.index(True) if True in able else 0
     return [1 + rest * (place == largest) for place in range(len(paths))]
 
@@ -158,7 +156,7 @@ def _channel_paths(reader: ChannelReader, path: Path) -> list[Path]:
 
 def _write_channels(path: Path, pixels: np.ndarray) -> None:
     grey = pixels.shape[2] == 1
-    if path.suffix.lower() in TIFF_ENDINGS:
+    if path.suffix.lower() in tiff.ENDINGS:
         require_extra('tifffile', 'tiff')
         import tifffile
 

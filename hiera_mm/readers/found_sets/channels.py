@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hiera_mm.readers import tiff
 from hiera_mm.readers.channel_statistics import mean_and_deviation, rounded, sums_of
 from hiera_mm.readers.channels import ChannelReader
-from hiera_mm.readers.tiff import tiff_header
 
 MAX_IMAGES = 100
 """How many images are read for their mean and deviation."""
@@ -21,7 +21,7 @@ def channel_settings(images: Sequence[str]) -> dict[str, Any]:
         images: The training images.
     """
     some = images[:: max(1, len(images) // MAX_IMAGES)]
-    headers = [tiff_header(path) if Path(path).suffix.lower() in ('.tif', '.tiff') else None for path in some]
+    headers = [tiff.tiff_header(path) if Path(path).suffix.lower() in tiff.ENDINGS else None for path in some]
     counts = {header.bands if header else 3 for header in headers}
     if len(counts) != 1:
         return {}
