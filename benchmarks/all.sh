@@ -2,7 +2,8 @@
 # Measure all that docs/benchmarks.md shows, and write it: bash benchmarks/all.sh [--device cuda --dtype bfloat16]
 # On 2 cores of a CPU it takes an hour and a half. Options go to each run of benchmarks.models;
 # with any, results are written to files named after them. benchmarks.step and benchmarks.data need data and stand in
-# docs/detection.md and docs/video.md. Nothing is measured while other processes use the machine.
+# docs/detection.md and docs/video.md. Nothing is measured while other processes use the machine, nor in bfloat16 by a
+# processor that has no instructions for it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 options=("$@")
@@ -11,6 +12,14 @@ measure() { # name, title, and what benchmarks.models takes
     local out="benchmarks/results/$1${ending:+_$ending}"
     python -W ignore -m benchmarks.quiet
     python -W ignore -m benchmarks.models "${@:3}" "${options[@]}" --title "$2" --out "$out"
+}
+
+measure_bfloat16() {
+    if ((${#options[@]})) || grep -qE 'avx512_bf16|amx_bf16' /proc/cpuinfo; then
+        measure "$@" --dtype bfloat16
+    else
+        echo "Not measured, as this processor has no instructions for bfloat16: $1"
+    fi
 }
 
 windowed=hiera_mm:b:8/4/16/8
@@ -48,13 +57,13 @@ measure detector_step 'Whole detectors, a training step at 1024' configs/mask_rc
     --mode step --repeats 3
 measure compiled_224 'Eight images of 224, compiled' hiera_mm:b hiera-transformer:b timm:hiera_base_224 \
     --size 224 --batch 8 --compile --repeats 5
-measure image_224_bfloat16 'Four images of 224, in bfloat16' bfloat16:hiera_mm:b hiera_mm:b \
+measure_bfloat16 image_224_bfloat16 'Four images of 224, in bfloat16' bfloat16:hiera_mm:b hiera_mm:b \
     bfloat16:timm:hiera_base_224 timm:hiera_base_224 bfloat16:timm:mvitv2_base \
-    --size 224 --batch 4 --dtype bfloat16 --repeats 15
-measure detector_step_bfloat16 'Whole detectors, a training step at 1024, in bfloat16' configs/mask_rcnn_hiera_b.py "$swin" \
-    --mode step --dtype bfloat16 --repeats 3
-measure clip_16x224_backward_bfloat16 'A clip of 16 x 224, forward and backward, in bfloat16' hiera_mm:b \
-    hiera-transformer:b --size 224 --frames 16 --mode backward --dtype bfloat16 --repeats 7
+    --size 224 --batch 4 --repeats 15
+measure_bfloat16 detector_step_bfloat16 'Whole detectors, a training step at 1024, in bfloat16' \
+    configs/mask_rcnn_hiera_b.py "$swin" --mode step --repeats 3
+measure_bfloat16 clip_16x224_backward_bfloat16 'A clip of 16 x 224, forward and backward, in bfloat16' hiera_mm:b \
+    hiera-transformer:b --size 224 --frames 16 --mode backward --repeats 7
 measure image_224_step 'Eight images of 224, training step' hiera_mm:b hiera-transformer:b timm:hiera_base_224 \
     timm:mvitv2_base --size 224 --batch 8 --mode step --repeats 3
 measure masking_224_backward 'Masking, eight images of 224, forward and backward' masked:b:0.6 dense:b:0.6 --size 224 \

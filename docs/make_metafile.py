@@ -62,9 +62,10 @@ def model_of(name: str, path: Path) -> dict:
         },
     )
     entry['In Collection'] = 'Hiera'
-    source = (config.model.backbone.get('init_cfg') or {}).get('checkpoint')
-    if source in ZOO:
-        entry['Starts from'] = dict(Name=source, Weights=ZOO[source].address, Licence=ZOO[source].licence)
+    for key, part in {'Starts from': 'backbone', 'Learns from': 'teacher'}.items():
+        source = (config.model.get(part, {}).get('init_cfg') or {}).get('checkpoint')
+        if source in ZOO:
+            entry[key] = dict(Name=source, Weights=ZOO[source].address, Licence=ZOO[source].licence)
     if reported := re.search(r'[Rr]eported in the paper \((table \d+)\): (.*)', words):
         sentence = re.split(r'\.(?: |$)', reported[2])[0]
         found = {metric: re.search(pattern, sentence) for metric, pattern in METRICS.items()}

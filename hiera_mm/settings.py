@@ -44,7 +44,8 @@ SETTINGS = (
         'learning_rate',
         *LENGTHS.values(),
     ),
-    *('data_root', 'label_file', 'weights', 'timestamp_start', 'spacing', 'intensity_range', 'seg_map_suffix'),
+    *('data_root', 'label_file', 'weights', 'teacher_weights', 'timestamp_start', 'spacing', 'intensity_range'),
+    'seg_map_suffix',
     *('channels', 'channel_files', 'mean', 'std', 'ignore_index', 'fold'),
     *(
         f'{part}_{kind}'

@@ -112,6 +112,13 @@ weights = None
 model = dict(backbone=dict({TINY}), decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 epochs = 1
 """
+DISTILLATION = f"""
+model = dict(
+    backbone=dict({TINY}),
+    teacher=dict(arch=dict(_delete_=True, embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))),
+)
+epochs, batch_size = 1, 2
+"""
 
 
 def blocks(page):
@@ -413,6 +420,34 @@ def test_features(tmp_path, installed):
             reader.run_lines(text)
         elif 'work_dirs' in text:
             reader.run(f"python - <<'END'\n{text}\nEND")
+
+
+@pytest.mark.slow
+def test_labels(with_detector, tmp_path):
+    photograph(tmp_path / 'work' / 'new_photos' / '1.jpg')
+    for language, text in blocks('docs/labels.md'):
+        if language == 'bash':
+            with_detector.run_lines(text)
+
+
+@pytest.mark.slow
+def test_distillation(tmp_path, installed):
+    """The comparison that the page reports is made with a few pictures, all else as there."""
+    make_class_shapes(tmp_path / 'my_images', train=6, val=3)
+    tiny = dict(embed_dim=16, num_heads=1, depths=(1, 1, 1, 1))
+    torch.save(dict(state_dict=Hiera(tiny).state_dict()), tmp_path / 'teacher.pth')
+    reader = Reader(tmp_path, installed, DISTILLATION)
+    few = {'--train 4000': '--train 64 --val 2', 'data/shapes ': '--train 8 --val 2 '}
+    for language, text in blocks('docs/distillation.md'):
+        if 'distill_hiera_t_from_l.py' in text:
+            text = text.replace('my_images/', 'my_images/train').replace('hiera_l.mae_in1k', 'teacher.pth')
+            reader.write_config(text, 'my_distillation.py')
+        elif language == 'bash':
+            for part, more in few.items():
+                text = re.sub(f'(make-data[^\n&]*{re.escape(part.strip())})', rf'\1 {more}', text)
+            text = re.sub(r'(train mask_rcnn_hiera_s_shapes)', r'\1 --cfg-options max_iters=2', text)
+            text = re.sub(r'(train distill_hiera_t_shapes)', r'\1 --cfg-options epochs=1', text)
+            reader.run_lines(re.sub('(benchmarks.compare.*)', r'\1 --cfg-options max_iters=2', text))
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ VALUES = dict(
     val_data_prefix='others',
     test_ann_file='w.json',
     weights='mine.pth',
+    teacher_weights='teacher.pth',
     num_workers=3,
     spacing=(1.0, 1.0, 2.5),
     intensity_range=(0, 10),
@@ -271,6 +272,14 @@ TABLE = dict(
         train_data_prefix=FOLDER['train_data_prefix'],
         val_data_prefix={f'{VAL}.data_prefix': dict(img='others'), 'val_evaluator.type': 'FeatureMetric'},
         image_size={f'{TRAIN}.pipeline.1.size': 160, 'model.input_size': (160, 160)},
+    ),
+    distill_hiera_t_from_l=dict(
+        **(BY_EPOCHS | AUTOENCODER),
+        **OF_IMAGES,
+        classes=NOT,
+        data_root={f'{TRAIN}.data_root': 'mine'},
+        image_size={f'{TRAIN}.pipeline.1.size': 160},
+        teacher_weights={'model.teacher.init_cfg.checkpoint': 'teacher.pth'},
     ),
     mae_hiera_b_k400=dict(
         **(BY_EPOCHS | AUTOENCODER),

@@ -23,11 +23,12 @@ GROUPS = {
         'make-data',
         'make-video-list',
         'check-data',
+        'label-masks',
         'plan',
         'rehearse',
     ),
     'training and testing': ('train', 'test', 'report'),
-    'using models': ('predict', 'serve', 'bench', 'export', 'publish', 'push', 'probe', 'weights'),
+    'using models': ('predict', 'label', 'serve', 'bench', 'export', 'publish', 'push', 'probe', 'weights'),
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)

@@ -128,13 +128,7 @@ def this_machine() -> Machine:
 
 def _fitting_size(found: FoundSets, kind: Kind, machine: Machine, batch_size: int) -> str:
     """Hiera-B if a GPU has the memory to train it, else the smallest."""
-    from hiera_mm.errors import UserError
-
-    try:
-        large = machine.gpu_memory is not None and _fits(found, machine, 'b', batch_size)
-    except UserError:
-        # Mask2Former's memory can't be planned.
-        large = False
+    large = machine.gpu_memory is not None and _fits(found, machine, 'b', batch_size)
     return 'b' if large else kind.sizes[0]
 
 

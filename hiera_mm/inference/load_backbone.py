@@ -37,7 +37,7 @@ def backbone(weights: str | Path, **settings: object) -> Hiera:
         # The folder of a run or a published model.
         weights = checkpoint_in(weights)
     checkpoint = read_checkpoint(weights)
-    implied = _settings_from_config(checkpoint) or _settings_from_tensors(
+    implied = settings_of_run(checkpoint) or _settings_from_tensors(
         to_our_names(checkpoint, weights), weights, settings
     )
     init_cfg = dict(type='Pretrained', checkpoint=weights)
@@ -48,7 +48,8 @@ def backbone(weights: str | Path, **settings: object) -> Hiera:
     return model.eval()
 
 
-def _settings_from_config(checkpoint: Checkpoint) -> dict | None:
+def settings_of_run(checkpoint: Checkpoint) -> dict | None:
+    """The settings of the backbone that a checkpoint of this suite holds, but those of training; None for others."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str):
         return None

@@ -52,7 +52,10 @@ def halve(model: nn.Module) -> None:
     norms, positions and boxes, stays in float32."""
     for module in model.modules():
         if isinstance(module, HALVED):
-            module.to(half_dtype(module.weight.device))
+            for name, weight in [*module.named_parameters(recurse=False)]:
+                cast = weight.detach().to(half_dtype(weight.device))
+                # Not by Module.to, which can't change the type of torch's fake tensors.
+                setattr(module, name, nn.Parameter(cast, requires_grad=weight.requires_grad))
 
 
 def half_dtype(device: torch.device) -> torch.dtype:

@@ -295,6 +295,12 @@ class Hiera(BaseModule):
         """The position tables of a checkpoint as this model needs them, and what was done, in words."""
         return fit_position_tables(given, dict(self.named_parameters()), source)
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the maps of ``out_indices``."""
+        ends = [*accumulate(self.depths)]
+        return [len(self.blocks[ends[stage] - 1].norm2.weight) for stage in self.out_indices]
+
     def no_weight_decay(self) -> set[str]:
         """Names of the position tables, which take no weight decay whatever their shape (timm's contract)."""
         return {name for name, _ in self.named_parameters() if name.startswith('pos_embed')}

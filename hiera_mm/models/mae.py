@@ -1,13 +1,13 @@
 """The masked autoencoder around the backbone (Hiera, section 3.1 and appendix A; MAE, arXiv 2111.06377)."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 from hiera_mm.errors import UserError
 from hiera_mm.models.cpu import run_block
 from hiera_mm.models.hiera import FRAME_STRIDE, UNIT_PIXELS, Block
 from hiera_mm.models.mask_units import Region, units_to_map
+from hiera_mm.models.masking import kept_indices, random_keep, zeroed
 
 import torch
 import torch.nn as nn
@@ -69,7 +69,7 @@ class MaskedAutoencoder(BaseModel):
                 f"'mask_ratio' {mask_ratio} keeps {self.kept} of {self.grid.numel()} mask units; some must be kept and "
                 f'some masked.'
             )
-        widths = [len(self.backbone.blocks[end - 1].norm2.weight) for end in accumulate(self.backbone.depths)]
+        widths = self.backbone.widths
         clips = self.backbone.num_frames is not None
         convolution: Any = nn.Conv3d if clips else nn.Conv2d
         self.multi_scale_fusion_heads = nn.ModuleList()
@@ -104,8 +104,7 @@ class MaskedAutoencoder(BaseModel):
         """
         inputs = inputs.flatten(0, 1)
         if mode == 'predict':
-            rows = zip(data_samples or (), self.features(inputs), strict=True)
-            return [dict(features=row, gt_label=sample.gt_label) for sample, row in rows]
+            return labelled_features(self.features(inputs), data_samples)
         keep = self.random_keep(len(inputs), inputs.device)
         if mode == 'loss':
             return dict(loss=self._loss(inputs, keep))
@@ -125,8 +124,7 @@ class MaskedAutoencoder(BaseModel):
         self, count: int, device: torch.device | str = 'cpu', generator: torch.Generator | None = None
     ) -> Tensor:
         """Random masks ``(count, units)``, True where a unit is kept; every mask keeps equally many."""
-        order = torch.rand(count, self.grid.numel(), device=device, generator=generator).argsort(dim=1)
-        return order.argsort(dim=1) < self.kept
+        return random_keep(count, self.grid.numel(), self.kept, device, generator)
 
     def loss(self, pixels: Tensor, keep: Tensor) -> Tensor:
         """Mean squared error on the masked patches, normalised to mean 0 and deviation 1 each."""
@@ -162,8 +160,8 @@ class MaskedAutoencoder(BaseModel):
                 f'The masked autoencoder takes inputs of input_size = {self.input_size}, but these are '
                 f'{tuple(pixels.shape[2:])}; crop them to it in the pipeline, or set input_size.'
             )
-        kept = _kept_indices(keep, count)
-        fused = self._fused(self.backbone.forward_kept(self._zeroed(pixels, keep), kept))
+        kept = kept_indices(keep, count)
+        fused = self._fused(self.backbone.forward_kept(zeroed(pixels, keep, self.grid), kept))
         seen = self.decoder_embed(self.encoder_norm(fused))
         everywhere = self.mask_token[:, None].to(seen.dtype).expand(*keep.shape, TOKENS_PER_UNIT, -1)
         tokens = everywhere.scatter(1, kept[..., None, None].expand_as(seen), seen)
@@ -203,13 +201,6 @@ class MaskedAutoencoder(BaseModel):
         # Axes: 1 frame, 2 and 3 unit, 4 and 5 token in it, 6 to 8 pixel and channel.
         order = (0, 8, 1, 2, 4, 6, 3, 5, 7) if clips else (0, 6, 1, 2, 4, 7, 3, 5, 8)
         return split.permute(order).reshape(len(patches), self.channels, -1, UNIT_PIXELS * rows, UNIT_PIXELS * columns)
-
-    def _zeroed(self, pixels: Tensor, keep: Tensor) -> Tensor:
-        """Set the masked units' pixels to 0, since the patch embedding of a neighbour would see some of them."""
-        seen = keep.reshape(len(keep), 1, *self.grid).to(pixels.dtype)
-        if pixels.ndim == 5:
-            seen = seen.repeat_interleave(FRAME_STRIDE, dim=2)
-        return pixels * seen.repeat_interleave(UNIT_PIXELS, dim=-2).repeat_interleave(UNIT_PIXELS, dim=-1)
 
     def _count_kept(self, keep: Tensor) -> int:
         """How many units the masks keep in each input."""
@@ -257,9 +248,15 @@ class MaskedAutoencoder(BaseModel):
         nn.init.xavier_uniform_(self.backbone.patch_embed.proj.weight.data.flatten(1))
 
 
-def _kept_indices(keep: Tensor, count: int) -> Tensor:
-    """Indices of the kept units, in reading order, ``(B, count)``."""
-    return keep.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
+def labelled_features(features: Tensor, data_samples: Sequence[Any] | None) -> list[dict]:
+    """What :class:`~hiera_mm.evaluation.features.FeatureMetric` takes of inputs.
+
+    Args:
+        features: ``(B, C)``.
+        data_samples: One with ``gt_label`` for each input.
+    """
+    rows = zip(data_samples or (), features, strict=True)
+    return [dict(features=row, gt_label=sample.gt_label) for sample, row in rows]
 
 
 def _unit_grid(input_size: Sequence[int], num_frames: int | None) -> torch.Size:

@@ -1,5 +1,6 @@
 """TIFF files of any number of channels and any kind of number, by the package tifffile: Pillow and OpenCV read few."""
 
+import importlib.util
 import math
 from collections.abc import Sequence
 from io import BytesIO
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError, first_line, require_extra
 
 import numpy as np
+from PIL import Image
 
 ENDINGS = ('.tif', '.tiff')
 """Endings of these files' names, in lower case."""
@@ -24,6 +26,9 @@ WHITE_IS_ZERO, PALETTE = 0, 3
 
 CODED = (5, 8)
 """Those for CMYK and CIELAB, which Pillow converts."""
+
+FURTHER_SAMPLES = 338
+"""TIFF's number of the tag that says what samples beside grey or colours are."""
 
 ALPHA = (1, 2)
 """TIFF's numbers for further channels that are transparency."""
@@ -77,7 +82,7 @@ def read_tiff(content: bytes, name: str | Path) -> tuple[np.ndarray, int] | None
             page: Any = series.keyframe
             if page.photometric in CODED:
                 return None
-            pixels = _channels_last(series.asarray(), series.axes, name)
+            pixels = _channels_last(series.asarray(), series.axes)
             return _as_displayed_colours(pixels, page), _orientation(page)
     except UserError:
         raise
@@ -93,31 +98,27 @@ def read_tiff(content: bytes, name: str | Path) -> tuple[np.ndarray, int] | None
 
 
 def tiff_header(source: str | Path | BytesIO) -> TiffHeader | None:
-    """The header of a TIFF file's largest image; None for another file, a damaged one, or without tifffile."""
+    """The header of a TIFF file's largest image; None for another file, a damaged one, one of which it can't be told
+    what its channels are, or without tifffile."""
     try:
-        import tifffile
-
-        with tifffile.TiffFile(source) as file:
-            series = _largest(file.series, str(source))
-            page: Any = series.keyframe
-            height, width = (series.shape[series.axes.index(axis)] for axis in 'YX')
-            channels = math.prod(series.shape) // (height * width)
-            alpha = sum(int(kind) in ALPHA for kind in page.extrasamples)
-            bands = 3 if page.photometric in (PALETTE, *CODED) else channels - alpha
-            whole = series.dtype.kind in 'ub' and series.dtype.itemsize <= 2
-            return TiffHeader(width, height, _orientation(page), series.dtype.itemsize > 1, bands, whole)
-    # As above.
-    except Exception:
+        return _header(source, str(source))
+    except UnclearFileError:
         return None
 
 
 def refuse_more_bands(source: str | Path | BytesIO, name: str | Path) -> None:
-    """Refuse a TIFF file of which reading grey or colours would leave channels out.
+    """Refuse a TIFF file of which reading grey or colours would leave channels or images out.
 
     Raises:
-        UserError: naming the setting that reads all.
+        UnclearFileError: as :func:`read_tiff`.
+        UserError: naming the setting that reads all; or the package, for a file that can't be told without tifffile.
     """
-    header = tiff_header(source)
+    if importlib.util.find_spec('tifffile') is None and _is_more_than_one_image(source):
+        raise UserError(
+            f"The image '{name}' has further pages or channels, so what it holds can't be told without tifffile: pip "
+            "install 'hiera_mm[tiff]', or save it as one image in grey or colour."
+        )
+    header = _header(source, name)
     if header is not None and header.bands not in (1, 3):
         raise UserError(
             f"The image '{name}' has {header.bands} channels, but the config takes it for one in colour; set channels "
@@ -125,16 +126,62 @@ def refuse_more_bands(source: str | Path | BytesIO, name: str | Path) -> None:
         )
 
 
+def _header(source: str | Path | BytesIO, name: str | Path) -> TiffHeader | None:
+    """As :func:`tiff_header`.
+
+    Raises:
+        UnclearFileError: as :func:`read_tiff`.
+    """
+    try:
+        import tifffile
+
+        with tifffile.TiffFile(source) as file:
+            series = _largest(file.series, name)
+            page: Any = series.keyframe
+            height, width = (series.shape[series.axes.index(axis)] for axis in 'YX')
+            channels = math.prod(series.shape) // (height * width)
+            alpha = sum(int(kind) in ALPHA for kind in page.extrasamples)
+            bands = 3 if page.photometric in (PALETTE, *CODED) else channels - alpha
+            whole = series.dtype.kind in 'ub' and series.dtype.itemsize <= 2
+            return TiffHeader(width, height, _orientation(page), series.dtype.itemsize > 1, bands, whole)
+    except UnclearFileError:
+        raise
+    # As in read_tiff.
+    except Exception:
+        return None
+
+
+def _is_more_than_one_image(source: str | Path | BytesIO) -> bool:
+    """Whether a TIFF file has several pages, or samples that are neither grey nor colours nor transparency, as Pillow
+    sees it; False for other files."""
+    try:
+        with Image.open(source, formats=['TIFF']) as image:
+            tags: Any = image.tag_v2  # type: ignore[attr-defined]
+            further = [kind for kind in tags.get(FURTHER_SAMPLES, ()) if kind not in ALPHA]
+            return getattr(image, 'n_frames', 1) > 1 or bool(further)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
 def _largest(series: Sequence[Any], name: str | Path) -> Any:
     """The largest image; others are smaller copies."""
     sizes = [_pixels(one) for one in series]
     largest = [one for one, size in zip(series, sizes, strict=True) if size == max(sizes)]
     if len(largest) > 1:
-        kinds = ', '.join(sorted({str(one.dtype) for one in largest}))
-        raise UnclearFileError(
-            f"The image '{name}' has pages of several kinds ({kinds}), so it can't be told which are channels; save "
-            'all in one kind of number.'
+        kinds = sorted({str(one.dtype) for one in largest})
+        differ = (
+            f'numbers of several kinds ({", ".join(kinds)})' if len(kinds) > 1 else 'pages that are stored differently'
         )
+        raise UnclearFileError(
+            f"The image '{name}' has {len(largest)} images of the same size in {differ}, so it can't be told which are "
+            'channels; save it as one image.'
+        )
+    for axis, length in zip(largest[0].axes, largest[0].shape, strict=True):
+        if axis in STACKS and length > 1:
+            raise UnclearFileError(
+                f"The image '{name}' is a stack of {length} images along {STACKS[axis]}, not of channels; save each of "
+                'them as a file, or the stack as channels.'
+            )
     return largest[0]
 
 
@@ -142,13 +189,7 @@ def _pixels(series: Any) -> int:
     return math.prod(length for axis, length in zip(series.axes, series.shape, strict=True) if axis in 'YX')
 
 
-def _channels_last(pixels: np.ndarray, axes: str, name: str | Path) -> np.ndarray:
-    for axis, length in zip(axes, pixels.shape, strict=True):
-        if axis in STACKS and length > 1:
-            raise UnclearFileError(
-                f"The image '{name}' is a stack of {length} images along {STACKS[axis]}, not of channels; save each of "
-                'them as a file, or the stack as channels.'
-            )
+def _channels_last(pixels: np.ndarray, axes: str) -> np.ndarray:
     height, width = axes.index('Y'), axes.index('X')
     rest = [place for place in range(pixels.ndim) if place not in (height, width)]
     return pixels.transpose(height, width, *rest).reshape(pixels.shape[height], pixels.shape[width], -1)

@@ -44,10 +44,7 @@ def shrink_model(config: Config, task: RehearsedTask) -> None:
     if str(backbone.get('type', '')).rpartition('.')[2] != 'Hiera':
         raise UserError(f"--tiny reduces a Hiera, but the config's backbone is {backbone.get('type')}; leave it out.")
     before, after = _widths(_architecture(backbone.get('arch', 'b'))), _widths(TINY_ARCH)
-    backbone.arch = ConfigDict(TINY_ARCH)
-    if backbone.get('global_blocks'):
-        # The only block of the third stage, where the published models have theirs.
-        backbone.global_blocks = (2,)
+    shrink_hiera(backbone)
     chosen = [*backbone.get('out_indices', range(4))]
     for part in task.map_takers(model):
         channels, index = part.get('in_channels'), part.get('in_index', -1)
@@ -57,6 +54,14 @@ def shrink_model(config: Config, task: RehearsedTask) -> None:
         elif isinstance(channels, list | tuple) and [*channels] == [before[index] for index in chosen]:
             part.in_channels = [after[index] for index in chosen]
     task.shrink(model)
+
+
+def shrink_hiera(backbone: ConfigDict) -> None:
+    """Reduce a Hiera to 16 channels and one block per stage."""
+    backbone.arch = ConfigDict(TINY_ARCH)
+    if backbone.get('global_blocks'):
+        # The only block of the third stage, where the published models have theirs.
+        backbone.global_blocks = (2,)
 
 
 def shrink_images(config: Config, task: RehearsedTask, side: int) -> None:

@@ -19,6 +19,7 @@ from mmengine.registry import MODELS
 
 REQUIRED_PACKAGES = {
     'autoencoding': 'mmaction',
+    'distillation': 'mmaction',
     'volumes': 'mmaction',
     'segmentation': 'mmseg',
     'actions': 'mmaction',

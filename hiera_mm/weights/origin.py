@@ -1,6 +1,6 @@
 """The origin and licence of weights: a model inherits them from the published files that its training started with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -43,13 +43,23 @@ def record_origins(module: nn.Module, origins: list[Origin]) -> None:
 
 
 def recorded_origins(module: nn.Module) -> list[Origin]:
-    """The distinct origins of a module's weights; empty if it started with random weights."""
+    """The distinct origins of a module's weights, and of those that it learns from (``learned_from()``); empty if it
+    started with random weights."""
     return list({origin['source']: origin for origin in _all_recorded(module)}.values())
+
+
+def licences_of(origins: Iterable[Origin]) -> str:
+    """The licences of origins, in words; empty for random weights."""
+    return ', '.join(sorted({origin['licence'] or 'unknown' for origin in origins}))
 
 
 def _all_recorded(module: nn.Module) -> Iterator[Origin]:
     for part in module.modules():
         yield from part.__dict__.get(ORIGINS_KEY, ())
+        # Of a model that is no part of this one.
+        learned_from = getattr(part, 'learned_from', None)
+        if learned_from is not None:
+            yield from learned_from()
 
 
 def _find_published(source: str, checkpoint: Mapping) -> Origin | None:

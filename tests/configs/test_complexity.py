@@ -13,6 +13,8 @@ from tests.helpers import model_complexity, read
         ('ava_hiera_l.py', 'backbone', 212.63, 412.1),
         ('mae_hiera_b.py', 'encoder', 50.75, 4.7),
         ('mae_hiera_b.py', 'decoder', 27.88, 5.5),
+        ('distill_hiera_t_from_l.py', 'student', 27.14, 4.9),
+        ('distill_hiera_t_from_l.py', 'teacher', 212.58, 40.3),
     ],
 )
 def test_a_part_has_its_parameters_and_operations(name, part, millions, giga):

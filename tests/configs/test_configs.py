@@ -179,10 +179,10 @@ def test_configs_from_sam2_keep_its_tables(size, side):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_it_starts_from_weights_of_its_size_and_names_their_licence(name):
     backbone = read(name).model.backbone
-    if name.endswith(GENERATED) or name.startswith('mae_'):
+    if name.endswith(GENERATED) or name.startswith(('mae_', 'distill_')):
         assert backbone.get('init_cfg') is None
         return
-    if name.endswith('_shapes_mae.py'):
+    if name.endswith(('_shapes_mae.py', '_shapes_distilled.py')):
         pretraining = Path(backbone.init_cfg.checkpoint).parent.name
         assert read(f'{pretraining}.py').train_cfg.max_epochs == int(backbone.init_cfg.checkpoint[:-4].split('_')[-1])
         return

@@ -120,6 +120,20 @@ def test_a_masked_autoencoder(name, frames, precision):
     assert_on_gpu([loss], products, precision)
 
 
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('name', ['distill_hiera_t_from_l.py', 'distill_hiera_t_from_l_masked.py'])
+def test_a_distillation_whose_teacher_is_always_in_half_precision(name, precision):
+    config = read(name)
+    config.model.teacher.arch = config.model.backbone.arch
+    with fake_gpu(precision) as products:
+        model = build(config)
+        losses = model(torch.empty(2, 1, 3, 224, 224), mode='loss')
+        dtypes = {module.weight.dtype for module in model.teacher.modules() if isinstance(module, torch.nn.Linear)}
+    assert dtypes == {torch.bfloat16}
+    assert all(loss.device.type == 'cuda' for loss in losses.values())
+    assert products.keys() == {torch.bfloat16, precision or torch.float32}
+
+
 @pytest.mark.parametrize('precision', [None, pytest.param(torch.float16, marks=pytest.mark.slow), torch.bfloat16])
 @pytest.mark.parametrize(
     'name', [pytest.param('unetr_hiera_b_btcv.py', marks=pytest.mark.slow), 'unetr_hiera_b_btcv_128.py']

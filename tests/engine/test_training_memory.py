@@ -66,6 +66,7 @@ OTHERS = (
     'in1k_hiera_b.py',
     'mae_hiera_b_k400.py',
     'ava_hiera_l.py',
+    'distill_hiera_t_from_l.py',
 )
 
 

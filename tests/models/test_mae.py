@@ -2,6 +2,7 @@
 
 from hiera_mm.errors import UserError
 from hiera_mm.models import MaskedAutoencoder
+from hiera_mm.models.masking import zeroed
 from hiera_mm.weights.formats import part_of, to_our_names, to_their_names
 from hiera_mm.weights.load import fit_to_model
 
@@ -98,7 +99,7 @@ def test_masked_pixels_do_not_reach_what_is_seen():
     _, model = both((96, 96), 0.6)
     keep = model.random_keep(2)
     pixels = torch.randn(2, 3, 96, 96)
-    elsewhere = pixels + 5 * torch.randn_like(pixels) * (1 - model._zeroed(torch.ones_like(pixels), keep))
+    elsewhere = pixels + 5 * torch.randn_like(pixels) * (1 - zeroed(torch.ones_like(pixels), keep, model.grid))
     torch.testing.assert_close(model.reconstruct(pixels, keep), model.reconstruct(elsewhere, keep))
 
 

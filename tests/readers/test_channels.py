@@ -7,6 +7,7 @@ from io import BytesIO
 from hiera_mm.errors import BrokenFileError, UnclearFileError, UserError
 from hiera_mm.readers.channels import ChannelReader, channel_reader, decode_channels, is_pattern, visible
 from hiera_mm.readers.images import read_image_header, turned
+from hiera_mm.readers.tiff import refuse_more_bands, tiff_header
 
 import cv2
 import numpy as np
@@ -356,3 +357,72 @@ def test_codes_of_colours_become_colours_and_bits_keep_their_sense():
     bits = drawn(1)[..., 0] > 100
     written = tiff(bits, photometric='miniswhite')
     np.testing.assert_array_equal(decode_channels(written, 'image')[..., 0], np.where(bits, 0, 255))
+
+
+def unclear(kind):
+    """A TIFF file that is not one image of certain channels."""
+    file = BytesIO()
+    with tifffile.TiffWriter(file, imagej=kind in ('depth', 'time')) as to:
+        if kind in ('depth', 'time'):
+            stack = np.stack([drawn(1)[..., 0]] * 4)
+            to.write(stack, metadata=dict(axes='ZYX' if kind == 'depth' else 'TYX'))
+        else:
+            # Of the same size, but in other kinds of number, or stored in another way.
+            for dtype, compression in dict(
+                kinds=[('uint16', None), ('uint8', None)], storage=[('uint8', None), ('uint8', 'zlib')]
+            )[kind]:
+                to.write(drawn(1, dtype)[..., 0], photometric='minisblack', contiguous=False, compression=compression)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    'kind, words',
+    [
+        ('kinds', 'numbers of several kinds'),
+        ('storage', 'pages that are stored differently'),
+        ('depth', 'stack of 4 images along depth'),
+        ('time', 'stack of 4 images along time'),
+    ],
+)
+@pytest.mark.parametrize('of_colours', [False, True])
+def test_what_is_unclear_is_refused_by_every_reader_in_the_same_words(tmp_path, kind, words, of_colours):
+    path = tmp_path / 'image.tif'
+    path.write_bytes(unclear(kind))
+    with pytest.raises(UnclearFileError, match=words):
+        if of_colours:
+            refuse_more_bands(path, path)
+        else:
+            decode_channels(path.read_bytes(), path)
+    assert tiff_header(path) is None
+
+
+@pytest.mark.parametrize('channels, refused', [(1, False), (3, False), (4, True), (5, True)])
+def test_without_tifffile_further_channels_and_pages_are_refused_as_well(tmp_path, monkeypatch, channels, refused):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    path = tmp_path / 'image.tif'
+    photometric = 'rgb' if channels >= 3 else 'minisblack'
+    extra = dict(extrasamples=[0] * (channels - 3)) if channels > 3 else {}
+    tifffile.imwrite(
+        path,
+        drawn(channels).squeeze(),
+        photometric=photometric,
+        planarconfig='contig' if channels > 1 else None,
+        **extra,
+    )
+    if not refused:
+        refuse_more_bands(path, path)
+        return
+    with pytest.raises(UserError, match="can't be told without tifffile: pip install 'hiera_mm\\[tiff\\]'"):
+        refuse_more_bands(path, path)
+
+
+def test_without_tifffile_several_pages_are_refused_and_other_files_are_none_of_its_business(tmp_path, monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    pages = [Image.fromarray(drawn(3)) for _ in range(2)]
+    pages[0].save(tmp_path / 'pages.tif', save_all=True, append_images=pages[1:])
+    with pytest.raises(UserError, match='further pages or channels'):
+        refuse_more_bands(tmp_path / 'pages.tif', 'pages.tif')
+    pages[0].save(tmp_path / 'image.png')
+    (tmp_path / 'broken.tif').write_bytes(b'II*\0' + b'broken')
+    for name in ('image.png', 'broken.tif'):
+        refuse_more_bands(tmp_path / name, name)

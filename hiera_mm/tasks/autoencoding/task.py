@@ -1,29 +1,21 @@
 """Masked autoencoding of images, clips and volumes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.checks import volumes
-from hiera_mm.checks.fault import DataPart, Fault, class_of
+from hiera_mm.checks.fault import class_of
 from hiera_mm.complexity import Parts
 from hiera_mm.datasets.volumes import VolumeDataset
 from hiera_mm.errors import UserError
-from hiera_mm.evaluation.features import FeatureMetric
-from hiera_mm.inference.data_sheet import Sheet
 from hiera_mm.inference.prediction import Outcome
 from hiera_mm.inference.trained import PageResult, TrainedModel
 from hiera_mm.models.mae import MaskedAutoencoder
 from hiera_mm.readers.inputs import Input, Kind
-from hiera_mm.rehearsal.stand_in import Artist
-from hiera_mm.tasks.autoencoding.checks import faults_of_labels
 from hiera_mm.tasks.autoencoding.files import reconstruct_files
 from hiera_mm.tasks.autoencoding.forward_pass import autoencoder_complexity, training_loss
 from hiera_mm.tasks.autoencoding.reconstruction import Reconstructor
-from hiera_mm.tasks.classification import data_sheet
-from hiera_mm.tasks.classification import task as classification
-from hiera_mm.tasks.task import Task
-from hiera_mm.tasks.volumes.stand_in import draw_volumes
+from hiera_mm.tasks.unlabelled import UnlabelledTask
 
 from mmengine.config import Config, ConfigDict
 from PIL import Image
@@ -32,31 +24,13 @@ from torch import Tensor
 TINY_DECODER = dict(decoder_embed_dim=32, decoder_depth=1, decoder_num_heads=2)
 
 
-class AutoencodingTask(Task):
+class AutoencodingTask(UnlabelledTask):
     """Reconstructs masked parts of images, clips or volumes."""
 
     name = 'masked autoencoders'
     model_types = (MaskedAutoencoder,)
     options = dict(seed=0)
     draws_images = True
-
-    def draw_sheet(self, dataset: ConfigDict, dataset_type: type, scope: str | None, path: Path) -> Sheet:
-        return data_sheet.draw_sheet(dataset, dataset_type, scope, path)
-
-    def check_of(self, dataset_type: type) -> Callable[[DataPart], Iterator[Fault]] | None:
-        return volumes.faults if issubclass(dataset_type, VolumeDataset) else classification.check_of(dataset_type)
-
-    def faults_of_evaluator(
-        self, key: str, evaluator: ConfigDict, metric_type: type, config: Config, read: Callable
-    ) -> Iterator[Fault]:
-        if issubclass(metric_type, FeatureMetric):
-            yield from faults_of_labels(key, config[key.replace('evaluator', 'dataloader')].dataset)
-
-    def faults_between(self, datasets: Sequence[tuple[ConfigDict, type | None]]) -> Iterator[Fault]:
-        return classification.faults_between(datasets)
-
-    def artist_of(self, dataset_type: type) -> Artist | None:
-        return draw_volumes if issubclass(dataset_type, VolumeDataset) else classification.artist_of(dataset_type)
 
     def shrink(self, model: ConfigDict) -> None:
         model.update(TINY_DECODER)
@@ -93,14 +67,8 @@ class AutoencodingTask(Task):
     def page_result(self, predictor: Reconstructor, path: str, kind: Kind, persons: Any) -> PageResult:
         return ReconstructionResult(predictor.predict(path))
 
-    def hub_name(self, trained: TrainedModel) -> str:
-        return self.in_words(trained.config).replace(' ', '-')
-
     def in_words(self, config: Config) -> str:
         return 'masked autoencoding'
-
-    def pipeline_tag(self, trained: TrainedModel) -> str:
-        return 'image-feature-extraction'
 
 
 class ReconstructionResult:

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+from hiera_mm.errors import BrokenFileError
 from hiera_mm.inference.data_sheet import COLUMNS, ROWS, Tile, write_sheet
 from hiera_mm.readers.channels import visible
 
@@ -20,7 +21,8 @@ def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
         path: The image to write.
 
     Returns:
-        The number of images on it; 0 for a set that is used without annotations, as for a submission.
+        The number of images on it, without those that are broken; 0 for a set that is used without annotations, as
+        for a submission.
     """
     if not any(step.get('type', '').endswith('LoadAnnotations') for step in dataset.pipeline):
         return 0
@@ -31,7 +33,10 @@ def draw_sheet(dataset: ConfigDict, path: str | Path) -> int:
     visualizer.dataset_meta = built.metainfo
     tiles = []
     for index in chosen:
-        sample = built[index]
+        try:
+            sample = built[index]
+        except BrokenFileError:
+            continue
         pixels = sample['inputs'].permute(1, 2, 0).numpy()
         pixels = visible(pixels[..., ::-1] if pixels.shape[2] == 3 else pixels)
         truth = sample['data_samples'].gt_instances

@@ -1,20 +1,26 @@
 """Parameters, operations and loss of a forward pass of a detector."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hiera_mm.complexity import Parts, channels_of, count_macs, count_parameters
-from hiera_mm.errors import UserError
+from hiera_mm.replaced import replaced
 
 import torch
 import torch.nn as nn
+from mmcv.ops import point_sample
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from torch import Tensor
+from torch._subclasses import fake_tensor
 
 USUAL_SIZE = (1024, 1024)
 """Height and width for which detectors are counted."""
+
+OBJECTS = 20
+"""Objects of an image whose masks are learned by queries; COCO has 7 objects, or 11 segments with stuff, on average."""
 
 
 def detector_complexity(model: ConfigDict, height: int, width: int) -> Parts:
@@ -62,19 +68,36 @@ def query_complexity(model: ConfigDict, height: int, width: int) -> Parts:
 
 
 def training_loss(model: Any, config: ConfigDict, batch: int, shape: Sequence[int]) -> Tensor:
-    """A scalar that depends on all outputs of a two-stage detector. Its losses, which depend on the data, are left out,
-    and its heads get as many regions as are sampled.
+    """A scalar that depends on all outputs of a two-stage detector, or of a query-based model.
 
-    Raises:
-        UserError: for models such as Mask2Former, whose loss selects points by value.
+    Their losses, which depend on the data, are left out: heads get as many regions as are sampled, and as many masks
+    of queries are compared as images are assumed to have objects (``OBJECTS``).
     """
-    if 'panoptic_head' in config:
-        raise UserError(
-            f"The memory of a {config.type} can't be planned, as its loss selects points by value; "
-            'train a few iterations and read the log.'
-        )
     pixels = torch.empty(batch, channels_of(config), *shape)
-    return torch.stack([output.float().mean() for output in _outputs(model, config.train_cfg, pixels)]).sum()
+    outputs = (
+        _outputs_of_queries(model, config.train_cfg, pixels)
+        if 'panoptic_head' in config
+        else _outputs(model, config.train_cfg, pixels)
+    )
+    return torch.stack([output.float().mean() for output in outputs]).sum()
+
+
+def _outputs_of_queries(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:
+    maps, size = model.extract_feat(pixels), tuple(pixels.shape[-2:])
+    samples = [DetDataSample(metainfo=dict(batch_input_shape=size, img_shape=size)) for _ in range(len(pixels))]
+    with known_sizes():
+        classes, masks = model.panoptic_head(maps, samples)
+    points = torch.empty(min(OBJECTS, masks[0].shape[1]) * len(pixels), settings.num_points, 2)
+    compared = [point_sample(one.flatten(0, 1)[: len(points), None].clone(), points) for one in masks]
+    return [*classes, *compared]
+
+
+@contextmanager
+def known_sizes() -> Iterator[None]:
+    """Let mmdet's decoder of pixels read the sizes of maps, which it keeps in tensors, also of torch's fake ones."""
+    shape = replaced(torch, '_shape_as_tensor', lambda tensor: torch.tensor(list(tensor.shape)))
+    with shape, replaced(fake_tensor, 'CONSTANT_NUMEL_LIMIT', 64):
+        yield
 
 
 def _outputs(model: Any, settings: ConfigDict, pixels: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Checks of the labelled set by which an autoencoder's features are judged."""
+"""Checks of the labelled set by which features that are learned without labels are judged."""
 
 from collections.abc import Iterator
 
