@@ -25,7 +25,9 @@ START = """# Benchmarks
 
 This page is written by `python -m benchmarks.docs` from the files in `benchmarks/results/`, each of which holds the
 command that made it (`bash benchmarks/all.sh` runs all). Weights are random, runs of one table alternate between
-its contestants, times are medians of the runs. Compare within a table only.
+its contestants, times are medians of the runs. Compare within a table only: processors differ, and others use those
+of a rented machine as well, which the ranges show. Tables of a CPU in bfloat16 are of the one that has instructions for
+it.
 
 MACs are multiply-accumulates of matrix products and convolutions in the forward pass of the whole batch, "of ceiling"
 is the share of the fastest product of square matrices on the same machine, memory is what a run needs at its peak

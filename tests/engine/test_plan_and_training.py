@@ -20,6 +20,7 @@ OPTIONS = dict(
     # Of smaller images the plan counts more regions with masks than untrained detectors find.
     images='image_size=(256,256)',
     masks='image_size=(128,128)',
+    panoptic='image_size=(128,128)',
     classes='image_size=128',
     volumes='batch_size=1',
     motion='batch_size=2',

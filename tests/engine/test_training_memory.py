@@ -21,7 +21,7 @@ from hiera_mm.tasks import task_of
 import pytest
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.helpers import CONFIGS, FOLDER, read
@@ -66,7 +66,6 @@ OTHERS = (
     'in1k_hiera_b.py',
     'mae_hiera_b_k400.py',
     'ava_hiera_l.py',
-    'distill_hiera_t_from_l.py',
 )
 
 
@@ -107,6 +106,20 @@ def test_memory_of_a_whole_batch_is_counted_where_its_activations_are_the_most(n
     assert counted.peak + memory.optimizer <= memory.peak(64) <= 1.05 * (counted.peak + memory.optimizer)
 
 
+def test_the_teacher_of_a_distillation_is_counted_but_neither_its_gradients_nor_states():
+    config = tiny('distill_hiera_t_from_l.py')
+    config.model.teacher.arch = dict(embed_dim=32, num_heads=1, depths=(1, 1, 2, 1))
+    memories = [training_memory(config, task_of(config), (64, 64), half, False) for half in (False, True)]
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    student, teacher = (sum(p.numel() for p in part.parameters()) for part in (model, model.teacher))
+    for memory, size in zip(memories, (4, 2), strict=True):
+        assert memory.weights == memory.gradients == 4 * student
+        # In half precision but for norms and the position table.
+        assert size * teacher <= memory.fixed + memory.gradients
+    assert memories[1].fixed < memories[0].fixed - teacher
+
+
 def test_the_largest_batch_is_the_last_that_fits():
     memory = TrainingMemory(1, weights=100, gradients=100, optimizer=200, fixed=-20, per_sample=50)
     assert memory.peak(1) == 400, 'gradients are the most at a small batch'
@@ -142,7 +155,7 @@ def test_the_size_of_what_is_trained_on_is_found(name):
     config = read(name)
     height, width = task_of(config).input_shape(config)
     of_task = dict(mask_rcnn=1024, cascade=1024, faster_rcnn=1024, mask2former=1024, segformer=512, upernet=512)
-    of_variant = {'448': 448, 'btcv_128': 128, 'btcv': 96, 'volumes': 96}
+    of_variant = {'448': 448, 'btcv_128': 128, 'btcv': 96, 'volumes': 96, 'from_sam2': 512}
     sides = [side for task, side in of_task.items() if name.startswith(task)]
     expected = [*sides, *(side for variant, side in of_variant.items() if variant in name), 224][0]
     assert (height, width) == (expected, expected) or '_shapes' in name
