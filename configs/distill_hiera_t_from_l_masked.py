@@ -1,5 +1,5 @@
-# As distill_hiera_t_from_l.py, but student and teacher see the same random quarter of the mask units, which takes a
-# quarter of the time (arXiv 2208.12256, for masked autoencoders of ViT, whose share of 75 % this is).
+# As distill_hiera_t_from_l.py, but student and teacher see the same random quarter of the mask units. Ours, after what
+# arXiv 2208.12256 does with masked autoencoders of ViT. No result is known.
 _base_ = './distill_hiera_t_from_l.py'
 
 teacher_weights = 'hiera_l.mae_in1k'

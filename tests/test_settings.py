@@ -278,6 +278,7 @@ TABLE = dict(
         **OF_IMAGES,
         classes=NOT,
         data_root={f'{TRAIN}.data_root': 'mine'},
+        val_data_prefix={f'{VAL}.data_prefix': dict(img='others'), 'val_evaluator.type': 'FeatureMetric'},
         image_size={f'{TRAIN}.pipeline.1.size': 160},
         teacher_weights={'model.teacher.init_cfg.checkpoint': 'teacher.pth'},
     ),
