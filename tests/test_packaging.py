@@ -48,7 +48,7 @@ def test_typed_and_every_package_is_in_the_wheel():
 OF_EXTRAS = {
     *('monai', 'nibabel', 'mmseg', 'peft', 'timm', 'sklearn', 'gradio', 'supervision', 'huggingface_hub'),
     *('onnx', 'onnxscript', 'onnxruntime', 'openvino', 'nncf', 'starlette', 'trackers', 'pillow_heif'),
-    'tifffile',
+    *('tifffile', 'sam2'),
     # No extra can install it: docs/install.md.
     'panopticapi',
     # Of torch, where that is built for GPUs.
