@@ -247,3 +247,17 @@ def detector_config(folder):
     path = folder / 'detector.py'
     path.write_text(SMALL_DETECTOR.replace('NAME', 'mask_rcnn_hiera_t'))
     return path
+
+
+def test_files_of_one_name_in_two_folders_have_a_sheet_each(boxes_alone):
+    for part in ('train', 'val'):
+        path = boxes_alone / 'set' / 'annotations' / f'instances_{part}.json'
+        path.rename(boxes_alone / 'set' / part / '_annotations.coco.json')
+    config = boxes_alone / 'my_config.py'
+    text = config.read_text()
+    for part in ('train', 'val'):
+        text = text.replace(f'annotations/instances_{part}.json', f'{part}/_annotations.coco.json')
+    config.write_text(text)
+    train, val = labelled(boxes_alone)
+    assert train.made and val.made and train.sheet != val.sheet
+    assert train.sheet.is_file() and val.sheet.is_file()

@@ -93,7 +93,10 @@ def label_masks(config: Config, maker: MaskMaker, least_score: float, folder: Pa
             if given.resolve() in found:
                 found[given.resolve()].keys.append(key)
             else:
-                found[given.resolve()] = _labelled(key, dataset, given, maker, least_score, folder / given.stem)
+                # Some programs give the files of all parts one name, in a folder each.
+                taken = any(labels.given.stem == given.stem for labels in found.values())
+                name = f'{given.stem}_{len(found)}' if taken else given.stem
+                found[given.resolve()] = _labelled(key, dataset, given, maker, least_score, folder / name)
     return list(found.values())
 
 
