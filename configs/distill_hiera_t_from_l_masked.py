@@ -2,8 +2,4 @@
 # arXiv 2208.12256 does with masked autoencoders of ViT. No result is known.
 _base_ = './distill_hiera_t_from_l.py'
 
-teacher_weights = 'hiera_l.mae_in1k'
-model = dict(
-    teacher=dict(init_cfg=teacher_weights and dict(type='Pretrained', checkpoint=teacher_weights)),
-    mask_ratio=0.75,
-)
+model = dict(mask_ratio=0.75)

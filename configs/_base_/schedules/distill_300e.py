@@ -3,17 +3,13 @@
 _base_ = './mae_1600e.py'
 
 global_batch = 2048
-# None: random.
-weights = None
 epochs = 300
-learning_rate = 8e-4
 
-load_from = weights
 # A run of another length keeps the places of all.
 warm_up = max(1, min(10, round(0.05 * epochs)))
 interval = max(1, round(epochs * 20 / 300))
 train_cfg = dict(max_epochs=epochs, val_interval=max(1, epochs // 20))
-optim_wrapper = dict(optimizer=dict(lr=learning_rate, betas=(0.9, 0.999)), clip_grad=dict(max_norm=3.0))
+optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.999)), clip_grad=dict(max_norm=3.0))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=warm_up)
 for scheduler in param_scheduler[1:]:
