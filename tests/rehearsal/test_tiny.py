@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from tests.helpers import CONFIGS, FOLDER
 
-BACKBONE = {'model.backbone.arch', 'model.backbone.global_blocks'}
+BACKBONE = {f'model.{part}.{key}' for part in ('backbone', 'teacher') for key in ('arch', 'global_blocks')}
 TAKERS = ('neck', 'cls_head', 'roi_head.bbox_head', 'decode_head', 'auxiliary_head', 'panoptic_head', 'decoder')
 WIDTHS = {f'model.{taker}.in_channels' for taker in TAKERS}
 DECODER = {'model.decoder_embed_dim', 'model.decoder_depth', 'model.decoder_num_heads', 'model.decoder.channels'}
