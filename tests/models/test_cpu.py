@@ -17,7 +17,7 @@ IMAGE = (2, 3, 128, 128)
 
 
 @pytest.fixture
-def pieces(monkeypatch):
+def pieces(monkeypatch, convolutions):
     """Few rows in a piece, so that a small image falls into several."""
     monkeypatch.setattr(cpu, 'CHUNK_SIZE', 3 * 64 * 16)
 
@@ -35,6 +35,15 @@ def assert_close(got, expected, tolerance=1e-4):
         torch.testing.assert_close(one, other, rtol=tolerance, atol=1e-5)
 
 
+@pytest.fixture
+def convolutions(monkeypatch):
+    """Linear layers are convolutions whatever this machine's processor is."""
+    taken, convolve = [], cpu._linear_as_convolution
+    monkeypatch.setattr(cpu, '_convolutions_pay', lambda: True)
+    monkeypatch.setattr(cpu, '_linear_as_convolution', lambda *given: taken.append(given) or convolve(*given))
+    return taken
+
+
 def linear(x, layer):
     with cpu._FasterKernels():
         return layer(x)
@@ -42,17 +51,18 @@ def linear(x, layer):
 
 @pytest.mark.parametrize('shape', [(MIN_ROWS - 1, 24), (MIN_ROWS, 24), (3, 200, 4, 24), (2, 5, 24)])
 @pytest.mark.parametrize('bias', [True, False])
-def test_a_convolution_gives_what_a_linear_layer_does(shape, bias):
+def test_a_convolution_gives_what_a_linear_layer_does(convolutions, shape, bias):
     layer, x = nn.Linear(24, 40, bias=bias), torch.randn(shape)
     with torch.no_grad():
         got = linear(x, layer)
     assert got.is_contiguous()
+    assert len(convolutions) == (bias and x.numel() >= MIN_ROWS * 24)
     torch.testing.assert_close(got, F.linear(x, layer.weight, layer.bias), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('shape', [(MIN_ROWS - 1, 24), (3, 200, 4, 24)])
 @pytest.mark.parametrize('frozen', [None, 'weight', 'bias', 'input'])
-def test_a_convolutions_gradients_are_those_of_a_linear_layer(shape, frozen):
+def test_a_convolutions_gradients_are_those_of_a_linear_layer(convolutions, shape, frozen):
     layer = nn.Linear(24, 40)
     inputs = dict(input=torch.randn(shape), weight=layer.weight, bias=layer.bias)
     for name, tensor in inputs.items():
@@ -64,7 +74,17 @@ def test_a_convolutions_gradients_are_those_of_a_linear_layer(shape, frozen):
     assert_close(got, expected)
 
 
-def test_strided_input_is_taken():
+@pytest.mark.parametrize(
+    'maker, threads, pays', [('AuthenticAMD', 2, True), ('AuthenticAMD', 1, False), ('GenuineIntel', 2, False)]
+)
+def test_convolutions_are_taken_where_they_are_faster(monkeypatch, maker, threads, pays):
+    monkeypatch.setattr(cpu, '_is_intel', lambda: maker == 'GenuineIntel')
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: threads)
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: True)
+    assert cpu._convolutions_pay() == pays
+
+
+def test_strided_input_is_taken(convolutions):
     layer, x = nn.Linear(24, 40), torch.randn(24, 700).t()
     torch.testing.assert_close(linear(x, layer), layer(x), rtol=1e-5, atol=1e-5)
 
