@@ -1,7 +1,7 @@
 """Try recipes on a data set by successive halving: ``python -m benchmarks.recipes benchmarks/studies/bccd.yml``.
 
 The file names a config and trials, each the lines that a trial adds to it. All are trained for the epochs of the first
-round; the better half for those of the next, and so on, each time from the start, so that every schedule comes to its
+round; the best third for those of the next, and so on, each time from the start, so that every schedule comes to its
 end. Results are added to the file beside it (NAME.json), and what stands there isn't trained again: the command can be
 stopped at any time, and goes on when it is given again.
 """
@@ -35,7 +35,7 @@ def main() -> None:
         print(f'{epochs} epochs, {study["metric"]}:')
         for name in names:
             print(f'  {found[name]["metrics"][study["metric"]]:.3f}  {found[name]["minutes"]:5.1f} min  {name}')
-        names = names[: max(1, -(-len(names) // 2))]
+        names = names[: max(1, -(-len(names) // 3))]
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -151,28 +151,33 @@ class OwnFiles(NamedTuple):
         used: Names that they use in expressions.
         shipped: This package's files that they inherit from, or the config itself if it is one of these.
         foreign: Other packages' files that they inherit from.
+        inherited: The user's own bases.
     """
 
     assigned: set[str]
     used: set[str]
     shipped: set[str]
     foreign: set[str]
+    inherited: set[str]
 
 
 def own_files(path: str) -> OwnFiles:
     """Analyse a user's own config files: the names that they assign and use, and the other files they inherit from."""
     path = path if '::' in path else locate_config(path)
     if path.startswith('hiera_mm::') or is_shipped(path):
-        return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set())
+        return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set(), set())
     if '::' in path:
-        return OwnFiles(set(), set(), set(), {path})
+        return OwnFiles(set(), set(), set(), {path}, set())
     text = Path(path).read_text(encoding='utf-8')
     if path.endswith('.py'):
-        found = OwnFiles(*_names_in(ast.parse(text)), set(), set())
+        found = OwnFiles(*_names_in(ast.parse(text)), set(), set(), set())
     else:
-        found = OwnFiles({*(yaml.safe_load(text) or {})}, set(), set(), set())
+        found = OwnFiles({*(yaml.safe_load(text) or {})}, set(), set(), set(), set())
     for base in Config._get_base_files(path):
-        inner = own_files(base if '::' in base else Config._get_cfg_path(base, path)[0])
+        base = base if '::' in base else Config._get_cfg_path(base, path)[0]
+        inner = own_files(base)
+        if '::' not in base and not is_shipped(base):
+            found.inherited.add(str(Path(base).resolve()))
         for mine, theirs in zip(found, inner, strict=True):
             mine |= theirs
     return found

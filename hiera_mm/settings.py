@@ -106,7 +106,7 @@ def read_config(
         if 'channels' in values:
             values['in_channels'] = values['channels']
         chosen = {name: values[name] for name in option_values(options) if name in values}
-        with constants.replaced(values, files.assigned, chosen):
+        with constants.replaced(values, files, chosen, given):
             config = read(path)
         config.update({name: value for name, value in values.items() if name not in files.assigned})
         at_the_top = files.assigned.union(option_values(options)) - files.used
@@ -257,16 +257,25 @@ class Constants:
 
     @contextlib.contextmanager
     def replaced(
-        self, values: Mapping[str, Any], assigned: Iterable[str] = (), options: Mapping[str, Any] | None = None
+        self,
+        values: Mapping[str, Any],
+        files: OwnFiles | None = None,
+        options: Mapping[str, Any] | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> Iterator[None]:
         """Make mmengine read this package's files with these values in place of the constants of the same names.
 
         Args:
             values: The values.
-            assigned: Names that the user's files assign: these files see the constants of an earlier reading in
-                ``_base_``, since what they compute from them is in ``values`` already.
-            options: Values that take the place of what the user's files assign.
+            files: The user's, which see the constants of an earlier reading in ``_base_`` for the names that they
+                assign, since what they compute from them is in ``values`` already.
+            options: Values that take the place of what other files assign.
+            given: Settings that take the place of what the user's files assign, so that what a base computes from them
+                follows the file that has the last word.
         """
+        assigned, bases = (files.assigned, files.inherited) if files else ((), ())
+        options = options or {}
+        own = {**(given or {}), **options}
         substitute, to_dict = Config._substitute_predefined_vars, Config._file2dict
         reading: list[str] = []
 
@@ -275,7 +284,8 @@ class Constants:
             if is_shipped(filename):
                 self.stated |= _replace(temporary, values)
             elif temporary.endswith('.py'):
-                _replace(temporary, options or {})
+                is_own = len(reading) == 1 or _resolved(filename) in bases
+                _replace(temporary, own if is_own else options)
 
         def with_original_constants(filename: str, *arguments: Any, **named: Any) -> tuple:
             reader = reading[-1] if reading else ''
@@ -284,9 +294,10 @@ class Constants:
                 found = to_dict(filename, *arguments, **named)
             finally:
                 reading.pop()
-            if is_shipped(filename) and reader and not is_shipped(reader):
+            if reader and not is_shipped(reader):
                 seen = self._original.setdefault(filename, dict(found[0]))
-                found[0].update({name: seen[name] for name in assigned if name in seen and name in values})
+                kept = assigned if is_shipped(filename) else {*assigned} - {*options}
+                found[0].update({name: seen[name] for name in kept if name in seen and name in values})
             return found
 
         with (
@@ -294,6 +305,10 @@ class Constants:
             replaced(Config, '_file2dict', with_original_constants),
         ):
             yield
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())
 
 
 def _replace(path: str, values: Mapping[str, Any]) -> set[str]:

@@ -669,6 +669,20 @@ def test_names_of_the_users_own_bases_count(tmp_path, coloured):
     assert own_files('mask_rcnn_hiera_t').assigned == set()
 
 
+@pytest.mark.parametrize(
+    'later', ['batch_size = 8', 'batch_size = 4 * _base_.batch_size', 'batch_size = 2 * _base_.twice']
+)
+def test_what_a_users_base_computes_follows_the_settings_of_what_inherits_from_it(tmp_path, coloured, later):
+    lines = 'batch_size = 2\ntwice = 2 * batch_size'
+    (tmp_path / 'base.py').write_text(TOP.format(base='mask_rcnn_hiera_t', folder=coloured, more=lines))
+    (tmp_path / 'child.py').write_text(f"_base_ = './base.py'\n{later}\n")
+    config = read_config(str(tmp_path / 'child.py'))
+    assert config.batch_size == config.train_dataloader.batch_size == 8 and config.twice == 16
+    config = read_config(str(tmp_path / 'child.py'), ['batch_size=3'])
+    assert config.batch_size == config.train_dataloader.batch_size == 3 and config.twice == 6
+    assert read_config(str(tmp_path / 'base.py')).twice == 4
+
+
 def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_them(settled):
     heads = 'model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))'
     with pytest.raises(UserError, match=r'list.*set classes = \(...\) at the top.*_delete_=True would drop'):

@@ -232,6 +232,24 @@ def test_anchors_and_regions_follow_an_image_size_that_is_changed_later(tmp_path
     assert regions(text.replace('(512, 512)', '320')) == ([8], 512)
 
 
+@pytest.mark.parametrize('depth', [1, 2])
+@pytest.mark.parametrize(
+    'lines', ['image_size = (256, 192)', 'image_size = 256', 'image_size = tuple(s // 2 for s in _base_.image_size)']
+)
+def test_they_follow_it_in_a_config_that_inherits_from_inits(tmp_path, depth, lines):
+    parts = dict(train=FoundPart(tmp_path / 'train.json', tmp_path, ['a.jpg'], [4000]))
+    text = config_text(FoundSets('objects', tmp_path, parts, ('cat',)), Machine(None, 8), 't', 4, None, True)
+    (tmp_path / '0.py').write_text(text)
+    (tmp_path / '1.py').write_text("_base_ = '0.py'\n" + (lines if depth == 1 else ''))
+    (tmp_path / '2.py').write_text("_base_ = '1.py'\n" + (lines if depth == 2 else ''))
+    config = read_config(str(tmp_path / f'{depth}.py'))
+    assert config.model.train_cfg.rcnn.sampler.num == 64
+    assert config.image_size in (256, (256, 192), (256, 256))
+    # The command line has the last word.
+    config = read_config(str(tmp_path / f'{depth}.py'), ['image_size=(640,640)'])
+    assert config.model.train_cfg.rcnn.sampler.num == 512 and config.image_size == (640, 640)
+
+
 def test_a_size_that_the_task_lacks_leaves_nothing_behind(run_command, tmp_path):
     make_motion_shapes(tmp_path / 'set', train=6, val=6)
     code, printed = run_command('init', tmp_path / 'set', '--size', 't', '--out', tmp_path / 'mine.py')
