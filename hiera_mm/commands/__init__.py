@@ -28,7 +28,7 @@ GROUPS = {
         'rehearse',
     ),
     'training and testing': ('train', 'test', 'report'),
-    'using models': ('predict', 'label', 'serve', 'bench', 'export', 'publish', 'push', 'probe', 'weights'),
+    'using models': ('predict', 'label', 'select', 'serve', 'bench', 'export', 'publish', 'push', 'probe', 'weights'),
     'others': ('run',),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
