@@ -7,13 +7,16 @@ each data set: images with boxes, masks or classes, clips as film strips, volume
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiera_mm.commands.options import add_common_options, add_config_argument, read_config
 
 if TYPE_CHECKING:
+    from hiera_mm.checks.fault import Fault
     from hiera_mm.tasks import Task
 
     from mmengine.config import Config
@@ -26,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='100',
         help='videos of each list or AVA set, or images of each class set, to decode, or "all" (default: %(default)s)',
     )
+    parser.add_argument(
+        '--near-duplicates',
+        action='store_true',
+        help='read all images, and list those of validation and testing that show the same as one of training',
+    )
     add_common_options(parser)
 
 
@@ -36,7 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     count = None if arguments.videos == 'all' else int(arguments.videos)
     counts: Counter[Severity] = Counter()
-    for fault in faults_of(config, count=count):
+    found = faults_of(config, count=count)
+    if arguments.near_duplicates:
+        found = itertools.chain(found, _near_duplicates(config, counts))
+    for fault in found:
         counts[fault.severity] += 1
         print(f'Note: {fault.sentence}' if fault.severity is Severity.NOTE else fault.sentence)
     notes, unchecked = counts[Severity.NOTE], counts[Severity.UNCHECKED]
@@ -46,6 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     rest = f'; {_counted(unchecked, "data set")} not checked' if unchecked else ''
     print(f'{_counted(faults, "fault")}, {_counted(notes, "note")}{rest}.')
     return 1 if faults else 0
+
+
+def _near_duplicates(config: Config, counts: Counter) -> Iterator[Fault]:
+    """Those of sets without other faults, which could not be built."""
+    from hiera_mm.checks.fault import Severity
+    from hiera_mm.checks.near_duplicates import faults
+
+    if not counts[Severity.BLOCKS]:
+        yield from faults(config, Path(config.work_dir, 'data', 'near_duplicates.csv'))
 
 
 def _counted(number: int, word: str) -> str:

@@ -11,6 +11,10 @@ NEAR_DUPLICATE = 0.2
 """Distance of thumbnails below which images show the same. ``python -m benchmarks.near_duplicates`` chose it."""
 
 
+CHUNK = 256
+"""Images that are compared with all others at once."""
+
+
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """The mean colours of 16 x 16 parts of an image.
 
@@ -39,12 +43,13 @@ def near_duplicates(vectors: np.ndarray, others: np.ndarray) -> Iterator[tuple[i
         vectors: Of :func:`directions` ``(N, 768)``.
         others: The same of other images ``(M, 768)``.
     """
-    for place, vector in enumerate(vectors):
-        if len(others):
-            distances = np.linalg.norm(others - vector, axis=1)
-            nearest = int(distances.argmin())
-            if distances[nearest] < NEAR_DUPLICATE:
-                yield place, nearest
+    squares = (others**2).sum(1)
+    for start in range(0, len(vectors) if len(others) else 0, CHUNK):
+        chunk = vectors[start : start + CHUNK]
+        distances = (chunk**2).sum(1, keepdims=True) + squares - 2 * chunk @ others.T
+        nearest = distances.argmin(1)
+        for row in np.flatnonzero(distances.min(1) < NEAR_DUPLICATE**2).tolist():
+            yield start + row, int(nearest[row])
 
 
 def packed(thumbnails: Sequence[np.ndarray]) -> list[str]:
