@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _near_duplicates(config: Config, counts: Counter) -> Iterator[Fault]:
     """Those of sets without other faults, which could not be built."""
     from hiera_mm.checks.fault import Severity
-    from hiera_mm.checks.near_duplicates import faults
+    from hiera_mm.inference.near_duplicates import faults
 
     if not counts[Severity.BLOCKS]:
         yield from faults(config, Path(config.work_dir, 'data', 'near_duplicates.csv'))
