@@ -151,36 +151,45 @@ class OwnFiles(NamedTuple):
         used: Names that they use in expressions.
         shipped: This package's files that they inherit from, or the config itself if it is one of these.
         foreign: Other packages' files that they inherit from.
-        inherited: The user's own bases.
     """
 
     assigned: set[str]
     used: set[str]
     shipped: set[str]
     foreign: set[str]
-    inherited: set[str]
 
 
 def own_files(path: str) -> OwnFiles:
     """Analyse a user's own config files: the names that they assign and use, and the other files they inherit from."""
     path = path if '::' in path else locate_config(path)
     if path.startswith('hiera_mm::') or is_shipped(path):
-        return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set(), set())
+        return OwnFiles(set(), set(), {path if '::' in path else str(Path(path).resolve())}, set())
     if '::' in path:
-        return OwnFiles(set(), set(), set(), {path}, set())
-    text = Path(path).read_text(encoding='utf-8')
-    if path.endswith('.py'):
-        found = OwnFiles(*_names_in(ast.parse(text)), set(), set(), set())
-    else:
-        found = OwnFiles({*(yaml.safe_load(text) or {})}, set(), set(), set(), set())
+        return OwnFiles(set(), set(), set(), {path})
+    found = OwnFiles(*_names_of(path), set(), set())
     for base in Config._get_base_files(path):
-        base = base if '::' in base else Config._get_cfg_path(base, path)[0]
-        inner = own_files(base)
-        if '::' not in base and not is_shipped(base):
-            found.inherited.add(str(Path(base).resolve()))
+        inner = own_files(base if '::' in base else Config._get_cfg_path(base, path)[0])
         for mine, theirs in zip(found, inner, strict=True):
             mine |= theirs
     return found
+
+
+def own_paths(path: str) -> list[str]:
+    """A user's config and the user's own bases of it; none for another package's or this one's."""
+    if '::' in path or is_shipped(path := locate_config(path)):
+        return []
+    bases = [base for base in Config._get_base_files(path) if '::' not in base]
+    return [path, *(file for base in bases for file in own_paths(Config._get_cfg_path(base, path)[0]))]
+
+
+def names_assigned(path: str) -> set[str]:
+    """The names that a config file assigns at its top level."""
+    return _names_of(path)[0]
+
+
+def _names_of(path: str) -> tuple[set[str], set[str]]:
+    text = Path(path).read_text(encoding='utf-8')
+    return _names_in(ast.parse(text)) if path.endswith('.py') else ({*(yaml.safe_load(text) or {})}, set())
 
 
 def _names_in(module: ast.Module) -> tuple[set[str], set[str]]:

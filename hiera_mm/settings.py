@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hiera_mm.config import OwnFiles, is_shipped, option_values, override, own_files, read_config_file
+from hiera_mm.last_words import last_words, spoken
 from hiera_mm.replaced import replaced
 from hiera_mm.setting_faults import (
     refuse_both_lengths,
@@ -92,8 +93,15 @@ def read_config(
     Raises:
         UserError: for a config that can't be read, and for a setting that has no effect or contradicts another.
     """
+    chosen = option_values(options)
+    words = last_words(path, SETTINGS, chosen, read)
+
+    def read_with_words(path: str) -> Config:
+        with spoken(path, words, chosen):
+            return read(path)
+
     constants = Constants()
-    config, files, given = _read_unchanged(path, options, read, constants)
+    config, files, given = _read_unchanged(path, options, read_with_words, constants)
     if values := given | dict(counted or {}):
         before = _read_inherited(files.shipped, {}, read)
         values = {name: converted(name, value, before.get(name)) for name, value in values.items()}
@@ -105,14 +113,13 @@ def read_config(
             values['num_classes'] = len(values['classes'])
         if 'channels' in values:
             values['in_channels'] = values['channels']
-        chosen = {name: values[name] for name in option_values(options) if name in values}
-        with constants.replaced(values, files, chosen, given):
-            config = read(path)
+        with constants.replaced(values, files.assigned):
+            config = read_with_words(path)
         config.update({name: value for name, value in values.items() if name not in files.assigned})
-        at_the_top = files.assigned.union(option_values(options)) - files.used
+        at_the_top = files.assigned.union(chosen) - files.used
         own = {name: value for name, value in values.items() if name in SETTINGS and name in at_the_top}
         # What the command line sets in its long form has the last word.
-        overridden = {tuple(key.split('.')) for key in option_values(options)}
+        overridden = {tuple(key.split('.')) for key in chosen}
         after = _read_inherited(files.shipped, values, read)
         refuse_without_effect(values_without_effect(own, before, after, config), {*SETTINGS} & {*before})
         refuse_contradictions(own, before, after, config, overridden)
@@ -256,26 +263,14 @@ class Constants:
         self._original: dict[str, dict[str, Any]] = {}
 
     @contextlib.contextmanager
-    def replaced(
-        self,
-        values: Mapping[str, Any],
-        files: OwnFiles | None = None,
-        options: Mapping[str, Any] | None = None,
-        given: Mapping[str, Any] | None = None,
-    ) -> Iterator[None]:
+    def replaced(self, values: Mapping[str, Any], assigned: Iterable[str] = ()) -> Iterator[None]:
         """Make mmengine read this package's files with these values in place of the constants of the same names.
 
         Args:
             values: The values.
-            files: The user's, which see the constants of an earlier reading in ``_base_`` for the names that they
-                assign, since what they compute from them is in ``values`` already.
-            options: Values that take the place of what other files assign.
-            given: Settings that take the place of what the user's files assign, so that what a base computes from them
-                follows the file that has the last word.
+            assigned: Names that the user's files assign: these files see the constants of an earlier reading in
+                ``_base_``, since what they compute from them is in ``values`` already.
         """
-        assigned, bases = (files.assigned, files.inherited) if files else ((), ())
-        options = options or {}
-        own = {**(given or {}), **options}
         substitute, to_dict = Config._substitute_predefined_vars, Config._file2dict
         reading: list[str] = []
 
@@ -283,9 +278,6 @@ class Constants:
             substitute(filename, temporary)
             if is_shipped(filename):
                 self.stated |= _replace(temporary, values)
-            elif temporary.endswith('.py'):
-                is_own = len(reading) == 1 or _resolved(filename) in bases
-                _replace(temporary, own if is_own else options)
 
         def with_original_constants(filename: str, *arguments: Any, **named: Any) -> tuple:
             reader = reading[-1] if reading else ''
@@ -294,10 +286,9 @@ class Constants:
                 found = to_dict(filename, *arguments, **named)
             finally:
                 reading.pop()
-            if reader and not is_shipped(reader):
+            if is_shipped(filename) and reader and not is_shipped(reader):
                 seen = self._original.setdefault(filename, dict(found[0]))
-                kept = assigned if is_shipped(filename) else {*assigned} - {*options}
-                found[0].update({name: seen[name] for name in kept if name in seen and name in values})
+                found[0].update({name: seen[name] for name in assigned if name in seen and name in values})
             return found
 
         with (
@@ -305,10 +296,6 @@ class Constants:
             replaced(Config, '_file2dict', with_original_constants),
         ):
             yield
-
-
-def _resolved(path: str) -> str:
-    return str(Path(path).resolve())
 
 
 def _replace(path: str, values: Mapping[str, Any]) -> set[str]:

@@ -22,7 +22,7 @@ LAYERS = (
         'replaced',
         'shipped',
     },
-    {'readers', 'weights', 'synthetic', 'settings', 'setting_faults', 'setting_values', 'first_config'},
+    {'readers', 'weights', 'synthetic', 'settings', 'setting_faults', 'setting_values', 'last_words', 'first_config'},
     {'models', 'datasets'},
     {'evaluation'},
     {'engine', 'checks'},

@@ -683,6 +683,62 @@ def test_what_a_users_base_computes_follows_the_settings_of_what_inherits_from_i
     assert read_config(str(tmp_path / 'base.py')).twice == 4
 
 
+BLOCK = 'if batch_size > 4:\n    num_workers = 3\nelse:\n    num_workers = 1'
+COMPUTED = {
+    'rate': ('batch_size = 4', 'learning_rate = 1e-4 * batch_size', 'batch_size = 8'),
+    'branches': ('batch_size = 2', 'num_workers = 3 if batch_size > 4 else 1', 'batch_size = 16'),
+    'block': ('batch_size = 2', BLOCK, 'batch_size = 16'),
+    'together': ('batch_size, epochs = 4, 10', 'half = batch_size // 2', 'batch_size = 8'),
+    'in a block': ('if True:\n    batch_size = 4', 'half = batch_size // 2', 'batch_size = 8'),
+    'tried': ('try:\n    batch_size = 4\nfinally:\n    pass', 'half = batch_size // 2', 'batch_size = 8'),
+    'two names': ('batch_size = kept = 4', 'val_dataloader = dict(batch_size=kept)', 'batch_size = 8'),
+    'added to': ('batch_size = 4\nbatch_size *= 2', 'half = batch_size // 2', 'batch_size = 8'),
+    'weights': ("weights = 'm.pth'", 'learning_rate = 1e-3 if weights is None else 1e-4', 'weights = None'),
+    'classes': ("classes = ('a', 'b')", 'found = len(classes)', "classes = ('cat', 'dog', 'cow')"),
+}
+
+
+@pytest.mark.parametrize('name', COMPUTED)
+@pytest.mark.parametrize('by', ['child', 'grandchild', 'option'])
+def test_a_chain_of_files_gives_what_its_lines_in_one_file_do(tmp_path, name, by):
+    first, then, later = COMPUTED[name]
+    recipe, more = "_base_ = 'hiera_mm::faster_rcnn_hiera_t.py'\n", '' if by == 'option' else 'num_workers = 5\n'
+    if 'num_workers' in then:
+        more = ''
+    (tmp_path / 'one.py').write_text(f'{recipe}{first}\n{later}\n{then}\n{more}')
+    (tmp_path / '0.py').write_text(f'{recipe}{first}\n{then}\n')
+    (tmp_path / '1.py').write_text("_base_ = '0.py'\n" + more + (later if by == 'child' else ''))
+    (tmp_path / '2.py').write_text(f"_base_ = '1.py'\n{later}\n")
+    option = [later.replace(' = ', '=').replace(', ', ',').replace("'", '')] if by == 'option' else []
+    found = read_config(str(tmp_path / dict(child='1.py', grandchild='2.py', option='0.py')[by]), option)
+    assert found.to_dict() == read_config(str(tmp_path / 'one.py')).to_dict()
+
+
+TWICE = {
+    'tuple': ("classes = ('a', 'b')\nclasses += ('c',)\nheads = len(classes)", dict(classes=('a', 'b', 'c'), heads=3)),
+    'list': ("classes = ['a', 'b']\nclasses.append('c')", dict(classes=['a', 'b', 'c'])),
+    'number': ('batch_size = 4\nbatch_size *= 2\nhalf = batch_size // 2', dict(batch_size=8, half=4)),
+    'before': ('batch_size = 8\nearlier = batch_size\nbatch_size = 2', dict(batch_size=2, earlier=8)),
+    'folder': ("data_root = 'd/'\nother = data_root + 'a'\ndata_root += 'sub/'", dict(other='d/a', data_root='d/sub/')),
+}
+
+
+@pytest.mark.parametrize('name', TWICE)
+@pytest.mark.parametrize('inherited', [False, True])
+def test_a_setting_that_one_file_states_twice_is_read_as_python_does(tmp_path, name, inherited):
+    lines, expected = TWICE[name]
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hiera_mm::faster_rcnn_hiera_t.py'\n{lines}\n")
+    if inherited:
+        (tmp_path / 'child.py').write_text("_base_ = 'mine.py'\nepochs = 3\n")
+        path = tmp_path / 'child.py'
+    config = read_config(str(path))
+    assert {key: config[key] for key in expected} == expected
+    if 'classes' in expected:
+        assert config.model.roi_head.bbox_head.num_classes == 3
+        assert list(config.train_dataloader.dataset.metainfo.classes) == ['a', 'b', 'c']
+
+
 def test_a_dict_for_the_heads_of_a_cascade_is_told_without_advice_that_drops_them(settled):
     heads = 'model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))'
     with pytest.raises(UserError, match=r'list.*set classes = \(...\) at the top.*_delete_=True would drop'):
