@@ -27,25 +27,30 @@ def last_words(
         options: Values on the command line.
         read: Reads the config as it stands.
     """
+    try:
+        return _last_words(path, names, options, read)
+    except Exception:  # Faults of the config are reported where it is read plainly.
+        return {}
+
+
+def _last_words(
+    path: str, names: Collection[str], options: Mapping[str, Any], read: Callable[[str], Config]
+) -> dict[str, Any]:
     own = own_paths(path)
     stated = [name for file in own for name in names_assigned(file)]
-    repeated = {name for name in names if stated.count(name) + (name in options) > 1 and name in stated}
-    if not repeated:
-        return {}
-    words: dict[str, Any] = {}
+    repeated = {name for name in names if name in stated and stated.count(name) + (name in options) > 1}
     # What is computed from `_base_` is so from what the base says, not from what follows from the last word.
     settled = set().union(*map(_computed_from_base, own))
-    with contextlib.suppress(Exception):  # Its own faults are reported where the config is read plainly.
-        for _ in range(MOST_READINGS):
-            with spoken(path, words, options):
-                config = read(path)
-            found = {name: config[name] for name in repeated if name in config} | {
-                name: value for name, value in options.items() if name in repeated
-            }
-            found |= {name: words[name] for name in settled if name in words}
-            if found == words:
-                return words
-            words = found
+    words: dict[str, Any] = {}
+    for _ in range(MOST_READINGS if repeated else 0):
+        with spoken(path, words, options):
+            config = read(path)
+        found = {name: config[name] for name in repeated if name in config}
+        found |= {name: value for name, value in options.items() if name in repeated}
+        found |= {name: words[name] for name in settled if name in words}
+        if found == words:
+            break
+        words = found
     return words
 
 

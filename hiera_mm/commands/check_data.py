@@ -61,10 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _near_duplicates(config: Config, counts: Counter) -> Iterator[Fault]:
     """Those of sets without other faults, which could not be built."""
-    from hiera_mm.checks.fault import Severity
+    from hiera_mm.checks.fault import Fault, Severity
     from hiera_mm.inference.near_duplicates import faults
 
-    if not counts[Severity.BLOCKS]:
+    if counts[Severity.BLOCKS]:
+        yield Fault(Severity.UNCHECKED, 'Near-duplicates: not looked for, as the faults above come first.')
+    else:
         yield from faults(config, Path(config.work_dir, 'data', 'near_duplicates.csv'))
 
 

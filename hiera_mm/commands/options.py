@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hiera_mm.readers.inputs import Input
     from hiera_mm.tasks.actions import PersonFinder
 
     from mmengine.config import Config
@@ -234,3 +235,29 @@ def _refuse_without_gpu(local_rank: int) -> None:
             f'here (CUDA_VISIBLE_DEVICES={os.environ.get("CUDA_VISIBLE_DEVICES", "not set")}); start as many processes '
             "as there are GPUs, or set CUDA_VISIBLE_DEVICES='' to train on the CPU."
         )
+
+
+def without_results(folder: Path, inputs: list[Input]) -> list[Input]:
+    """The inputs without results of an earlier run, which would be overwritten.
+
+    Raises:
+        UserError: if all of them lie where results are written.
+    """
+    from hiera_mm.errors import UserError
+
+    written = [entry for entry in inputs if Path(entry.source).resolve().is_relative_to(folder.resolve())]
+    if len(written) == len(inputs):
+        raise UserError(
+            f"The results would be written among the inputs, in '{folder}'; choose another folder with --out-dir."
+        )
+    if written:
+        print(f"Left out: {len(written)} inputs in '{folder}', where results are written.")
+    return [entry for entry in inputs if entry not in written]
+
+
+def positive(text: str) -> int:
+    """The number that an option gives, at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError('must be 1 or more')
+    return number

@@ -19,11 +19,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiera_mm.commands.options import add_model_options, add_person_options, read_model, read_persons
+from hiera_mm.commands.options import (
+    add_model_options,
+    add_person_options,
+    positive,
+    read_model,
+    read_persons,
+    without_results,
+)
 from hiera_mm.errors import UserError, examples
 
 if TYPE_CHECKING:
-    from hiera_mm.readers.inputs import Input
     from hiera_mm.tasks import Task
 
 TASK_OPTIONS = (
@@ -54,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
 
     several = parser.add_argument_group('for several tasks')
-    several.add_argument('--batch-size', type=_positive, help='inputs or frames computed together (1)')
+    several.add_argument('--batch-size', type=positive, help='inputs or frames computed together (1)')
     several.add_argument(
         '--pred-score-thr',
         type=float,
@@ -62,10 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several.add_argument('--no-save-vis', action='store_true', default=None, help='draw nothing')
 
-    several.add_argument('--frame-interval', type=_positive, help='use every N-th frame of a video (1)')
+    several.add_argument('--frame-interval', type=positive, help='use every N-th frame of a video (1)')
 
     detectors = parser.add_argument_group('for detectors')
-    detectors.add_argument('--tile', type=_positive, metavar='PIXELS', help='cut large images into tiles of this side')
+    detectors.add_argument('--tile', type=positive, metavar='PIXELS', help='cut large images into tiles of this side')
     detectors.add_argument(
         '--tile-overlap', type=float, help='overlap of neighbouring tiles, as a share of their side (0.2)'
     )
@@ -81,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     autoencoders.add_argument('--seed', type=int, help='seed of the masks (0)')
 
     classifiers = parser.add_argument_group('for classifiers')
-    classifiers.add_argument('--topk', type=_positive, help='classes per input (5)')
+    classifiers.add_argument('--topk', type=positive, help='classes per input (5)')
     classifiers.add_argument('--fps', type=float, help='rate at which frames in folders were extracted (30)')
 
     classifiers.add_argument('--window', type=float, metavar='SECONDS', help='classify windows along each video')
@@ -99,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     predictor = read_model(arguments)
     task = predictor.trained.task
     options = _options(arguments, task)
-    inputs = _without_results(arguments.out_dir, task.find_inputs(predictor, arguments.inputs))
+    inputs = without_results(arguments.out_dir, task.find_inputs(predictor, arguments.inputs))
     if unread := unread_media(arguments.inputs):
         print(f'Left out: {examples(unread)} of the files, whose formats are not read; convert them.')
     try:
@@ -126,22 +132,3 @@ def _options(arguments: argparse.Namespace, task: Task) -> dict[str, Any]:
             f"{examples(options)} has no effect for '{arguments.model}', which is one of the {task.name}; leave it out."
         )
     return {**task.options, **given, 'persons': read_persons(arguments)}
-
-
-def _without_results(folder: Path, inputs: list[Input]) -> list[Input]:
-    """The inputs without results of an earlier run, which would be overwritten."""
-    written = [entry for entry in inputs if Path(entry.source).resolve().is_relative_to(folder.resolve())]
-    if len(written) == len(inputs):
-        raise UserError(
-            f"The results would be written among the inputs, in '{folder}'; choose another folder with --out-dir."
-        )
-    if written:
-        print(f"Left out: {len(written)} inputs in '{folder}', where results are written.")
-    return [entry for entry in inputs if entry not in written]
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError('must be 1 or more')
-    return number

@@ -10,7 +10,7 @@ ones first (selected.txt), a table (selected.csv), and a sheet with what the det
 import argparse
 from pathlib import Path
 
-from hiera_mm.commands.options import add_model_options, read_model
+from hiera_mm.commands.options import add_model_options, positive, read_model, without_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,21 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-n', '--count', type=int, default=100, help='how many to choose (%(default)s)')
     parser.add_argument('--labelled', nargs='+', default=[], metavar='INPUT', help='images that have labels already')
     parser.add_argument('--out-dir', type=Path, default='selected', help='folder for the results (%(default)s)')
-    parser.add_argument('--batch-size', type=int, default=1, help='images computed together (%(default)s)')
+    parser.add_argument('--batch-size', type=positive, default=1, help='images computed together (%(default)s)')
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from hiera_mm.errors import UserError
-    from hiera_mm.readers.inputs import Kind, find_inputs, named_inputs
+    from hiera_mm.readers.inputs import Kind, find_inputs, named_inputs, unrepeated
     from hiera_mm.tasks.detection.selection import LIST, select_images
 
     if arguments.count < 1:
         raise UserError(f'-n takes a number of at least 1, not {arguments.count}.')
     model = read_model(arguments)
-    pool = [entry.source for entry in find_inputs(arguments.inputs, (Kind.IMAGE,))]
+    candidates = without_results(arguments.out_dir, find_inputs(arguments.inputs, (Kind.IMAGE,)))
+    pool = [entry.source for entry in candidates]
     labelled = [entry.source for entry in find_inputs(arguments.labelled, (Kind.IMAGE,))] if arguments.labelled else []
-    named = named_inputs([(source, Kind.IMAGE) for source in dict.fromkeys([*pool, *labelled])])
+    named = named_inputs(unrepeated((source, Kind.IMAGE) for source in [*pool, *labelled]))
     with_labels = {Path(source).resolve() for source in labelled}
     known = [entry for entry in named if Path(entry.source).resolve() in with_labels]
     selection = select_images(

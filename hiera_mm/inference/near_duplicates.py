@@ -32,40 +32,42 @@ class _Images(NamedTuple):
 
 
 def faults(config: Config, table: Path) -> Iterator[Fault]:
-    """A note for validation and for testing, if images of theirs repeat some of training, and one for sets without
-    images. Files that can't be read are left to the other checks.
+    """A note each for validation and for testing of how many images of theirs repeat some of training, and one for sets
+    without images. Files that can't be read are left to the other checks.
 
     Args:
         config: The config of the whole run; its sets are sound.
         table: A CSV file to write, with a row for each image that repeats one: ``set``, ``file``, ``repeats``.
     """
     scope = config.get('default_scope')
-    found: dict[str, _Images] = {}
-    seen: list[ConfigDict] = []
+    found = dict.fromkeys(LOADERS, _Images([], [], np.zeros((0, 0), np.float32)))
+    seen: list[tuple[ConfigDict, _Images]] = []
+    tested: list[ConfigDict] = []
     for loader in LOADERS:
-        images = _Images([], [], np.zeros((0, 0), np.float32))
         for key, dataset, kind in data_sets(config, loader):
-            if kind is None or dataset.get('backend_args') or dataset in seen:
+            # Testing on the set of validation would say the same twice.
+            if kind is None or dataset.get('backend_args') or dataset in tested:
                 continue
-            seen.append(dataset)
-            paths = _paths(built_set(dataset, scope))
-            if paths is None:
-                yield Fault(
-                    Severity.UNCHECKED, f'{key}: near-duplicates are looked for among images, not in {kind.__name__}.'
-                )
-                continue
-            images = _joined(images, key, paths, dict(loading_step(dataset.get('pipeline'))))
-        found[loader] = images
+            tested += [] if loader == TRAINING else [dataset]
+            images = next((images for one, images in seen if one == dataset), None)
+            if images is None:
+                paths = _paths(built_set(dataset, scope))
+                if paths is None:
+                    sentence = f'{key}: near-duplicates are looked for among images, not in {kind.__name__}.'
+                    yield Fault(Severity.UNCHECKED, sentence)
+                    continue
+                images = _read(key, paths, dict(loading_step(dataset.get('pipeline'))))
+                seen.append((dataset, images))
+            found[loader] = _joined(found[loader], images._replace(keys=[key]))
     rows = []
     for loader in LOADERS[1:]:
-        repeated = _repeated(found[loader], found[TRAINING])
-        rows += [(loader, *pair) for pair in repeated]
-        if repeated:
+        if found[loader].paths and found[TRAINING].paths:
+            repeated = _repeated(found[loader], found[TRAINING])
+            rows += [(loader, *pair) for pair in repeated]
             yield Fault(Severity.NOTE, _sentence(found[loader], found[TRAINING], repeated, table))
-    if rows:
-        table.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(table) as unfinished, unfinished.open('w', newline='') as file:
-            csv.writer(file).writerows([('set', 'file', 'repeats'), *rows])
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(table) as unfinished, unfinished.open('w', newline='') as file:
+        csv.writer(file).writerows([('set', 'file', 'repeats'), *rows])
 
 
 def _paths(built: Any) -> list[str] | None:
@@ -74,17 +76,17 @@ def _paths(built: Any) -> list[str] | None:
     return [info['img_path'] for info in infos] if all('img_path' in info for info in infos) else None
 
 
-def _joined(images: _Images, key: str, paths: list[str], loading: dict) -> _Images:
+def _read(key: str, paths: list[str], loading: dict) -> _Images:
     thumbnails = open_in_parallel(partial(_thumbnail, loading=loading), paths, CHUNK_SIZE, f'Thumbnails of {key}')
     read = [(path, small) for path, small in zip(paths, thumbnails, strict=True) if small is not None]
-    if not read:
-        return images
-    vectors = directions(np.stack([small for _, small in read]))
-    return _Images(
-        [*images.keys, key],
-        [*images.paths, *(path for path, _ in read)],
-        np.concatenate([images.vectors, vectors]) if images.paths else vectors,
-    )
+    vectors = directions(np.stack([small for _, small in read])) if read else np.zeros((0, 0), np.float32)
+    return _Images([key], [path for path, _ in read], vectors)
+
+
+def _joined(one: _Images, other: _Images) -> _Images:
+    filled = [images.vectors for images in (one, other) if images.paths]
+    vectors = np.concatenate(filled) if filled else one.vectors
+    return _Images([*one.keys, *other.keys], [*one.paths, *other.paths], vectors)
 
 
 def _thumbnail(path: str, loading: dict) -> np.ndarray | None:
@@ -95,16 +97,17 @@ def _thumbnail(path: str, loading: dict) -> np.ndarray | None:
 
 
 def _repeated(images: _Images, training: _Images) -> list[tuple[str, str]]:
-    if not images.paths or not training.paths:
-        return []
     pairs = near_duplicates(images.vectors, training.vectors)
     return [(images.paths[place], training.paths[other]) for place, other in pairs]
 
 
 def _sentence(images: _Images, training: _Images, repeated: list[tuple[str, str]], table: Path) -> str:
+    these, those = (' and '.join(one.keys) for one in (images, training))
+    if not repeated:
+        return f'{these}: none of the {len(images.paths)} images shows the same as one of {those}.'
     file, other = repeated[0]
     return (
-        f'{" and ".join(images.keys)}: {len(repeated)} of the {len(images.paths)} images show the same as one of '
-        f"{' and '.join(training.keys)}, such as '{file}' and '{other}', so that results say too much of the model; "
-        f'leave them out of one of the two ({table} lists all).'
+        f'{these}: {len(repeated)} of the {len(images.paths)} images show the same as one of {those}, such as '
+        f"'{file}' and '{other}', so that results say too much of the model; leave them out of one of the two ({table} "
+        'lists all).'
     )

@@ -79,7 +79,15 @@ def find_inputs(given: Sequence[str], kinds: Collection[Kind]) -> list[Input]:
             f'There are no {_list_kinds(kinds)} in {", ".join(map(repr, given))}; correct the path (files are known by '
             f'their endings, such as {", ".join(known)}).'
         )
-    return named_inputs(list(dict.fromkeys(found)))
+    return named_inputs(unrepeated(found))
+
+
+def unrepeated(found: Iterable[tuple[str, Kind]]) -> list[tuple[str, Kind]]:
+    """Sources and kinds without files that are there already, however their paths are written."""
+    first: dict[str, tuple[str, Kind]] = {}
+    for source, kind in found:
+        first.setdefault(source if kind is Kind.STREAM else os.path.abspath(source), (source, kind))
+    return [*first.values()]
 
 
 def unread_media(given: Sequence[str]) -> list[str]:

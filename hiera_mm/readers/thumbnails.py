@@ -28,20 +28,21 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def directions(thumbnails: np.ndarray) -> np.ndarray:
-    """Thumbnails ``(N, 16, 16, 3)`` as vectors ``(N, 768)`` from the mean of each colour, of length 1, in which
-    brightness and contrast are the same; zeros for an image of one colour."""
-    differences = thumbnails.astype(np.float32) - thumbnails.mean((1, 2), keepdims=True, dtype=np.float32)
-    flat = differences.reshape(len(thumbnails), -1)
+    """Thumbnails ``(N, 16, 16, 3)`` as vectors ``(N, 771)`` from the mean of each colour, of length 1, in which
+    brightness and contrast are the same; for an image of one colour, this colour."""
+    means = thumbnails.mean((1, 2), dtype=np.float32)
+    flat = (thumbnails - means[:, None, None]).reshape(len(thumbnails), -1)
     lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-    return flat / np.where(lengths > 0, lengths, 1)
+    colours = np.where(lengths > 0, 0, 1 + means / 255)
+    return np.concatenate([flat / np.where(lengths > 0, lengths, 1), colours], axis=1)
 
 
 def near_duplicates(vectors: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int]]:
     """Each vector that is near one of the others, with the nearest of these.
 
     Args:
-        vectors: Of :func:`directions` ``(N, 768)``.
-        others: The same of other images ``(M, 768)``.
+        vectors: Of :func:`directions` ``(N, 771)``.
+        others: The same of other images ``(M, 771)``.
     """
     squares = (others**2).sum(1)
     for start in range(0, len(vectors) if len(others) else 0, CHUNK):

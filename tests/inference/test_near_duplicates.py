@@ -101,7 +101,7 @@ def test_sets_without_images_are_not_looked_at_which_is_said(tmp_path, run_comma
     )
     told = ' '.join(printed.split())
     assert 'train_dataloader.dataset: near-duplicates are looked for among images, not in' in told, printed
-    assert code == 0 and not (tmp_path / 'work' / 'data' / 'near_duplicates.csv').exists()
+    assert code == 0 and 'show the same' not in told
 
 
 def test_where_images_are_missing_their_fault_is_all_that_is_said(tmp_path, shapes, run_command):
@@ -112,3 +112,25 @@ def test_where_images_are_missing_their_fault_is_all_that_is_said(tmp_path, shap
         'check-data', tmp_path / 'mine.py', '--near-duplicates', '--work-dir', tmp_path / 'work'
     )
     assert code == 1 and 'show the same' not in printed and 'Traceback' not in printed, printed
+    assert 'not looked for, as the faults above' in printed
+
+
+def test_validation_on_the_training_set_itself_is_told(tmp_path, shapes, run_command):
+    lines, _, _ = boxes(tmp_path, shapes, 'the_file')
+    lines = lines.replace('instances_val.json', 'instances_train.json').replace("prefix = 'val/'", "prefix = 'train/'")
+    (tmp_path / 'mine.py').write_text(lines + 'val_dataloader = dict(dataset=_base_.train_dataloader.dataset)\n')
+    code, printed = run_command(
+        'check-data', tmp_path / 'mine.py', '--near-duplicates', '--work-dir', tmp_path / 'work'
+    )
+    count = len([*(shapes / 'train').iterdir()])
+    assert f'{count} of the {count} images show the same' in ' '.join(printed.split()), printed
+
+
+def test_that_none_repeats_another_is_said(tmp_path, shapes, run_command):
+    lines, _, _ = boxes(tmp_path, shapes, 'the_file')
+    shutil.copytree(shapes, tmp_path / 'set', dirs_exist_ok=True)
+    (tmp_path / 'mine.py').write_text(lines)
+    command = ('check-data', tmp_path / 'mine.py', '--near-duplicates', '--work-dir', tmp_path / 'work')
+    code, printed = run_command(*command)
+    assert code == 0 and 'none of the ' in ' '.join(printed.split()), printed
+    assert (tmp_path / 'work' / 'data' / 'near_duplicates.csv').read_text().split() == ['set,file,repeats']

@@ -59,10 +59,14 @@ def test_an_image_that_shows_something_else_is_none(images, change):
     assert not [*near_duplicates(vectors([OTHER[change](image) for image in images]), vectors(images))]
 
 
-def test_images_of_one_colour_repeat_each_other():
-    grey, red = Image.new('RGB', (40, 30), (90, 90, 90)), Image.new('RGB', (20, 30), (200, 0, 0))
-    assert [*near_duplicates(vectors([grey]), vectors([red]))] == [(0, 0)]
-    assert not [*near_duplicates(vectors([grey]), np.zeros((0, 768), np.float32))]
+@pytest.mark.parametrize('colour, repeats', [((90, 90, 90), True), ((80, 90, 99), True), ((200, 0, 0), False)])
+def test_images_of_one_colour_repeat_those_of_the_same_colour(colour, repeats):
+    grey, other = Image.new('RGB', (40, 30), (90, 90, 90)), Image.new('RGB', (20, 30), colour)
+    assert [*near_duplicates(vectors([grey]), vectors([other]))] == ([(0, 0)] if repeats else [])
+
+
+def test_without_others_nothing_is_repeated(images):
+    assert not [*near_duplicates(vectors(images), vectors(images)[:0])]
 
 
 def test_thumbnails_come_back_from_text(images):

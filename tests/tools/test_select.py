@@ -124,3 +124,28 @@ def test_only_detectors_choose(tmp_path, run_command):
     model = save_random_weights(tmp_path / 'mine.py', tmp_path / 'model.pth')
     Image.new('RGB', (40, 40)).save(tmp_path / 'a.png')
     assert_explained(run_command('select', model, tmp_path / 'a.png'), 'images are chosen by a detector')
+
+
+def test_results_inside_the_pool_are_not_chosen_from(model, pool, tmp_path, run_command):
+    for _ in range(2):
+        code, printed = run_command('select', model, pool, '-n', 2, '--out-dir', pool / 'selected')
+        assert code == 0 and 'selected.txt: 2 of 8 images' in printed, printed
+
+
+def test_an_image_is_the_same_however_its_path_is_written(model, pool, tmp_path, run_command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, printed = run_command('select', model, pool, '--labelled', 'pool/wide.png', './pool/again.jpg', '-n', 2)
+    assert code == 0 and 'selected.txt: 2 of 6 images' in printed, printed
+
+
+def test_drawings_do_not_take_the_place_of_images(model, pool, run_command):
+    before = {path: path.read_bytes() for path in pool.iterdir()}
+    result = run_command('label', model, pool, '--out-dir', pool)
+    assert_explained(result, 'would be written among the inputs')
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.parametrize('score', ['nan', '2', '-1'])
+def test_a_score_that_cannot_be_is_refused(model, pool, tmp_path, run_command, score):
+    result = run_command('label', model, pool, f'--pred-score-thr={score}', '--out-dir', tmp_path / 'labels')
+    assert_explained(result, 'a score from 0 to 1')

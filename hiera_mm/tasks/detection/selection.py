@@ -85,7 +85,7 @@ def select_images(
     labelled = images_of(model, labelled) if labelled else []
     if not pool:
         raise UserError('All images have labels already; name a folder with others.')
-    outcome = Outcome(folder, dict(select=trained.version), [*pool, *labelled])
+    outcome = Outcome(folder, dict(select=trained.version, batch_size=batch_size), [*pool, *labelled])
     _glance_at_all(model, outcome, batch_size)
     found = {entry['input']: entry for entry in outcome.progress.entries()}
     seen = [entry for entry in pool if entry.name in found]
