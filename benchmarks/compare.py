@@ -64,12 +64,13 @@ def last_metrics(folder: Path) -> dict[str, float]:
 
 
 def rows(runs: list[dict[str, float]]) -> list[str]:
-    spread = statistics.stdev if len(runs) > 1 else lambda values: float('nan')
-    found = {key: [run[key] for run in runs] for key in runs[0]}
-    each = {key: ', '.join(f'{value:.3f}' for value in values) for key, values in found.items()}
-    return [
-        f'{key} | {statistics.mean(values):.3f} | {spread(values):.3f} | {each[key]}' for key, values in found.items()
-    ]
+    return [f'{key} | {summary([run[key] for run in runs])}' for key in runs[0]]
+
+
+def summary(values: list[float]) -> str:
+    """Cells of a table: mean, standard deviation, each value."""
+    spread = statistics.stdev(values) if len(values) > 1 else float('nan')
+    return f'{statistics.mean(values):.3f} | {spread:.3f} | {", ".join(f"{value:.3f}" for value in values)}'
 
 
 if __name__ == '__main__':

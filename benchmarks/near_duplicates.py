@@ -14,6 +14,7 @@ from hiera_mm.readers.inputs import Kind, find_inputs
 from hiera_mm.readers.thumbnails import NEAR_DUPLICATE, directions, thumbnail
 
 import numpy as np
+import torch
 from PIL import Image, ImageEnhance
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -39,9 +40,8 @@ def report(folder: Path) -> None:
     """Print the distances of a folder's images."""
     images = [Image.open(entry.source).convert('RGB') for entry in find_inputs([str(folder)], (Kind.IMAGE,))]
     vectors = _vectors(images)
-    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
-    np.fill_diagonal(distances, np.inf)
-    nearest = distances.min(1)
+    distances = torch.cdist(*2 * [torch.from_numpy(vectors)]).fill_diagonal_(np.inf)
+    nearest = distances.min(1).values.numpy()
     print(f'{folder}, {len(images)} images; nearer than {NEAR_DUPLICATE}: {(nearest < NEAR_DUPLICATE).mean():.1%}')
     print(f'  {"distance":28} median   least    most')
     _line('nearest other image', nearest)

@@ -9,7 +9,6 @@ WORK_DIR/selection.md. What was trained is not trained again. The set is made by
 import argparse
 import json
 import random
-import statistics
 import subprocess
 import sys
 from collections.abc import Collection
@@ -20,7 +19,7 @@ from hiera_mm.commands.faults import as_sentences
 from hiera_mm.errors import UserError
 from hiera_mm.tasks.detection.selection import LIST
 
-from benchmarks.compare import trained
+from benchmarks.compare import summary, trained
 
 METRICS = ('coco/bbox_mAP', 'coco/segm_mAP')
 
@@ -31,10 +30,7 @@ def main() -> None:
     lines = ['| metric | images | mean | standard deviation | runs |', '| --- | --- | --- | --- | --- |']
     for metric in METRICS:
         for kind in found[0]:
-            values = [one[kind][metric] for one in found]
-            spread = statistics.stdev(values) if len(values) > 1 else float('nan')
-            each = ', '.join(f'{value:.3f}' for value in values)
-            lines.append(f'| {metric} | {kind} | {statistics.mean(values):.3f} | {spread:.3f} | {each} |')
+            lines.append(f'| {metric} | {kind} | {summary([one[kind][metric] for one in found])} |')
     table = '\n'.join(lines)
     with atomic_write(arguments.work_dir / 'selection.md') as unfinished:
         unfinished.write_text(f'{table}\n')

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hiera_mm.config import is_shipped, names_assigned, own_paths
+from hiera_mm.config import is_shipped, names_assigned, own_files, own_paths
 from hiera_mm.replaced import replaced
 
 from mmengine.config import Config
@@ -17,7 +17,11 @@ MOST_READINGS = 5
 
 
 def last_words(
-    path: str, names: Collection[str], options: Mapping[str, Any], read: Callable[[str], Config]
+    path: str,
+    names: Collection[str],
+    options: Mapping[str, Any],
+    read: Callable[[str], Config],
+    in_form: Callable[[str, Any], Any],
 ) -> dict[str, Any]:
     """The settings that are stated several times, in the user's files and on the command line, with their last values.
 
@@ -26,15 +30,23 @@ def last_words(
         names: The settings that there are.
         options: Values on the command line.
         read: Reads the config as it stands.
+        in_form: Converts the value of a setting, such as a file of class names to these, with which the files compute.
+
+    Returns:
+        Nothing for a config that inherits from none of this package's.
     """
     try:
-        return _last_words(path, names, options, read)
+        return _last_words(path, names, options, read, in_form) if own_files(path).shipped else {}
     except Exception:  # Faults of the config are reported where it is read plainly.
         return {}
 
 
 def _last_words(
-    path: str, names: Collection[str], options: Mapping[str, Any], read: Callable[[str], Config]
+    path: str,
+    names: Collection[str],
+    options: Mapping[str, Any],
+    read: Callable[[str], Config],
+    in_form: Callable[[str, Any], Any],
 ) -> dict[str, Any]:
     own = own_paths(path)
     stated = [name for file in own for name in names_assigned(file)]
@@ -48,6 +60,7 @@ def _last_words(
         found = {name: config[name] for name in repeated if name in config}
         found |= {name: value for name, value in options.items() if name in repeated}
         found |= {name: words[name] for name in settled if name in words}
+        found = {name: in_form(name, value) for name, value in found.items()}
         if found == words:
             break
         words = found

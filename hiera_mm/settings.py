@@ -94,7 +94,11 @@ def read_config(
         UserError: for a config that can't be read, and for a setting that has no effect or contradicts another.
     """
     chosen = option_values(options)
-    words = last_words(path, SETTINGS, chosen, read)
+
+    def in_form(name: str, value: Any) -> Any:
+        return converted(name, value, _read_inherited(own_files(path).shipped, {}, read).get(name))
+
+    words = last_words(path, SETTINGS, chosen, read, in_form)
 
     def read_with_words(path: str) -> Config:
         with spoken(path, words, chosen):

@@ -714,6 +714,27 @@ def test_a_chain_of_files_gives_what_its_lines_in_one_file_do(tmp_path, name, by
     assert found.to_dict() == read_config(str(tmp_path / 'one.py')).to_dict()
 
 
+@pytest.mark.parametrize('depth', [1, 2])
+def test_a_base_counts_the_names_of_a_file_that_a_later_config_names(tmp_path, depth):
+    (tmp_path / 'names.txt').write_text('x\ny\nz\n')
+    (tmp_path / '0.py').write_text(
+        "_base_ = 'hiera_mm::faster_rcnn_hiera_t.py'\nclasses = ('a', 'b')\ncounted = len(classes)\n"
+        'model = dict(roi_head=dict(bbox_head=dict(num_classes=counted)))\n'
+    )
+    (tmp_path / '1.py').write_text("_base_ = '0.py'\n" + (f"classes = '{tmp_path}/names.txt'" if depth == 1 else ''))
+    (tmp_path / '2.py').write_text(f"_base_ = '1.py'\nclasses = '{tmp_path}/names.txt'")
+    config = read_config(str(tmp_path / f'{depth}.py'))
+    assert config.counted == config.model.roi_head.bbox_head.num_classes == 3
+    found = read_config(str(tmp_path / '0.py'), [f'classes={tmp_path}/names.txt'])
+    assert found.model.roi_head.bbox_head.num_classes == 3
+
+
+def test_a_config_of_others_is_read_as_mmengine_does(tmp_path):
+    (tmp_path / '0.py').write_text('batch_size = 2\ntwice = 2 * batch_size\n')
+    (tmp_path / '1.py').write_text("_base_ = '0.py'\nbatch_size = 8\n")
+    assert read_config(str(tmp_path / '1.py')).twice == 4
+
+
 TWICE = {
     'tuple': ("classes = ('a', 'b')\nclasses += ('c',)\nheads = len(classes)", dict(classes=('a', 'b', 'c'), heads=3)),
     'list': ("classes = ['a', 'b']\nclasses.append('c')", dict(classes=['a', 'b', 'c'])),
